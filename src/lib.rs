@@ -1,0 +1,4 @@
+//! usersync: your identity provider's users, in your own database, always right.
+
+pub mod clock;
+pub mod domain;
