@@ -1,1 +1,6 @@
+//! The tables of usersync as SeaORM entities: columns only. What they mean stands in the domain; the schema in `migration`.
 
+pub mod api_key;
+pub mod journal;
+pub mod tombstone;
+pub mod user;

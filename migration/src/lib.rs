@@ -1,1 +1,18 @@
+//! The schema of usersync, one file a step. A step names tables and columns by string, never through `entity`, so that it does today
+//! what it did when it was written.
 
+pub use sea_orm_migration::prelude::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m20261123_000001_users_and_journal;
+
+/// Every step, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261123_000001_users_and_journal::Migration)]
+    }
+}

@@ -1,5 +1,13 @@
 //! The rules, as pure functions: no database, no socket, no clock.
 
+mod change;
+mod converge;
+mod facts;
 mod timestamp;
+mod user;
 
+pub use change::{Change, ChangeKind, IdPolicy};
+pub use converge::{Life, Record};
+pub use facts::{Facts, Field, ImpossibleType};
 pub use timestamp::Timestamp;
+pub use user::{Profile, User, UserId, UserKey};

@@ -1,0 +1,30 @@
+//! `api_keys`: service keys, by the hash of their secret.
+
+use sea_orm::value::TextUuid;
+use sea_orm::entity::prelude::*;
+
+/// One service key.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "api_keys")]
+pub struct Model {
+    /// UUIDv7.
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub id: TextUuid,
+    /// What its owner calls it; unique among the keys that live.
+    pub name: String,
+    /// The first characters of the key, enough to recognise it by.
+    pub prefix: String,
+    /// SHA-256 of the whole key, in hexadecimal.
+    #[sea_orm(unique)]
+    pub hash: String,
+    /// When it was made.
+    pub created_at: DateTimeUtc,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTimeUtc>,
+}
+
+/// None.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,203 @@
+//! The rule that makes the users table a function of the *set* of changes received.
+//!
+//! Everything known of one user is a [`Record`]. A single change is a small record, and two records are joined by
+//! [`Record::join`]; the record of a history is the join of its changes. The laws, each held by a property test:
+//!
+//! 1. **Commutative, associative, idempotent.** Any order, any grouping (batches, replicas, restarts) and any
+//!    repetition of the same changes give the same record.
+//! 2. **Newer wins, field by field.** A change sets only the fields it carries, and a field keeps the value with the
+//!    highest stamp. Equal stamps are settled by a digest of what the changes say, so that fields which belong
+//!    together (an address and whether it is verified) come from one change.
+//! 3. **A deletion always leaves its mark**, also when nothing was there to delete.
+//! 4. **Final ids stay deleted.** Whatever else is said of the user, before or after.
+//! 5. **Reusable ids come back only as a new lifetime**: with a `created_at` after the deletion, and without the old
+//!    life's fields. The latest lifetime wins, and a late deletion of an earlier one leaves it alone.
+//! 6. **Claims rank below the provider**: a fact from a token shows only where the provider has not spoken.
+//!    A token speaks of a lifetime only if it was issued in it.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Change, ChangeKind, Facts, Field, IdPolicy, Profile, Timestamp};
+
+/// Everything that is known of one user, living or deleted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// The highest stamp of a deletion; the tombstone.
+    pub deleted_at: Option<Timestamp>,
+    /// What is known of the user, if it lives.
+    pub life: Option<Life>,
+}
+
+/// What is known of a living user.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Life {
+    /// What the provider said of the latest lifetime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<Lifetime>,
+    /// What tokens said.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    claims: Registers,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Lifetime {
+    created_at: Option<Timestamp>,
+    updated_at: Timestamp,
+    facts: Registers,
+}
+
+type Registers = BTreeMap<Field, Register>;
+
+/// One field's value and what it is worth: stamp, then digest of the change that said it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Register(i64, u64, Value);
+
+impl Register {
+    fn stamp(&self) -> Timestamp {
+        Timestamp::from_micros(self.0)
+    }
+
+    fn outranks(&self, other: &Self) -> bool {
+        // The values are compared only for two changes whose digests collide; then any fixed order will do.
+        (self.0, self.1)
+            .cmp(&(other.0, other.1))
+            .then_with(|| self.2.to_string().cmp(&other.2.to_string()))
+            .is_gt()
+    }
+}
+
+impl Record {
+    /// What one change says by itself.
+    pub fn of(change: &Change) -> Self {
+        match &change.kind {
+            ChangeKind::Delete => Self { deleted_at: Some(change.stamp), life: None },
+            ChangeKind::Upsert { lifetime, facts } => {
+                let facts = registers(facts, change.stamp);
+                let provider = Lifetime { created_at: *lifetime, updated_at: change.stamp, facts };
+                Self { deleted_at: None, life: Some(Life { provider: Some(provider), claims: BTreeMap::new() }) }
+            }
+            ChangeKind::Claims { facts } => {
+                let claims = registers(facts, change.stamp);
+                Self { deleted_at: None, life: Some(Life { provider: None, claims }) }
+            }
+        }
+    }
+
+    /// Everything that either record knows.
+    #[must_use]
+    pub fn join(self, other: Self, ids: IdPolicy) -> Self {
+        let deleted_at = self.deleted_at.max(other.deleted_at);
+        let life = match (self.life, other.life) {
+            (Some(one), Some(two)) => Some(one.join(two, ids)),
+            (one, two) => one.or(two),
+        };
+        Self { deleted_at, life: life.and_then(|life| life.after(deleted_at, ids)) }
+    }
+
+    /// Whether a change speaks of a lifetime that has ended: nothing that it carries may be kept.
+    pub fn has_ended(&self, change: &Change, ids: IdPolicy) -> bool {
+        let Some(deleted_at) = self.deleted_at else { return false };
+        let ended = |began: Option<Timestamp>| ids == IdPolicy::Final || began <= Some(deleted_at);
+        match change.kind {
+            ChangeKind::Delete => true,
+            ChangeKind::Upsert { lifetime, .. } => ended(lifetime),
+            ChangeKind::Claims { .. } => ended(Some(change.stamp)),
+        }
+    }
+
+    /// Whether the row of this record is the row of that earlier one, so that it keeps its id.
+    pub fn continues(&self, earlier: &Self, ids: IdPolicy) -> bool {
+        let created_at = |record: &Self| record.life.as_ref().map(Life::created_at);
+        match (created_at(earlier), created_at(self)) {
+            (None, _) | (_, None) => false,
+            (Some(before), Some(now)) => ids == IdPolicy::Final || before.is_none() || before == now,
+        }
+    }
+}
+
+impl Life {
+    /// When the user was created at the provider, where it said so.
+    pub fn created_at(&self) -> Option<Timestamp> {
+        self.provider.as_ref().and_then(|lifetime| lifetime.created_at)
+    }
+
+    /// The highest stamp; the provider's where it has spoken.
+    pub fn updated_at(&self) -> Timestamp {
+        let claimed = || self.claims.values().map(Register::stamp).max();
+        self.provider
+            .as_ref()
+            .map(|lifetime| lifetime.updated_at)
+            .or_else(claimed)
+            .unwrap_or(Timestamp::EPOCH)
+    }
+
+    /// Whether only tokens have spoken of this user so far.
+    pub fn is_claimed_only(&self) -> bool {
+        self.provider.is_none()
+    }
+
+    /// What is known of the user, worked out from all that was said.
+    pub fn profile(&self) -> Profile {
+        let claimed = self.claims.iter();
+        let said = self.provider.iter().flat_map(|lifetime| &lifetime.facts);
+        Profile::from_facts(claimed.chain(said).map(|(field, register)| (*field, &register.2)))
+    }
+
+    fn join(self, other: Self, ids: IdPolicy) -> Self {
+        let provider = match (self.provider, other.provider) {
+            (Some(one), Some(two)) => Some(one.join(two, ids)),
+            (one, two) => one.or(two),
+        };
+        Self { provider, claims: newest(self.claims, other.claims) }
+    }
+
+    /// What of this life outlasts a deletion, and the beginning of its own lifetime.
+    fn after(mut self, deleted_at: Option<Timestamp>, ids: IdPolicy) -> Option<Self> {
+        if ids == IdPolicy::Final {
+            return deleted_at.is_none().then_some(self);
+        }
+        self.provider = self.provider.filter(|lifetime| lifetime.created_at > deleted_at || deleted_at.is_none());
+        let began = self.provider.as_ref().and_then(|lifetime| lifetime.created_at);
+        self.claims.retain(|_, claim| Some(claim.stamp()) > deleted_at && Some(claim.stamp()) >= began);
+        (self.provider.is_some() || !self.claims.is_empty()).then_some(self)
+    }
+}
+
+impl Lifetime {
+    fn join(self, other: Self, ids: IdPolicy) -> Self {
+        if ids == IdPolicy::Reusable && self.created_at != other.created_at {
+            return if self.created_at > other.created_at { self } else { other };
+        }
+        Self {
+            created_at: self.created_at.max(other.created_at),
+            updated_at: self.updated_at.max(other.updated_at),
+            facts: newest(self.facts, other.facts),
+        }
+    }
+}
+
+fn registers(facts: &Facts, stamp: Timestamp) -> Registers {
+    let digest = facts.digest();
+    let register = |(field, value)| (field, Register(stamp.as_micros(), digest, value));
+    facts.clone().into_iter().map(register).collect()
+}
+
+fn newest(mut one: Registers, other: Registers) -> Registers {
+    for (field, register) in other {
+        match one.entry(field) {
+            Entry::Vacant(free) => {
+                free.insert(register);
+            }
+            Entry::Occupied(mut known) => {
+                if register.outranks(known.get()) {
+                    known.insert(register);
+                }
+            }
+        }
+    }
+    one
+}
