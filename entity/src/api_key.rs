@@ -1,7 +1,7 @@
 //! `api_keys`: service keys, by the hash of their secret.
 
-use sea_orm::value::TextUuid;
 use sea_orm::entity::prelude::*;
+use sea_orm::value::TextUuid;
 
 /// One service key.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]

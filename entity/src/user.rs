@@ -1,7 +1,7 @@
 //! `users`: the living users, as applications read and join them.
 
-use sea_orm::value::TextUuid;
 use sea_orm::entity::prelude::*;
+use sea_orm::value::TextUuid;
 
 /// One living user.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

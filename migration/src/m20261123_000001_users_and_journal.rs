@@ -14,7 +14,9 @@ impl MigrationTrait for Migration {
         manager.create_table(users()).await?;
         manager.create_index(unique("users", "users_key", &["source", "external_id"])).await?;
         // A hash index has no limit on the length of what it indexes; SQLite knows only one kind.
-        manager.create_index(index("users", "users_email", &["email"]).index_type(IndexType::Hash).take()).await?;
+        manager
+            .create_index(index("users", "users_email", &["email"]).index_type(IndexType::Hash).take())
+            .await?;
         manager.create_table(tombstones()).await?;
         manager.create_table(journal()).await?;
         manager.create_index(index("journal", "journal_user", &["source", "external_id"])).await?;

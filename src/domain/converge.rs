@@ -78,7 +78,10 @@ impl Record {
             ChangeKind::Upsert { lifetime, facts } => {
                 let facts = registers(facts, change.stamp);
                 let provider = Lifetime { created_at: *lifetime, updated_at: change.stamp, facts };
-                Self { deleted_at: None, life: Some(Life { provider: Some(provider), claims: BTreeMap::new() }) }
+                Self {
+                    deleted_at: None,
+                    life: Some(Life { provider: Some(provider), claims: BTreeMap::new() }),
+                }
             }
             ChangeKind::Claims { facts } => {
                 let claims = registers(facts, change.stamp);
@@ -160,7 +163,8 @@ impl Life {
         if ids == IdPolicy::Final {
             return deleted_at.is_none().then_some(self);
         }
-        self.provider = self.provider.filter(|lifetime| lifetime.created_at > deleted_at || deleted_at.is_none());
+        self.provider =
+            self.provider.filter(|lifetime| lifetime.created_at > deleted_at || deleted_at.is_none());
         let began = self.provider.as_ref().and_then(|lifetime| lifetime.created_at);
         self.claims.retain(|_, claim| Some(claim.stamp()) > deleted_at && Some(claim.stamp()) >= began);
         (self.provider.is_some() || !self.claims.is_empty()).then_some(self)

@@ -2,12 +2,14 @@
 
 mod change;
 mod converge;
+mod delivery;
 mod facts;
 mod timestamp;
 mod user;
 
 pub use change::{Change, ChangeKind, IdPolicy};
 pub use converge::{Life, Record};
+pub use delivery::{Delivery, DeliveryKey, Outcome, Reading};
 pub use facts::{Facts, Field, ImpossibleType};
 pub use timestamp::Timestamp;
 pub use user::{Profile, User, UserId, UserKey};

@@ -139,7 +139,14 @@ mod tests {
 
     #[test]
     fn what_is_no_moment_is_none() {
-        for wrong in [json!(null), json!("soon"), json!(1e300), json!(-1e300), json!([1]), json!("99999-01-01T00:00:00Z")] {
+        for wrong in [
+            json!(null),
+            json!("soon"),
+            json!(1e300),
+            json!(-1e300),
+            json!([1]),
+            json!("99999-01-01T00:00:00Z"),
+        ] {
             assert_eq!(Timestamp::from_json(&wrong), None, "{wrong}");
         }
     }

@@ -100,11 +100,8 @@ impl Profile {
     }
 
     fn joined_name(&self) -> Option<String> {
-        let parts: Vec<&str> = [&self.given_name, &self.family_name]
-            .into_iter()
-            .flatten()
-            .map(|part| part.trim())
-            .collect();
+        let parts: Vec<&str> =
+            [&self.given_name, &self.family_name].into_iter().flatten().map(|part| part.trim()).collect();
         (!parts.is_empty()).then(|| parts.join(" "))
     }
 }

@@ -1,0 +1,90 @@
+//! One verified message from a source, and what became of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Timestamp};
+
+/// A verified message that has a place in the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivery {
+    /// Name of the source that sent it.
+    pub source: String,
+    /// The provider's id of the message, the same over retries and resends.
+    pub message_id: String,
+    /// When it was received here.
+    pub received_at: Timestamp,
+    /// The body as received.
+    pub payload: String,
+    /// The provider's own name of the event, where it could be read.
+    pub event_type: Option<String>,
+    /// What it says.
+    pub reading: Reading,
+}
+
+/// Which delivery: what a repetition is recognised by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryKey {
+    /// Name of the source.
+    pub source: String,
+    /// The provider's id of the message.
+    pub message_id: String,
+}
+
+/// What a verified message was read as.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reading {
+    /// A change of one user.
+    Change(Change),
+    /// About a user, but not understood: kept, to be read again by a version that does.
+    Unreadable {
+        /// Why, without any value from the message.
+        reason: String,
+    },
+}
+
+impl Delivery {
+    /// What a repetition of it is recognised by.
+    pub fn key(&self) -> DeliveryKey {
+        DeliveryKey { source: self.source.clone(), message_id: self.message_id.clone() }
+    }
+
+    /// The change, if it could be read.
+    pub fn change(&self) -> Option<&Change> {
+        match &self.reading {
+            Reading::Change(change) => Some(change),
+            Reading::Unreadable { .. } => None,
+        }
+    }
+}
+
+/// What became of a verified message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It changed what is known of the user.
+    Applied,
+    /// Everything it says was known, or known better.
+    Stale,
+    /// The message was received before.
+    Duplicate,
+    /// It is not about a user.
+    Ignored,
+    /// It was not understood, or failed by itself; kept to be replayed.
+    Parked,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 5] = [Self::Applied, Self::Stale, Self::Duplicate, Self::Ignored, Self::Parked];
+
+    /// Its name in answers, in the journal and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Stale => "stale",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::Parked => "parked",
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! From a verified body to what it says: the steps that are the same for every provider.
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::{Event, Provider, Says, Unreadable};
+use crate::domain::{Change, Delivery, Reading, Timestamp, UserKey};
+use crate::signature::{Message, Verified};
+
+/// Longer than any provider's ids, and short enough for the keys of both databases.
+const LONGEST_ID: usize = 512;
+
+/// What a message was read as.
+#[derive(Debug)]
+pub enum Read {
+    /// It has a place in the journal.
+    Delivery(Delivery),
+    /// It says nothing of users.
+    NothingOfUsers {
+        /// The provider's id of the message.
+        message_id: String,
+        /// The vendor's own name of the event.
+        event_type: Option<String>,
+    },
+}
+
+/// The body is no JSON. It is not kept: no version of this program will understand it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body is no JSON")]
+pub struct NotJson;
+
+/// Reads a verified message of a source.
+pub(super) fn read(
+    source: &str,
+    provider: &dyn Provider,
+    message: Verified<Message>,
+    received_at: Timestamp,
+) -> Result<Read, NotJson> {
+    let Message { id, body } = message.into_inner();
+    let payload = String::from_utf8(body).map_err(|_| NotJson)?;
+    // Judges the grammar alone, however deep: what is JSON is kept even where it cannot be read.
+    serde_json::from_str::<IgnoredAny>(&payload).map_err(|_| NotJson)?;
+
+    let Event { event_type, says } = decode(provider, &payload);
+    let message_id = id.unwrap_or_default();
+    let reading = match says.and_then(|says| change(source, says)) {
+        Ok(Some(change)) => Reading::Change(change),
+        Ok(None) => return Ok(Read::NothingOfUsers { message_id, event_type }),
+        Err(Unreadable(reason)) => Reading::Unreadable { reason },
+    };
+    // PostgreSQL cannot store U+0000; in JSON it is always written as an escape, so only what was decoded can hold it.
+    let event_type = event_type.map(|name| name.replace('\0', ""));
+    Ok(Read::Delivery(Delivery {
+        source: source.to_owned(),
+        message_id,
+        received_at,
+        payload,
+        event_type,
+        reading,
+    }))
+}
+
+fn decode(provider: &dyn Provider, payload: &str) -> Event {
+    let unreadable = |reason| Event { event_type: None, says: Err(Unreadable::new(reason)) };
+    match serde_json::from_str(payload) {
+        Ok(Value::Object(event)) => provider.decode(&event),
+        Ok(_) => unreadable("the event is no object"),
+        Err(_) => unreadable("the event is nested too deep, or holds a number or a character that cannot be read"),
+    }
+}
+
+fn change(source: &str, says: Says) -> Result<Option<Change>, Unreadable> {
+    let Says::Change { external_id, stamp, kind } = says else { return Ok(None) };
+    let trouble = match &*external_id {
+        "" => "the user's id is empty",
+        id if id.len() > LONGEST_ID => "the user's id is too long",
+        id if id.contains('\0') => "the user's id holds U+0000",
+        _ => return Ok(Some(Change { user: UserKey::new(source, external_id), stamp, kind })),
+    };
+    Err(Unreadable::new(trouble))
+}

@@ -1,0 +1,217 @@
+//! Svix and Standard Webhooks: HMAC-SHA256 over `{id}.{timestamp}.{body}`, in `svix-*` or `webhook-*` headers.
+//!
+//! The `svix` crate checks the signature. It reads the system's clock for the tolerance and parses the timestamp before it signs it
+//! again, so the tolerance and the timestamp's form are checked here.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use svix::webhooks::{Webhook, WebhookError};
+
+use super::{Scheme, SignatureError};
+use crate::domain::Timestamp;
+
+/// Both ways, as Svix's own libraries have it.
+const TOLERANCE: Duration = Duration::from_secs(300);
+/// Real ids have some thirty characters; the journal's key need not bear more than this.
+const LONGEST_ID: usize = 256;
+
+/// The headers' names: id, timestamp, signature.
+type Family = [&'static str; 3];
+const SVIX: Family = ["svix-id", "svix-timestamp", "svix-signature"];
+const UNBRANDED: Family = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+
+/// The scheme with the secrets of one source; any one that fits passes, which is how a secret is rotated.
+pub struct StandardWebhooks {
+    secrets: Vec<Webhook>,
+}
+
+impl StandardWebhooks {
+    /// From secrets of the form `whsec_<base64>`, or bare base64.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, WebhookError> {
+        let secrets = secrets.into_iter().map(Webhook::new).collect::<Result<_, _>>()?;
+        Ok(Self { secrets })
+    }
+}
+
+impl fmt::Debug for StandardWebhooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StandardWebhooks({} secrets)", self.secrets.len())
+    }
+}
+
+impl Scheme for StandardWebhooks {
+    fn check(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Option<String>, SignatureError> {
+        let family = if SVIX.iter().any(|name| headers.contains_key(*name)) { SVIX } else { UNBRANDED };
+        let [id, timestamp, signature] = family;
+        let [id_value, timestamp_value, signature_value] =
+            [only(headers, id)?, only(headers, timestamp)?, only(headers, signature)?];
+        let id_text = id_value.to_str().map_err(|_| SignatureError::InvalidHeader(id))?;
+        if id_text.is_empty() || id_text.len() > LONGEST_ID {
+            return Err(SignatureError::InvalidHeader(id));
+        }
+        within_tolerance(timestamp_value, now)?;
+
+        let signed = HeaderMap::from_iter([
+            (http::HeaderName::from_static(id), id_value.clone()),
+            (http::HeaderName::from_static(timestamp), timestamp_value.clone()),
+            (http::HeaderName::from_static(signature), signature_value.clone()),
+        ]);
+        if self.secrets.is_empty() {
+            return Err(SignatureError::NoSecret);
+        }
+        let fits = |secret: &Webhook| secret.verify_ignoring_timestamp(body, &signed).is_ok();
+        self.secrets.iter().any(fits).then(|| Some(id_text.to_owned())).ok_or(SignatureError::NoMatch)
+    }
+}
+
+/// Signs a message as Svix does: the value of the `svix-signature` header. For `usersync send` and for tests.
+pub fn sign(secret: &str, id: &str, timestamp: Timestamp, body: &[u8]) -> Result<String, WebhookError> {
+    Webhook::new(secret)?.sign(id, timestamp.as_seconds(), body)
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderValue, SignatureError> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or(SignatureError::MissingHeader(name))?;
+    if values.next().is_some() { Err(SignatureError::InvalidHeader(name)) } else { Ok(value) }
+}
+
+fn within_tolerance(header: &HeaderValue, now: Timestamp) -> Result<(), SignatureError> {
+    let text = header.to_str().map_err(|_| SignatureError::InvalidTimestamp)?;
+    let seconds: i64 = text.parse().map_err(|_| SignatureError::InvalidTimestamp)?;
+    // The signature is over the header's own text: `+1649367553` must not pass as `1649367553`.
+    if seconds.to_string() != text {
+        return Err(SignatureError::InvalidTimestamp);
+    }
+    let age = now.as_seconds().saturating_sub(seconds);
+    if age.unsigned_abs() <= TOLERANCE.as_secs() {
+        return Ok(());
+    }
+    Err(SignatureError::OutsideTolerance {
+        seconds: age.unsigned_abs(),
+        direction: if age > 0 { "old" } else { "in the future" },
+        tolerance: TOLERANCE.as_secs(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::{Scheme, SignatureError, StandardWebhooks, sign};
+    use crate::domain::Timestamp;
+
+    /// Published by Svix and by Standard Webhooks in the tests of their own libraries.
+    const VECTORS: [(&str, &str, i64, &str, &str); 3] = [
+        (
+            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+            "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk",
+            1_649_367_553,
+            r#"{"email":"test@example.com","username":"test_user"}"#,
+            "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=",
+        ),
+        (
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            r#"{"test": 2432232314}"#,
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ),
+        (
+            "whsec_plJ3nmyCDGBKInavdOK15jsl",
+            "msg_loFOjxBNrRLzqYUf",
+            1_731_705_121,
+            r#"{"event_type":"ping","data":{"success":true}}"#,
+            "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0=",
+        ),
+    ];
+
+    fn headers(family: &str, id: &str, timestamp: &str, signature: &str) -> HeaderMap {
+        [("id", id), ("timestamp", timestamp), ("signature", signature)]
+            .into_iter()
+            .map(|(name, value)| {
+                let name = HeaderName::try_from(format!("{family}-{name}")).unwrap();
+                (name, HeaderValue::from_str(value).unwrap())
+            })
+            .collect()
+    }
+
+    fn check(
+        secrets: &[&str],
+        timestamp: &str,
+        signature: &str,
+        body: &str,
+        now: i64,
+    ) -> Result<Option<String>, SignatureError> {
+        let scheme = StandardWebhooks::new(secrets.iter().copied()).unwrap();
+        let headers = headers("svix", "msg_p5jXN8AQM9LWM0D4loKWxJek", timestamp, signature);
+        scheme.check(&headers, body.as_bytes(), Timestamp::from_seconds(now))
+    }
+
+    #[test]
+    fn the_published_vectors_pass_in_both_header_families_and_are_what_we_sign() {
+        for (secret, id, seconds, body, signature) in VECTORS {
+            let now = Timestamp::from_seconds(seconds);
+            let scheme = StandardWebhooks::new([secret]).unwrap();
+            for family in ["svix", "webhook"] {
+                let headers = headers(family, id, &seconds.to_string(), signature);
+                assert_eq!(scheme.check(&headers, body.as_bytes(), now), Ok(Some(id.to_owned())));
+            }
+            assert_eq!(sign(secret, id, now, body.as_bytes()).unwrap(), signature);
+        }
+    }
+
+    #[test]
+    fn any_of_several_secrets_and_any_of_several_signatures_passes() {
+        let [_, (secret, _, seconds, body, signature), (other, ..)] = VECTORS;
+        let timestamp = seconds.to_string();
+        assert!(check(&[other, secret], &timestamp, signature, body, seconds).is_ok());
+        let several = format!("v1a,xyz v1,AAAA {signature}");
+        assert!(check(&[secret], &timestamp, &several, body, seconds).is_ok());
+        assert_eq!(check(&[other], &timestamp, signature, body, seconds), Err(SignatureError::NoMatch));
+        assert_eq!(check(&[], &timestamp, signature, body, seconds), Err(SignatureError::NoSecret));
+    }
+
+    #[test]
+    fn five_minutes_are_tolerated_both_ways_and_not_a_second_more() {
+        let [_, (secret, _, seconds, body, signature), _] = VECTORS;
+        let at = |now| check(&[secret], &seconds.to_string(), signature, body, now);
+        assert!(at(seconds + 300).is_ok() && at(seconds - 300).is_ok());
+        for (now, direction) in [(seconds + 301, "old"), (seconds - 301, "in the future")] {
+            let outside = SignatureError::OutsideTolerance { seconds: 301, direction, tolerance: 300 };
+            assert_eq!(at(now), Err(outside));
+        }
+    }
+
+    #[test]
+    fn a_timestamp_in_another_spelling_is_another_timestamp() {
+        let [_, (secret, _, seconds, body, signature), _] = VECTORS;
+        for spelling in ["+1614265330", "01614265330", "1614265330.0", "soon", "99999999999999999999"] {
+            let refused = check(&[secret], spelling, signature, body, seconds);
+            assert_eq!(refused, Err(SignatureError::InvalidTimestamp), "{spelling}");
+        }
+        let refused = check(&[secret], &i64::MIN.to_string(), signature, body, seconds);
+        assert!(matches!(refused, Err(SignatureError::OutsideTolerance { .. })));
+    }
+
+    #[test]
+    fn headers_are_of_one_family_and_there_once() {
+        let [_, (secret, id, seconds, body, signature), _] = VECTORS;
+        let scheme = StandardWebhooks::new([secret]).unwrap();
+        let now = Timestamp::from_seconds(seconds);
+        let check = |headers: &HeaderMap| scheme.check(headers, body.as_bytes(), now);
+
+        let mut mixed = headers("webhook", id, &seconds.to_string(), signature);
+        let moved = mixed.remove("webhook-id").unwrap();
+        mixed.insert("svix-id", moved);
+        assert_eq!(check(&mixed), Err(SignatureError::MissingHeader("svix-timestamp")));
+        assert_eq!(check(&HeaderMap::new()), Err(SignatureError::MissingHeader("webhook-id")));
+
+        let mut twice = headers("svix", id, &seconds.to_string(), signature);
+        twice.append("svix-id", HeaderValue::from_static("msg_other"));
+        assert_eq!(check(&twice), Err(SignatureError::InvalidHeader("svix-id")));
+        let long = headers("svix", &"m".repeat(257), &seconds.to_string(), signature);
+        assert_eq!(check(&long), Err(SignatureError::InvalidHeader("svix-id")));
+    }
+}

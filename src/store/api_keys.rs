@@ -1,0 +1,75 @@
+//! Service keys, by the hash of their secret.
+
+use entity::api_key::{ActiveModel, Column, Entity, Model};
+use sea_orm::sea_query::Expr;
+use sea_orm::value::TextUuid;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
+};
+use uuid::Uuid;
+
+use super::StoreError;
+use crate::domain::Timestamp;
+
+/// The service keys.
+#[derive(Debug)]
+pub struct ApiKeys<'a>(pub(super) &'a DatabaseConnection);
+
+/// A service key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// What its owner calls it.
+    pub name: String,
+    /// The first characters of the key.
+    pub prefix: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl ApiKeys<'_> {
+    /// Keeps a new key by the hash of its secret.
+    pub async fn insert(&self, key: ApiKey, hash: String) -> Result<(), StoreError> {
+        let ApiKey { name, prefix, created_at, revoked_at } = key;
+        let row = ActiveModel {
+            id: Set(TextUuid(Uuid::now_v7())),
+            name: Set(name),
+            prefix: Set(prefix),
+            hash: Set(hash),
+            created_at: Set(created_at.into()),
+            revoked_at: Set(revoked_at.map(Into::into)),
+        };
+        Entity::insert(row).exec_without_returning(self.0).await?;
+        Ok(())
+    }
+
+    /// The key with that hash, revoked or not.
+    pub async fn find(&self, hash: &str) -> Result<Option<ApiKey>, StoreError> {
+        Ok(Entity::find().filter(Column::Hash.eq(hash)).one(self.0).await?.map(key))
+    }
+
+    /// Every key, oldest first.
+    pub async fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
+        Ok(Entity::find().order_by_asc(Column::Id).all(self.0).await?.into_iter().map(key).collect())
+    }
+
+    /// Revokes the living keys of that name, or with that prefix; tells how many.
+    pub async fn revoke(&self, name_or_prefix: &str, now: Timestamp) -> Result<u64, StoreError> {
+        let now: chrono::DateTime<chrono::Utc> = now.into();
+        let result = Entity::update_many()
+            .col_expr(Column::RevokedAt, Expr::value(now))
+            .filter(
+                Condition::any().add(Column::Name.eq(name_or_prefix)).add(Column::Prefix.eq(name_or_prefix)),
+            )
+            .filter(Column::RevokedAt.is_null())
+            .exec(self.0)
+            .await?;
+        Ok(result.rows_affected)
+    }
+}
+
+fn key(row: Model) -> ApiKey {
+    let Model { id: _, name, prefix, hash: _, created_at, revoked_at } = row;
+    ApiKey { name, prefix, created_at: created_at.into(), revoked_at: revoked_at.map(Timestamp::from) }
+}

@@ -1,0 +1,70 @@
+//! What can go wrong in the database, by what the caller can do about it.
+
+use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+/// The database did not do as it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It refused what was written, and will each time: another value may pass.
+    #[error("the database refused a value: {0}")]
+    Refused(#[source] DbErr),
+    /// Two transactions met; the same again may pass.
+    #[error("two transactions met in the database: {0}")]
+    Conflict(#[source] DbErr),
+    /// It is away, full, read-only, or not as the migrations left it.
+    #[error("the database is not to be had: {0}")]
+    Unavailable(#[source] DbErr),
+}
+
+impl From<DbErr> for StoreError {
+    fn from(error: DbErr) -> Self {
+        match kind_of(&error) {
+            Kind::Refused => Self::Refused(error),
+            Kind::Conflict => Self::Conflict(error),
+            Kind::Unavailable => Self::Unavailable(error),
+        }
+    }
+}
+
+enum Kind {
+    Refused,
+    Conflict,
+    Unavailable,
+}
+
+fn kind_of(error: &DbErr) -> Kind {
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
+    else {
+        return Kind::Unavailable;
+    };
+    match &**inner {
+        sqlx::Error::Database(database) => kind_of_code(&**database),
+        sqlx::Error::Encode(_) => Kind::Refused,
+        _ => Kind::Unavailable,
+    }
+}
+
+/// PostgreSQL gives five characters of which the first two are the class (its documentation, appendix A); SQLite
+/// gives a number of which the low byte is the class.
+fn kind_of_code(error: &dyn DatabaseError) -> Kind {
+    if !matches!(error.kind(), ErrorKind::Other) {
+        return Kind::Refused;
+    }
+    let code = error.code().unwrap_or_default();
+    if let Ok(number) = code.parse::<i64>().map(|number| number & 0xff)
+        && code.len() != 5
+    {
+        return match number {
+            5 | 6 => Kind::Conflict,  // SQLITE_BUSY, SQLITE_LOCKED
+            18..=20 => Kind::Refused, // SQLITE_TOOBIG, SQLITE_CONSTRAINT, SQLITE_MISMATCH
+            _ => Kind::Unavailable,
+        };
+    }
+    match &*code {
+        "40001" | "40P01" => Kind::Conflict,
+        // Data exception, integrity constraint, program limit exceeded.
+        code if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) => Kind::Refused,
+        _ => Kind::Unavailable,
+    }
+}

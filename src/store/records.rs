@@ -1,0 +1,171 @@
+//! What is known of users, loaded to be changed and saved within one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entity::{tombstone, user};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::value::TextUuid;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable,
+    QueryFilter, QuerySelect, Statement,
+};
+use sha2::{Digest, Sha256};
+
+use super::{StoreError, Tx};
+use crate::domain::{Life, Profile, Record, Timestamp, UserId, UserKey};
+
+/// A record as it stands in the database, and the row's id while the user lives.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stored {
+    /// The row's id.
+    pub id: Option<UserId>,
+    /// What is known.
+    pub record: Record,
+}
+
+impl Tx {
+    /// Keeps every other transaction from changing these users until this one ends.
+    ///
+    /// A user without a row is locked as well. All replicas take the locks in one order, so they never wait for each
+    /// other in a ring. SQLite has one writer anyway.
+    pub async fn lock(&self, keys: &BTreeSet<UserKey>) -> Result<(), StoreError> {
+        if self.tx.get_database_backend() != DbBackend::Postgres {
+            return Ok(());
+        }
+        let locks: BTreeSet<i64> = keys.iter().map(lock_of).collect();
+        for lock in locks {
+            let sql = "SELECT pg_advisory_xact_lock($1)";
+            self.tx
+                .execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [lock.into()]))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What is known of these users; who is not in the answer was never heard of.
+    pub async fn load(&self, keys: &BTreeSet<UserKey>) -> Result<BTreeMap<UserKey, Stored>, StoreError> {
+        let mut known: BTreeMap<UserKey, Stored> = BTreeMap::new();
+        let rows = user::Entity::find()
+            .select_only()
+            .columns([user::Column::Id, user::Column::Source, user::Column::ExternalId, user::Column::Record])
+            .filter(any_of(keys, user::Column::Source, user::Column::ExternalId))
+            .into_tuple::<(TextUuid, String, String, String)>()
+            .all(&self.tx)
+            .await?;
+        for (id, source, external_id, record) in rows {
+            let life: Life = serde_json::from_str(&record).map_err(|error| DbErr::Json(error.to_string()))?;
+            let stored = known.entry(UserKey { source, external_id }).or_default();
+            stored.id = Some(UserId(id.0));
+            stored.record.life = Some(life);
+        }
+        let tombstones = tombstone::Entity::find()
+            .filter(any_of(keys, tombstone::Column::Source, tombstone::Column::ExternalId))
+            .all(&self.tx)
+            .await?;
+        for tombstone::Model { source, external_id, deleted_at } in tombstones {
+            known.entry(UserKey { source, external_id }).or_default().record.deleted_at =
+                Some(deleted_at.into());
+        }
+        Ok(known)
+    }
+
+    /// Writes what is now known of these users: a row while they live, a tombstone once they were deleted.
+    pub async fn save(&self, known: &BTreeMap<UserKey, Stored>, now: Timestamp) -> Result<(), StoreError> {
+        let mut living = Vec::new();
+        let mut gone = BTreeSet::new();
+        let mut deleted = Vec::new();
+        for (key, Stored { id, record }) in known {
+            match (id, &record.life) {
+                (Some(id), Some(life)) => living.push(row(*id, key, life, now)?),
+                _ => {
+                    gone.insert(key.clone());
+                }
+            }
+            if let Some(deleted_at) = record.deleted_at {
+                deleted.push(tombstone::ActiveModel {
+                    source: Set(key.source.clone()),
+                    external_id: Set(key.external_id.clone()),
+                    deleted_at: Set(deleted_at.into()),
+                });
+            }
+        }
+        if !gone.is_empty() {
+            user::Entity::delete_many()
+                .filter(any_of(&gone, user::Column::Source, user::Column::ExternalId))
+                .exec(&self.tx)
+                .await?;
+        }
+        let key = [user::Column::Source, user::Column::ExternalId];
+        let facts = user::Column::iter()
+            .filter(|column| !matches!(column, user::Column::Source | user::Column::ExternalId));
+        user::Entity::insert_many(living)
+            .on_conflict(OnConflict::columns(key).update_columns(facts).to_owned())
+            .exec_without_returning(&self.tx)
+            .await?;
+        let key = [tombstone::Column::Source, tombstone::Column::ExternalId];
+        tombstone::Entity::insert_many(deleted)
+            .on_conflict(OnConflict::columns(key).update_column(tombstone::Column::DeletedAt).to_owned())
+            .exec_without_returning(&self.tx)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Half of the key's SHA-256 as a number: two users share a lock about never, and then only wait for each other.
+fn lock_of(key: &UserKey) -> i64 {
+    let mut hash = Sha256::new();
+    hash.update(&key.source);
+    hash.update([0]);
+    hash.update(&key.external_id);
+    hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte))
+}
+
+/// The rows of these users, whatever the database: SQLite has no `IN` over pairs.
+pub(super) fn any_of<'a, C: ColumnTrait>(
+    keys: impl IntoIterator<Item = &'a UserKey>,
+    source: C,
+    external_id: C,
+) -> Condition {
+    let mut by_source: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for key in keys {
+        by_source.entry(&key.source).or_default().push(&key.external_id);
+    }
+    by_source.into_iter().fold(Condition::any(), |any, (name, ids)| {
+        any.add(Condition::all().add(source.eq(name)).add(external_id.is_in(ids)))
+    })
+}
+
+fn row(id: UserId, key: &UserKey, life: &Life, now: Timestamp) -> Result<user::ActiveModel, StoreError> {
+    let record = serde_json::to_string(life).map_err(|error| DbErr::Json(error.to_string()))?;
+    let Profile {
+        name,
+        given_name,
+        family_name,
+        nickname,
+        email,
+        email_verified,
+        phone_number,
+        phone_number_verified,
+        picture_url,
+        metadata,
+    } = life.profile();
+    Ok(user::ActiveModel {
+        id: Set(TextUuid(id.0)),
+        source: Set(key.source.clone()),
+        external_id: Set(key.external_id.clone()),
+        name: Set(name),
+        given_name: Set(given_name),
+        family_name: Set(family_name),
+        nickname: Set(nickname),
+        email: Set(email),
+        email_verified: Set(email_verified),
+        phone_number: Set(phone_number),
+        phone_number_verified: Set(phone_number_verified),
+        picture_url: Set(picture_url),
+        metadata: Set(metadata),
+        created_at: Set(life.created_at().map(Into::into)),
+        updated_at: Set(life.updated_at().into()),
+        synced_at: Set(now.into()),
+        record: Set(record),
+    })
+}
