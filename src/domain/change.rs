@@ -55,3 +55,16 @@ pub enum IdPolicy {
     /// An id comes back when the same person signs up again (Auth0's social logins).
     Reusable,
 }
+
+impl IdPolicy {
+    /// Whether a deletion can never be followed by a new lifetime.
+    pub fn is_final(self) -> bool {
+        self == Self::Final
+    }
+
+    /// Whether a token speaks of a lifetime that the deletion ended: always where ids are final, else if it was
+    /// issued by then. A later one speaks of the lifetime to come.
+    pub fn ended(self, deleted_at: Timestamp, issued_at: Option<Timestamp>) -> bool {
+        self.is_final() || issued_at <= Some(deleted_at)
+    }
+}

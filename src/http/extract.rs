@@ -1,0 +1,131 @@
+//! Authority as types: a handler that takes one of these has been authorised.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{FromRequest, HttpRequest, web};
+
+use super::State;
+use super::problem::{Code, Problem};
+use crate::auth::{Authenticated, service_key};
+use crate::domain::{User, UserKey};
+
+/// How long a body may take on its way.
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+
+type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
+
+/// Whom a verified token speaks for; the user is not deleted, and has a row or not yet.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) authenticated: Authenticated,
+    pub(super) user: Option<User>,
+}
+
+/// The row of the user whom a verified token speaks for.
+#[derive(Debug)]
+pub(super) struct CurrentUser(pub(super) User);
+
+/// A service key that lives.
+#[derive(Debug)]
+pub(super) struct ServiceKey;
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = state(&request)?;
+            let checked = authenticate(state, request.headers()).await;
+            state.metrics.token(checked.as_ref().map_or_else(Problem::code, |_| "ok"));
+            let authenticated = checked?;
+            let user = user_of(state, &authenticated).await?;
+            Ok(Self { authenticated, user })
+        })
+    }
+}
+
+impl FromRequest for CurrentUser {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload);
+        Box::pin(async move { caller.await?.user.map(Self).ok_or_else(|| Problem::new(Code::UserNotSynced)) })
+    }
+}
+
+impl FromRequest for ServiceKey {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = state(&request)?;
+            let key = bearer(request.headers())?;
+            let known = state.store.api_keys().find(&service_key::hash(key)).await?;
+            match known {
+                None => Err(Problem::because(Code::Unauthenticated, "no such service key")),
+                Some(key) if key.revoked_at.is_some() => {
+                    Err(Problem::because(Code::Unauthenticated, format!("service key {} is revoked", key.prefix)))
+                }
+                Some(_) => Ok(Self),
+            }
+        })
+    }
+}
+
+/// The whole body, or why it is not to be had. Nothing past the limit is kept in memory.
+pub(super) async fn body(payload: web::Payload, limit: usize) -> Result<Vec<u8>, Problem> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(limit));
+    match read.await {
+        Err(_) => Err(Problem::new(Code::BodyTimeout)),
+        Ok(Err(_)) => Err(Problem::new(Code::BodyTooLarge)),
+        Ok(Ok(Err(error))) => Err(Problem::because(Code::BodyBroken, error)),
+        Ok(Ok(Ok(body))) => Ok(body.into()),
+    }
+}
+
+fn state(request: &HttpRequest) -> Result<&State, Problem> {
+    let state = request.app_data::<web::Data<State>>().ok_or_else(|| Problem::new(Code::Internal))?;
+    Ok(state)
+}
+
+async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Authenticated, Problem> {
+    Ok(state.authenticator.authenticate(bearer(headers)?).await?)
+}
+
+/// The row of the token's subject; a deleted user's token stops working before it expires.
+async fn user_of(state: &State, token: &Authenticated) -> Result<Option<User>, Problem> {
+    let key = UserKey::new(&token.source, token.identity.subject());
+    let ids = state.sources.ids(&token.source);
+    let user = state.store.users().get(&key).await?;
+    if user.is_some() && ids.is_final() {
+        return Ok(user);
+    }
+    match state.store.users().deleted_at(&key).await? {
+        Some(deleted_at) if ids.ended(deleted_at, token.issued_at) => Err(Problem::new(Code::UserDeleted)),
+        _ => Ok(user),
+    }
+}
+
+/// The one `Authorization: Bearer …`.
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let invalid = |why| Problem::because(Code::InvalidAuthHeader, why);
+    let mut values = headers.get_all(header::AUTHORIZATION);
+    let value = values.next().ok_or_else(|| invalid("there is no Authorization header"))?;
+    if values.next().is_some() {
+        return Err(invalid("there are several Authorization headers"));
+    }
+    let text = value.to_str().map_err(|_| invalid("the Authorization header is no visible ASCII"))?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => Ok(token.trim()),
+        _ => Err(invalid("the Authorization header is not `Bearer <token>`")),
+    }
+}

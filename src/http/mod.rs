@@ -1,0 +1,87 @@
+//! The routes, all on this page; what each does stands in the file of its area.
+
+mod current;
+mod development;
+mod extract;
+mod identity;
+mod observe;
+mod openapi;
+mod operations;
+mod problem;
+mod server;
+mod users;
+mod webhooks;
+
+use std::sync::Arc;
+
+use actix_web::web::{self, ServiceConfig, get, post};
+use actix_web::{Resource, Route};
+
+pub use development::DevelopmentIssuer;
+pub use openapi::document as openapi_document;
+pub use server::{Running, serve};
+
+use crate::auth::Authenticator;
+use crate::clock::Clock;
+use crate::providers::Sources;
+use crate::store::Store;
+use crate::sync::Intake;
+use crate::telemetry::Metrics;
+
+/// What the handlers work with.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The configured sources.
+    pub sources: Arc<Sources>,
+    /// Takes deliveries in.
+    pub intake: Intake,
+    /// Decides about tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// Reads users and service keys.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Clock,
+    /// Counts.
+    pub metrics: Metrics,
+    /// The largest delivery taken, in bytes.
+    pub body_limit: usize,
+    /// The development issuer, in `usersync dev` alone.
+    pub development: Option<DevelopmentIssuer>,
+}
+
+/// Which part of the service a listener offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Everything.
+    All,
+    /// Everything but metrics, which are elsewhere.
+    NoMetrics,
+    /// Metrics alone.
+    MetricsAlone,
+}
+
+fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
+    if offer != Offer::MetricsAlone {
+        app.service(one("/webhooks/{source}", "POST", post().to(webhooks::receive)))
+            .service(one("/v1/users/current", "GET", get().to(current::show)))
+            .service(one("/v1/users", "GET", get().to(users::list)))
+            .service(one("/v1/identity", "GET", get().to(identity::show)))
+            .service(one("/healthz", "GET", get().to(operations::healthz)))
+            .service(one("/readyz", "GET", get().to(operations::readyz)))
+            .service(one("/openapi.json", "GET", get().to(openapi::show)));
+    }
+    if offer != Offer::NoMetrics {
+        app.service(one("/metrics", "GET", get().to(operations::metrics)));
+    }
+    if let Some(issuer) = state.development.as_ref().filter(|_| offer != Offer::MetricsAlone) {
+        app.app_data(web::Data::new(issuer.clone()))
+            .service(one("/dev/.well-known/openid-configuration", "GET", get().to(development::discovery)))
+            .service(one("/dev/jwks.json", "GET", get().to(development::keys)));
+    }
+    app.default_service(web::to(operations::not_found));
+}
+
+/// A path with one method; every other is refused by name.
+fn one(path: &str, allow: &'static str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(web::to(move || operations::method_not_allowed(allow)))
+}

@@ -1,0 +1,69 @@
+//! Around every request: its id, its line in the log, its place in the metrics.
+
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web;
+use tracing::{Instrument, error, info, info_span, warn};
+use uuid::Uuid;
+
+use super::State;
+use super::problem::Problem;
+use crate::telemetry::Request;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const LONGEST_REQUEST_ID: usize = 128;
+
+pub(super) async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let started = Instant::now();
+    let id = request_id(&request);
+    // The pattern, not the path, and no query: both can hold what belongs in no log.
+    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let method = request.method().to_string();
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let span = info_span!("request", request_id = %id, %method, %route);
+
+    let mut response = next.call(request).instrument(span.clone()).await?;
+
+    let elapsed = started.elapsed();
+    let status = response.status().as_u16();
+    span.in_scope(|| log(&response, &route, status, elapsed));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if let Some(state) = state {
+        state.metrics.request(Request { method, route, status }, elapsed);
+    }
+    Ok(response)
+}
+
+fn log<B>(response: &ServiceResponse<B>, route: &str, status: u16, elapsed: std::time::Duration) {
+    let milliseconds = elapsed.as_secs_f64() * 1000.0;
+    let problem = response.response().error().and_then(actix_web::Error::as_error::<Problem>);
+    let (code, cause) = problem.map_or(("", ""), |problem| (problem.code(), problem.cause()));
+    match status {
+        500.. => error!(status, code, cause, milliseconds, "answered"),
+        400.. if !code.is_empty() => warn!(status, code, cause, milliseconds, "answered"),
+        // Probes come every few seconds and say nothing new.
+        _ if matches!(route, "/healthz" | "/readyz" | "/metrics") => {
+            tracing::debug!(status, milliseconds, "answered");
+        }
+        _ => info!(status, milliseconds, "answered"),
+    }
+}
+
+/// The caller's own id of the request if it is a plain one, else a new one.
+fn request_id(request: &ServiceRequest) -> String {
+    let plain = |id: &&str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        !id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.bytes().all(allowed)
+    };
+    let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(plain);
+    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}

@@ -1,0 +1,275 @@
+//! The one place that knows status codes: every refusal as `application/problem+json` (RFC 9457).
+
+use std::fmt;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::auth::TokenError;
+use crate::signature::SignatureError;
+use crate::store::StoreError;
+use crate::sync::ReceiveError;
+
+/// A refusal: its code for programs, a text for the client, and a text for the log that the client never sees.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    cause: Option<String>,
+}
+
+/// Stable names of everything that can be wrong. The table of what they mean is [`Code::meaning`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is told by its line in the table")]
+pub enum Code {
+    InvalidAuthHeader,
+    NoAuthProvider,
+    Unauthenticated,
+    KeysUnavailable,
+    UserNotSynced,
+    UserDeleted,
+    UnknownSource,
+    MissingSignature,
+    InvalidSignature,
+    StaleTimestamp,
+    InvalidJson,
+    BodyTooLarge,
+    BodyTimeout,
+    BodyBroken,
+    InvalidQuery,
+    NotFound,
+    MethodNotAllowed,
+    DatabaseUnavailable,
+    Internal,
+}
+
+/// What the client reads.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Document {
+    /// `urn:usersync:problem:` and the code.
+    r#type: String,
+    /// What is wrong, in a few words.
+    title: &'static str,
+    /// The status, again.
+    status: u16,
+    /// Stable name for programs, in `snake_case`.
+    code: &'static str,
+    /// What the client can do.
+    detail: &'static str,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: [Self; 19] = [
+        Self::InvalidAuthHeader,
+        Self::NoAuthProvider,
+        Self::Unauthenticated,
+        Self::KeysUnavailable,
+        Self::UserNotSynced,
+        Self::UserDeleted,
+        Self::UnknownSource,
+        Self::MissingSignature,
+        Self::InvalidSignature,
+        Self::StaleTimestamp,
+        Self::InvalidJson,
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::BodyBroken,
+        Self::InvalidQuery,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::DatabaseUnavailable,
+        Self::Internal,
+    ];
+
+    /// Status, code, title, and what the client can do.
+    pub fn meaning(self) -> (u16, &'static str, &'static str, &'static str) {
+        match self {
+            Self::InvalidAuthHeader => (
+                401,
+                "invalid_auth_header",
+                "No usable credentials",
+                "Send `Authorization: Bearer <token>`, once.",
+            ),
+            Self::NoAuthProvider => (
+                401,
+                "no_auth_provider",
+                "No rule fits the token",
+                "No configured rule has the token's issuer and audience.",
+            ),
+            Self::Unauthenticated => {
+                (401, "unauthenticated", "The token is not accepted", "Get a new token and try again.")
+            }
+            Self::KeysUnavailable => (
+                503,
+                "keys_unavailable",
+                "The provider's keys are not to be had",
+                "The token may be good; it cannot be checked now. Try again soon.",
+            ),
+            Self::UserNotSynced => (
+                404,
+                "user_not_synced",
+                "The user has no row yet",
+                "The provider's webhook has not arrived. Try again soon.",
+            ),
+            Self::UserDeleted => (410, "user_deleted", "The user was deleted", "Sign the user out."),
+            Self::UnknownSource => {
+                (404, "unknown_source", "No such source", "The last part of the URL is the name of a configured source.")
+            }
+            Self::MissingSignature => (
+                400,
+                "missing_signature",
+                "The delivery is not signed",
+                "Send id, timestamp and signature headers of one family: svix-* or webhook-*.",
+            ),
+            Self::InvalidSignature => (
+                400,
+                "invalid_signature",
+                "The signature does not fit",
+                "Check that the secret is this endpoint's and that nothing changes the body on its way.",
+            ),
+            Self::StaleTimestamp => (
+                400,
+                "stale_timestamp",
+                "The signature's timestamp is too far from now",
+                "Sign each attempt anew, and check the clocks.",
+            ),
+            Self::InvalidJson => (400, "invalid_json", "The body is no JSON", "Send the event as JSON in UTF-8."),
+            Self::BodyTooLarge => {
+                (413, "body_too_large", "The body is too large", "The limit is `server.body_limit`.")
+            }
+            Self::BodyTimeout => (408, "body_timeout", "The body did not arrive in time", "Send it again."),
+            Self::BodyBroken => (400, "body_broken", "The body broke off", "Send it again."),
+            Self::InvalidQuery => (
+                400,
+                "invalid_query",
+                "A query parameter is not understood",
+                "See /openapi.json for the parameters and their limits.",
+            ),
+            Self::NotFound => (404, "not_found", "Nothing is here", "See /openapi.json for what is."),
+            Self::MethodNotAllowed => {
+                (405, "method_not_allowed", "The method is not for this route", "The Allow header names those that are.")
+            }
+            Self::DatabaseUnavailable => (
+                503,
+                "database_unavailable",
+                "The database is not to be had",
+                "Nothing was changed. Try again soon.",
+            ),
+            Self::Internal => (500, "internal", "Something failed here", "The log knows more; quote the request id."),
+        }
+    }
+
+    /// Seconds after which trying again makes sense.
+    fn retry_after(self) -> Option<&'static str> {
+        match self {
+            Self::UserNotSynced => Some("1"),
+            Self::KeysUnavailable | Self::DatabaseUnavailable => Some("5"),
+            _ => None,
+        }
+    }
+}
+
+impl Problem {
+    /// A problem with nothing more to say in the log.
+    pub fn new(code: Code) -> Self {
+        Self { code, cause: None }
+    }
+
+    /// A problem and, for the log, what caused it.
+    pub fn because(code: Code, cause: impl fmt::Display) -> Self {
+        Self { code, cause: Some(cause.to_string()) }
+    }
+
+    /// The stable name.
+    pub fn code(&self) -> &'static str {
+        self.code.meaning().1
+    }
+
+    /// What caused it, for the log.
+    pub fn cause(&self) -> &str {
+        self.cause.as_deref().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.meaning().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (status, code, title, detail) = self.code.meaning();
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(seconds) = self.code.retry_after() {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if status == 401 {
+            // RFC 6750: no error attribute where no token was sent.
+            let challenge = if self.code == Code::InvalidAuthHeader { "Bearer" } else { "Bearer error=\"invalid_token\"" };
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+        }
+        let document = Document { r#type: format!("urn:usersync:problem:{code}"), title, status, code, detail };
+        let body = serde_json::to_string(&document).unwrap_or_default();
+        response.content_type("application/problem+json").body(body)
+    }
+}
+
+impl From<ReceiveError> for Problem {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::UnknownSource => Self::new(Code::UnknownSource),
+            ReceiveError::Signature(error) => error.into(),
+            ReceiveError::NotJson(error) => Self::because(Code::InvalidJson, error),
+            ReceiveError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignatureError> for Problem {
+    fn from(error: SignatureError) -> Self {
+        let code = match error {
+            SignatureError::MissingHeader(_) => Code::MissingSignature,
+            SignatureError::OutsideTolerance { .. } => Code::StaleTimestamp,
+            SignatureError::InvalidHeader(_)
+            | SignatureError::InvalidTimestamp
+            | SignatureError::NoMatch
+            | SignatureError::NoSecret => Code::InvalidSignature,
+        };
+        Self::because(code, error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match error {
+            StoreError::Unavailable(_) | StoreError::Conflict(_) => Code::DatabaseUnavailable,
+            StoreError::Refused(_) => Code::Internal,
+        };
+        Self::because(code, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Code;
+
+    #[test]
+    fn the_table_of_problems_is_what_clients_rely_on() {
+        let table = Code::ALL.map(|code| {
+            let (status, name, title, _) = code.meaning();
+            format!("{status} {name}: {title}")
+        });
+        insta::assert_snapshot!(table.join("\n"));
+        assert_eq!(BTreeSet::from(table).len(), Code::ALL.len());
+    }
+}

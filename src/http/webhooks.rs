@@ -1,0 +1,77 @@
+//! `POST /webhooks/{source}`: the URL that is registered at the provider.
+
+use actix_web::{HttpRequest, web};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::{Document, Problem};
+use super::{State, extract};
+use crate::sync::{Receipt, ReceiveError};
+
+/// What the sender is told, after the commit.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Answer {
+    /// `applied`, `stale`, `duplicate`, `ignored` or `parked`.
+    outcome: &'static str,
+    /// The provider's id of the message.
+    message_id: String,
+}
+
+/// Takes one delivery in.
+#[utoipa::path(
+    post, path = "/webhooks/{source}", tag = "webhooks",
+    params(("source" = String, Path, description = "Name of a configured source")),
+    request_body(content = String, content_type = "application/json", description = "The event, signed over its raw bytes"),
+    responses(
+        (status = 200, description = "Committed: what became of it", body = Answer),
+        (status = 400, description = "`missing_signature`, `invalid_signature`, `stale_timestamp`, `invalid_json`", body = Document),
+        (status = 404, description = "`unknown_source`", body = Document),
+        (status = 413, description = "`body_too_large`", body = Document),
+        (status = 503, description = "`database_unavailable`: nothing was kept, send it again", body = Document),
+    )
+)]
+pub(super) async fn receive(
+    state: web::Data<State>,
+    source: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<web::Json<Answer>, Problem> {
+    let body = extract::body(payload, state.body_limit).await?;
+    let received = state.intake.receive(&source, &headers_of(&request), body).await;
+    count(&state, &source, received)
+}
+
+fn count(
+    state: &State,
+    source: &str,
+    received: Result<Receipt, ReceiveError>,
+) -> Result<web::Json<Answer>, Problem> {
+    match received {
+        Ok(Receipt { outcome, message_id }) => {
+            let outcome = outcome.as_str();
+            state.metrics.delivery(source, outcome);
+            Ok(web::Json(Answer { outcome, message_id }))
+        }
+        Err(error) => {
+            let problem = Problem::from(error);
+            let source = state.sources.get(source).map_or("unknown", |known| known.name());
+            state.metrics.delivery_refused(source, problem.code());
+            Err(problem)
+        }
+    }
+}
+
+/// The headers as the `svix` crate takes them: actix-web's `http` is one major version older.
+fn headers_of(request: &HttpRequest) -> HeaderMap {
+    let copy = |(name, value): (&actix_web::http::header::HeaderName, &actix_web::http::header::HeaderValue)| {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in request.headers().iter().filter_map(copy) {
+        headers.append(name, value);
+    }
+    headers
+}

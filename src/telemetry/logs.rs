@@ -1,0 +1,37 @@
+//! `tracing` to standard error, for people or as JSON.
+
+use tracing::Metadata;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+use crate::config::{Log, LogFormat};
+
+/// Begins to log; `directives` such as `usersync=debug` (the environment's `RUST_LOG`) win over the configured level.
+///
+/// Errors: the filter cannot be read.
+pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .parse(directives.unwrap_or(&settings.level))?;
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+    };
+    let started = tracing_subscriber::registry()
+        .with(lines.with_filter(filter).with_filter(filter_fn(speaks_of_no_secret)))
+        .try_init();
+    // A second start in one process (a test) keeps the first.
+    drop(started);
+    Ok(())
+}
+
+/// What libraries say below `info` can hold statements, headers and bodies, whatever the filter asks for.
+fn speaks_of_no_secret(metadata: &Metadata<'_>) -> bool {
+    let ours = ["usersync", "entity", "migration"];
+    let root = metadata.target().split("::").next().unwrap_or_default();
+    ours.contains(&root) || *metadata.level() <= tracing::Level::INFO
+}

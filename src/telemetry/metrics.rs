@@ -1,0 +1,141 @@
+//! Every metric of the service, in one place.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Seconds; a lookup takes under a millisecond, a waiting one up to thirty seconds.
+const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+/// The metrics of one service.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    deliveries: Family<Delivery, Counter>,
+    refused: Family<Refused, Counter>,
+    tokens: Family<Token, Counter>,
+    requests: Family<Request, Counter>,
+    durations: Family<Route, Histogram, fn() -> Histogram>,
+    parked: Gauge<i64, AtomicI64>,
+    key_fetches: Family<KeyFetch, Gauge<u64, AtomicU64>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Delivery {
+    source: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    source: String,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Token {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyFetch {
+    result: &'static str,
+}
+
+/// An answered request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Request {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The route's pattern, not the path: its values are few.
+    pub route: String,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("usersync");
+        let deliveries = Family::default();
+        registry.register("deliveries", "Verified deliveries by outcome", deliveries.clone());
+        let refused = Family::default();
+        registry.register("deliveries_refused", "Deliveries refused by problem code", refused.clone());
+        let tokens = Family::default();
+        registry.register("tokens", "Tokens checked, by `ok` or problem code", tokens.clone());
+        let requests = Family::default();
+        registry.register("http_requests", "Requests answered", requests.clone());
+        let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time from request to answer",
+            Unit::Seconds,
+            durations.clone(),
+        );
+        let parked = Gauge::default();
+        registry.register("journal_parked", "Deliveries that wait, parked, in the journal", parked.clone());
+        let key_fetches = Family::default();
+        registry.register("key_fetches", "Fetches of signing keys since the start", key_fetches.clone());
+        registry.register("build", "What is running", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        let inner = Inner { registry, deliveries, refused, tokens, requests, durations, parked, key_fetches };
+        Self(Arc::new(inner))
+    }
+}
+
+impl Metrics {
+    /// A verified delivery has its outcome.
+    pub fn delivery(&self, source: &str, outcome: &'static str) {
+        self.0.deliveries.get_or_create(&Delivery { source: source.to_owned(), outcome }).inc();
+    }
+
+    /// A delivery was refused; `source` is a configured one, or the caller could make labels without end.
+    pub fn delivery_refused(&self, source: &str, code: &'static str) {
+        self.0.refused.get_or_create(&Refused { source: source.to_owned(), code }).inc();
+    }
+
+    /// A token was checked; `result` is `ok` or the problem's code.
+    pub fn token(&self, result: &'static str) {
+        self.0.tokens.get_or_create(&Token { result }).inc();
+    }
+
+    /// A request was answered.
+    pub fn request(&self, request: Request, duration: Duration) {
+        let route = Route { route: request.route.clone() };
+        self.0.durations.get_or_create(&route).observe(duration.as_secs_f64());
+        self.0.requests.get_or_create(&request).inc();
+    }
+
+    /// How many deliveries are parked now.
+    pub fn parked(&self, count: u64) {
+        self.0.parked.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// How many fetches of signing keys succeeded and failed since the start.
+    pub fn key_fetches(&self, ok: u64, failed: u64) {
+        self.0.key_fetches.get_or_create(&KeyFetch { result: "ok" }).set(ok);
+        self.0.key_fetches.get_or_create(&KeyFetch { result: "failed" }).set(failed);
+    }
+
+    /// Everything in the `OpenMetrics` text format.
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        // Writing to a string does not fail.
+        text::encode(&mut page, &self.0.registry).unwrap_or_default();
+        page
+    }
+}
