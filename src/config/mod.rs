@@ -1,6 +1,6 @@
 //! The settings: read once at the start, checked completely, then plain data for every other room.
 //!
-//! `usersync.toml` and the environment are merged into one tree ([`tree`], [`file`], [`environment`]);
+//! `usersync.toml` and the environment are merged into one tree ([`tree`], [`file`], [`environment`], [`variables`]);
 //! [`schema`] says which keys there are; [`reader`] takes typed values out of the tree and collects every error
 //! with its path, so that one start reports all of them. Nothing here reads the process's own environment: it
 //! comes in as a map.
@@ -20,6 +20,7 @@ mod source;
 mod tests;
 mod tree;
 mod units;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -121,6 +122,7 @@ impl Config {
         let mut tree = file::read(file, environment)?;
         let problems = Problems::default();
         environment::apply(&mut tree, environment, &problems);
+        variables::add_sources(&mut tree, environment, &problems);
         schema::check(tree.table(), schema::ROOT, "", &problems);
         let config = Self::read(&Reader::new(tree.table(), environment, &problems));
         problems.finish(config, &tree)

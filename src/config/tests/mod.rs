@@ -5,6 +5,7 @@ mod files;
 mod maps;
 mod rules;
 mod sources;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::io::Write;
