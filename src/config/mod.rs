@@ -38,6 +38,9 @@ pub use source::{ProviderKind, Source};
 use error::{Fault, Problems, fault};
 use reader::Reader;
 
+/// A `usersync.toml` with every key, commented out: what is not set has the value shown there.
+pub const DEFAULT_FILE: &str = include_str!("default.toml");
+
 /// All settings, valid by construction when they come from [`Config::load`].
 #[derive(Clone, Debug, Default)]
 pub struct Config {

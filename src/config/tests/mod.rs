@@ -1,5 +1,6 @@
 //! The settings as a whole: files and variables in, settings or errors out.
 
+mod default_file;
 mod environment;
 mod files;
 mod maps;
