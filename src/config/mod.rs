@@ -1,7 +1,7 @@
 //! The settings: read once at the start, checked completely, then plain data for every other room.
 //!
-//! `usersync.toml` and the environment are merged into one tree ([`tree`], [`file`], [`environment`], [`variables`]);
-//! [`schema`] says which keys there are; [`reader`] takes typed values out of the tree and collects every error
+//! `usersync.toml` and the environment are merged into one tree (`tree`, `file`, `environment`, `variables`);
+//! `schema` says which keys there are; `reader` takes typed values out of the tree and collects every error
 //! with its path, so that one start reports all of them. Nothing here reads the process's own environment: it
 //! comes in as a map.
 
