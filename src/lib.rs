@@ -1,6 +1,7 @@
 //! usersync: your identity provider's users, in your own database, always right.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod signature;
 pub mod store;

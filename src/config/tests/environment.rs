@@ -1,0 +1,132 @@
+use super::super::{Algorithm, RuleKind};
+use super::{SECRET, assert_mentions, errors_with, load, only_rule, rule, shown};
+
+#[test]
+fn variables_win_over_the_file() {
+    let file = "[server]\nlisten = '127.0.0.1:1'\n[tokens]\njwks_ttl = '1m'";
+    let variables = [
+        ("USERSYNC_SERVER__LISTEN", "127.0.0.1:2"),
+        ("USERSYNC_SERVER__BODY_LIMIT", "2048"),
+        ("USERSYNC_TOKENS__JWKS_TTL", "2m"),
+        ("USERSYNC_TOKENS__ALLOW_HTTP", "true"),
+    ];
+    let config = load(file, &variables).unwrap();
+    assert_eq!(config.server.listen.port(), 2);
+    assert_eq!(config.server.body_limit, 2048);
+    assert_eq!(config.tokens.jwks_ttl.as_secs(), 120);
+    assert!(config.tokens.allow_http);
+}
+
+#[test]
+fn a_whole_source_can_stand_in_variables() {
+    let variables = [
+        ("USERSYNC_SOURCES__0__NAME", "one"),
+        ("USERSYNC_SOURCES__0__PROVIDER", "clerk"),
+        ("USERSYNC_SOURCES__0__WEBHOOK_SECRETS", "whsec_AAAA, whsec_BBBB,"),
+        ("USERSYNC_SOURCES__0__TOKENS__0__TYPE", "oidc"),
+        ("USERSYNC_SOURCES__0__TOKENS__0__DOMAIN", "id.example.com"),
+        ("USERSYNC_SOURCES__0__TOKENS__0__APPLICATION_ID", "app"),
+        ("USERSYNC_SOURCES__0__TOKENS__0__AUTHORIZEDPARTIES", "https://a.example.com,https://b.example.com"),
+        ("USERSYNC_SOURCES__0__TOKENS__0__ALGORITHMS", "ES256"),
+    ];
+    let config = load("", &variables).unwrap();
+    assert_eq!(shown(&config.sources[0].webhook_secrets), ["whsec_AAAA", "whsec_BBBB"]);
+    assert_eq!(only_rule(&config).application_id.as_deref(), Some("app"));
+    assert_eq!(only_rule(&config).authorized_parties.len(), 2);
+    let RuleKind::Oidc { algorithms, .. } = &only_rule(&config).kind else { panic!("{config:?}") };
+    assert_eq!(*algorithms, [Algorithm::Es256]);
+}
+
+#[test]
+fn variables_change_one_key_of_a_source_in_the_file() {
+    let file = rule("type = 'oidc'\ndomain = 'a.example.com'\napplicationID = 'a'");
+    let config = load(&file, &[("USERSYNC_SOURCES__0__TOKENS__0__APPLICATIONID", "b")]).unwrap();
+    assert_eq!(only_rule(&config).application_id.as_deref(), Some("b"));
+}
+
+#[test]
+fn a_comma_within_supabases_secrets_does_not_split_them() {
+    let variables = [
+        ("USERSYNC_SOURCES__0__NAME", "supabase"),
+        ("USERSYNC_SOURCES__0__PROVIDER", "standard"),
+        ("USERSYNC_SOURCES__0__WEBHOOK_SECRETS", "v1,whsec_AAAA|v1,whsec_BBBB,whsec_CCCC"),
+        ("USERSYNC_SOURCES__0__MAP__TYPE", "/type"),
+        ("USERSYNC_SOURCES__0__MAP__ID", "/id"),
+        ("USERSYNC_SOURCES__0__MAP__UPDATED_AT", "/at"),
+        ("USERSYNC_SOURCES__0__MAP__UPSERT", "user.created"),
+        ("USERSYNC_SOURCES__0__MAP__PROFILE__GIVEN_NAME", "/given"),
+    ];
+    let config = load("", &variables).unwrap();
+    assert_eq!(shown(&config.sources[0].webhook_secrets), ["whsec_AAAA", "whsec_BBBB", "whsec_CCCC"]);
+    assert_eq!(config.sources[0].map.as_ref().unwrap().profile["givenName"], "/given");
+}
+
+#[test]
+fn an_unknown_variable_is_refused_with_the_nearest() {
+    for (wrong, right) in [
+        ("USERSYNC_SERVR__LISTEN", "did you mean USERSYNC_SERVER__LISTEN?"),
+        ("USERSYNC_TOKENS__JWKS_TLL", "did you mean USERSYNC_TOKENS__JWKS_TTL?"),
+        ("USERSYNC_SOURCES__2__NAMES", "did you mean USERSYNC_SOURCES__2__NAME?"),
+        ("USERSYNC_SOURCES__NAME", "did you mean USERSYNC_SOURCES__0__NAME?"),
+        (
+            "USERSYNC_SOURCES__0__TOKENS__1__AUDIENCE",
+            "did you mean USERSYNC_SOURCES__0__TOKENS__1__APPLICATIONID?",
+        ),
+        ("USERSYNC_LOG__LEVEL__X", "did you mean USERSYNC_LOG__LEVEL?"),
+        ("USERSYNC_LOG__COLOUR", "after USERSYNC_LOG__ comes one of FORMAT, LEVEL"),
+        ("USERSYNC_SOURCES__0", "names a section, not a key; write USERSYNC_SOURCES__0__ and the key"),
+    ] {
+        assert_mentions(&errors_with("", &[(wrong, "x")]), &[wrong, right]);
+    }
+}
+
+#[test]
+fn a_variable_without_a_section_is_left_alone() {
+    assert!(load("", &[("USERSYNC_COLOUR", "red"), ("OTHER__THING", "x")]).is_ok());
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let config = load("[server]\nlisten = '127.0.0.1:1'", &[("USERSYNC_SERVER__LISTEN", "")]).unwrap();
+    assert_eq!(config.server.listen.port(), 1);
+}
+
+#[test]
+fn an_error_names_the_variable_that_it_came_from() {
+    let variables = [
+        ("USERSYNC_SERVER__LISTEN", "here"),
+        ("USERSYNC_TOKENS__ALLOW_HTTP", "perhaps"),
+        ("USERSYNC_SOURCES__0__WEBHOOK_SECRETS", "not base64"),
+    ];
+    let file = "[[sources]]\nname = 'one'\nprovider = 'clerk'";
+    let errors = errors_with(file, &variables);
+    assert_mentions(
+        &errors,
+        &["server.listen (from USERSYNC_SERVER__LISTEN): ", "USERSYNC_TOKENS__ALLOW_HTTP: is neither"],
+    );
+    assert_mentions(
+        &errors,
+        &["sources[0].webhook_secrets[0] (from USERSYNC_SOURCES__0__WEBHOOK_SECRETS): "],
+    );
+}
+
+#[test]
+fn database_url_wins_over_the_file_and_loses_to_its_own_variable() {
+    let file = "[database]\nurl = 'sqlite://file.db'";
+    let usual = ("DATABASE_URL", "postgres://usual/db");
+    let own = ("USERSYNC_DATABASE__URL", "postgres://own/db");
+    for (variables, expected) in [
+        (&[][..], "sqlite://file.db"),
+        (&[("DATABASE_URL", "")], "sqlite://file.db"),
+        (&[usual], "postgres://usual/db"),
+        (&[usual, own], "postgres://own/db"),
+    ] {
+        assert_eq!(shown(&[load(file, variables).unwrap().database.url]), [expected]);
+    }
+}
+
+#[test]
+fn a_far_index_is_refused() {
+    let errors = errors_with("", &[("USERSYNC_SOURCES__4000000000__NAME", SECRET)]);
+    assert_mentions(&errors, &["sets no known key"]);
+}

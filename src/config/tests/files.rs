@@ -1,0 +1,150 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::{Config, LogFormat};
+use super::{SECRET, assert_mentions, environment, errors, errors_with, load, shown};
+
+#[test]
+fn nothing_set_gives_the_defaults() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8787");
+    assert_eq!(config.server.metrics_listen, None);
+    assert_eq!(config.server.body_limit, 1_048_576);
+    assert_eq!(config.tokens.jwks_ttl, Duration::from_mins(10));
+    assert_eq!(config.journal.retention.as_secs(), 90 * 86_400);
+    assert_eq!(config.log.format, LogFormat::Text);
+    assert!(config.sources.is_empty());
+}
+
+#[test]
+fn every_section_is_read() {
+    let file = "[server]\nlisten = '0.0.0.0:80'\nmetrics_listen = '[::1]:81'\nbody_limit = 4096\n\
+                [database]\nurl = 'postgres://u:p@h/d'\n[tokens]\njwks_ttl = '1m'\njwks_cooldown = '0s'\n\
+                fetch_timeout = '1s'\nleeway = '0s'\nallow_http = true\n[journal]\nretention = '1d'\n\
+                [log]\nformat = 'json'\nlevel = 'usersync=debug'";
+    let config = load(file, &[]).unwrap();
+    assert_eq!(config.server.listen.port(), 80);
+    assert_eq!(config.server.metrics_listen.unwrap().port(), 81);
+    assert_eq!(config.server.body_limit, 4096);
+    assert_eq!(shown(&[config.database.url]), ["postgres://u:p@h/d"]);
+    assert_eq!(config.tokens.jwks_cooldown, Duration::ZERO);
+    assert_eq!(config.tokens.fetch_timeout, Duration::from_secs(1));
+    assert!(config.tokens.allow_http);
+    assert_eq!(config.log.level, "usersync=debug");
+    assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn the_file_is_named_by_the_variable_and_the_argument_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = [1, 2].map(|port| {
+        let path = folder.path().join(format!("{port}.toml"));
+        std::fs::write(&path, format!("[server]\nlisten = '127.0.0.1:{port}'")).unwrap();
+        path
+    });
+    let environment = environment(&[("USERSYNC_CONFIG", first.to_str().unwrap())]);
+    assert_eq!(Config::load(None, &environment).unwrap().server.listen.port(), 1);
+    assert_eq!(Config::load(Some(&second), &environment).unwrap().server.listen.port(), 2);
+}
+
+#[test]
+fn a_named_file_that_is_not_there_is_an_error() {
+    let missing = Config::load(Some(Path::new("/nowhere/usersync.toml")), &environment(&[])).unwrap_err();
+    assert_mentions(&missing.to_string(), &["/nowhere/usersync.toml: cannot be read"]);
+}
+
+#[test]
+fn a_syntax_error_tells_its_line_and_quotes_nothing() {
+    let errors = errors("[database]\nurl = 'postgres://u:hunter2@h\n");
+    assert_mentions(&errors, &[":2: is not TOML"]);
+    assert!(!errors.contains("hunter2"), "{errors}");
+}
+
+#[test]
+fn all_errors_are_told_at_once_each_on_its_line() {
+    let errors = errors(
+        "colour = 1\n[server]\nlisten = 'here'\nbody_limit = '1XB'\n[tokens]\njwks_ttl = 600\nleeway = 'x'",
+    );
+    assert_mentions(
+        &errors,
+        &["colour: ", "server.listen: ", "server.body_limit: ", "tokens.jwks_ttl: ", "tokens.leeway: "],
+    );
+    assert_eq!(errors.lines().count(), 5, "{errors}");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest() {
+    let errors = errors("[servr]\n[server]\nlissten = ''\nhost = ''\ncolour = ''");
+    assert_mentions(
+        &errors,
+        &[
+            "servr: is not a known key; did you mean `server`?",
+            "server.lissten: is not a known key; did you mean `listen`?",
+            "server.host: is not a known key; write `listen`",
+            "server.colour: is not a known key; the keys here are listen, metrics_listen, body_limit",
+        ],
+    );
+}
+
+#[test]
+fn a_value_of_another_shape_is_refused_once() {
+    let errors = errors("server = 1\nsources = {}\n[tokens]\nallow_http = 'yes'\n[log]\nlevel = ['info']");
+    assert_mentions(
+        &errors,
+        &["server: is a number", "sources: is a table; write each one under [[sources]]"],
+    );
+    assert_mentions(&errors, &["tokens.allow_http: is a text; write true or false", "log.level: is a list"]);
+    assert_eq!(errors.lines().count(), 4, "{errors}");
+}
+
+#[test]
+fn an_empty_text_is_refused() {
+    assert_mentions(&errors("[log]\nlevel = ' '"), &["log.level: is empty"]);
+}
+
+#[test]
+fn a_log_format_is_text_or_json() {
+    assert_mentions(&errors("[log]\nformat = 'xml'"), &["log.format: `xml` is no log format"]);
+}
+
+#[test]
+fn a_database_of_another_kind_is_refused_without_showing_it() {
+    let errors = errors("[database]\nurl = 'mysql://u:hunter2@h/d'");
+    assert_mentions(&errors, &["database.url: is no address of a SQLite or PostgreSQL database"]);
+    assert!(!errors.contains("hunter2"), "{errors}");
+}
+
+#[test]
+fn a_secret_can_stand_in_a_variable_or_a_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, b"  sqlite::memory:\n").unwrap();
+    let from_file = format!("[database]\nurl = 'file:{}'", file.path().display());
+    assert_eq!(shown(&[load(&from_file, &[]).unwrap().database.url]), ["sqlite::memory:"]);
+    let config = load("[database]\nurl = 'env:ELSEWHERE'", &[("ELSEWHERE", "sqlite://x.db")]).unwrap();
+    assert_eq!(shown(&[config.database.url]), ["sqlite://x.db"]);
+}
+
+#[test]
+fn a_secret_that_is_not_where_it_should_be_is_named() {
+    assert_mentions(
+        &errors("[database]\nurl = 'env:NOWHERE'"),
+        &["database.url: the variable NOWHERE is not set"],
+    );
+    assert_mentions(&errors("[database]\nurl = 'file:/nowhere'"), &["the file /nowhere cannot be read"]);
+    assert_mentions(
+        &errors_with("[database]\nurl = 'env:BLANK'", &[("BLANK", " ")]),
+        &["env:BLANK is empty"],
+    );
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let file = format!(
+        "[database]\nurl = 'postgres://u:hunter2@h/d'\n[[sources]]\nname = 'a'\nprovider = 'auth0'\n\
+         webhook_secrets = ['{SECRET}']\nbearer_tokens = ['hunter3']"
+    );
+    let shown = format!("{:?}", load(&file, &[]).unwrap());
+    for secret in ["hunter", "MfKQ"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
