@@ -1,0 +1,102 @@
+//! The composition root: what production and the tests put together in one way.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use secrecy::ExposeSecret;
+
+use crate::auth::{Authenticator, SetupError};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{self, DevelopmentIssuer, Offer, Running, State};
+use crate::providers::{SourceError, Sources};
+use crate::store::{Store, StoreError};
+use crate::sync::Intake;
+use crate::telemetry::Metrics;
+
+/// The whole service, ready to serve.
+#[derive(Debug)]
+pub struct App {
+    state: State,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The token rules.
+    #[error(transparent)]
+    Tokens(#[from] SetupError),
+}
+
+impl App {
+    /// Connects, migrates and puts the rooms together. Must be called within a tokio runtime.
+    pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
+        let sources = Arc::new(Sources::new(&config.sources)?);
+        let rules = config.sources.iter().flat_map(|source| {
+            source.tokens.iter().map(|rule| (source.name.clone(), rule.clone()))
+        });
+        let mut authenticator = Authenticator::new(rules.collect(), config.tokens.clone(), clock.clone())?;
+        let store = Store::connect(config.database.url.expose_secret()).await?;
+        store.migrate().await?;
+        authenticator.start();
+        let state = State {
+            intake: Intake::new(Arc::clone(&sources), store.clone(), clock.clone()),
+            sources,
+            authenticator: Arc::new(authenticator),
+            store,
+            clock,
+            metrics: Metrics::default(),
+            body_limit: config.server.body_limit,
+            development: None,
+        };
+        Ok(Self { state })
+    }
+
+    /// Serves the development issuer beside everything else.
+    #[must_use]
+    pub fn with_development_issuer(mut self, issuer: DevelopmentIssuer) -> Self {
+        self.state.development = Some(issuer);
+        self
+    }
+
+    /// The database of the service.
+    pub fn store(&self) -> &Store {
+        &self.state.store
+    }
+
+    /// Serves on a bound listener, with metrics on another one if there is one.
+    pub fn serve(self, listener: TcpListener, metrics: Option<TcpListener>) -> io::Result<Service> {
+        let offer = if metrics.is_some() { Offer::NoMetrics } else { Offer::All };
+        let metrics = metrics.map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone)).transpose()?;
+        let store = self.state.store.clone();
+        Ok(Service { main: http::serve(listener, self.state, offer)?, metrics, store })
+    }
+}
+
+/// The service while it runs.
+#[derive(Debug)]
+pub struct Service {
+    /// The main listener.
+    pub main: Running,
+    /// The listener for metrics, if they have their own.
+    pub metrics: Option<Running>,
+    store: Store,
+}
+
+impl Service {
+    /// Accepts nothing more, answers what has begun, closes the database, and ends.
+    pub async fn stop(self) -> io::Result<()> {
+        self.main.stop().await?;
+        if let Some(metrics) = self.metrics {
+            metrics.stop().await?;
+        }
+        self.store.close().await.map_err(io::Error::other)
+    }
+}

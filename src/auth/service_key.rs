@@ -1,0 +1,66 @@
+//! Service keys: `usk_` and 64 hexadecimal digits, kept by their hash alone.
+
+use aws_lc_rs::rand;
+use sha2::{Digest, Sha256};
+
+/// How every service key begins, for people and for secret scanners.
+const PREFIX: &str = "usk_";
+/// `usk_` and eight digits: enough to recognise a key by, too little to guess the rest.
+const SHOWN: usize = 12;
+
+/// A new key: shown once, then only its hash is known.
+#[derive(Clone)]
+pub struct ServiceKey(String);
+
+impl ServiceKey {
+    /// A key that nobody can guess; `None` if the system has no randomness to give.
+    pub fn generate() -> Option<Self> {
+        let mut secret = [0; 32];
+        rand::fill(&mut secret).ok()?;
+        Some(Self(format!("{PREFIX}{}", hexadecimal(&secret))))
+    }
+
+    /// The whole key.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// The first characters.
+    pub fn prefix(&self) -> &str {
+        self.0.get(..SHOWN).unwrap_or_default()
+    }
+
+    /// What is kept of it.
+    pub fn hash(&self) -> String {
+        hash(&self.0)
+    }
+}
+
+impl std::fmt::Debug for ServiceKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ServiceKey({}…)", self.prefix())
+    }
+}
+
+/// What is kept of a key: its SHA-256. The key has 256 random bits, so a slow hash would protect nothing more.
+pub fn hash(key: &str) -> String {
+    hexadecimal(&Sha256::digest(key))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ServiceKey, hash};
+
+    #[test]
+    fn a_key_is_new_each_time_and_never_shown_by_debug() {
+        let (one, two) = (ServiceKey::generate().unwrap(), ServiceKey::generate().unwrap());
+        assert_ne!(one.reveal(), two.reveal());
+        assert_eq!(one.reveal().len(), 68);
+        assert_eq!(one.hash(), hash(one.reveal()));
+        assert!(!format!("{one:?}").contains(one.reveal()));
+    }
+}

@@ -1,0 +1,115 @@
+//! What `usersync dev` keeps between runs: the source's secret, the issuer's key, the sample user.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use aws_lc_rs::rand::{self, SystemRandom};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::auth::service_key::ServiceKey;
+use crate::domain::Timestamp;
+use crate::http::DevelopmentIssuer;
+
+/// `aud` of the development issuer's tokens.
+pub(super) const APPLICATION_ID: &str = "usersync-dev";
+const FILE: &str = "dev.json";
+const KEY_ID: &str = "dev";
+
+/// The development source and issuer. It opens nothing but itself: its secrets are worth nothing elsewhere.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Development {
+    /// `iss` of the tokens; changes with the port.
+    pub(super) issuer: String,
+    /// `whsec_…` of the source.
+    pub(super) secret: String,
+    /// A service key for the listing.
+    pub(super) service_key: String,
+    /// The sample user's id.
+    pub(super) subject: String,
+    /// PKCS #8, base64.
+    private_key: String,
+}
+
+impl Development {
+    /// What was kept in the directory, if anything.
+    pub(super) fn load(directory: &Path) -> anyhow::Result<Option<Self>> {
+        let file = directory.join(FILE);
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        };
+        let kept = serde_json::from_str(&text);
+        kept.with_context(|| format!("{} is damaged; delete it to start afresh", file.display())).map(Some)
+    }
+
+    /// New secrets and a new key.
+    pub(super) fn generate() -> anyhow::Result<Self> {
+        let unlucky = || anyhow!("the system gives no random numbers");
+        let mut secret = [0; 24];
+        rand::fill(&mut secret).map_err(|_| unlucky())?;
+        let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+        Ok(Self {
+            issuer: String::new(),
+            secret: format!("whsec_{}", STANDARD.encode(secret)),
+            service_key: ServiceKey::generate().ok_or_else(unlucky)?.reveal().to_owned(),
+            subject: "user_ada".to_owned(),
+            private_key: STANDARD.encode(key.map_err(|_| unlucky())?),
+        })
+    }
+
+    /// Keeps everything in the directory, for its owner alone.
+    pub(super) fn save(&self, directory: &Path) -> anyhow::Result<()> {
+        let file = directory.join(FILE);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&file).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?)
+    }
+
+    /// What the issuer tells of itself.
+    pub(super) fn public(&self) -> anyhow::Result<DevelopmentIssuer> {
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.pkcs8()?)
+            .map_err(|_| anyhow!("the development key is damaged; delete {FILE} to start afresh"))?;
+        // An uncompressed point: a byte that says so, then x and y of 32 bytes each.
+        let point = key.public_key().as_ref();
+        let [x, y] = [point.get(1..33), point.get(33..65)].map(|half| URL_SAFE_NO_PAD.encode(half.unwrap_or_default()));
+        let key = json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID, "x": x, "y": y});
+        Ok(DevelopmentIssuer { issuer: self.issuer.clone(), keys: json!({"keys": [key]}) })
+    }
+
+    /// A token for a user; claims given by name win over the usual ones.
+    pub(super) fn token(
+        &self,
+        subject: &str,
+        claims: Map<String, Value>,
+        now: Timestamp,
+        expires_in: Duration,
+    ) -> anyhow::Result<String> {
+        let mut all = json!({
+            "iss": self.issuer,
+            "sub": subject,
+            "aud": APPLICATION_ID,
+            "iat": now.as_seconds(),
+            "exp": now.plus(expires_in).as_seconds(),
+        });
+        if let Some(all) = all.as_object_mut() {
+            all.extend(claims);
+        }
+        let header = Header { kid: Some(KEY_ID.to_owned()), ..Header::new(Algorithm::ES256) };
+        Ok(jsonwebtoken::encode(&header, &all, &EncodingKey::from_ec_der(&self.pkcs8()?))?)
+    }
+
+    fn pkcs8(&self) -> anyhow::Result<Vec<u8>> {
+        STANDARD.decode(&self.private_key).context("the development key is damaged; delete dev.json to start afresh")
+    }
+}

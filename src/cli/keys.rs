@@ -1,0 +1,75 @@
+//! `usersync keys create|list|revoke`
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use secrecy::ExposeSecret;
+
+use super::Usage;
+use crate::auth::service_key::ServiceKey;
+use crate::clock::Clock;
+use crate::store::{ApiKey, Store};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Keys {
+    /// Make a key; it is shown once, and kept as a hash
+    Create {
+        /// What to call it, such as the program that will use it
+        name: String,
+    },
+    /// Show every key, without its secret
+    List,
+    /// Revoke the living key of this name or prefix
+    Revoke {
+        /// The key's name, or its first characters as listed
+        name_or_prefix: String,
+    },
+}
+
+impl Keys {
+    pub(super) async fn run(self, config: Option<PathBuf>, clock: Clock) -> anyhow::Result<()> {
+        let config = super::configure(config)?;
+        let store = Store::connect(config.database.url.expose_secret()).await?;
+        store.migrate().await?;
+        match self {
+            Self::Create { name } => create(&store, name, &clock).await,
+            Self::List => list(&store).await,
+            Self::Revoke { name_or_prefix } => revoke(&store, &name_or_prefix, &clock).await,
+        }
+    }
+}
+
+async fn create(store: &Store, name: String, clock: &Clock) -> anyhow::Result<()> {
+    let name = name.trim().to_owned();
+    if name.is_empty() || name.chars().any(char::is_control) {
+        bail!(Usage("a key needs a name of visible characters".to_owned()));
+    }
+    let living = store.api_keys().list().await?.into_iter().filter(|key| key.revoked_at.is_none());
+    if living.map(|key| key.name).any(|taken| taken == name) {
+        bail!(Usage(format!("a key named {name:?} lives already; revoke it first, or choose another name")));
+    }
+    let key = ServiceKey::generate().context("the system gives no random numbers")?;
+    let row = ApiKey { name, prefix: key.prefix().to_owned(), created_at: clock.now(), revoked_at: None };
+    store.api_keys().insert(row, key.hash()).await?;
+    println!("{}", key.reveal());
+    eprintln!("This key is shown once. Send it as `Authorization: Bearer {}…`.", key.prefix());
+    Ok(())
+}
+
+async fn list(store: &Store) -> anyhow::Result<()> {
+    println!("{:<14} {:<28} {:<28} NAME", "PREFIX", "CREATED", "REVOKED");
+    for ApiKey { name, prefix, created_at, revoked_at } in store.api_keys().list().await? {
+        let revoked = revoked_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        println!("{prefix:<14} {:<28} {revoked:<28} {name}", created_at.to_string());
+    }
+    Ok(())
+}
+
+async fn revoke(store: &Store, name_or_prefix: &str, clock: &Clock) -> anyhow::Result<()> {
+    if store.api_keys().revoke(name_or_prefix, clock.now()).await? == 0 {
+        bail!("no living key is named {name_or_prefix:?} or begins so; `usersync keys list` shows them");
+    }
+    println!("revoked {name_or_prefix}");
+    Ok(())
+}

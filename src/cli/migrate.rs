@@ -1,0 +1,30 @@
+//! `usersync migrate`
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use secrecy::ExposeSecret;
+
+use crate::store::Store;
+
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    /// Only tell which migrations the database has
+    #[arg(long)]
+    status: bool,
+}
+
+impl Migrate {
+    pub(super) async fn run(self, config: Option<PathBuf>) -> anyhow::Result<()> {
+        let config = super::configure(config)?;
+        let store = Store::connect(config.database.url.expose_secret()).await.context("no migration was applied")?;
+        if !self.status {
+            store.migrate().await.context("the migrations were not applied")?;
+        }
+        for migration in store.migrations().await? {
+            println!("{}  {}", if migration.applied { "applied" } else { "pending" }, migration.name);
+        }
+        Ok(store.close().await?)
+    }
+}

@@ -1,0 +1,86 @@
+//! The command line: one file a command.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the terminal")]
+
+mod dev;
+mod development;
+mod keys;
+mod migrate;
+mod send;
+mod serve;
+mod token;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigErrors};
+use crate::telemetry;
+
+/// Your identity provider's users, in your own database, always right.
+#[derive(Debug, Parser)]
+#[command(name = "usersync", version, propagate_version = true)]
+pub struct Cli {
+    /// Configuration file [default: usersync.toml, if there is one]
+    #[arg(long, global = true, env = "USERSYNC_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Migrate the database, then run the service until SIGTERM
+    Serve,
+    /// Try it: the service on loopback with SQLite, a development source and a token issuer; no account needed
+    Dev(dev::Dev),
+    /// Apply migrations and exit
+    Migrate(migrate::Migrate),
+    /// Sign an event as Svix does and post it
+    Send(send::Send),
+    /// Mint a token of the development issuer
+    Token(token::Token),
+    /// Service API keys
+    #[command(subcommand)]
+    Keys(keys::Keys),
+}
+
+/// The command was called in a way that cannot work: exit code 2, as for a wrong configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Runs a command: 0 done, 1 failed, 2 usage or configuration.
+pub async fn run(cli: Cli) -> ExitCode {
+    let clock = Clock::system();
+    let done = match cli.command {
+        Command::Serve => serve::run(cli.config, clock).await,
+        Command::Dev(dev) => dev.run(clock).await,
+        Command::Migrate(migrate) => migrate.run(cli.config).await,
+        Command::Send(send) => send.run(clock).await,
+        Command::Token(token) => token.run(&clock),
+        Command::Keys(keys) => keys.run(cli.config, clock).await,
+    };
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    eprintln!("error: {error:#}");
+    let usage = error.is::<Usage>() || error.is::<ConfigErrors>();
+    if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// The settings, from the file and the process's environment; logging begins with them.
+fn configure(file: Option<PathBuf>) -> anyhow::Result<Config> {
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let config = Config::load(file.as_deref(), &environment)?;
+    start_logs(&config)?;
+    Ok(config)
+}
+
+fn start_logs(config: &Config) -> anyhow::Result<()> {
+    let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
+    telemetry::start_logs(&config.log, directives.as_deref())
+        .map_err(|error| Usage(format!("the log level cannot be read: {error}\nwrite it as `info` or `usersync=debug`")).into())
+}
