@@ -1,4 +1,5 @@
 //! usersync: your identity provider's users, in your own database, always right.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
