@@ -4,6 +4,7 @@ mod change;
 mod converge;
 mod delivery;
 mod facts;
+mod identity;
 mod timestamp;
 mod user;
 
@@ -11,5 +12,6 @@ pub use change::{Change, ChangeKind, IdPolicy};
 pub use converge::{Life, Record};
 pub use delivery::{Delivery, DeliveryKey, Outcome, Reading};
 pub use facts::{Facts, Field, ImpossibleType};
+pub use identity::{Identity, TokenKind};
 pub use timestamp::Timestamp;
 pub use user::{Profile, User, UserId, UserKey};

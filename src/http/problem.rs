@@ -233,6 +233,20 @@ impl From<ReceiveError> for Problem {
     }
 }
 
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        let code = match error {
+            TokenError::Malformed(_) => Code::InvalidAuthHeader,
+            TokenError::NoIssuer | TokenError::ForeignIssuer { .. } | TokenError::WrongAudience { .. } => {
+                Code::NoAuthProvider
+            }
+            TokenError::KeysUnavailable { .. } => Code::KeysUnavailable,
+            _ => Code::Unauthenticated,
+        };
+        Self::because(code, format!("{}: {error}", error.check()))
+    }
+}
+
 impl From<SignatureError> for Problem {
     fn from(error: SignatureError) -> Self {
         let code = match error {

@@ -1,0 +1,313 @@
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+
+use super::{Unverified, verify};
+use crate::auth::keys::KeySet;
+use crate::auth::rule::Rule;
+use crate::auth::testing::{NOW, Signer, base64url, custom_jwt, ed25519, oidc, p256, rsa};
+use crate::auth::{Authenticated, TokenError};
+use crate::domain::Timestamp;
+
+/// [`NOW`], for times with a fraction.
+const NOW_FLOAT: f64 = 1_767_268_800.0;
+
+const ISSUER: &str = "https://a.example";
+
+/// What a good token claims; every row of a table changes one thing.
+fn claims() -> Value {
+    json!({"iss": ISSUER, "sub": "user_1", "aud": "app", "iat": NOW, "exp": NOW + 60})
+}
+
+/// The object with members set, or taken out by null.
+fn with(mut object: Value, changes: &Value) -> Value {
+    for (name, value) in changes.as_object().unwrap() {
+        object[name] = value.clone();
+    }
+    object.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    object
+}
+
+fn keys(signers: &[&Signer]) -> KeySet {
+    let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
+    KeySet::from_json(&json!({ "keys": keys })).unwrap()
+}
+
+fn oidc_rule() -> Rule {
+    Rule::new("a".into(), &oidc(ISSUER, Some("app")))
+}
+
+fn custom_rule() -> Rule {
+    Rule::new("a".into(), &custom_jwt(ISSUER, Some("app")))
+}
+
+fn decide(token: &str, rule: &Rule, keys: &KeySet) -> Result<Authenticated, TokenError> {
+    verify(&Unverified::parse(token)?, rule, keys, Timestamp::from_seconds(NOW), Duration::from_secs(5))
+}
+
+/// `accepted`, or the check that failed.
+fn verdict(token: &str, rule: &Rule, keys: &KeySet) -> &'static str {
+    decide(token, rule, keys).map_or_else(|error| error.check(), |_| "accepted")
+}
+
+#[test]
+fn the_claims_of_an_oidc_token() {
+    let signer = p256("k");
+    let (rule, keys) = (oidc_rule(), keys(&[&signer]));
+    for (change, expected) in [
+        (json!({}), "accepted"),
+        // iss: https:// assumed, trailing slash ignored
+        (json!({"iss": "https://a.example/"}), "accepted"),
+        (json!({"iss": "a.example"}), "accepted"),
+        (json!({"iss": "http://a.example"}), "issuer"),
+        (json!({"iss": "https://b.example"}), "issuer"),
+        (json!({"iss": null}), "issuer"),
+        // applicationID in aud
+        (json!({"aud": ["other", "app"]}), "accepted"),
+        (json!({"aud": "other"}), "audience"),
+        (json!({"aud": ["other"]}), "audience"),
+        (json!({"aud": []}), "audience"),
+        (json!({"aud": "app other"}), "audience"),
+        (json!({"aud": null}), "audience"),
+        // exp required, 5 s leeway
+        (json!({"exp": NOW + 1}), "accepted"),
+        (json!({"exp": NOW - 4}), "accepted"),
+        (json!({"exp": NOW - 5}), "expiry"),
+        (json!({"exp": 0.5 + NOW_FLOAT}), "accepted"),
+        (json!({"exp": NOW_FLOAT - 4.5}), "accepted"),
+        (json!({"exp": NOW_FLOAT - 5.5}), "expiry"),
+        (json!({"exp": (NOW + 60).to_string()}), "expiry"),
+        (json!({"exp": (NOW + 60) * 1000}), "expiry"),
+        (json!({"exp": -1}), "expiry"),
+        (json!({"exp": 1e300}), "expiry"),
+        (json!({"exp": true}), "expiry"),
+        (json!({"exp": null}), "expiry"),
+        // nbf checked if present
+        (json!({"nbf": NOW}), "accepted"),
+        (json!({"nbf": NOW + 5}), "accepted"),
+        (json!({"nbf": NOW + 6}), "not_before"),
+        (json!({"nbf": "now"}), "not_before"),
+        // iat required for oidc
+        (json!({"iat": NOW - 86_400}), "accepted"),
+        (json!({"iat": NOW + 5}), "accepted"),
+        (json!({"iat": NOW + 6}), "issued_at"),
+        (json!({"iat": "now"}), "issued_at"),
+        (json!({"iat": null}), "issued_at"),
+        // sub required and not empty
+        (json!({"sub": ""}), "subject"),
+        (json!({"sub": 7}), "subject"),
+        (json!({"sub": null}), "subject"),
+        // azp is nobody's business unless configured
+        (json!({"azp": "https://evil.example"}), "accepted"),
+    ] {
+        let token = signer.token(&with(claims(), &change));
+        assert_eq!(verdict(&token, &rule, &keys), expected, "{change}");
+    }
+}
+
+#[test]
+fn an_explicit_null_is_no_time() {
+    let signer = p256("k");
+    for claim in ["exp", "nbf", "iat"] {
+        let mut claims = claims();
+        claims[claim] = Value::Null;
+        let refused = decide(&signer.token(&claims), &oidc_rule(), &keys(&[&signer]));
+        assert_eq!(refused, Err(TokenError::NotATime { claim }));
+    }
+}
+
+#[test]
+fn a_custom_jwt_needs_no_iat_and_without_application_id_no_aud() {
+    let signer = rsa("k");
+    let keys = keys(&[&signer]);
+    let open = Rule::new("a".into(), &custom_jwt(ISSUER, None));
+    for (rule, change, expected) in [
+        (&custom_rule(), json!({"iat": null}), "accepted"),
+        (&custom_rule(), json!({"iat": NOW + 6}), "issued_at"),
+        (&custom_rule(), json!({"aud": null}), "audience"),
+        (&open, json!({"aud": null}), "accepted"),
+        (&open, json!({"aud": "other"}), "accepted"),
+        (&open, json!({"iss": "https://b.example"}), "issuer"),
+    ] {
+        assert_eq!(verdict(&signer.token(&with(claims(), &change)), rule, &keys), expected, "{change}");
+    }
+}
+
+#[test]
+fn azp_must_be_an_authorized_party_if_configured() {
+    let signer = rsa("k");
+    for mut config in [oidc(ISSUER, None), custom_jwt(ISSUER, None)] {
+        config.authorized_parties = vec!["https://one.example".into(), "https://two.example".into()];
+        let rule = Rule::new("a".into(), &config);
+        for (azp, expected) in [
+            (json!("https://two.example"), "accepted"),
+            (json!("https://two.example/"), "authorized_party"),
+            (json!("https://evil.example"), "authorized_party"),
+            (json!(["https://two.example"]), "authorized_party"),
+            (json!(null), "authorized_party"),
+        ] {
+            let token = signer.token(&with(claims(), &json!({ "azp": azp })));
+            assert_eq!(verdict(&token, &rule, &keys(&[&signer])), expected, "{azp}");
+        }
+    }
+}
+
+#[test]
+fn the_header_never_chooses_how_it_is_checked() {
+    let signer = rsa("k");
+    let (rule, keys) = (oidc_rule(), keys(&[&signer]));
+    let jwk = p256("evil").jwk();
+    for (change, expected) in [
+        (json!({}), "accepted"),
+        (json!({"typ": "at+jwt", "cat": "x", "oiat": 1}), "accepted"),
+        // algorithm from the rule
+        (json!({"alg": "none"}), "algorithm"),
+        (json!({"alg": "HS256"}), "algorithm"),
+        (json!({"alg": "rs256"}), "algorithm"),
+        (json!({"alg": "RS512"}), "algorithm"),
+        (json!({"alg": null}), "form"),
+        (json!({"alg": ["RS256"]}), "form"),
+        (json!({"alg": "ES256"}), "key"),
+        // crit refused
+        (json!({"crit": ["b64"], "b64": false}), "critical_extensions"),
+        (json!({"crit": []}), "critical_extensions"),
+        // kid optional for oidc if one key fits
+        (json!({"kid": null}), "accepted"),
+        (json!({"kid": "other"}), "key"),
+        (json!({"kid": ""}), "key"),
+        (json!({"kid": 7}), "form"),
+        // jku, x5u, jwk ignored
+        (json!({"jku": "http://evil.example", "x5u": "http://evil.example", "jwk": jwk}), "accepted"),
+    ] {
+        let header = with(json!({"alg": "RS256", "typ": "JWT", "kid": "k"}), &change);
+        assert_eq!(verdict(&signer.token_with(&header, &claims()), &rule, &keys), expected, "{change}");
+    }
+}
+
+#[test]
+fn each_algorithm_is_accepted_only_where_the_rule_has_it() {
+    for (signer, for_custom) in
+        [(rsa("k"), "accepted"), (p256("k"), "algorithm"), (ed25519("k"), "algorithm")]
+    {
+        let (token, keys) = (signer.token(&claims()), keys(&[&signer]));
+        assert_eq!(verdict(&token, &oidc_rule(), &keys), "accepted", "{}", signer.alg());
+        assert_eq!(verdict(&token, &custom_rule(), &keys), for_custom, "{}", signer.alg());
+    }
+}
+
+#[test]
+fn a_public_key_is_no_hmac_secret() {
+    let signer = rsa("k");
+    let header = json!({"alg": "HS256", "kid": "k"});
+    let message = format!("{}.{}", base64url(header.to_string()), base64url(claims().to_string()));
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, &signer.public_der());
+    let token = format!("{message}.{}", base64url(hmac::sign(&secret, message.as_bytes())));
+    assert_eq!(verdict(&token, &oidc_rule(), &keys(&[&signer])), "algorithm");
+}
+
+#[test]
+fn the_key_that_fits_must_be_one() {
+    let (one, other, foreign) = (p256("one"), p256("other"), p256("one"));
+    let no_kid = json!({"alg": "ES256"});
+    let rsa = rsa("one");
+    for (token, known, expected) in [
+        (one.token(&claims()), keys(&[&one, &other]), "accepted"),
+        (foreign.token(&claims()), keys(&[&one, &other]), "signature"),
+        (one.token(&claims()), keys(&[&foreign, &one]), "accepted"),
+        (one.token(&claims()), keys(&[&other]), "key"),
+        (one.token(&claims()), keys(&[]), "key"),
+        (one.token_with(&no_kid, &claims()), keys(&[&one]), "accepted"),
+        (one.token_with(&no_kid, &claims()), keys(&[&one, &rsa]), "accepted"),
+        (one.token_with(&no_kid, &claims()), keys(&[&one, &other]), "key"),
+        (one.token_with(&no_kid, &claims()), keys(&[&other]), "signature"),
+    ] {
+        assert_eq!(verdict(&token, &oidc_rule(), &known), expected);
+    }
+    let no_kid = rsa.token_with(&json!({"alg": "RS256"}), &claims());
+    assert_eq!(verdict(&no_kid, &custom_rule(), &keys(&[&rsa])), "key_id");
+}
+
+#[test]
+fn the_signature_is_checked_before_the_claims() {
+    let (signer, foreign) = (p256("k"), p256("k"));
+    let expired = with(claims(), &json!({"exp": 1, "sub": ""}));
+    assert_eq!(verdict(&foreign.token(&expired), &oidc_rule(), &keys(&[&signer])), "signature");
+}
+
+#[test]
+fn the_form_of_a_token() {
+    let signer = ed25519("k");
+    let good = signer.token(&claims());
+    let parts: Vec<&str> = good.split('.').collect();
+    let [header, claims, signature] = parts.as_slice() else { panic!("three parts") };
+    let list = base64url("[]");
+    for (token, expected) in [
+        (String::new(), "form"),
+        ("..".into(), "form"),
+        ("bearer".into(), "form"),
+        (format!("{header}.{claims}"), "form"),
+        (format!("{good}.{signature}"), "form"),
+        (format!(" {good}"), "form"),
+        (format!("{header}=.{claims}.{signature}"), "form"),
+        (format!("{list}.{claims}.{signature}"), "form"),
+        (format!("{header}.{list}.{signature}"), "form"),
+        (format!("{header}.{}.{signature}", "[".repeat(9_000)), "form"),
+        (format!("{header}.{}.{signature}", base64url("[".repeat(9_000))), "form"),
+        ("a".repeat(1 << 20), "form"),
+        (format!("{header}.{claims}."), "signature"),
+        (format!("{header}.{claims}.{signature}="), "signature"),
+        (format!("{header}.{claims}.{}", signature.to_lowercase()), "signature"),
+        (good.clone(), "accepted"),
+    ] {
+        let start: String = token.chars().take(40).collect();
+        assert_eq!(verdict(&token, &oidc_rule(), &keys(&[&signer])), expected, "{start}");
+    }
+}
+
+#[test]
+fn what_an_accepted_token_proves() {
+    let signer = ed25519("k");
+    let claims = with(claims(), &json!({"iss": "https://a.example/", "exp": NOW_FLOAT + 0.5}));
+    let accepted = decide(&signer.token(&claims), &oidc_rule(), &keys(&[&signer])).unwrap();
+    assert_eq!(accepted.source, "a");
+    assert_eq!(accepted.identity.token_identifier(), "https://a.example/|user_1");
+    assert_eq!(accepted.issued_at, Some(Timestamp::from_seconds(NOW)));
+    assert_eq!(accepted.expires_at, Timestamp::from_micros(NOW * 1_000_000 + 500_000));
+}
+
+#[test]
+fn a_refusal_says_what_was_expected_and_found_and_never_the_token() {
+    let signer = rsa("k");
+    let refuse = |changes: &Value| {
+        let token = signer.token(&with(claims(), changes));
+        let error = decide(&token, &oidc_rule(), &keys(&[&signer])).unwrap_err();
+        assert!(TokenError::CHECKS.contains(&error.check()), "{error:?}");
+        assert!(!error.to_string().contains("user_1"), "{error}");
+        (error.code(), error.to_string())
+    };
+    assert_eq!(
+        refuse(&json!({"exp": NOW - 60})),
+        ("unauthenticated", "it expired at 2026-01-01T11:59:00Z, and it is 2026-01-01T12:00:00Z".into())
+    );
+    assert_eq!(
+        refuse(&json!({"aud": ["x"]})),
+        ("no_auth_provider", r#"`aud` must contain app, but is ["x"]"#.into())
+    );
+    assert_eq!(
+        refuse(&json!({"iss": "https://b.example\n"})),
+        ("no_auth_provider", r#"no token rule has the issuer "https://b.example\n""#.into())
+    );
+    let header = json!({"alg": "none"});
+    let error = decide(&signer.token_with(&header, &claims()), &oidc_rule(), &keys(&[])).unwrap_err();
+    assert_eq!(error.to_string(), r#"its algorithm must be RS256 or ES256 or EdDSA, but is "none""#);
+}
+
+#[test]
+fn the_rule_gives_the_algorithm() {
+    let signer = p256("k");
+    let token = signer.token(&claims());
+    let token = Unverified::parse(&token).unwrap();
+    assert_eq!(token.check_header(&oidc_rule()), Ok((Algorithm::ES256, Some("k"))));
+}

@@ -1,0 +1,209 @@
+//! JSON Web Key Sets (RFC 7517): which keys of a set are of use, and which of them fit a token.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::Value;
+
+/// What an RSA modulus may have, in bits: below, a key is weak; above, checking it is a burden.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// The length of a coordinate on P-256 and of a key on Ed25519, in bytes.
+const CURVE_BYTES: usize = 32;
+
+/// The usable keys of one rule.
+#[derive(Debug, Default)]
+pub(crate) struct KeySet(Vec<Key>);
+
+/// A public key, for one algorithm.
+#[derive(Debug)]
+pub(crate) struct Key {
+    kid: Option<String>,
+    algorithm: Algorithm,
+    material: Material,
+    decoding: DecodingKey,
+}
+
+/// The numbers that make up a key; two keys of a set with the same numbers and `kid` are one.
+#[derive(Debug, PartialEq)]
+enum Material {
+    Rsa {
+        modulus: Vec<u8>,
+        exponent: Vec<u8>,
+    },
+    /// The uncompressed point: 4, x, y.
+    P256(Vec<u8>),
+    Ed25519(Vec<u8>),
+}
+
+impl KeySet {
+    /// Reads `{"keys":[…]}`. Keys of another type, use, curve or algorithm, broken ones and weak ones are passed
+    /// over; `None` if this is no key set at all.
+    pub(crate) fn from_json(jwks: &Value) -> Option<Self> {
+        let mut keys: Vec<Key> = Vec::new();
+        for key in jwks.get("keys")?.as_array()?.iter().filter_map(Key::from_jwk) {
+            if !keys.iter().any(|known| known.kid == key.kid && known.material == key.material) {
+                keys.push(key);
+            }
+        }
+        Some(Self(keys))
+    }
+
+    /// The keys for an algorithm; with a `kid`, only those that have it.
+    pub(crate) fn fitting(&self, algorithm: Algorithm, kid: Option<&str>) -> Vec<&Key> {
+        let has_kid = |key: &Key| kid.is_none() || key.kid.as_deref() == kid;
+        self.0.iter().filter(|key| key.algorithm == algorithm && has_kid(key)).collect()
+    }
+
+    /// How many keys are of use.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Key {
+    /// Whether this key made the signature (in base64url) of a text.
+    pub(crate) fn verifies(&self, signed: &str, signature: &str) -> bool {
+        jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &self.decoding, self.algorithm)
+            .unwrap_or(false)
+    }
+
+    fn from_jwk(jwk: &Value) -> Option<Self> {
+        let (algorithm, material) = match (text(jwk, "kty")?, text(jwk, "crv")) {
+            ("RSA", _) => (Algorithm::RS256, Material::rsa(jwk)?),
+            ("EC", Some("P-256")) => (Algorithm::ES256, Material::p256(jwk)?),
+            ("OKP", Some("Ed25519")) => (Algorithm::EdDSA, Material::ed25519(jwk)?),
+            _ => return None,
+        };
+        let is_or_absent = |name, expected: &str| jwk.get(name).is_none_or(|value| value == expected);
+        if !is_or_absent("use", "sig") || !is_or_absent("alg", &format!("{algorithm:?}")) {
+            return None;
+        }
+        let kid = match jwk.get("kid") {
+            None => None,
+            Some(kid) => Some(kid.as_str()?.to_owned()),
+        };
+        let decoding = material.decoding_key();
+        Some(Self { kid, algorithm, material, decoding })
+    }
+}
+
+impl Material {
+    fn rsa(jwk: &Value) -> Option<Self> {
+        let (modulus, exponent) = (number(jwk, "n")?, number(jwk, "e")?);
+        let bits = modulus.len() * 8 - modulus.first()?.leading_zeros() as usize;
+        (RSA_BITS.contains(&bits) && !exponent.is_empty()).then_some(Self::Rsa { modulus, exponent })
+    }
+
+    fn p256(jwk: &Value) -> Option<Self> {
+        let (x, y) = (bytes(jwk, "x")?, bytes(jwk, "y")?);
+        (x.len() == CURVE_BYTES && y.len() == CURVE_BYTES).then(|| Self::P256([vec![4], x, y].concat()))
+    }
+
+    fn ed25519(jwk: &Value) -> Option<Self> {
+        bytes(jwk, "x").filter(|x| x.len() == CURVE_BYTES).map(Self::Ed25519)
+    }
+
+    fn decoding_key(&self) -> DecodingKey {
+        match self {
+            Self::Rsa { modulus, exponent } => DecodingKey::from_rsa_raw_components(modulus, exponent),
+            Self::P256(point) => DecodingKey::from_ec_der(point),
+            Self::Ed25519(key) => DecodingKey::from_ed_der(key),
+        }
+    }
+}
+
+fn text<'j>(jwk: &'j Value, name: &str) -> Option<&'j str> {
+    jwk.get(name)?.as_str()
+}
+
+fn bytes(jwk: &Value, name: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text(jwk, name)?).ok()
+}
+
+/// An unsigned number, without the zeros that some providers put in front.
+fn number(jwk: &Value, name: &str) -> Option<Vec<u8>> {
+    Some(bytes(jwk, name)?.into_iter().skip_while(|byte| *byte == 0).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::Algorithm;
+    use serde_json::{Value, json};
+
+    use super::KeySet;
+    use crate::auth::testing::{ed25519, p256, rsa};
+
+    /// The JWK with one member set, or taken out by null.
+    fn with(mut jwk: Value, name: &str, value: Value) -> Value {
+        jwk[name] = value;
+        jwk.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        jwk
+    }
+
+    fn usable(keys: &[Value]) -> usize {
+        KeySet::from_json(&json!({ "keys": keys })).unwrap().len()
+    }
+
+    #[test]
+    fn keys_of_no_use_are_passed_over() {
+        let (rsa, p256, ed25519) = (rsa("k").jwk(), p256("k").jwk(), ed25519("k").jwk());
+        let short = "AQAB".repeat(64);
+        for (jwk, expected) in [
+            (rsa.clone(), 1),
+            (p256.clone(), 1),
+            (ed25519.clone(), 1),
+            (with(rsa.clone(), "alg", json!(null)), 1),
+            (with(rsa.clone(), "use", json!(null)), 1),
+            (with(rsa.clone(), "kid", json!(null)), 1),
+            (with(rsa.clone(), "x5c", json!(["…"])), 1),
+            (with(rsa.clone(), "use", json!("enc")), 0),
+            (with(rsa.clone(), "alg", json!("RS512")), 0),
+            (with(rsa.clone(), "alg", json!("HS256")), 0),
+            (with(rsa.clone(), "alg", json!(256)), 0),
+            (with(rsa.clone(), "kid", json!(7)), 0),
+            (with(rsa.clone(), "kty", json!("oct")), 0),
+            (with(rsa.clone(), "kty", json!(null)), 0),
+            (with(rsa.clone(), "n", json!(short)), 0),
+            (with(rsa.clone(), "n", json!("AAAA")), 0),
+            (with(rsa.clone(), "n", json!("not base64")), 0),
+            (with(rsa, "e", json!("")), 0),
+            (with(p256.clone(), "crv", json!("P-384")), 0),
+            (with(p256.clone(), "crv", json!("secp256k1")), 0),
+            (with(p256.clone(), "y", json!("AQAB")), 0),
+            (with(p256, "y", json!(null)), 0),
+            (with(ed25519.clone(), "crv", json!("X25519")), 0),
+            (with(ed25519.clone(), "crv", json!("Ed448")), 0),
+            (with(ed25519, "x", json!("AQAB")), 0),
+            (json!("a key"), 0),
+        ] {
+            assert_eq!(usable(std::slice::from_ref(&jwk)), expected, "{jwk}");
+        }
+    }
+
+    #[test]
+    fn the_same_key_twice_is_one_and_two_keys_of_one_kid_are_two() {
+        let (one, other) = (p256("k").jwk(), p256("k").jwk());
+        assert_eq!(usable(&[one.clone(), one.clone()]), 1);
+        assert_eq!(usable(&[one, other]), 2);
+    }
+
+    #[test]
+    fn what_is_no_key_set_is_none() {
+        for wrong in [json!(null), json!([]), json!({}), json!({"keys": null}), json!({"keys": {}})] {
+            assert!(KeySet::from_json(&wrong).is_none(), "{wrong}");
+        }
+        assert_eq!(usable(&[]), 0);
+    }
+
+    #[test]
+    fn a_kid_and_the_algorithm_must_both_fit() {
+        let keys = json!({"keys": [p256("a").jwk(), p256("b").jwk(), ed25519("a").jwk()]});
+        let keys = KeySet::from_json(&keys).unwrap();
+        let fitting = |algorithm, kid| keys.fitting(algorithm, kid).len();
+        assert_eq!(fitting(Algorithm::ES256, Some("a")), 1);
+        assert_eq!(fitting(Algorithm::ES256, None), 2);
+        assert_eq!(fitting(Algorithm::EdDSA, Some("b")), 0);
+        assert_eq!(fitting(Algorithm::RS256, None), 0);
+    }
+}

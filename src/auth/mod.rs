@@ -1,0 +1,148 @@
+//! "Who is this token?": rules pick the issuer, its keys prove the signature, the claims tell the rest.
+//!
+//! `rule` picks, `jwt` decides (pure, given keys and time), `keys` fetches and keeps the keys.
+
+mod error;
+mod jwt;
+mod keys;
+mod rule;
+pub mod service_key;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use self::jwt::Unverified;
+use self::keys::{Keys, Surroundings};
+use self::rule::Rule;
+use crate::clock::Clock;
+use crate::config::{TokenRule, Tokens};
+use crate::domain::{Identity, Timestamp};
+
+pub use self::error::TokenError;
+pub use self::keys::KeyFetches;
+
+/// How often the background looks whether keys are due; looking costs nothing.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Decides about tokens by the configured rules. Its background work ends when it is dropped.
+#[derive(Debug)]
+pub struct Authenticator {
+    issuers: Vec<Issuer>,
+    surroundings: Surroundings,
+    background: JoinSet<()>,
+}
+
+/// A rule and the keys that belong to it alone.
+#[derive(Debug)]
+struct Issuer {
+    rule: Rule,
+    keys: Keys,
+}
+
+impl AsRef<Rule> for Issuer {
+    fn as_ref(&self) -> &Rule {
+        &self.rule
+    }
+}
+
+/// What a token proves that passed every check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authenticated {
+    /// The name of the source whose rule decided.
+    pub source: String,
+    /// What the token says about its bearer.
+    pub identity: Identity,
+    /// `iat`; always there for an oidc token.
+    pub issued_at: Option<Timestamp>,
+    /// `exp`, without leeway.
+    pub expires_at: Timestamp,
+}
+
+/// Why no authenticator could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The keys written in the configuration are none.
+    #[error("the `jwks` of a token rule of source {source_name:?} is no JSON Web Key Set")]
+    InlineKeys {
+        /// The source's name.
+        source_name: String,
+    },
+    /// The HTTP client could not be made.
+    #[error("the HTTP client for fetching keys could not be made")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Authenticator {
+    /// From the rules of all sources, each with its source's name, in configured order. Fetches nothing yet.
+    pub fn new(rules: Vec<(String, TokenRule)>, settings: Tokens, clock: Clock) -> Result<Self, SetupError> {
+        let client = keys::client(&settings)?;
+        let surroundings = Surroundings { client, settings, clock, fetches: Arc::default() };
+        let issuers = rules.into_iter().map(|(source, rule)| {
+            let keys = Keys::new(&source, &rule, &surroundings)?;
+            Ok(Issuer { rule: Rule::new(source, &rule), keys })
+        });
+        let issuers = issuers.collect::<Result<_, SetupError>>()?;
+        Ok(Self { issuers, surroundings, background: JoinSet::new() })
+    }
+
+    /// Fetches every rule's keys in the background, now and whenever they are soon to be too old, so that no
+    /// request waits for them. Must be called within a tokio runtime.
+    pub fn start(&mut self) {
+        for keys in self.issuers.iter().map(|issuer| issuer.keys.clone()) {
+            self.background.spawn(async move {
+                loop {
+                    // A failure is logged and counted where it happens, and tried again here.
+                    drop(keys.current().await);
+                    tokio::time::sleep(TICK).await;
+                }
+            });
+        }
+    }
+
+    /// Every rule's source with the number of its usable keys, fetched first if there are none.
+    pub async fn warm(&self) -> Vec<(&str, Result<usize, TokenError>)> {
+        let mut found = Vec::new();
+        for issuer in &self.issuers {
+            let keys = issuer.keys.current().await;
+            found.push((issuer.rule.source.as_str(), keys.map(|keys| keys.len())));
+        }
+        found
+    }
+
+    /// How often keys were fetched.
+    pub fn key_fetches(&self) -> &KeyFetches {
+        &self.surroundings.fetches
+    }
+
+    /// Who a token (without `Bearer `) speaks for, or the first check that it failed.
+    ///
+    /// A token whose key is unknown is looked at a second time after the keys were fetched again.
+    pub async fn authenticate(&self, token: &str) -> Result<Authenticated, TokenError> {
+        let token = Unverified::parse(token)?;
+        let Issuer { rule, keys } = rule::pick(&self.issuers, token.unverified_claims())?;
+        token.check_header(rule)?;
+        match self.verify(&token, rule, &*keys.current().await?) {
+            Err(TokenError::UnknownKey { .. }) => {
+                self.verify(&token, rule, &*keys.after_unknown_kid().await?)
+            }
+            decided => decided,
+        }
+    }
+
+    fn verify(
+        &self,
+        token: &Unverified,
+        rule: &Rule,
+        keys: &keys::KeySet,
+    ) -> Result<Authenticated, TokenError> {
+        let Surroundings { clock, settings, .. } = &self.surroundings;
+        jwt::verify(token, rule, keys, clock.now(), settings.leeway)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! A provider on this machine, whose answers a test sets.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use serde_json::{Value, json};
+
+use super::Signer;
+
+/// What the provider answers under one path.
+#[derive(Clone)]
+pub(in crate::auth) struct Page {
+    status: u16,
+    body: String,
+    redirect: Option<String>,
+    delay: Duration,
+}
+
+impl Page {
+    pub(in crate::auth) fn ok(body: impl Into<String>) -> Self {
+        Self { status: 200, body: body.into(), redirect: None, delay: Duration::ZERO }
+    }
+
+    pub(in crate::auth) fn status(status: u16) -> Self {
+        Self { status, ..Self::ok("") }
+    }
+
+    pub(in crate::auth) fn redirect(to: impl Into<String>) -> Self {
+        Self { redirect: Some(to.into()), ..Self::status(302) }
+    }
+
+    pub(in crate::auth) fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
+}
+
+#[derive(Default)]
+struct Site {
+    pages: HashMap<String, Page>,
+    asked: HashMap<String, usize>,
+}
+
+/// A running provider; it ends with the test's runtime.
+pub(in crate::auth) struct Provider {
+    site: Arc<Mutex<Site>>,
+    base: String,
+}
+
+impl Provider {
+    /// Starts with the discovery document in place and no key set.
+    pub(in crate::auth) fn start() -> Self {
+        let site = Arc::new(Mutex::new(Site::default()));
+        let data = web::Data::from(Arc::clone(&site));
+        let server =
+            HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(answer)));
+        let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+        let base = format!("http://{}", server.addrs()[0]);
+        actix_web::rt::spawn(server.run());
+        let provider = Self { site, base };
+        provider.discovery(&json!({"issuer": provider.base, "jwks_uri": provider.url("/jwks")}));
+        provider
+    }
+
+    pub(in crate::auth) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    pub(in crate::auth) fn page(&self, path: &str, page: Page) {
+        self.site.lock().unwrap().pages.insert(path.to_owned(), page);
+    }
+
+    pub(in crate::auth) fn discovery(&self, document: &Value) {
+        self.page("/.well-known/openid-configuration", Page::ok(document.to_string()));
+    }
+
+    /// Puts these keys, and no others, under `/jwks`.
+    pub(in crate::auth) fn publish(&self, signers: &[&Signer]) {
+        self.page("/jwks", Page::ok(key_set(signers)));
+    }
+
+    /// How often the keys under `/jwks` were asked for.
+    pub(in crate::auth) fn asked(&self) -> usize {
+        self.site.lock().unwrap().asked.get("/jwks").copied().unwrap_or_default()
+    }
+}
+
+pub(in crate::auth) fn key_set(signers: &[&Signer]) -> String {
+    let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
+    json!({ "keys": keys }).to_string()
+}
+
+async fn answer(request: HttpRequest, site: web::Data<Mutex<Site>>) -> HttpResponse {
+    let page = {
+        let mut site = site.lock().unwrap();
+        *site.asked.entry(request.path().to_owned()).or_default() += 1;
+        site.pages.get(request.path()).cloned().unwrap_or_else(|| Page::status(404))
+    };
+    actix_web::rt::time::sleep(page.delay).await;
+    let mut response = HttpResponse::build(StatusCode::from_u16(page.status).unwrap());
+    if let Some(to) = page.redirect {
+        response.insert_header(("location", to));
+    }
+    response.content_type("text/plain").body(page.body)
+}

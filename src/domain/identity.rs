@@ -1,0 +1,234 @@
+//! What a verified token says about its bearer, under the names that apps know.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::Timestamp;
+
+/// The longest dotted key of a flattened claim, in bytes; an object that lies deeper stays as it is.
+///
+/// It bounds the depth too, for every level adds at least its dot, and with both the size of the whole:
+/// a long key above many leaves would otherwise be repeated for each of them.
+const LONGEST_PATH: usize = 256;
+
+/// What the token itself is about, not its bearer; `iss` and `sub` are shown as `issuer` and `subject`.
+const NOT_SHOWN: [&str; 7] = ["aud", "exp", "nbf", "iat", "jti", "iss", "sub"];
+
+/// The names that every identity has, whatever a custom claim of the same name says.
+const ALWAYS: [&str; 3] = ["tokenIdentifier", "subject", "issuer"];
+
+/// The OpenID claims that have a type: the claim, its name in an identity, and how it is read.
+const PROFILE: [(&str, &str, Read); 18] = [
+    ("name", "name", text),
+    ("given_name", "givenName", text),
+    ("family_name", "familyName", text),
+    ("nickname", "nickname", text),
+    ("preferred_username", "preferredUsername", text),
+    ("profile", "profileUrl", text),
+    ("picture", "pictureUrl", text),
+    ("website", "websiteUrl", text),
+    ("email", "email", text),
+    ("email_verified", "emailVerified", boolean),
+    ("gender", "gender", text),
+    ("birthdate", "birthday", text),
+    ("zoneinfo", "timezone", text),
+    ("locale", "language", text),
+    ("phone_number", "phoneNumber", text),
+    ("phone_number_verified", "phoneNumberVerified", boolean),
+    ("address", "address", formatted),
+    ("updated_at", "updatedAt", moment),
+];
+
+/// Reads a claim of a known type; `None` for a value of another type, which is then left out.
+type Read = fn(&Value) -> Option<Value>;
+
+/// The two types of token rule; they differ in how claims are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// OpenID claims are renamed and typed, all others keep their name and JSON type.
+    Oidc,
+    /// Nothing is renamed; nested objects become dotted keys (`properties.id`).
+    CustomJwt,
+}
+
+/// A verified token's identity. Serialises to one flat JSON object:
+/// `{"tokenIdentifier":"iss|sub","subject":…,"issuer":…,…}`.
+///
+/// Its `Debug` shows the token identifier alone: profiles do not belong in a log.
+#[derive(Clone, PartialEq)]
+pub struct Identity {
+    kind: TokenKind,
+    issuer: String,
+    subject: String,
+    fields: Map<String, Value>,
+}
+
+impl Identity {
+    /// From the claims of a token that has been verified; `None` unless `iss` and `sub` are texts and not empty.
+    pub fn from_claims(claims: &Map<String, Value>, kind: TokenKind) -> Option<Self> {
+        let required = |name| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let (issuer, subject) = (required("iss")?.to_owned(), required("sub")?.to_owned());
+        let mut fields = match kind {
+            TokenKind::Oidc => renamed(claims),
+            TokenKind::CustomJwt => flattened(claims),
+        };
+        let token_identifier = format!("{issuer}|{subject}");
+        for (name, value) in ALWAYS.into_iter().zip([&token_identifier, &subject, &issuer]) {
+            fields.insert(name.to_owned(), Value::from(value.as_str()));
+        }
+        Some(Self { kind, issuer, subject, fields })
+    }
+
+    /// `iss`, as in the token.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// `sub`: the user's id at the provider.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// `iss|sub`, as in the token: unique over all providers.
+    pub fn token_identifier(&self) -> String {
+        format!("{}|{}", self.issuer, self.subject)
+    }
+
+    /// All that is shown, by name.
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
+    /// The claim `name`.
+    pub fn name(&self) -> Option<&str> {
+        self.text("name")
+    }
+
+    /// The claim `given_name`.
+    pub fn given_name(&self) -> Option<&str> {
+        self.text("given_name")
+    }
+
+    /// The claim `family_name`.
+    pub fn family_name(&self) -> Option<&str> {
+        self.text("family_name")
+    }
+
+    /// The claim `nickname`.
+    pub fn nickname(&self) -> Option<&str> {
+        self.text("nickname")
+    }
+
+    /// The claim `picture`.
+    pub fn picture_url(&self) -> Option<&str> {
+        self.text("picture")
+    }
+
+    /// The claim `email`.
+    pub fn email(&self) -> Option<&str> {
+        self.text("email")
+    }
+
+    /// The claim `email_verified`.
+    pub fn email_verified(&self) -> Option<bool> {
+        self.truth("email_verified")
+    }
+
+    /// The claim `phone_number`.
+    pub fn phone_number(&self) -> Option<&str> {
+        self.text("phone_number")
+    }
+
+    /// The claim `phone_number_verified`.
+    pub fn phone_number_verified(&self) -> Option<bool> {
+        self.truth("phone_number_verified")
+    }
+
+    fn text(&self, claim: &str) -> Option<&str> {
+        self.field(claim)?.as_str()
+    }
+
+    fn truth(&self, claim: &str) -> Option<bool> {
+        boolean(self.field(claim)?)?.as_bool()
+    }
+
+    /// The field that shows a claim of [`PROFILE`].
+    fn field(&self, claim: &str) -> Option<&Value> {
+        let renamed = || PROFILE.iter().find(|(name, ..)| *name == claim).map(|(_, shown, _)| *shown);
+        match self.kind {
+            TokenKind::Oidc => self.fields.get(renamed()?),
+            TokenKind::CustomJwt => self.fields.get(claim),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Identity").field(&self.token_identifier()).finish()
+    }
+}
+
+impl Serialize for Identity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.fields.serialize(serializer)
+    }
+}
+
+/// The fields of an oidc token: every claim that is no typed name as it is, then the typed ones.
+fn renamed(claims: &Map<String, Value>) -> Map<String, Value> {
+    let is_profile = |name: &str| PROFILE.iter().any(|(claim, shown, _)| name == *claim || name == *shown);
+    let custom = claims.iter().filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str()) && !is_profile(name));
+    let typed = PROFILE.iter().filter_map(|(claim, shown, read)| Some((*shown, read(claims.get(*claim)?)?)));
+
+    let mut fields: Map<_, _> = custom.map(|(name, value)| (name.clone(), value.clone())).collect();
+    fields.extend(typed.map(|(shown, value)| (shown.to_owned(), value)));
+    fields
+}
+
+/// The fields of a customJwt token; a claim written with dots wins over an object that flattens to the same key.
+fn flattened(claims: &Map<String, Value>) -> Map<String, Value> {
+    let mut fields = Map::new();
+    for (name, value) in claims.iter().filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str())) {
+        match value {
+            Value::Object(object) if name.len() < LONGEST_PATH => flatten(name, object, &mut fields),
+            other => _ = fields.insert(name.clone(), other.clone()),
+        }
+    }
+    fields
+}
+
+fn flatten(path: &str, object: &Map<String, Value>, fields: &mut Map<String, Value>) {
+    for (name, value) in object {
+        let path = format!("{path}.{name}");
+        match value {
+            Value::Object(inner) if path.len() < LONGEST_PATH => flatten(&path, inner, fields),
+            other => _ = fields.entry(path).or_insert_with(|| other.clone()),
+        }
+    }
+}
+
+fn text(value: &Value) -> Option<Value> {
+    value.is_string().then(|| value.clone())
+}
+
+/// Some providers write booleans as text.
+fn boolean(value: &Value) -> Option<Value> {
+    match value {
+        Value::Bool(truth) => Some(Value::Bool(*truth)),
+        Value::String(text) => text.parse().ok().map(Value::Bool),
+        _ => None,
+    }
+}
+
+fn moment(value: &Value) -> Option<Value> {
+    Timestamp::from_json(value).map(|moment| Value::from(moment.to_string()))
+}
+
+fn formatted(address: &Value) -> Option<Value> {
+    text(address.get("formatted")?)
+}
+
+#[cfg(test)]
+mod tests;
