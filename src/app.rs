@@ -39,9 +39,10 @@ impl App {
     /// Connects, migrates and puts the rooms together. Must be called within a tokio runtime.
     pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let sources = Arc::new(Sources::new(&config.sources)?);
-        let rules = config.sources.iter().flat_map(|source| {
-            source.tokens.iter().map(|rule| (source.name.clone(), rule.clone()))
-        });
+        let rules = config
+            .sources
+            .iter()
+            .flat_map(|source| source.tokens.iter().map(|rule| (source.name.clone(), rule.clone())));
         let mut authenticator = Authenticator::new(rules.collect(), config.tokens.clone(), clock.clone())?;
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
@@ -74,7 +75,9 @@ impl App {
     /// Serves on a bound listener, with metrics on another one if there is one.
     pub fn serve(self, listener: TcpListener, metrics: Option<TcpListener>) -> io::Result<Service> {
         let offer = if metrics.is_some() { Offer::NoMetrics } else { Offer::All };
-        let metrics = metrics.map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone)).transpose()?;
+        let metrics = metrics
+            .map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone))
+            .transpose()?;
         let store = self.state.store.clone();
         Ok(Service { main: http::serve(listener, self.state, offer)?, metrics, store })
     }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 /// How every service key begins, for people and for secret scanners.
 const PREFIX: &str = "usk_";
 /// `usk_` and eight digits: enough to recognise a key by, too little to guess the rest.
-const SHOWN: usize = 12;
+pub(crate) const SHOWN: usize = 12;
 
 /// A new key: shown once, then only its hash is known.
 #[derive(Clone)]

@@ -82,8 +82,10 @@ impl Development {
             .map_err(|_| anyhow!("the development key is damaged; delete {FILE} to start afresh"))?;
         // An uncompressed point: a byte that says so, then x and y of 32 bytes each.
         let point = key.public_key().as_ref();
-        let [x, y] = [point.get(1..33), point.get(33..65)].map(|half| URL_SAFE_NO_PAD.encode(half.unwrap_or_default()));
-        let key = json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID, "x": x, "y": y});
+        let [x, y] = [point.get(1..33), point.get(33..65)]
+            .map(|half| URL_SAFE_NO_PAD.encode(half.unwrap_or_default()));
+        let key =
+            json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID, "x": x, "y": y});
         Ok(DevelopmentIssuer { issuer: self.issuer.clone(), keys: json!({"keys": [key]}) })
     }
 
@@ -110,6 +112,8 @@ impl Development {
     }
 
     fn pkcs8(&self) -> anyhow::Result<Vec<u8>> {
-        STANDARD.decode(&self.private_key).context("the development key is damaged; delete dev.json to start afresh")
+        STANDARD
+            .decode(&self.private_key)
+            .context("the development key is damaged; delete dev.json to start afresh")
     }
 }

@@ -18,7 +18,8 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) async fn run(self, config: Option<PathBuf>) -> anyhow::Result<()> {
         let config = super::configure(config)?;
-        let store = Store::connect(config.database.url.expose_secret()).await.context("no migration was applied")?;
+        let store =
+            Store::connect(config.database.url.expose_secret()).await.context("no migration was applied")?;
         if !self.status {
             store.migrate().await.context("the migrations were not applied")?;
         }

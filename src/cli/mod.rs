@@ -5,6 +5,7 @@ mod dev;
 mod development;
 mod keys;
 mod migrate;
+mod round_trip;
 mod send;
 mod serve;
 mod token;
@@ -81,6 +82,7 @@ fn configure(file: Option<PathBuf>) -> anyhow::Result<Config> {
 
 fn start_logs(config: &Config) -> anyhow::Result<()> {
     let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
-    telemetry::start_logs(&config.log, directives.as_deref())
-        .map_err(|error| Usage(format!("the log level cannot be read: {error}\nwrite it as `info` or `usersync=debug`")).into())
+    telemetry::start_logs(&config.log, directives.as_deref()).map_err(|error| {
+        Usage(format!("the log level cannot be read: {error}\nwrite it as `info` or `usersync=debug`")).into()
+    })
 }

@@ -72,9 +72,10 @@ impl FromRequest for ServiceKey {
             let known = state.store.api_keys().find(&service_key::hash(key)).await?;
             match known {
                 None => Err(Problem::because(Code::Unauthenticated, "no such service key")),
-                Some(key) if key.revoked_at.is_some() => {
-                    Err(Problem::because(Code::Unauthenticated, format!("service key {} is revoked", key.prefix)))
-                }
+                Some(key) if key.revoked_at.is_some() => Err(Problem::because(
+                    Code::Unauthenticated,
+                    format!("service key {} is revoked", key.prefix),
+                )),
                 Some(_) => Ok(Self),
             }
         })
@@ -125,7 +126,9 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     }
     let text = value.to_str().map_err(|_| invalid("the Authorization header is no visible ASCII"))?;
     match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => Ok(token.trim()),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
+            Ok(token.trim())
+        }
         _ => Err(invalid("the Authorization header is not `Bearer <token>`")),
     }
 }

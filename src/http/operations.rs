@@ -30,9 +30,10 @@ pub(super) async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Prob
     let migrations = within_time(state.store.migrations()).await?;
     match migrations.iter().find(|migration| !migration.applied) {
         None => Ok(HttpResponse::Ok().json(serde_json::json!({"status": "ready"}))),
-        Some(missing) => {
-            Err(Problem::because(Code::DatabaseUnavailable, format!("migration {} is not applied", missing.name)))
-        }
+        Some(missing) => Err(Problem::because(
+            Code::DatabaseUnavailable,
+            format!("migration {} is not applied", missing.name),
+        )),
     }
 }
 

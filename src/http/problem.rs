@@ -14,15 +14,14 @@ use crate::sync::ReceiveError;
 
 /// A refusal: its code for programs, a text for the client, and a text for the log that the client never sees.
 #[derive(Debug)]
-pub struct Problem {
+pub(super) struct Problem {
     code: Code,
     cause: Option<String>,
 }
 
 /// Stable names of everything that can be wrong. The table of what they mean is [`Code::meaning`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is told by its line in the table")]
-pub enum Code {
+pub(super) enum Code {
     InvalidAuthHeader,
     NoAuthProvider,
     Unauthenticated,
@@ -47,7 +46,7 @@ pub enum Code {
 /// What the client reads.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
-pub struct Document {
+pub(super) struct Document {
     /// `urn:usersync:problem:` and the code.
     r#type: String,
     /// What is wrong, in a few words.
@@ -62,7 +61,8 @@ pub struct Document {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 19] = [
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 19] = [
         Self::InvalidAuthHeader,
         Self::NoAuthProvider,
         Self::Unauthenticated,
@@ -85,7 +85,7 @@ impl Code {
     ];
 
     /// Status, code, title, and what the client can do.
-    pub fn meaning(self) -> (u16, &'static str, &'static str, &'static str) {
+    pub(super) fn meaning(self) -> (u16, &'static str, &'static str, &'static str) {
         match self {
             Self::InvalidAuthHeader => (
                 401,
@@ -115,9 +115,12 @@ impl Code {
                 "The provider's webhook has not arrived. Try again soon.",
             ),
             Self::UserDeleted => (410, "user_deleted", "The user was deleted", "Sign the user out."),
-            Self::UnknownSource => {
-                (404, "unknown_source", "No such source", "The last part of the URL is the name of a configured source.")
-            }
+            Self::UnknownSource => (
+                404,
+                "unknown_source",
+                "No such source",
+                "The last part of the URL is the name of a configured source.",
+            ),
             Self::MissingSignature => (
                 400,
                 "missing_signature",
@@ -136,7 +139,9 @@ impl Code {
                 "The signature's timestamp is too far from now",
                 "Sign each attempt anew, and check the clocks.",
             ),
-            Self::InvalidJson => (400, "invalid_json", "The body is no JSON", "Send the event as JSON in UTF-8."),
+            Self::InvalidJson => {
+                (400, "invalid_json", "The body is no JSON", "Send the event as JSON in UTF-8.")
+            }
             Self::BodyTooLarge => {
                 (413, "body_too_large", "The body is too large", "The limit is `server.body_limit`.")
             }
@@ -149,16 +154,21 @@ impl Code {
                 "See /openapi.json for the parameters and their limits.",
             ),
             Self::NotFound => (404, "not_found", "Nothing is here", "See /openapi.json for what is."),
-            Self::MethodNotAllowed => {
-                (405, "method_not_allowed", "The method is not for this route", "The Allow header names those that are.")
-            }
+            Self::MethodNotAllowed => (
+                405,
+                "method_not_allowed",
+                "The method is not for this route",
+                "The Allow header names those that are.",
+            ),
             Self::DatabaseUnavailable => (
                 503,
                 "database_unavailable",
                 "The database is not to be had",
                 "Nothing was changed. Try again soon.",
             ),
-            Self::Internal => (500, "internal", "Something failed here", "The log knows more; quote the request id."),
+            Self::Internal => {
+                (500, "internal", "Something failed here", "The log knows more; quote the request id.")
+            }
         }
     }
 
@@ -174,22 +184,22 @@ impl Code {
 
 impl Problem {
     /// A problem with nothing more to say in the log.
-    pub fn new(code: Code) -> Self {
+    pub(super) fn new(code: Code) -> Self {
         Self { code, cause: None }
     }
 
     /// A problem and, for the log, what caused it.
-    pub fn because(code: Code, cause: impl fmt::Display) -> Self {
+    pub(super) fn because(code: Code, cause: impl fmt::Display) -> Self {
         Self { code, cause: Some(cause.to_string()) }
     }
 
     /// The stable name.
-    pub fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> &'static str {
         self.code.meaning().1
     }
 
     /// What caused it, for the log.
-    pub fn cause(&self) -> &str {
+    pub(super) fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or_default()
     }
 }
@@ -213,10 +223,15 @@ impl ResponseError for Problem {
         }
         if status == 401 {
             // RFC 6750: no error attribute where no token was sent.
-            let challenge = if self.code == Code::InvalidAuthHeader { "Bearer" } else { "Bearer error=\"invalid_token\"" };
+            let challenge = if self.code == Code::InvalidAuthHeader {
+                "Bearer"
+            } else {
+                "Bearer error=\"invalid_token\""
+            };
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
-        let document = Document { r#type: format!("urn:usersync:problem:{code}"), title, status, code, detail };
+        let document =
+            Document { r#type: format!("urn:usersync:problem:{code}"), title, status, code, detail };
         let body = serde_json::to_string(&document).unwrap_or_default();
         response.content_type("application/problem+json").body(body)
     }

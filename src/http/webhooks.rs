@@ -65,10 +65,11 @@ fn count(
 
 /// The headers as the `svix` crate takes them: actix-web's `http` is one major version older.
 fn headers_of(request: &HttpRequest) -> HeaderMap {
-    let copy = |(name, value): (&actix_web::http::header::HeaderName, &actix_web::http::header::HeaderValue)| {
-        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
-        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
-    };
+    let copy =
+        |(name, value): (&actix_web::http::header::HeaderName, &actix_web::http::header::HeaderValue)| {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        };
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers().iter().filter_map(copy) {
         headers.append(name, value);

@@ -18,7 +18,9 @@ impl Provider for Clerk {
 
     fn decode(&self, event: &Map<String, Value>) -> Event {
         match text(event, "type") {
-            Ok(event_type) => Event { event_type: Some(event_type.to_owned()), says: says(event, event_type) },
+            Ok(event_type) => {
+                Event { event_type: Some(event_type.to_owned()), says: says(event, event_type) }
+            }
             Err(unreadable) => Event { event_type: None, says: Err(unreadable) },
         }
     }
@@ -115,7 +117,10 @@ fn primary(user: &Map<String, Value>, contacts: Contacts, facts: &mut Facts) -> 
     let (contact, verified) = match named {
         Some(entry) => {
             let status = entry.pointer("/verification/status").and_then(Value::as_str);
-            (entry.get(contacts.contact).cloned().unwrap_or_default(), Value::Bool(status == Some("verified")))
+            (
+                entry.get(contacts.contact).cloned().unwrap_or_default(),
+                Value::Bool(status == Some("verified")),
+            )
         }
         None => (Value::Null, Value::Null),
     };

@@ -65,7 +65,9 @@ fn decode(provider: &dyn Provider, payload: &str) -> Event {
     match serde_json::from_str(payload) {
         Ok(Value::Object(event)) => provider.decode(&event),
         Ok(_) => unreadable("the event is no object"),
-        Err(_) => unreadable("the event is nested too deep, or holds a number or a character that cannot be read"),
+        Err(_) => {
+            unreadable("the event is nested too deep, or holds a number or a character that cannot be read")
+        }
     }
 }
 

@@ -33,7 +33,12 @@ pub struct Message {
 /// One way of vouching for a message.
 pub trait Scheme: fmt::Debug + Send + Sync {
     /// Checks a message and gives the id that its headers carry, if this scheme has one there.
-    fn check(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Option<String>, SignatureError>;
+    fn check(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Option<String>, SignatureError>;
 }
 
 /// Checks a message by a scheme; any failure leaves nothing to work with.
@@ -51,7 +56,9 @@ pub fn verify(
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// A header is not there, or only in the other family.
-    #[error("header `{0}` is missing; id, timestamp and signature must be of one family (svix-* or webhook-*)")]
+    #[error(
+        "header `{0}` is missing; id, timestamp and signature must be of one family (svix-* or webhook-*)"
+    )]
     MissingHeader(&'static str),
     /// A header is there twice, or no visible ASCII, or too long.
     #[error("header `{0}` is malformed")]

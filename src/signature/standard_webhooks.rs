@@ -42,7 +42,12 @@ impl fmt::Debug for StandardWebhooks {
 }
 
 impl Scheme for StandardWebhooks {
-    fn check(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<Option<String>, SignatureError> {
+    fn check(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<Option<String>, SignatureError> {
         let family = if SVIX.iter().any(|name| headers.contains_key(*name)) { SVIX } else { UNBRANDED };
         let [id, timestamp, signature] = family;
         let [id_value, timestamp_value, signature_value] =

@@ -41,7 +41,8 @@ impl Tx {
     pub async fn settle(&self, outcomes: &BTreeMap<DeliveryKey, Outcome>) -> Result<(), StoreError> {
         for outcome in [Outcome::Applied, Outcome::Stale] {
             let mut by_source: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for (DeliveryKey { source, message_id }, _) in outcomes.iter().filter(|(_, one)| **one == outcome) {
+            for (DeliveryKey { source, message_id }, _) in outcomes.iter().filter(|(_, one)| **one == outcome)
+            {
                 by_source.entry(source).or_default().push(message_id);
             }
             for (source, message_ids) in by_source {

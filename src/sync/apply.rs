@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{Change, Delivery, DeliveryKey, IdPolicy, Outcome, Reading, Record, Timestamp, UserId, UserKey};
+use crate::domain::{
+    Change, Delivery, DeliveryKey, IdPolicy, Outcome, Reading, Record, Timestamp, UserId, UserKey,
+};
 use crate::providers::Sources;
 use crate::store::{Store, StoreError, Stored, Tx};
 

@@ -53,7 +53,12 @@ impl Intake {
     }
 
     /// Takes one message in. Once this returns a receipt, what it says is lasting.
-    pub async fn receive(&self, source: &str, headers: &HeaderMap, body: Vec<u8>) -> Result<Receipt, ReceiveError> {
+    pub async fn receive(
+        &self,
+        source: &str,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Receipt, ReceiveError> {
         let source = self.sources.get(source).ok_or(ReceiveError::UnknownSource)?;
         let now = self.clock.now();
         let message = source.verify(headers, body, now)?;
@@ -68,13 +73,14 @@ impl Intake {
 
     async fn write(&self, delivery: Delivery) -> Result<Receipt, ReceiveError> {
         let now = self.clock.now();
-        let outcome = match apply::apply(&self.store, &self.sources, std::slice::from_ref(&delivery), now).await {
-            Err(StoreError::Refused(error)) => {
-                warn!(%error, "the database refuses a delivery");
-                apply::park(&self.store, delivery.clone()).await?
-            }
-            outcomes => outcomes?.first().copied().unwrap_or(Outcome::Parked),
-        };
+        let outcome =
+            match apply::apply(&self.store, &self.sources, std::slice::from_ref(&delivery), now).await {
+                Err(StoreError::Refused(error)) => {
+                    warn!(%error, "the database refuses a delivery");
+                    apply::park(&self.store, delivery.clone()).await?
+                }
+                outcomes => outcomes?.first().copied().unwrap_or(Outcome::Parked),
+            };
         log(&delivery, outcome);
         Ok(Receipt { outcome, message_id: delivery.message_id })
     }

@@ -12,14 +12,19 @@ use crate::config::{Log, LogFormat};
 /// Begins to log; `directives` such as `usersync=debug` (the environment's `RUST_LOG`) win over the configured level.
 ///
 /// Errors: the filter cannot be read.
-pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), tracing_subscriber::filter::ParseError> {
+pub fn start_logs(
+    settings: &Log,
+    directives: Option<&str>,
+) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(directives.unwrap_or(&settings.level))?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        }
     };
     let started = tracing_subscriber::registry()
         .with(lines.with_filter(filter).with_filter(filter_fn(speaks_of_no_secret)))

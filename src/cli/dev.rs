@@ -1,0 +1,157 @@
+//! `usersync dev`: the newcomer's door.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use secrecy::SecretString;
+use tracing::level_filters::LevelFilter;
+use url::Url;
+
+use super::Usage;
+use super::development::{APPLICATION_ID, Development};
+use super::round_trip::RoundTrip;
+use super::serve::until_told_to_stop;
+use crate::app::App;
+use crate::auth::service_key;
+use crate::clock::Clock;
+use crate::config::{Algorithm, Config, ProviderKind, RuleKind, Source, TokenRule};
+use crate::domain::UserKey;
+use crate::store::{ApiKey, Store};
+
+/// Where the development database, keys and sample events are kept.
+pub(super) const DIRECTORY: &str = ".usersync";
+/// The name of the development source.
+pub(super) const SOURCE: &str = "dev";
+
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    /// Loopback address to listen on
+    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)))]
+    listen: SocketAddr,
+    /// Where to keep the database, the keys and the sample events
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
+    directory: PathBuf,
+}
+
+impl Dev {
+    pub(super) async fn run(self, clock: Clock) -> anyhow::Result<()> {
+        if !self.listen.ip().is_loopback() {
+            bail!(Usage(format!(
+                "{} is no loopback address; the development issuer makes a token for anyone who asks: listen on 127.0.0.1",
+                self.listen
+            )));
+        }
+        fs::create_dir_all(&self.directory)
+            .with_context(|| format!("cannot make the directory {}", self.directory.display()))?;
+        let listener = bind(self.listen)?;
+        let base = format!("http://{}", listener.local_addr()?);
+        let mut development = match Development::load(&self.directory)? {
+            Some(kept) => kept,
+            None => Development::generate()?,
+        };
+        development.issuer = format!("{base}/{SOURCE}");
+
+        let config = self.config(&development)?;
+        // The round trip tells what happens; the log stays for what goes wrong, unless it is asked for.
+        let directives = env::var("RUST_LOG").unwrap_or_else(|_| LevelFilter::WARN.to_string());
+        crate::telemetry::start_logs(&config.log, Some(&directives))?;
+        let app = App::new(&config, clock.clone()).await.context("the service cannot start")?;
+        prepare(app.store(), &mut development, &clock).await?;
+        development.save(&self.directory)?;
+        let service = app.with_development_issuer(development.public()?).serve(listener, None)?;
+
+        println!("usersync dev at {base}, SQLite in {}\n", self.database().display());
+        let trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
+        trip.make().await.context("the round trip failed")?;
+        self.invite(&base, &development, &trip)?;
+        until_told_to_stop(service).await
+    }
+
+    fn database(&self) -> PathBuf {
+        self.directory.join("dev.db")
+    }
+
+    /// Settings of its own: neither a file nor DATABASE_URL can lead the development source to a real database.
+    fn config(&self, development: &Development) -> anyhow::Result<Config> {
+        let mut config = Config::default();
+        config.server.listen = self.listen;
+        config.database.url = SecretString::from(format!("sqlite://{}?mode=rwc", self.database().display()));
+        let kind =
+            RuleKind::Oidc { domain: Url::parse(&development.issuer)?, algorithms: vec![Algorithm::Es256] };
+        config.sources = vec![Source {
+            name: SOURCE.to_owned(),
+            provider: ProviderKind::Clerk,
+            webhook_secrets: vec![SecretString::from(development.secret.clone())],
+            bearer_tokens: Vec::new(),
+            tokens: vec![TokenRule {
+                kind,
+                application_id: Some(APPLICATION_ID.to_owned()),
+                authorized_parties: Vec::new(),
+            }],
+            map: None,
+        }];
+        Ok(config)
+    }
+
+    fn invite(&self, base: &str, development: &Development, trip: &RoundTrip) -> anyhow::Result<()> {
+        let Development { secret, service_key, subject, .. } = development;
+        let usersync = program();
+        let directory = if self.directory == Path::new(DIRECTORY) {
+            String::new()
+        } else {
+            format!(" --directory {}", self.directory.display())
+        };
+        println!("Now you, from another terminal in this directory:\n");
+        for (what, sample) in
+            ["change her name", "delete her; that is final"].iter().zip(&trip.samples()[1..])
+        {
+            println!("  # {what}");
+            println!(
+                "  {usersync} send {} --to {base}/webhooks/{SOURCE} --secret {secret}\n",
+                sample.display()
+            );
+        }
+        println!("  # ask who a token is");
+        println!("  TOKEN=$({usersync} token --sub {subject}{directory})");
+        println!("  curl -i -H \"Authorization: Bearer $TOKEN\" {base}/v1/users/current\n");
+        println!("  # read the table");
+        println!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/users'\n");
+        println!("Serving until Ctrl-C. To start afresh, delete {}.", self.directory.display());
+        Ok(())
+    }
+}
+
+/// The sample user's id is fresh if an earlier one was deleted, and the service key is known.
+async fn prepare(store: &Store, development: &mut Development, clock: &Clock) -> anyhow::Result<()> {
+    let key = UserKey::new(SOURCE, &development.subject);
+    if store.users().deleted_at(&key).await?.is_some() {
+        development.subject = format!("user_ada_{}", clock.now().as_seconds());
+    }
+    let hash = service_key::hash(&development.service_key);
+    if store.api_keys().find(&hash).await?.is_none() {
+        let prefix = development.service_key.chars().take(service_key::SHOWN).collect();
+        let row = ApiKey { name: SOURCE.to_owned(), prefix, created_at: clock.now(), revoked_at: None };
+        store.api_keys().insert(row, hash).await?;
+    }
+    Ok(())
+}
+
+fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow!("{address} is taken by another program; choose another with --listen 127.0.0.1:8788")
+        }
+        _ => anyhow!(error).context(format!("cannot listen on {address}")),
+    })
+}
+
+/// How this very program is called from where it was called.
+fn program() -> String {
+    let Ok(path) = env::current_exe() else { return "usersync".to_owned() };
+    let here = env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(&path).display().to_string()
+}

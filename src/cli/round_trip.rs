@@ -1,0 +1,107 @@
+//! One round trip through the real routes, told as it happens: the event, the row, the answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use reqwest::{Client, Method, Response};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::dev::SOURCE;
+use super::development::Development;
+use super::send::{new_message_id, post};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
+
+const SAMPLES: [(&str, &str); 3] = [
+    ("user_created.json", include_str!("../../tests/fixtures/clerk/user_created_password.json")),
+    ("user_updated.json", include_str!("../../tests/fixtures/clerk/user_updated.json")),
+    ("user_deleted.json", include_str!("../../tests/fixtures/clerk/user_deleted.json")),
+];
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+
+/// What the round trip needs, and the sample events it leaves behind.
+pub(super) struct RoundTrip<'a> {
+    base: &'a str,
+    development: &'a Development,
+    clock: &'a Clock,
+    samples: Vec<PathBuf>,
+}
+
+impl<'a> RoundTrip<'a> {
+    /// Writes the sample events: the same payloads that the tests use, of the sample user, each a second later.
+    pub(super) fn new(
+        base: &'a str,
+        directory: &Path,
+        development: &'a Development,
+        clock: &'a Clock,
+    ) -> anyhow::Result<Self> {
+        let now = clock.now();
+        let mut samples = Vec::new();
+        for (seconds, (name, payload)) in SAMPLES.iter().enumerate() {
+            let stamp = now.plus(Duration::from_secs(seconds as u64));
+            let file = directory.join(name);
+            fs::write(&file, sample(payload, &development.subject, stamp)?)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+            samples.push(file);
+        }
+        Ok(Self { base, development, clock, samples })
+    }
+
+    /// The files with the sample events: created, updated, deleted.
+    pub(super) fn samples(&self) -> &[PathBuf] {
+        &self.samples
+    }
+
+    /// Sends the first sample, reads the row, asks who a token is.
+    pub(super) async fn make(&self) -> anyhow::Result<()> {
+        let Development { secret, service_key, subject, .. } = self.development;
+        let Some(sample) = self.samples.first() else { return Ok(()) };
+
+        println!("1. The provider sends a signed event: user.created, of {subject} ({})", sample.display());
+        let to = Url::parse(&format!("{}/webhooks/{SOURCE}", self.base))?;
+        let answer = post(&to, secret, &new_message_id(), self.clock.now(), fs::read(sample)?).await?;
+        println!("   POST /webhooks/{SOURCE} -> {} {}\n", answer.status, answer.body);
+        ensure!(answer.status.is_success(), "the event was not accepted");
+
+        println!("2. It is a row of the users table now, as your own programs read it with a service key");
+        let row = self.get(&format!("/v1/users?externalId={subject}"), service_key).await?;
+        self.show(row).await?;
+
+        println!("3. An app asks who a token is");
+        let token = self.development.token(subject, Map::new(), self.clock.now(), TOKEN_LIFE)?;
+        let user = self.get("/v1/users/current", &token).await?;
+        self.show(user).await
+    }
+
+    async fn get(&self, path: &str, bearer: &str) -> anyhow::Result<(String, Response)> {
+        let request = Client::new().request(Method::GET, format!("{}{path}", self.base)).bearer_auth(bearer);
+        Ok((path.to_owned(), request.send().await?))
+    }
+
+    async fn show(&self, (path, response): (String, Response)) -> anyhow::Result<()> {
+        let status = response.status();
+        let body: Value = serde_json::from_str(&response.text().await?)?;
+        println!("   GET {path} -> {status}");
+        for line in serde_json::to_string_pretty(&body)?.lines() {
+            println!("   {line}");
+        }
+        println!();
+        ensure!(status.is_success(), "GET {path} answered {status}");
+        Ok(())
+    }
+}
+
+/// A payload of the tests, about another user and at another time.
+fn sample(payload: &str, subject: &str, stamp: Timestamp) -> anyhow::Result<String> {
+    let milliseconds = json!(stamp.as_micros() / 1000);
+    let mut event: Value = serde_json::from_str(payload)?;
+    event["timestamp"] = milliseconds.clone();
+    event["data"]["id"] = json!(subject);
+    if event["data"].get("updated_at").is_some() {
+        event["data"]["updated_at"] = milliseconds;
+    }
+    Ok(serde_json::to_string_pretty(&event)?)
+}
