@@ -6,16 +6,12 @@ shift 2
 # PostgreSQL refuses to run as root. The script's text is handed on because another user may not be able to read the
 # file that it came from.
 if [ "$(id -u)" = 0 ]; then
-    for user in postgres nobody; do
-        id "$user" >/dev/null 2>&1 || continue
-        if command -v setpriv >/dev/null; then
-            exec setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups \
-                sh -c "$script" "$0" "$script" "$programs" "$@"
-        fi
-        exec runuser -u "$user" -- sh -c "$script" "$0" "$script" "$programs" "$@"
-    done
-    echo "failed: root may not run PostgreSQL, and there is neither a user postgres nor nobody"
-    exit 1
+    if id postgres >/dev/null 2>&1; then user=postgres; else user=nobody; fi
+    set -- sh -c "$script" "$0" "$script" "$programs" "$@"
+    if command -v setpriv >/dev/null; then
+        exec setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups "$@"
+    fi
+    exec runuser -u "$user" -- "$@"
 fi
 
 # Whatever ends the tests must not end the one who cleans up after them, nor may a reader who has gone.
