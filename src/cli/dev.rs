@@ -106,8 +106,14 @@ impl Dev {
             format!(" --directory {}", self.directory.display())
         };
         println!("Now you, from another terminal in this directory:\n");
-        for (what, sample) in
-            ["change her name", "delete her; that is final"].iter().zip(&trip.samples()[1..])
+        println!("  # ask who a token is");
+        println!("  TOKEN=$({usersync} token --sub {subject}{directory})");
+        println!("  curl -i -H \"Authorization: Bearer $TOKEN\" {base}/v1/users/current\n");
+        println!("  # read the table");
+        println!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/users'\n");
+        for (what, sample) in ["change her name", "delete her: final, and her token stops at once"]
+            .iter()
+            .zip(&trip.samples()[1..])
         {
             println!("  # {what}");
             println!(
@@ -115,11 +121,6 @@ impl Dev {
                 sample.display()
             );
         }
-        println!("  # ask who a token is");
-        println!("  TOKEN=$({usersync} token --sub {subject}{directory})");
-        println!("  curl -i -H \"Authorization: Bearer $TOKEN\" {base}/v1/users/current\n");
-        println!("  # read the table");
-        println!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/users'\n");
         println!("Serving until Ctrl-C. To start afresh, delete {}.", self.directory.display());
         Ok(())
     }

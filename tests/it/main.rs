@@ -3,5 +3,14 @@
 // Always so here. It tells clippy that all of this is test code, where a panic is how a failure is told.
 #![cfg(test)]
 
+#[macro_use]
 mod support;
+
+mod architecture;
+mod identity_providers;
+mod listing;
+mod operations;
 mod support_works;
+mod tokens;
+mod webhooks;
+mod webhooks_refused;

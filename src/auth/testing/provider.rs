@@ -1,4 +1,4 @@
-//! A provider on this machine, whose answers a test sets.
+//! A provider on this machine, whose answers a test sets; the integration tests use this file too.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,11 +8,11 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 
-use super::Signer;
+use super::signer::Signer;
 
 /// What the provider answers under one path.
 #[derive(Clone)]
-pub(in crate::auth) struct Page {
+pub(crate) struct Page {
     status: u16,
     body: String,
     redirect: Option<String>,
@@ -20,19 +20,19 @@ pub(in crate::auth) struct Page {
 }
 
 impl Page {
-    pub(in crate::auth) fn ok(body: impl Into<String>) -> Self {
+    pub(crate) fn ok(body: impl Into<String>) -> Self {
         Self { status: 200, body: body.into(), redirect: None, delay: Duration::ZERO }
     }
 
-    pub(in crate::auth) fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self { status, ..Self::ok("") }
     }
 
-    pub(in crate::auth) fn redirect(to: impl Into<String>) -> Self {
+    pub(crate) fn redirect(to: impl Into<String>) -> Self {
         Self { redirect: Some(to.into()), ..Self::status(302) }
     }
 
-    pub(in crate::auth) fn after(self, delay: Duration) -> Self {
+    pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 }
@@ -44,50 +44,50 @@ struct Site {
 }
 
 /// A running provider; it ends with the test's runtime.
-pub(in crate::auth) struct Provider {
+pub(crate) struct Provider {
     site: Arc<Mutex<Site>>,
     base: String,
 }
 
 impl Provider {
     /// Starts with the discovery document in place and no key set.
-    pub(in crate::auth) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let site = Arc::new(Mutex::new(Site::default()));
         let data = web::Data::from(Arc::clone(&site));
         let server =
             HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(answer)));
         let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
         let base = format!("http://{}", server.addrs()[0]);
-        actix_web::rt::spawn(server.run());
+        tokio::spawn(server.run());
         let provider = Self { site, base };
         provider.discovery(&json!({"issuer": provider.base, "jwks_uri": provider.url("/jwks")}));
         provider
     }
 
-    pub(in crate::auth) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
-    pub(in crate::auth) fn page(&self, path: &str, page: Page) {
+    pub(crate) fn page(&self, path: &str, page: Page) {
         self.site.lock().unwrap().pages.insert(path.to_owned(), page);
     }
 
-    pub(in crate::auth) fn discovery(&self, document: &Value) {
+    pub(crate) fn discovery(&self, document: &Value) {
         self.page("/.well-known/openid-configuration", Page::ok(document.to_string()));
     }
 
     /// Puts these keys, and no others, under `/jwks`.
-    pub(in crate::auth) fn publish(&self, signers: &[&Signer]) {
+    pub(crate) fn publish(&self, signers: &[&Signer]) {
         self.page("/jwks", Page::ok(key_set(signers)));
     }
 
     /// How often the keys under `/jwks` were asked for.
-    pub(in crate::auth) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.site.lock().unwrap().asked.get("/jwks").copied().unwrap_or_default()
     }
 }
 
-pub(in crate::auth) fn key_set(signers: &[&Signer]) -> String {
+pub(crate) fn key_set(signers: &[&Signer]) -> String {
     let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
     json!({ "keys": keys }).to_string()
 }

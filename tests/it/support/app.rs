@@ -1,0 +1,154 @@
+//! The service as production puts it together, on a database of the test's own.
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use usersync::app::{App, Service};
+use usersync::auth::service_key::ServiceKey;
+use usersync::clock::Clock;
+use usersync::config::{Algorithm, Config, ProviderKind, RuleKind, Source, TokenRule};
+use usersync::domain::Timestamp;
+use usersync::store::{ApiKey, Store};
+
+use super::client::Client;
+use super::postgres::{Database, Template};
+use super::provider::Provider;
+use super::signer::{Signer, rsa};
+
+/// The source's secrets: the one in use, and the one that is being rotated out.
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const OLD_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+/// `aud` of the tokens.
+pub(crate) const APPLICATION_ID: &str = "convex";
+/// 2026-01-04T12:00:00Z, some days after the fixtures' users were made.
+pub(crate) const NOW: i64 = 1_767_528_000;
+
+static TEMPLATE: Template = Template::new("migrated");
+
+/// A running service, its provider, and a client.
+pub(crate) struct TestApp {
+    pub(crate) client: Client,
+    pub(crate) provider: Provider,
+    pub(crate) signer: Signer,
+    pub(crate) clock: Clock,
+    pub(crate) store: Store,
+    service: Service,
+    expected_parked: AtomicU64,
+    database_lost: AtomicBool,
+    _place: Place,
+}
+
+/// Where the database is; dropped last.
+enum Place {
+    Sqlite { _directory: TempDir },
+    Postgres { _database: Database },
+}
+
+impl TestApp {
+    pub(crate) async fn on_sqlite(configure: fn(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", directory.path().join("usersync.db").display());
+        Self::start(&url, Place::Sqlite { _directory: directory }, configure).await
+    }
+
+    /// `None`, said loudly, where there is no PostgreSQL to be had.
+    pub(crate) async fn on_postgres(configure: fn(&mut Config)) -> Option<Self> {
+        let migrate = async |url: String| {
+            let store = Store::connect(&url).await?;
+            store.migrate().await?;
+            store.close().await
+        };
+        let database = TEMPLATE.database(migrate).await?;
+        let url = database.url();
+        Some(Self::start(&url, Place::Postgres { _database: database }, configure).await)
+    }
+
+    async fn start(url: &str, place: Place, configure: fn(&mut Config)) -> Self {
+        let provider = Provider::start();
+        let signer = rsa("key_1");
+        provider.publish(&[&signer]);
+        let mut config = settings(url, &provider);
+        configure(&mut config);
+        let clock = Clock::fixed(Timestamp::from_seconds(NOW));
+        let app = App::new(&config, clock.clone()).await.unwrap();
+        let store = app.store().clone();
+        let service_key = ServiceKey::generate().unwrap();
+        let row = ApiKey {
+            name: "tests".to_owned(),
+            prefix: service_key.prefix().to_owned(),
+            created_at: clock.now(),
+            revoked_at: None,
+        };
+        store.api_keys().insert(row, service_key.hash()).await.unwrap();
+        let service = app.serve(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
+        let base = format!("http://{}", service.main.address);
+        let client = Client::new(base, service_key.reveal().to_owned(), clock.clone());
+        Self {
+            client,
+            provider,
+            signer,
+            clock,
+            store,
+            service,
+            expected_parked: AtomicU64::new(0),
+            _place: place,
+        }
+    }
+
+    /// A token for a user, as the provider mints it.
+    pub(crate) fn token(&self, subject: &str) -> String {
+        self.signer.token(&self.claims(subject))
+    }
+
+    /// What such a token says.
+    pub(crate) fn claims(&self, subject: &str) -> Value {
+        let now = self.clock.now().as_seconds();
+        json!({
+            "iss": self.provider.url(""), "sub": subject, "aud": APPLICATION_ID,
+            "iat": now, "exp": now + 60, "email": "claimed@example.com",
+        })
+    }
+
+    /// Says that the test parks so many deliveries on purpose.
+    pub(crate) fn expect_parked(&self, count: u64) {
+        self.expected_parked.store(count, Ordering::SeqCst);
+    }
+
+    /// Takes the database away from the running service, for good.
+    pub(crate) async fn lose_database(&self) {
+        self.store.clone().close().await.unwrap();
+        self.database_lost.store(true, Ordering::SeqCst);
+    }
+
+    /// Stops the service as SIGTERM does, having looked for deliveries left behind.
+    pub(crate) async fn finish(self) {
+        if !self.database_lost.into_inner() {
+            let parked = self.store.journal().parked().await.unwrap();
+            assert_eq!(parked, self.expected_parked.into_inner(), "parked deliveries were left behind");
+        }
+        self.service.stop().await.unwrap();
+    }
+}
+
+fn settings(url: &str, provider: &Provider) -> Config {
+    let mut config = Config::default();
+    config.database.url = SecretString::from(url);
+    let kind = RuleKind::Oidc {
+        domain: provider.url("").parse().unwrap(),
+        algorithms: vec![Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa],
+    };
+    let rule =
+        TokenRule { kind, application_id: Some(APPLICATION_ID.to_owned()), authorized_parties: Vec::new() };
+    config.sources = vec![Source {
+        name: "clerk".to_owned(),
+        provider: ProviderKind::Clerk,
+        webhook_secrets: vec![SecretString::from(SECRET), SecretString::from(OLD_SECRET)],
+        bearer_tokens: Vec::new(),
+        tokens: vec![rule],
+        map: None,
+    }];
+    config
+}

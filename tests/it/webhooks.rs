@@ -1,0 +1,198 @@
+//! A signed Clerk event becomes a row, and what becomes of the row after.
+
+use serde_json::{Value, json};
+
+use crate::support::app::OLD_SECRET;
+use crate::support::client::fixture::{
+    ADA, CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED, DELETED_EXTERNAL_ID, GRACE, UPDATED,
+};
+
+on_both_databases! {
+    async fn a_created_user_is_a_row_and_the_answer_names_the_message(app: &TestApp) {
+        let answer = app.client.send(app.client.signed_as("msg_first", CREATED)).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json(), json!({"outcome": "applied", "messageId": "msg_first"}));
+
+        let rows = app.client.rows().await;
+        assert_eq!(rows.len(), 1);
+        let mut ada = rows[0].clone();
+        let id = ada["id"].take();
+        assert_eq!(id.as_str().map(str::len), Some(36));
+        assert_eq!(ada, json!({
+            "id": null, "source": "clerk", "externalId": ADA,
+            "name": "Ada Lovelace", "givenName": "Ada", "familyName": "Lovelace", "nickname": "ada",
+            "email": "ada@example.com", "emailVerified": true,
+            "phoneNumber": null, "phoneNumberVerified": null,
+            "pictureUrl": "https://img.clerk.com/eyJ0eXBlIjoiZGVmYXVsdCJ9", "metadata": {},
+            "createdAt": "2026-01-01T12:00:00Z", "updatedAt": "2026-01-01T12:00:00Z",
+            "syncedAt": "2026-01-04T12:00:00Z",
+        }));
+    }
+}
+
+on_both_databases! {
+    async fn an_update_changes_the_row_and_keeps_its_id(app: &TestApp) {
+        assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+        let before = app.client.rows().await;
+        assert_eq!(app.client.deliver(UPDATED).await, "200 applied");
+        let after = app.client.rows().await;
+        assert_eq!(after.len(), 1);
+        assert_eq!(after[0]["id"], before[0]["id"]);
+        assert_eq!(after[0]["name"], "Ada King");
+        assert_eq!(after[0]["email"], "ada.king@example.com", "the primary, not the first");
+        assert_eq!(after[0]["metadata"], json!({"role": "admin"}));
+        assert_eq!(after[0]["updatedAt"], "2026-01-02T12:00:00Z");
+    }
+}
+
+on_both_databases! {
+    async fn an_update_that_comes_before_its_create_inserts_and_the_late_create_is_stale(app: &TestApp) {
+        assert_eq!(app.client.deliver(UPDATED).await, "200 applied");
+        assert_eq!(app.client.deliver(CREATED).await, "200 stale");
+        assert_eq!(app.client.rows().await[0]["name"], "Ada King");
+    }
+}
+
+on_both_databases! {
+    async fn a_deleted_user_stays_deleted_whatever_comes_late(app: &TestApp) {
+        assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+        assert_eq!(app.client.deliver(DELETED).await, "200 applied");
+        assert!(app.client.rows().await.is_empty());
+        assert_eq!(app.client.deliver(UPDATED).await, "200 stale");
+        assert_eq!(app.client.deliver(CREATED).await, "200 stale");
+        assert_eq!(app.client.deliver(DELETED).await, "200 stale");
+        assert!(app.client.rows().await.is_empty());
+    }
+}
+
+on_both_databases! {
+    async fn a_deletion_that_comes_first_leaves_its_mark(app: &TestApp) {
+        assert_eq!(app.client.deliver(DELETED_EXTERNAL_ID).await, "200 applied");
+        assert_eq!(app.client.deliver(CREATED_GOOGLE).await, "200 stale");
+        assert!(app.client.rows().await.is_empty());
+        let gone = app.client.get_as(&app.token(GRACE), "/v1/users/current").await;
+        assert_eq!(gone.brief(), "410 user_deleted");
+    }
+}
+
+on_both_databases! {
+    async fn a_message_that_comes_again_is_a_duplicate(app: &TestApp) {
+        for expected in ["200 applied", "200 duplicate", "200 duplicate"] {
+            let answer = app.client.send(app.client.signed_as("msg_again", CREATED)).await;
+            assert_eq!(answer.brief(), expected);
+        }
+        // The id alone makes it one: a retry is signed anew, and may carry anything.
+        let answer = app.client.send(app.client.signed_as("msg_again", UPDATED)).await;
+        assert_eq!(answer.brief(), "200 duplicate");
+        assert_eq!(app.client.rows().await[0]["name"], "Ada Lovelace");
+    }
+}
+
+on_both_databases! {
+    async fn the_same_message_sent_at_once_is_applied_once(app: &TestApp) {
+        let sending = (0..12).map(|_| app.client.send(app.client.signed_as("msg_racing", CREATED)));
+        let mut outcomes: Vec<String> =
+            futures_util::future::join_all(sending).await.iter().map(|answer| answer.brief()).collect();
+        outcomes.sort();
+        assert_eq!(outcomes[0], "200 applied");
+        assert!(outcomes[1..].iter().all(|outcome| outcome == "200 duplicate"), "{outcomes:?}");
+    }
+}
+
+on_both_databases! {
+    async fn an_event_that_is_not_about_users_is_ignored(app: &TestApp) {
+        for kind in ["session.created", "organization.updated", "user.invented_tomorrow"] {
+            let event = json!({"type": kind, "object": "event", "timestamp": 1, "data": {"id": "x"}});
+            assert_eq!(app.client.deliver(event.to_string()).await, "200 ignored", "{kind}");
+        }
+        assert!(app.client.rows().await.is_empty());
+    }
+}
+
+on_both_databases! {
+    async fn a_user_without_email_has_none_and_no_name_is_invented(app: &TestApp) {
+        assert_eq!(app.client.deliver(CREATED_PHONE_ONLY).await, "200 applied");
+        let row = &app.client.rows().await[0];
+        for absent in ["name", "givenName", "familyName", "nickname", "email", "emailVerified"] {
+            assert_eq!(row[absent], Value::Null, "{absent}");
+        }
+        assert_eq!(row["phoneNumber"], "+15555550100");
+        assert_eq!(row["phoneNumberVerified"], true);
+    }
+}
+
+on_both_databases! {
+    async fn an_explicit_null_clears_a_field(app: &TestApp) {
+        assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+        let mut event: Value = serde_json::from_str(UPDATED).unwrap();
+        for key in ["first_name", "last_name", "username", "primary_email_address_id"] {
+            event["data"][key] = Value::Null;
+        }
+        assert_eq!(app.client.deliver(event.to_string()).await, "200 applied");
+        let row = &app.client.rows().await[0];
+        for cleared in ["name", "givenName", "familyName", "nickname", "email", "emailVerified"] {
+            assert_eq!(row[cleared], Value::Null, "{cleared}");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn two_secrets_are_good_while_one_is_rotated(app: &TestApp) {
+        let now = app.clock.now().as_seconds();
+        let wire = app.client.signed_at("msg_old_secret", now, OLD_SECRET, CREATED);
+        assert_eq!(app.client.send(wire).await.brief(), "200 applied");
+        assert_eq!(app.client.deliver(UPDATED).await, "200 applied");
+    }
+}
+
+on_both_databases! {
+    async fn the_unbranded_headers_are_as_good_as_svix_own(app: &TestApp) {
+        let mut wire = app.client.signed(CREATED);
+        let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+        for (header, name) in wire.headers.iter_mut().zip(names) {
+            header.0 = name;
+        }
+        assert_eq!(app.client.send(wire).await.brief(), "200 applied");
+    }
+}
+
+on_both_databases! {
+    async fn what_is_verified_but_not_understood_is_parked_and_not_bounced(app: &TestApp) {
+        let mut without_id: Value = serde_json::from_str(CREATED).unwrap();
+        without_id["data"].as_object_mut().unwrap().remove("id");
+        let mut impossible: Value = serde_json::from_str(CREATED).unwrap();
+        impossible["data"]["first_name"] = json!(7);
+        let nul = CREATED.replace(ADA, "user_\\u0000");
+        let deep = format!(r#"{{"type":"user.created","data":{}1{}}}"#, "[".repeat(20_000), "]".repeat(20_000));
+        let bodies = [
+            without_id.to_string(),
+            impossible.to_string(),
+            nul,
+            deep,
+            CREATED.replace(ADA, ""),
+            CREATED.replace(ADA, &"x".repeat(10_000)),
+            r#"{"type":"user.deleted","data":{"deleted":true}}"#.to_owned(),
+            r#"{"type":"user.created","data":null}"#.to_owned(),
+            r#"{"type":"user.created","data":{"id":"user_1","updated_at":"soon"}}"#.to_owned(),
+            r#"{"type":"user.created","data":{"id":"user_1"}}"#.to_owned(),
+            r#"{"data":{}}"#.to_owned(),
+            "[]".to_owned(),
+            "null".to_owned(),
+            r#""\ud800""#.to_owned(),
+        ];
+        app.expect_parked(bodies.len() as u64);
+        for body in bodies {
+            let start: String = body.chars().take(60).collect();
+            assert_eq!(app.client.deliver(body).await, "200 parked", "{start}");
+        }
+        assert!(app.client.rows().await.is_empty());
+    }
+}
+
+on_both_databases! {
+    async fn nul_is_taken_out_of_profile_fields(app: &TestApp) {
+        let body = CREATED.replace("Lovelace", "Love\\u0000lace").replace("\"theme\"", "\"th\\u0000eme\"");
+        assert_eq!(app.client.deliver(body).await, "200 applied");
+        assert_eq!(app.client.rows().await[0]["name"], "Ada Lovelace");
+    }
+}
