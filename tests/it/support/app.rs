@@ -94,6 +94,7 @@ impl TestApp {
             store,
             service,
             expected_parked: AtomicU64::new(0),
+            database_lost: AtomicBool::new(false),
             _place: place,
         }
     }
