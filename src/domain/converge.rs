@@ -205,3 +205,6 @@ fn newest(mut one: Registers, other: Registers) -> Registers {
     }
     one
 }
+
+#[cfg(test)]
+mod laws;

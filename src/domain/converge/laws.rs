@@ -1,0 +1,295 @@
+//! The laws at the top of the module, each as a property over random histories, and over every order of small ones.
+
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+use serde_json::{Value, json};
+
+use super::Record;
+use crate::domain::{Change, ChangeKind, Facts, Field, IdPolicy, Timestamp, UserKey};
+
+const POLICIES: [IdPolicy; 2] = [IdPolicy::Final, IdPolicy::Reusable];
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
+
+fn facts(said: &[(Field, Value)]) -> Facts {
+    let mut facts = Facts::default();
+    for (field, value) in said {
+        facts.set(*field, value.clone()).unwrap();
+    }
+    facts
+}
+
+fn change(stamp: i64, kind: ChangeKind) -> Change {
+    Change { user: UserKey::new("source", "user"), stamp: at(stamp), kind }
+}
+
+fn upsert(created_at: i64, stamp: i64, said: &[(Field, Value)]) -> Change {
+    change(stamp, ChangeKind::Upsert { lifetime: Some(at(created_at)), facts: facts(said) })
+}
+
+fn claims(stamp: i64, said: &[(Field, Value)]) -> Change {
+    change(stamp, ChangeKind::Claims { facts: facts(said) })
+}
+
+fn delete(stamp: i64) -> Change {
+    change(stamp, ChangeKind::Delete)
+}
+
+fn email(address: &str) -> (Field, Value) {
+    (Field::Email, json!(address))
+}
+
+fn given(name: &str) -> (Field, Value) {
+    (Field::GivenName, json!(name))
+}
+
+/// The record of a history, one change after the other.
+fn told(history: &[Change], ids: IdPolicy) -> Record {
+    history.iter().fold(Record::default(), |record, change| record.join(Record::of(change), ids))
+}
+
+fn email_of(record: &Record) -> Option<String> {
+    record.life.as_ref().and_then(|life| life.profile().email)
+}
+
+/// A value of every kind that a field can have, few enough to meet often.
+fn some_facts() -> impl Strategy<Value = Facts> {
+    let texts = [Field::Name, Field::GivenName, Field::Email];
+    let text = prop_oneof![Just(json!(null)), Just(json!("a")), Just(json!("b"))];
+    let flag = prop_oneof![Just(json!(null)), Just(json!(true)), Just(json!(false))];
+    (subsequence(texts.to_vec(), 0..=3), text, prop::option::of(flag)).prop_map(|(fields, text, verified)| {
+        let mut facts = Facts::default();
+        for field in fields {
+            facts.set(field, text.clone()).unwrap();
+        }
+        if let Some(verified) = verified {
+            facts.set(Field::EmailVerified, verified).unwrap();
+        }
+        facts
+    })
+}
+
+/// Stamps and lifetimes from so small a range that ties, reversals and overlaps are the rule.
+fn some_change() -> impl Strategy<Value = Change> {
+    let upsert = (0..6_i64, some_facts())
+        .prop_map(|(created_at, facts)| ChangeKind::Upsert { lifetime: Some(at(created_at)), facts });
+    let claims = some_facts().prop_map(|facts| ChangeKind::Claims { facts });
+    let kind = prop_oneof![4 => upsert, 1 => claims, 1 => Just(ChangeKind::Delete)];
+    (0..8_i64, kind).prop_map(|(stamp, kind)| change(stamp, kind))
+}
+
+fn some_history() -> impl Strategy<Value = Vec<Change>> {
+    prop::collection::vec(some_change(), 0..12)
+}
+
+fn some_policy() -> impl Strategy<Value = IdPolicy> {
+    prop_oneof![Just(IdPolicy::Final), Just(IdPolicy::Reusable)]
+}
+
+proptest! {
+    #[test]
+    fn joining_is_commutative(one in some_history(), two in some_history(), ids in some_policy()) {
+        let (one, two) = (told(&one, ids), told(&two, ids));
+        prop_assert_eq!(one.clone().join(two.clone(), ids), two.join(one, ids));
+    }
+
+    #[test]
+    fn joining_is_associative(
+        one in some_history(), two in some_history(), three in some_history(), ids in some_policy(),
+    ) {
+        let [one, two, three] = [one, two, three].map(|history| told(&history, ids));
+        let left = one.clone().join(two.clone(), ids).join(three.clone(), ids);
+        prop_assert_eq!(left, one.join(two.join(three, ids), ids));
+    }
+
+    #[test]
+    fn joining_is_idempotent(history in some_history(), ids in some_policy()) {
+        let record = told(&history, ids);
+        prop_assert_eq!(record.clone().join(record.clone(), ids), record);
+    }
+
+    #[test]
+    fn any_order_and_any_repetition_give_the_same_record(
+        (history, shuffled) in some_history().prop_flat_map(|history| {
+            let twice: Vec<Change> = history.iter().chain(&history).cloned().collect();
+            (Just(history), Just(twice).prop_shuffle())
+        }),
+        ids in some_policy(),
+    ) {
+        prop_assert_eq!(told(&history, ids), told(&shuffled, ids));
+    }
+
+    #[test]
+    fn a_field_has_the_value_of_the_highest_stamp_that_carries_it(history in some_history()) {
+        // Of one lifetime and without deletions or claims, so that the plain statement is the whole rule.
+        let alive: Vec<Change> = history
+            .into_iter()
+            .filter_map(|change| match change.kind {
+                ChangeKind::Upsert { facts, .. } => {
+                    Some(Change { kind: ChangeKind::Upsert { lifetime: Some(at(0)), facts }, ..change })
+                }
+                _ => None,
+            })
+            .collect();
+        let told_of = |field: Field| {
+            let carrying = alive.iter().filter_map(|change| {
+                let ChangeKind::Upsert { facts, .. } = &change.kind else { return None };
+                let value = facts.clone().into_iter().find(|(known, _)| *known == field)?.1;
+                Some((change.stamp, facts.digest(), value))
+            });
+            carrying.max_by_key(|(stamp, digest, _)| (*stamp, *digest)).map(|(.., value)| value)
+        };
+        let profile = told(&alive, IdPolicy::Final).life.map(|life| life.profile()).unwrap_or_default();
+        let text = |value: Option<Value>| value.and_then(|it| it.as_str().map(str::to_owned));
+        prop_assert_eq!(profile.email, text(told_of(Field::Email)));
+        prop_assert_eq!(profile.given_name, text(told_of(Field::GivenName)));
+        prop_assert_eq!(profile.email_verified, told_of(Field::EmailVerified).and_then(|it| it.as_bool()));
+    }
+
+    #[test]
+    fn a_deleted_user_with_a_final_id_never_lives(history in some_history()) {
+        let record = told(&history, IdPolicy::Final);
+        let deletions = history.iter().filter(|change| change.is_delete());
+        prop_assert_eq!(record.deleted_at, deletions.map(|change| change.stamp).max());
+        prop_assert!(record.deleted_at.is_none() || record.life.is_none());
+    }
+
+    #[test]
+    fn a_reused_id_lives_only_in_a_lifetime_after_every_deletion(history in some_history()) {
+        let record = told(&history, IdPolicy::Reusable);
+        if let (Some(deleted_at), Some(life)) = (record.deleted_at, &record.life) {
+            prop_assert!(life.created_at().is_none_or(|created_at| created_at > deleted_at));
+        }
+    }
+
+    #[test]
+    fn a_record_survives_being_written_and_read(history in some_history(), ids in some_policy()) {
+        let life = told(&history, ids).life;
+        let text = serde_json::to_string(&life).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Option<super::Life>>(&text).unwrap(), life);
+    }
+}
+
+/// Every order of a history.
+fn permutations(history: &[Change]) -> Vec<Vec<Change>> {
+    if history.is_empty() {
+        return vec![Vec::new()];
+    }
+    (0..history.len())
+        .flat_map(|first| {
+            let mut rest = history.to_vec();
+            let head = rest.remove(first);
+            permutations(&rest).into_iter().map(move |mut tail| {
+                tail.insert(0, head.clone());
+                tail
+            })
+        })
+        .collect()
+}
+
+/// What every order of a history ends in; they must all agree.
+fn in_every_order(history: &[Change], ids: IdPolicy) -> Record {
+    let expected = told(history, ids);
+    for order in permutations(history) {
+        assert_eq!(told(&order, ids), expected, "{order:#?}");
+    }
+    expected
+}
+
+#[test]
+fn every_order_of_a_partial_update_keeps_what_it_does_not_carry() {
+    let history =
+        [upsert(1, 1, &[email("a@x"), given("Ada")]), upsert(1, 2, &[email("b@x")]), upsert(1, 3, &[])];
+    for ids in POLICIES {
+        let life = in_every_order(&history, ids).life.unwrap();
+        assert_eq!(life.profile().email.as_deref(), Some("b@x"));
+        assert_eq!(life.profile().given_name.as_deref(), Some("Ada"));
+        assert_eq!(life.updated_at(), at(3), "an update that carries nothing still dates the row");
+    }
+}
+
+#[test]
+fn every_order_of_create_delete_update_leaves_a_final_id_deleted() {
+    let history =
+        [upsert(1, 1, &[email("a@x")]), delete(2), upsert(1, 3, &[email("b@x")]), claims(4, &[given("A")])];
+    assert_eq!(in_every_order(&history, IdPolicy::Final), Record { deleted_at: Some(at(2)), life: None });
+}
+
+#[test]
+fn every_order_brings_a_reused_id_back_without_the_old_lifes_fields() {
+    let history = [upsert(1, 1, &[email("a@x"), given("Ada")]), delete(5), upsert(6, 6, &[email("b@x")])];
+    let record = in_every_order(&history, IdPolicy::Reusable);
+    assert_eq!(email_of(&record).as_deref(), Some("b@x"));
+    assert_eq!(record.life.unwrap().profile().given_name, None);
+    assert_eq!(record.deleted_at, Some(at(5)));
+}
+
+#[test]
+fn a_late_deletion_of_an_earlier_life_leaves_the_later_one_alone() {
+    let history = [upsert(6, 6, &[email("b@x")]), delete(5), delete(3)];
+    assert_eq!(email_of(&in_every_order(&history, IdPolicy::Reusable)).as_deref(), Some("b@x"));
+    assert_eq!(in_every_order(&[upsert(5, 9, &[]), delete(5)], IdPolicy::Reusable).life, None);
+}
+
+#[test]
+fn a_new_life_has_a_new_row_and_the_same_life_the_same() {
+    let old = told(&[upsert(1, 1, &[])], IdPolicy::Reusable);
+    let newer = told(&[upsert(1, 2, &[])], IdPolicy::Reusable);
+    let reborn = told(&[upsert(6, 6, &[])], IdPolicy::Reusable);
+    assert!(newer.continues(&old, IdPolicy::Reusable));
+    assert!(!reborn.continues(&old, IdPolicy::Reusable));
+    assert!(reborn.continues(&old, IdPolicy::Final), "a final id has one life");
+    let claimed = told(&[claims(1, &[given("A")])], IdPolicy::Reusable);
+    assert!(old.continues(&claimed, IdPolicy::Reusable), "a row that a token made becomes the provider's");
+}
+
+#[test]
+fn claims_show_only_where_the_provider_has_not_spoken() {
+    let history = [claims(9, &[email("claimed@x"), given("Claimed")]), upsert(1, 1, &[email("a@x")])];
+    for ids in POLICIES {
+        let life = in_every_order(&history, ids).life.unwrap();
+        assert_eq!(life.profile().email.as_deref(), Some("a@x"));
+        assert_eq!(life.profile().given_name.as_deref(), Some("Claimed"));
+        assert_eq!(life.updated_at(), at(1), "the provider's stamp, where it has spoken");
+    }
+}
+
+#[test]
+fn a_token_from_before_a_deletion_tells_nothing_of_the_life_after() {
+    let history = [claims(4, &[given("Old")]), delete(5), upsert(6, 6, &[email("b@x")])];
+    let life = in_every_order(&history, IdPolicy::Reusable).life.unwrap();
+    assert_eq!(life.profile().given_name, None);
+    let history = [claims(6, &[given("New")]), delete(5)];
+    assert!(in_every_order(&history, IdPolicy::Reusable).life.unwrap().is_claimed_only());
+    assert_eq!(in_every_order(&history, IdPolicy::Final).life, None);
+}
+
+#[test]
+fn fields_that_belong_together_come_from_one_change_at_equal_stamps() {
+    let verified = [email("a@x"), (Field::EmailVerified, json!(true))];
+    let unverified = [email("b@x"), (Field::EmailVerified, json!(false))];
+    for ids in POLICIES {
+        let record = in_every_order(&[upsert(1, 1, &verified), upsert(1, 1, &unverified)], ids);
+        let profile = record.life.unwrap().profile();
+        assert_eq!(profile.email_verified, Some(profile.email.as_deref() == Some("a@x")));
+    }
+}
+
+#[test]
+fn an_explicit_null_is_a_fact_and_an_absent_field_is_none() {
+    let history = [upsert(1, 1, &[email("a@x"), given("Ada")]), upsert(1, 2, &[(Field::Email, json!(null))])];
+    let profile = in_every_order(&history, IdPolicy::Final).life.unwrap().profile();
+    assert_eq!((profile.email, profile.given_name.as_deref()), (None, Some("Ada")));
+}
+
+#[test]
+fn a_deletion_in_seconds_is_final_for_users_in_milliseconds() {
+    let millis = Timestamp::from_json(&json!(1_767_441_600_900_i64)).unwrap();
+    let seconds = Timestamp::from_json(&json!(1_767_441_600)).unwrap();
+    assert!(seconds < millis);
+    let born = Change { stamp: millis, ..upsert(1, 1, &[email("a@x")]) };
+    let gone = Change { stamp: seconds, ..delete(0) };
+    assert_eq!(in_every_order(&[born, gone], IdPolicy::Final).life, None);
+}
