@@ -67,7 +67,7 @@ impl Dev {
         println!("usersync dev at {base}, SQLite in {}\n", self.database().display());
         let trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
         trip.make().await.context("the round trip failed")?;
-        self.invite(&base, &development, &trip)?;
+        self.invite(&base, &development, &trip);
         until_told_to_stop(service).await
     }
 
@@ -75,7 +75,7 @@ impl Dev {
         self.directory.join("dev.db")
     }
 
-    /// Settings of its own: neither a file nor DATABASE_URL can lead the development source to a real database.
+    /// Settings of its own: neither a file nor `DATABASE_URL` can lead the development source to a real database.
     fn config(&self, development: &Development) -> anyhow::Result<Config> {
         let mut config = Config::default();
         config.server.listen = self.listen;
@@ -97,7 +97,7 @@ impl Dev {
         Ok(config)
     }
 
-    fn invite(&self, base: &str, development: &Development, trip: &RoundTrip) -> anyhow::Result<()> {
+    fn invite(&self, base: &str, development: &Development, trip: &RoundTrip) {
         let Development { secret, service_key, subject, .. } = development;
         let usersync = program();
         let directory = if self.directory == Path::new(DIRECTORY) {
@@ -122,7 +122,6 @@ impl Dev {
             );
         }
         println!("Serving until Ctrl-C. To start afresh, delete {}.", self.directory.display());
-        Ok(())
     }
 }
 

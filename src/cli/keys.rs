@@ -1,6 +1,6 @@
 //! `usersync keys create|list|revoke`
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -28,7 +28,7 @@ pub(super) enum Keys {
 }
 
 impl Keys {
-    pub(super) async fn run(self, config: Option<PathBuf>, clock: Clock) -> anyhow::Result<()> {
+    pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
         let config = super::configure(config)?;
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;

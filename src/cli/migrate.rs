@@ -1,6 +1,6 @@
 //! `usersync migrate`
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context;
 use clap::Args;
@@ -16,7 +16,7 @@ pub(super) struct Migrate {
 }
 
 impl Migrate {
-    pub(super) async fn run(self, config: Option<PathBuf>) -> anyhow::Result<()> {
+    pub(super) async fn run(self, config: Option<&Path>) -> anyhow::Result<()> {
         let config = super::configure(config)?;
         let store =
             Store::connect(config.database.url.expose_secret()).await.context("no migration was applied")?;

@@ -11,7 +11,7 @@ mod serve;
 mod token;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -56,13 +56,14 @@ struct Usage(String);
 /// Runs a command: 0 done, 1 failed, 2 usage or configuration.
 pub async fn run(cli: Cli) -> ExitCode {
     let clock = Clock::system();
+    let config = cli.config.as_deref();
     let done = match cli.command {
-        Command::Serve => serve::run(cli.config, clock).await,
+        Command::Serve => serve::run(config, clock).await,
         Command::Dev(dev) => dev.run(clock).await,
-        Command::Migrate(migrate) => migrate.run(cli.config).await,
+        Command::Migrate(migrate) => migrate.run(config).await,
         Command::Send(send) => send.run(clock).await,
         Command::Token(token) => token.run(&clock),
-        Command::Keys(keys) => keys.run(cli.config, clock).await,
+        Command::Keys(keys) => keys.run(config, clock).await,
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
@@ -71,11 +72,11 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 /// The settings, from the file and the process's environment; logging begins with them.
-fn configure(file: Option<PathBuf>) -> anyhow::Result<Config> {
+fn configure(file: Option<&Path>) -> anyhow::Result<Config> {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let config = Config::load(file.as_deref(), &environment)?;
+    let config = Config::load(file, &environment)?;
     start_logs(&config)?;
     Ok(config)
 }

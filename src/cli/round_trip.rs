@@ -20,7 +20,7 @@ const SAMPLES: [(&str, &str); 3] = [
     ("user_updated.json", include_str!("../../tests/fixtures/clerk/user_updated.json")),
     ("user_deleted.json", include_str!("../../tests/fixtures/clerk/user_deleted.json")),
 ];
-const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+const TOKEN_LIFE: Duration = Duration::from_hours(1);
 
 /// What the round trip needs, and the sample events it leaves behind.
 pub(super) struct RoundTrip<'a> {

@@ -17,7 +17,7 @@ use crate::signature;
 pub(super) struct Send {
     /// File with the event's JSON, or `-` for standard input
     file: PathBuf,
-    /// Webhook URL, such as http://127.0.0.1:8787/webhooks/clerk
+    /// Webhook URL, such as <http://127.0.0.1:8787/webhooks/clerk>
     #[arg(long, value_name = "URL")]
     to: Url,
     /// Secret to sign with

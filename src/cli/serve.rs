@@ -1,7 +1,7 @@
 //! `usersync serve`
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::app::{App, Service};
 use crate::clock::Clock;
 
-pub(super) async fn run(config: Option<PathBuf>, clock: Clock) -> anyhow::Result<()> {
+pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
     let config = super::configure(config)?;
     if config.sources.is_empty() {
         warn!("no source is configured: every webhook and every token will be refused (see the README)");

@@ -83,5 +83,7 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
 
 /// A path with one method; every other is refused by name.
 fn one(path: &str, allow: &'static str, route: Route) -> Resource {
-    web::resource(path).route(route).default_service(web::to(move || operations::method_not_allowed(allow)))
+    web::resource(path)
+        .route(route)
+        .default_service(web::to(move || async move { operations::method_not_allowed(allow) }))
 }

@@ -38,7 +38,7 @@ pub(super) async fn observe(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     if let Some(state) = state {
-        state.metrics.request(Request { method, route, status }, elapsed);
+        state.metrics.request(&Request { method, route, status }, elapsed);
     }
     Ok(response)
 }

@@ -72,8 +72,8 @@ fn facts(user: &Map<String, Value>) -> Result<Facts, Unreadable> {
             facts.set(field, value.clone())?;
         }
     }
-    primary(user, EMAIL, &mut facts)?;
-    primary(user, PHONE, &mut facts)?;
+    primary(user, &EMAIL, &mut facts)?;
+    primary(user, &PHONE, &mut facts)?;
     Ok(facts)
 }
 
@@ -103,7 +103,7 @@ const PHONE: Contacts = Contacts {
 };
 
 /// Adds the primary contact: the entry that the user names by id, never the first of the list.
-fn primary(user: &Map<String, Value>, contacts: Contacts, facts: &mut Facts) -> Result<(), Unreadable> {
+fn primary(user: &Map<String, Value>, contacts: &Contacts, facts: &mut Facts) -> Result<(), Unreadable> {
     let Some(id) = user.get(contacts.primary) else { return Ok(()) };
     if !(id.is_string() || id.is_null()) {
         return Err(Unreadable::new(format!("`{}` is no text", contacts.primary)));

@@ -6,6 +6,8 @@
 mod clerk;
 mod read;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use serde_json::{Map, Value};
 

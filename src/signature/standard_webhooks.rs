@@ -13,7 +13,7 @@ use super::{Scheme, SignatureError};
 use crate::domain::Timestamp;
 
 /// Both ways, as Svix's own libraries have it.
-const TOLERANCE: Duration = Duration::from_secs(300);
+const TOLERANCE: Duration = Duration::from_mins(5);
 /// Real ids have some thirty characters; the journal's key need not bear more than this.
 const LONGEST_ID: usize = 256;
 

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{StoreError, Tx};
-use crate::domain::{Delivery, DeliveryKey, Outcome, Reading, Timestamp, UserKey};
+use crate::domain::{Change, Delivery, DeliveryKey, Outcome, Reading, Timestamp, UserKey};
 
 /// The journal.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ fn row(delivery: &Delivery) -> ActiveModel {
         event_type: Set(event_type.clone()),
         external_id: Set(change.map(|change| change.user.external_id.clone())),
         stamp: Set(change.map(|change| change.stamp.into())),
-        lifetime: Set(change.and_then(|change| change.lifetime()).map(Into::into)),
+        lifetime: Set(change.and_then(Change::lifetime).map(Into::into)),
         outcome: Set(Outcome::Parked.as_str().to_owned()),
         reason: Set(reason),
         payload: Set(Some(payload.clone())),

@@ -114,10 +114,10 @@ impl Metrics {
     }
 
     /// A request was answered.
-    pub fn request(&self, request: Request, duration: Duration) {
+    pub fn request(&self, request: &Request, duration: Duration) {
         let route = Route { route: request.route.clone() };
         self.0.durations.get_or_create(&route).observe(duration.as_secs_f64());
-        self.0.requests.get_or_create(&request).inc();
+        self.0.requests.get_or_create(request).inc();
     }
 
     /// How many deliveries are parked now.

@@ -1,1 +1,184 @@
+//! The walls: who may name whom, how large a file may grow, and that the map tells of what is there.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A room and the rooms that it may name. Everyone may name [`COMMON`].
+const WALLS: [(&str, &[&str]); 12] = [
+    ("domain", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("telemetry", &[]),
+    ("signature", &[]),
+    ("providers", &["signature"]),
+    ("store", &[]),
+    ("auth", &[]),
+    ("sync", &["store", "providers", "signature"]),
+    // Signature only for its errors, which become problems.
+    ("http", &["sync", "auth", "store", "providers", "signature"]),
+    ("app", &["http", "sync", "auth", "store", "providers"]),
+    ("cli", &["app", "http", "auth", "store", "signature"]),
+];
+const COMMON: [&str; 4] = ["domain", "clock", "config", "telemetry"];
+
+/// Crates that belong to one room alone, beside tests.
+const PRIVATE_CRATES: [(&str, &[&str]); 6] = [
+    ("sea_orm", &["store"]),
+    ("entity", &["store"]),
+    ("migration", &["store"]),
+    ("actix_web", &["http"]),
+    ("svix", &["signature"]),
+    ("anyhow", &["cli"]),
+];
+
+/// Lines without tests and blank ones, past which a file has more than one reason to change.
+const LONGEST_FILE: usize = 400;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The room of a file under `src/`; `main` and `lib` are the house itself.
+fn room_of(file: &Path) -> String {
+    let inside = file.strip_prefix(root().join("src")).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_string_lossy();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Code without comments and without what only tests see.
+fn code_of(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn is_test(file: &Path) -> bool {
+    let path = file.to_string_lossy();
+    ["/tests.rs", "/tests/", "/testing.rs", "/testing/", "/laws.rs"].iter().any(|part| path.contains(part))
+}
+
+/// Production files with their room and code.
+fn rooms() -> Vec<(PathBuf, String, String)> {
+    let files = rust_files(&root().join("src")).into_iter().filter(|file| !is_test(file));
+    files.map(|file| (file.clone(), room_of(&file), code_of(&file))).collect()
+}
+
+/// The rooms that a piece of code names: `crate::room`, alone or in braces.
+fn named_rooms(code: &str) -> BTreeSet<String> {
+    let word =
+        |text: &str| text.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect::<String>();
+    let mut named = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            Some(list) => named.extend(list.split('}').next().unwrap().split(',').map(|it| word(it.trim()))),
+            None => {
+                named.insert(word(rest));
+            }
+        }
+    }
+    named
+}
+
+fn names_crate(code: &str, name: &str) -> bool {
+    let begins_a_word =
+        |at: usize| !code[..at].ends_with(|it: char| it.is_alphanumeric() || it == '_' || it == ':');
+    code.match_indices(&format!("{name}::")).any(|(at, _)| begins_a_word(at))
+}
+
+#[test]
+fn rooms_name_only_the_rooms_below_them() {
+    for (file, room, code) in rooms() {
+        if matches!(&*room, "main" | "lib") {
+            continue;
+        }
+        let (_, below) = WALLS.iter().find(|(name, _)| *name == room).unwrap_or_else(|| {
+            panic!(
+                "{} is in a room that has no walls yet: add it to WALLS and to ARCHITECTURE.md",
+                file.display()
+            )
+        });
+        for named in named_rooms(&code) {
+            let allowed = named == room
+                || below.contains(&&*named)
+                || (COMMON.contains(&&*named) && room != "domain")
+                || !WALLS.iter().any(|(name, _)| *name == named);
+            assert!(allowed, "{} names `{named}`, which `{room}` may not", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_crate_that_belongs_to_a_room_is_named_nowhere_else() {
+    for (file, room, code) in rooms() {
+        for (name, owners) in PRIVATE_CRATES {
+            assert!(
+                !names_crate(&code, name) || owners.contains(&&*room),
+                "{} names the crate `{name}`",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn entities_and_migrations_name_neither_each_other_nor_the_service() {
+    for (folder, strangers) in
+        [("entity/src", ["migration", "usersync"]), ("migration/src", ["entity", "usersync"])]
+    {
+        for file in rust_files(&root().join(folder)) {
+            let code = code_of(&file);
+            for stranger in strangers {
+                assert!(!names_crate(&code, stranger), "{} names `{stranger}`", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_clock_reads_the_time_of_day() {
+    for (file, room, code) in rooms() {
+        for call in ["Utc::now", "SystemTime::now", "UNIX_EPOCH"] {
+            assert!(room == "clock" || !code.contains(call), "{} calls {call}", file.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_small() {
+    let places = ["src", "entity/src", "migration/src", "tests/it"];
+    for file in places.iter().flat_map(|place| rust_files(&root().join(place))) {
+        let length = code_of(&file).lines().filter(|line| !line.trim().is_empty()).count();
+        assert!(length <= LONGEST_FILE, "{} has {length} lines", file.display());
+    }
+}
+
+#[test]
+fn every_path_that_the_documents_name_is_there() {
+    let documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
+    for document in documents {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for path in text.split('`').skip(1).step_by(2).filter(|quoted| is_path(quoted)) {
+            assert!(root().join(path).exists(), "{document} names `{path}`, which is not there");
+        }
+    }
+}
+
+/// Whether a quoted word is a path of this repository: it begins with one of its folders.
+fn is_path(quoted: &str) -> bool {
+    let folders = ["src/", "tests/", "entity/", "migration/", "docs/", "bench/", "integrations/", ".ci/"];
+    folders.iter().any(|folder| quoted.starts_with(folder)) && !quoted.contains(['<', '*', ' ', '{'])
+}

@@ -24,3 +24,45 @@ on_both_databases! {
         assert_eq!(app.client.get("/metrics").await.status, 200);
     }
 }
+
+on_both_databases! {
+    async fn deliveries_tokens_and_requests_are_counted(app: &TestApp) {
+        app.client.deliver(CREATED).await;
+        app.client.deliver("{}").await;
+        app.client.deliver("{").await;
+        app.expect_parked(1);
+        app.client.get_as("a.b.c", "/v1/users/current").await;
+        app.client.get_as(&app.token("user_1"), "/v1/identity").await;
+        let page = app.client.get("/metrics").await;
+        assert_eq!(page.header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        for line in [
+            r#"usersync_deliveries_total{source="clerk",outcome="applied"} 1"#,
+            r#"usersync_deliveries_total{source="clerk",outcome="parked"} 1"#,
+            r#"usersync_deliveries_refused_total{source="clerk",code="invalid_json"} 1"#,
+            r#"usersync_tokens_total{result="invalid_auth_header"} 1"#,
+            r#"usersync_tokens_total{result="ok"} 1"#,
+            r#"usersync_http_requests_total{method="POST",route="/webhooks/{source}",status="200"} 2"#,
+            "usersync_journal_parked 1",
+            r#"usersync_key_fetches{result="ok"} 1"#,
+        ] {
+            assert!(page.text.lines().any(|found| found == line), "{line}\n{}", page.text);
+        }
+    }
+}
+
+on_both_databases! {
+    async fn every_answer_has_a_request_id_and_a_plain_one_is_kept(app: &TestApp) {
+        use crate::support::client::answer;
+        let get = || app.client.request(reqwest::Method::GET, "/healthz");
+        assert_eq!(app.client.get("/nowhere").await.header("x-request-id").len(), 36);
+        assert_eq!(answer(get().header("x-request-id", "trace-42")).await.header("x-request-id"), "trace-42");
+        let odd = answer(get().header("x-request-id", "a b")).await;
+        assert_eq!(odd.header("x-request-id").len(), 36);
+    }
+}
+
+on_both_databases! {
+    async fn the_routes_are_described_for_programs(app: &TestApp) {
+        insta::assert_json_snapshot!("openapi", app.client.get("/openapi.json").await.json());
+    }
+}

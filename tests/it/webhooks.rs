@@ -6,6 +6,7 @@ use crate::support::app::OLD_SECRET;
 use crate::support::client::fixture::{
     ADA, CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED, DELETED_EXTERNAL_ID, GRACE, UPDATED,
 };
+use crate::support::client::{Answer, signed_at};
 
 on_both_databases! {
     async fn a_created_user_is_a_row_and_the_answer_names_the_message(app: &TestApp) {
@@ -92,7 +93,7 @@ on_both_databases! {
     async fn the_same_message_sent_at_once_is_applied_once(app: &TestApp) {
         let sending = (0..12).map(|_| app.client.send(app.client.signed_as("msg_racing", CREATED)));
         let mut outcomes: Vec<String> =
-            futures_util::future::join_all(sending).await.iter().map(|answer| answer.brief()).collect();
+            futures_util::future::join_all(sending).await.iter().map(Answer::brief).collect();
         outcomes.sort();
         assert_eq!(outcomes[0], "200 applied");
         assert!(outcomes[1..].iter().all(|outcome| outcome == "200 duplicate"), "{outcomes:?}");
@@ -139,7 +140,7 @@ on_both_databases! {
 on_both_databases! {
     async fn two_secrets_are_good_while_one_is_rotated(app: &TestApp) {
         let now = app.clock.now().as_seconds();
-        let wire = app.client.signed_at("msg_old_secret", now, OLD_SECRET, CREATED);
+        let wire = signed_at("msg_old_secret", now, OLD_SECRET, CREATED);
         assert_eq!(app.client.send(wire).await.brief(), "200 applied");
         assert_eq!(app.client.deliver(UPDATED).await, "200 applied");
     }

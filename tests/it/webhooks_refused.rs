@@ -6,10 +6,11 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use usersync::config::Config;
 
 use crate::support::app::{SECRET, TestApp};
 use crate::support::client::fixture::CREATED;
-use crate::support::client::{Wire, answer};
+use crate::support::client::{Wire, answer, signed_at};
 
 async fn refused(app: &TestApp, change: impl FnOnce(&mut Wire)) -> String {
     let mut wire = app.client.signed(CREATED);
@@ -38,7 +39,7 @@ on_both_databases! {
         assert_eq!(refused(app, |wire| wire.body.push(b' ')).await, "400 invalid_signature");
         let foreign = "whsec_plJ3nmyCDGBKInavdOK15jsl";
         let now = app.clock.now().as_seconds();
-        let wire = app.client.signed_at("msg_foreign", now, foreign, CREATED);
+        let wire = signed_at("msg_foreign", now, foreign, CREATED);
         assert_eq!(app.client.send(wire).await.brief(), "400 invalid_signature");
         assert!(app.client.rows().await.is_empty());
     }
@@ -53,7 +54,7 @@ on_both_databases! {
             (-300, "200 applied"),
             (300, "200 stale"),
         ] {
-            let wire = app.client.signed_at(&app.client.message_id(), now + offset, SECRET, CREATED);
+            let wire = signed_at(&app.client.message_id(), now + offset, SECRET, CREATED);
             assert_eq!(app.client.send(wire).await.brief(), expected, "{offset}");
         }
         for spelling in ["soon", "", "+1767528000", "01767528000", "1767528000.0"] {
@@ -99,15 +100,14 @@ on_both_databases! {
     }
 }
 
-/// The source of this test has no secret: nothing can be signed for it.
-mod without_a_secret {
-    use super::*;
+fn without_a_secret(config: &mut Config) {
+    config.sources[0].webhook_secrets.clear();
+}
 
-    on_both_databases! {
-        configured by |config| config.sources[0].webhook_secrets.clear();
-        async fn a_source_without_a_secret_accepts_no_delivery(app: &TestApp) {
-            assert_eq!(app.client.deliver(CREATED).await, "400 invalid_signature");
-        }
+on_both_databases! {
+    configured by without_a_secret;
+    async fn a_source_without_a_secret_accepts_no_delivery(app: &TestApp) {
+        assert_eq!(app.client.deliver(CREATED).await, "400 invalid_signature");
     }
 }
 

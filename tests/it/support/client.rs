@@ -97,21 +97,7 @@ impl Client {
 
     /// The same under a message id of one's own.
     pub(crate) fn signed_as(&self, id: &str, body: impl Into<Vec<u8>>) -> Wire {
-        self.signed_at(id, self.clock.now().as_seconds(), SECRET, body)
-    }
-
-    /// The same at a time and with a secret of one's own.
-    pub(crate) fn signed_at(&self, id: &str, seconds: i64, secret: &str, body: impl Into<Vec<u8>>) -> Wire {
-        let body = body.into();
-        let timestamp = usersync::domain::Timestamp::from_seconds(seconds);
-        let signature =
-            signature::sign(secret, id, timestamp, &body).unwrap_or_else(|_| "v1,AAAA".to_owned());
-        let headers = vec![
-            ("svix-id", id.to_owned()),
-            ("svix-timestamp", seconds.to_string()),
-            ("svix-signature", signature),
-        ];
-        Wire { path: "/webhooks/clerk".to_owned(), headers, body }
+        signed_at(id, self.clock.now().as_seconds(), SECRET, body)
     }
 
     pub(crate) async fn send(&self, wire: Wire) -> Answer {
@@ -148,6 +134,19 @@ impl Client {
     pub(crate) async fn rows(&self) -> Vec<Value> {
         self.list("?limit=200").await.json()["users"].as_array().unwrap().clone()
     }
+}
+
+/// A delivery of the source `clerk`, signed at a time and with a secret of one's own.
+pub(crate) fn signed_at(id: &str, seconds: i64, secret: &str, body: impl Into<Vec<u8>>) -> Wire {
+    let body = body.into();
+    let timestamp = usersync::domain::Timestamp::from_seconds(seconds);
+    let signature = signature::sign(secret, id, timestamp, &body).unwrap_or_else(|_| "v1,AAAA".to_owned());
+    let headers = vec![
+        ("svix-id", id.to_owned()),
+        ("svix-timestamp", seconds.to_string()),
+        ("svix-signature", signature),
+    ];
+    Wire { path: "/webhooks/clerk".to_owned(), headers, body }
 }
 
 /// Sends a request and reads the answer whole.
