@@ -47,13 +47,14 @@ impl App {
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
         authenticator.start();
+        let metrics = Metrics::default();
         let state = State {
-            intake: Intake::new(Arc::clone(&sources), store.clone(), clock.clone()),
+            intake: Intake::start(Arc::clone(&sources), store.clone(), clock.clone(), metrics.clone()),
             sources,
             authenticator: Arc::new(authenticator),
             store,
             clock,
-            metrics: Metrics::default(),
+            metrics,
             body_limit: config.server.body_limit,
             development: None,
         };
@@ -78,8 +79,8 @@ impl App {
         let metrics = metrics
             .map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone))
             .transpose()?;
-        let store = self.state.store.clone();
-        Ok(Service { main: http::serve(listener, self.state, offer)?, metrics, store })
+        let State { store, intake, .. } = self.state.clone();
+        Ok(Service { main: http::serve(listener, self.state, offer)?, metrics, intake, store })
     }
 }
 
@@ -90,16 +91,18 @@ pub struct Service {
     pub main: Running,
     /// The listener for metrics, if they have their own.
     pub metrics: Option<Running>,
+    intake: Intake,
     store: Store,
 }
 
 impl Service {
-    /// Accepts nothing more, answers what has begun, closes the database, and ends.
+    /// Accepts nothing more, answers what has begun, writes what was taken in, and ends.
     pub async fn stop(self) -> io::Result<()> {
         self.main.stop().await?;
         if let Some(metrics) = self.metrics {
             metrics.stop().await?;
         }
+        self.intake.drain().await;
         self.store.close().await.map_err(io::Error::other)
     }
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::auth::TokenError;
 use crate::signature::SignatureError;
 use crate::store::StoreError;
-use crate::sync::ReceiveError;
+use crate::sync::{ReceiveError, WriteError};
 
 /// A refusal: its code for programs, a text for the client, and a text for the log that the client never sees.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ pub(super) enum Code {
     NotFound,
     MethodNotAllowed,
     DatabaseUnavailable,
+    QueueFull,
     Internal,
 }
 
@@ -62,7 +63,7 @@ pub(super) struct Document {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::InvalidAuthHeader,
         Self::NoAuthProvider,
         Self::Unauthenticated,
@@ -81,6 +82,7 @@ impl Code {
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::DatabaseUnavailable,
+        Self::QueueFull,
         Self::Internal,
     ];
 
@@ -166,6 +168,12 @@ impl Code {
                 "The database is not to be had",
                 "Nothing was changed. Try again soon.",
             ),
+            Self::QueueFull => (
+                503,
+                "queue_full",
+                "Too many deliveries wait to be written",
+                "Nothing was kept. Send it again soon.",
+            ),
             Self::Internal => {
                 (500, "internal", "Something failed here", "The log knows more; quote the request id.")
             }
@@ -175,7 +183,7 @@ impl Code {
     /// Seconds after which trying again makes sense.
     fn retry_after(self) -> Option<&'static str> {
         match self {
-            Self::UserNotSynced => Some("1"),
+            Self::UserNotSynced | Self::QueueFull => Some("1"),
             Self::KeysUnavailable | Self::DatabaseUnavailable => Some("5"),
             _ => None,
         }
@@ -243,7 +251,8 @@ impl From<ReceiveError> for Problem {
             ReceiveError::UnknownSource => Self::new(Code::UnknownSource),
             ReceiveError::Signature(error) => error.into(),
             ReceiveError::NotJson(error) => Self::because(Code::InvalidJson, error),
-            ReceiveError::Store(error) => error.into(),
+            ReceiveError::Write(WriteError::Store(error)) => error.into(),
+            ReceiveError::Write(error @ WriteError::QueueFull) => Self::because(Code::QueueFull, error),
         }
     }
 }

@@ -4,7 +4,7 @@ use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// The database did not do as it was told.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// It refused what was written, and will each time: another value may pass.
     #[error("the database refused a value: {0}")]
@@ -15,6 +15,13 @@ pub enum StoreError {
     /// It is away, full, read-only, or not as the migrations left it.
     #[error("the database is not to be had: {0}")]
     Unavailable(#[source] DbErr),
+}
+
+impl StoreError {
+    /// The database is away, as the caller found out.
+    pub fn away(how: &str) -> Self {
+        Self::Unavailable(DbErr::Custom(how.to_owned()))
+    }
 }
 
 impl From<DbErr> for StoreError {

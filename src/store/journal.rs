@@ -1,19 +1,35 @@
 //! The journal of deliveries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use entity::journal::{ActiveModel, Column, Entity};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter,
+    ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QuerySelect,
 };
 
+use super::pairs::is_one_of;
 use super::{StoreError, Tx};
-use crate::domain::{Change, Delivery, DeliveryKey, Outcome, Reading, Timestamp, UserKey};
+use crate::domain::{Change, Delivery, DeliveryKey, Outcome, Reading, UserKey};
 
 /// The journal.
 #[derive(Debug)]
 pub struct Journal<'a>(pub(super) &'a DatabaseConnection);
+
+/// The columns that name a user.
+const USER: [&str; 2] = ["source", "external_id"];
+
+/// What is written of a delivery.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    /// The delivery.
+    pub delivery: &'a Delivery,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Whether its payload is kept: not if it speaks of a life that has ended.
+    pub keep_payload: bool,
+}
 
 impl Journal<'_> {
     /// How many deliveries wait, parked.
@@ -23,61 +39,65 @@ impl Journal<'_> {
 }
 
 impl Tx {
-    /// Journals the deliveries that were never received before, and tells which those are.
-    ///
-    /// Every one is `parked` until it is settled. Written in the order of their keys, so that two transactions which
-    /// carry the same deliveries never wait for each other in a ring.
-    pub async fn append(&self, deliveries: &[Delivery]) -> Result<BTreeSet<DeliveryKey>, StoreError> {
-        let rows: BTreeMap<DeliveryKey, ActiveModel> =
-            deliveries.iter().rev().map(|delivery| (delivery.key(), row(delivery))).collect();
-        let inserted = Entity::insert_many(rows.into_values())
-            .on_conflict(OnConflict::columns([Column::Source, Column::MessageId]).do_nothing().to_owned())
-            .exec_with_returning_keys(&self.tx)
+    /// Those of these deliveries that the journal has already.
+    pub async fn seen(&self, deliveries: &[Delivery]) -> Result<BTreeSet<DeliveryKey>, StoreError> {
+        let keys = deliveries.iter().map(|delivery| (&*delivery.source, &*delivery.message_id));
+        let rows: Vec<(String, String)> = Entity::find()
+            .select_only()
+            .columns([Column::Source, Column::MessageId])
+            .filter(is_one_of(&self.tx, ["source", "message_id"], keys))
+            .into_tuple()
+            .all(&self.tx)
             .await?;
-        Ok(inserted.into_iter().map(|(source, message_id)| DeliveryKey { source, message_id }).collect())
+        Ok(rows.into_iter().map(|(source, message_id)| DeliveryKey { source, message_id }).collect())
     }
 
-    /// Writes what became of deliveries of this transaction.
-    pub async fn settle(&self, outcomes: &BTreeMap<DeliveryKey, Outcome>) -> Result<(), StoreError> {
-        for outcome in [Outcome::Applied, Outcome::Stale] {
-            let mut by_source: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for (DeliveryKey { source, message_id }, _) in outcomes.iter().filter(|(_, one)| **one == outcome)
-            {
-                by_source.entry(source).or_default().push(message_id);
-            }
-            for (source, message_ids) in by_source {
-                Entity::update_many()
-                    .col_expr(Column::Outcome, Expr::value(outcome.as_str()))
-                    .filter(Column::Source.eq(source))
-                    .filter(Column::MessageId.is_in(message_ids))
-                    .exec(&self.tx)
-                    .await?;
-            }
+    /// Journals deliveries that it has not seen. A conflict, if another transaction journals one of them first.
+    pub async fn append(&self, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+        let written = Entity::insert_many(entries.iter().map(row))
+            .on_conflict(OnConflict::columns([Column::Source, Column::MessageId]).do_nothing().to_owned())
+            .exec_without_returning(&self.tx)
+            .await?;
+        if written < entries.len() as u64 {
+            let raced = "another transaction journaled the same delivery";
+            return Err(StoreError::Conflict(DbErr::Custom(raced.to_owned())));
         }
         Ok(())
     }
 
-    /// Clears the payloads of deliveries about a user up to a deletion: of those lifetimes that had begun by
-    /// `until`, or of all where `until` is `None`.
-    pub async fn forget(&self, user: &UserKey, until: Option<Timestamp>) -> Result<(), StoreError> {
-        let mut ended = Condition::all();
-        if let Some(until) = until {
-            let begun: chrono::DateTime<chrono::Utc> = until.into();
-            ended =
-                ended.add(Condition::any().add(Column::Lifetime.lte(begun)).add(Column::Lifetime.is_null()));
+    /// Clears the payloads of these users' deliveries, whatever life they speak of.
+    pub async fn forget(&self, users: &BTreeSet<UserKey>) -> Result<(), StoreError> {
+        self.clear_payloads(users, Condition::all()).await
+    }
+
+    /// Clears the payloads of these users' deliveries that speak of lives which their tombstone has ended.
+    pub async fn forget_ended(&self, users: &BTreeSet<UserKey>) -> Result<(), StoreError> {
+        let tombstone = "(SELECT deleted_at FROM tombstones AS t \
+                         WHERE t.source = journal.source AND t.external_id = journal.external_id)";
+        let ended = Condition::any()
+            .add(Column::Lifetime.is_null())
+            .add(Expr::col(Column::Lifetime).lte(Expr::cust(tombstone)));
+        self.clear_payloads(users, ended).await
+    }
+
+    async fn clear_payloads(&self, users: &BTreeSet<UserKey>, which: Condition) -> Result<(), StoreError> {
+        if users.is_empty() {
+            return Ok(());
         }
+        let keys = users.iter().map(|user| (&*user.source, &*user.external_id));
         Entity::update_many()
             .col_expr(Column::Payload, Expr::value(Option::<String>::None))
-            .filter(Column::Source.eq(&user.source))
-            .filter(Column::ExternalId.eq(&user.external_id))
-            .filter(ended)
+            .filter(is_one_of(&self.tx, USER, keys))
+            .filter(Column::Payload.is_not_null())
+            .filter(which)
             .exec(&self.tx)
             .await?;
         Ok(())
     }
 }
 
-fn row(delivery: &Delivery) -> ActiveModel {
+fn row(entry: &Entry<'_>) -> ActiveModel {
+    let Entry { delivery, outcome, keep_payload } = entry;
     let Delivery { source, message_id, received_at, payload, event_type, reading } = delivery;
     let (change, reason) = match reading {
         Reading::Change(change) => (Some(change), None),
@@ -91,8 +111,8 @@ fn row(delivery: &Delivery) -> ActiveModel {
         external_id: Set(change.map(|change| change.user.external_id.clone())),
         stamp: Set(change.map(|change| change.stamp.into())),
         lifetime: Set(change.and_then(Change::lifetime).map(Into::into)),
-        outcome: Set(Outcome::Parked.as_str().to_owned()),
+        outcome: Set(outcome.as_str().to_owned()),
         reason: Set(reason),
-        payload: Set(Some(payload.clone())),
+        payload: Set(keep_payload.then(|| payload.clone())),
     }
 }

@@ -3,6 +3,7 @@
 mod api_keys;
 mod error;
 mod journal;
+mod pairs;
 mod records;
 mod users;
 
@@ -17,7 +18,7 @@ use sea_orm::{
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use error::StoreError;
-pub use journal::Journal;
+pub use journal::{Entry, Journal};
 pub use records::Stored;
 pub use users::{Listing, Page, Users};
 

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{tombstone, user};
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable,
-    QueryFilter, QuerySelect, Statement,
+    ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, QueryFilter, QuerySelect,
+    Statement,
 };
 use sha2::{Digest, Sha256};
 
+use super::pairs::is_one_of;
 use super::{StoreError, Tx};
 use crate::domain::{Life, Profile, Record, Timestamp, UserId, UserKey};
 
@@ -33,12 +34,11 @@ impl Tx {
             return Ok(());
         }
         let locks: BTreeSet<i64> = keys.iter().map(lock_of).collect();
-        for lock in locks {
-            let sql = "SELECT pg_advisory_xact_lock($1)";
-            self.tx
-                .execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [lock.into()]))
-                .await?;
-        }
+        let locks: serde_json::Value = locks.into_iter().collect();
+        // Taken in the order of the list: a function in the select list runs as its row is read.
+        let sql = "SELECT pg_advisory_xact_lock(CAST(value AS bigint)) FROM json_array_elements_text(CAST($1 AS json))";
+        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [locks.to_string().into()]);
+        self.tx.execute_raw(statement).await?;
         Ok(())
     }
 
@@ -48,7 +48,7 @@ impl Tx {
         let rows = user::Entity::find()
             .select_only()
             .columns([user::Column::Id, user::Column::Source, user::Column::ExternalId, user::Column::Record])
-            .filter(any_of(keys, user::Column::Source, user::Column::ExternalId))
+            .filter(any_of(&self.tx, keys))
             .into_tuple::<(TextUuid, String, String, String)>()
             .all(&self.tx)
             .await?;
@@ -58,10 +58,7 @@ impl Tx {
             stored.id = Some(UserId(id.0));
             stored.record.life = Some(life);
         }
-        let tombstones = tombstone::Entity::find()
-            .filter(any_of(keys, tombstone::Column::Source, tombstone::Column::ExternalId))
-            .all(&self.tx)
-            .await?;
+        let tombstones = tombstone::Entity::find().filter(any_of(&self.tx, keys)).all(&self.tx).await?;
         for tombstone::Model { source, external_id, deleted_at } in tombstones {
             known.entry(UserKey { source, external_id }).or_default().record.deleted_at =
                 Some(deleted_at.into());
@@ -90,10 +87,7 @@ impl Tx {
             }
         }
         if !gone.is_empty() {
-            user::Entity::delete_many()
-                .filter(any_of(&gone, user::Column::Source, user::Column::ExternalId))
-                .exec(&self.tx)
-                .await?;
+            user::Entity::delete_many().filter(any_of(&self.tx, &gone)).exec(&self.tx).await?;
         }
         let key = [user::Column::Source, user::Column::ExternalId];
         let facts = user::Column::iter()
@@ -120,19 +114,10 @@ fn lock_of(key: &UserKey) -> i64 {
     hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte))
 }
 
-/// The rows of these users, whatever the database: SQLite has no `IN` over pairs.
-pub(super) fn any_of<'a, C: ColumnTrait>(
-    keys: impl IntoIterator<Item = &'a UserKey>,
-    source: C,
-    external_id: C,
-) -> Condition {
-    let mut by_source: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for key in keys {
-        by_source.entry(&key.source).or_default().push(&key.external_id);
-    }
-    by_source.into_iter().fold(Condition::any(), |any, (name, ids)| {
-        any.add(Condition::all().add(source.eq(name)).add(external_id.is_in(ids)))
-    })
+/// Whether a row is of one of these users.
+fn any_of<'a>(db: &impl ConnectionTrait, keys: impl IntoIterator<Item = &'a UserKey>) -> Expr {
+    let keys = keys.into_iter().map(|key| (&*key.source, &*key.external_id));
+    is_one_of(db, ["source", "external_id"], keys)
 }
 
 fn row(id: UserId, key: &UserKey, life: &Life, now: Timestamp) -> Result<user::ActiveModel, StoreError> {

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{
-    Change, Delivery, DeliveryKey, IdPolicy, Outcome, Reading, Record, Timestamp, UserId, UserKey,
-};
+use std::time::Duration;
+
+use crate::domain::{Change, Delivery, IdPolicy, Outcome, Record, Timestamp, UserId, UserKey};
 use crate::providers::Sources;
-use crate::store::{Store, StoreError, Stored, Tx};
+use crate::store::{Entry, Store, StoreError, Stored};
 
 /// How often two transactions may meet before the database counts as away.
 const TRIES: u32 = 5;
+/// After the first meeting; longer after each further one.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Writes a batch of deliveries; the outcomes stand in the same order.
 ///
@@ -23,7 +25,10 @@ pub(super) async fn apply(
     let mut tries = 1;
     loop {
         match apply_once(store, sources, batch, now).await {
-            Err(StoreError::Conflict(_)) if tries < TRIES => tries += 1,
+            Err(StoreError::Conflict(_)) if tries < TRIES => {
+                tokio::time::sleep(PAUSE * tries).await;
+                tries += 1;
+            }
             other => return other,
         }
     }
@@ -35,55 +40,68 @@ async fn apply_once(
     batch: &[Delivery],
     now: Timestamp,
 ) -> Result<Vec<Outcome>, StoreError> {
+    let keys: BTreeSet<UserKey> =
+        batch.iter().filter_map(|delivery| delivery.change().map(|change| change.user.clone())).collect();
     let tx = store.begin().await?;
-    let mut unseen = tx.append(batch).await?;
-    // Of a message that stands in the batch twice, the second is the duplicate.
-    let fresh: Vec<Option<&Delivery>> =
-        batch.iter().map(|delivery| unseen.remove(&delivery.key()).then_some(delivery)).collect();
-    let outcomes = converge(&tx, sources, fresh.iter().flatten().copied(), now).await?;
-    tx.settle(&outcomes).await?;
-    tx.commit().await?;
-    let outcome = |delivery: &Delivery| outcomes.get(&delivery.key()).copied().unwrap_or(Outcome::Parked);
-    Ok(fresh.into_iter().map(|delivery| delivery.map_or(Outcome::Duplicate, outcome)).collect())
-}
-
-/// Joins the changes to what is known of their users, and writes what came of it.
-async fn converge(
-    tx: &Tx,
-    sources: &Sources,
-    deliveries: impl Iterator<Item = &Delivery> + Clone,
-    now: Timestamp,
-) -> Result<BTreeMap<DeliveryKey, Outcome>, StoreError> {
-    let changes = deliveries.filter_map(|delivery| delivery.change().map(|change| (delivery.key(), change)));
-    let keys: BTreeSet<UserKey> = changes.clone().map(|(_, change)| change.user.clone()).collect();
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
-    }
     tx.lock(&keys).await?;
+    let mut seen = tx.seen(batch).await?;
     let before = tx.load(&keys).await?;
-    let mut after = before.clone();
-    let mut outcomes = BTreeMap::new();
-    let mut ended = BTreeSet::new();
-    for (delivery, change) in changes {
-        let ids = sources.ids(&change.user.source);
-        let stored = after.entry(change.user.clone()).or_default();
-        let outcome = advance(stored, change, ids);
-        if stored.record.has_ended(change, ids) {
-            ended.insert(change.user.clone());
-        }
-        outcomes.insert(delivery, outcome);
+
+    let mut known = Known { sources, after: before.clone(), ended: BTreeSet::new() };
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for delivery in batch {
+        // Of a message that stands in the batch twice, the second is the duplicate.
+        let fresh = seen.insert(delivery.key());
+        outcomes.push(if fresh { known.advance(delivery) } else { Outcome::Duplicate });
     }
+
+    let entries: Vec<Entry<'_>> = batch
+        .iter()
+        .zip(&outcomes)
+        .filter(|(_, outcome)| **outcome != Outcome::Duplicate)
+        .map(|(delivery, outcome)| Entry {
+            delivery,
+            outcome: *outcome,
+            keep_payload: !known.is_over(delivery),
+        })
+        .collect();
+    let Known { mut after, ended, .. } = known;
     after.retain(|key, stored| before.get(key) != Some(stored));
     tx.save(&after, now).await?;
-    for user in ended {
-        let deleted_at = after.get(&user).or_else(|| before.get(&user)).and_then(|it| it.record.deleted_at);
-        let until = match sources.ids(&user.source) {
-            IdPolicy::Final => None,
-            IdPolicy::Reusable => deleted_at,
-        };
-        tx.forget(&user, until).await?;
-    }
+    let (finally, reusable) = ended.into_iter().partition(|user| sources.ids(&user.source).is_final());
+    tx.forget(&finally).await?;
+    tx.forget_ended(&reusable).await?;
+    tx.append(&entries).await?;
+    tx.commit().await?;
     Ok(outcomes)
+}
+
+/// What is known of the users of a batch while it is worked out.
+struct Known<'a> {
+    sources: &'a Sources,
+    after: BTreeMap<UserKey, Stored>,
+    /// Users of whom a life has ended in this batch.
+    ended: BTreeSet<UserKey>,
+}
+
+impl Known<'_> {
+    /// Joins what a delivery says to what is known.
+    fn advance(&mut self, delivery: &Delivery) -> Outcome {
+        let Some(change) = delivery.change() else { return Outcome::Parked };
+        if change.is_delete() {
+            self.ended.insert(change.user.clone());
+        }
+        let ids = self.sources.ids(&change.user.source);
+        advance(self.after.entry(change.user.clone()).or_default(), change, ids)
+    }
+
+    /// Whether a delivery speaks of a life that has ended, so that its payload is not kept.
+    fn is_over(&self, delivery: &Delivery) -> bool {
+        delivery.change().is_some_and(|change| {
+            let ids = self.sources.ids(&change.user.source);
+            self.after.get(&change.user).is_some_and(|stored| stored.record.has_ended(change, ids))
+        })
+    }
 }
 
 /// Joins one change to what is known of its user.
@@ -99,13 +117,4 @@ fn advance(stored: &mut Stored, change: &Change, ids: IdPolicy) -> Outcome {
     };
     stored.record = record;
     Outcome::Applied
-}
-
-/// Keeps a delivery that the database refuses to write as what it says, so that it harms only itself.
-pub(super) async fn park(store: &Store, mut delivery: Delivery) -> Result<Outcome, StoreError> {
-    delivery.reading = Reading::Unreadable { reason: "the database refused a value of it".to_owned() };
-    let tx = store.begin().await?;
-    let unseen = tx.append(&[delivery]).await?;
-    tx.commit().await?;
-    Ok(if unseen.is_empty() { Outcome::Duplicate } else { Outcome::Parked })
 }

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tracing::{info, warn};
 
-use super::apply;
+use super::batcher::{Batcher, WriteError, Writer};
 use crate::clock::Clock;
 use crate::domain::{Delivery, Outcome, Reading};
 use crate::providers::{NotJson, Read, Sources};
 use crate::signature::SignatureError;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+use crate::telemetry::Metrics;
 
 /// Takes messages in.
 #[derive(Clone, Debug)]
 pub struct Intake {
     sources: Arc<Sources>,
-    store: Store,
+    batcher: Batcher,
     clock: Clock,
 }
 
@@ -41,15 +42,16 @@ pub enum ReceiveError {
     /// It comes from the source, but is no JSON.
     #[error(transparent)]
     NotJson(#[from] NotJson),
-    /// The database did not take it.
+    /// It was not written.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Write(#[from] WriteError),
 }
 
 impl Intake {
-    /// An intake for these sources.
-    pub fn new(sources: Arc<Sources>, store: Store, clock: Clock) -> Self {
-        Self { sources, store, clock }
+    /// An intake for these sources, which writes in the background. Must be called within a tokio runtime.
+    pub fn start(sources: Arc<Sources>, store: Store, clock: Clock, metrics: Metrics) -> Self {
+        let writer = Writer { store, sources: Arc::clone(&sources), clock: clock.clone(), metrics };
+        Self { sources, batcher: Batcher::start(writer), clock }
     }
 
     /// Takes one message in. Once this returns a receipt, what it says is lasting.
@@ -71,29 +73,52 @@ impl Intake {
         }
     }
 
+    /// Returns once everything that was taken in is written, whether or not its sender still waits.
+    pub async fn drain(&self) {
+        self.batcher.drain().await;
+    }
+
     async fn write(&self, delivery: Delivery) -> Result<Receipt, ReceiveError> {
-        let now = self.clock.now();
-        let outcome =
-            match apply::apply(&self.store, &self.sources, std::slice::from_ref(&delivery), now).await {
-                Err(StoreError::Refused(error)) => {
-                    warn!(%error, "the database refuses a delivery");
-                    apply::park(&self.store, delivery.clone()).await?
-                }
-                outcomes => outcomes?.first().copied().unwrap_or(Outcome::Parked),
-            };
-        log(&delivery, outcome);
-        Ok(Receipt { outcome, message_id: delivery.message_id })
+        let message_id = delivery.message_id.clone();
+        let line = Line::of(&delivery);
+        let outcome = self.batcher.write(delivery).await?;
+        line.log(outcome);
+        Ok(Receipt { outcome, message_id })
     }
 }
 
-fn log(delivery: &Delivery, outcome: Outcome) {
-    let Delivery { source, message_id, event_type, reading, .. } = delivery;
-    let outcome = outcome.as_str();
-    match reading {
-        Reading::Change(change) => {
-            let external_id = &change.user.external_id;
+/// What the log says of a delivery, kept while the delivery itself is being written.
+struct Line {
+    source: String,
+    message_id: String,
+    event_type: Option<String>,
+    external_id: Option<String>,
+    reason: Option<String>,
+}
+
+impl Line {
+    fn of(delivery: &Delivery) -> Self {
+        let Delivery { source, message_id, event_type, reading, .. } = delivery;
+        let (external_id, reason) = match reading {
+            Reading::Change(change) => (Some(change.user.external_id.clone()), None),
+            Reading::Unreadable { reason } => (None, Some(reason.clone())),
+        };
+        Self {
+            source: source.clone(),
+            message_id: message_id.clone(),
+            event_type: event_type.clone(),
+            external_id,
+            reason,
+        }
+    }
+
+    fn log(self, outcome: Outcome) {
+        let Self { source, message_id, event_type, external_id, reason } = self;
+        let outcome = outcome.as_str();
+        if let Some(reason) = reason {
+            warn!(source, message_id, event_type, reason, outcome, "delivery");
+        } else {
             info!(source, message_id, event_type, external_id, outcome, "delivery");
         }
-        Reading::Unreadable { reason } => warn!(source, message_id, event_type, reason, outcome, "delivery"),
     }
 }

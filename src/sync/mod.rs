@@ -1,6 +1,9 @@
-//! From a message at the door to a row: `intake` verifies and reads it, `apply` writes it in one transaction.
+//! From a message at the door to a row: `intake` verifies and reads it, `batcher` gathers what comes at
+//! the same time, `apply` writes the batch in one transaction.
 
 mod apply;
+mod batcher;
 mod intake;
 
+pub use batcher::WriteError;
 pub use intake::{Intake, Receipt, ReceiveError};

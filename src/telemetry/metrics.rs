@@ -15,6 +15,9 @@ use prometheus_client::registry::{Registry, Unit};
 /// Seconds; a lookup takes under a millisecond, a waiting one up to thirty seconds.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
+/// Deliveries; up to the largest batch.
+const BATCH_SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
 /// The metrics of one service.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
@@ -27,6 +30,8 @@ struct Inner {
     tokens: Family<Token, Counter>,
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
+    batches: Histogram,
+    commits: Histogram,
     parked: Gauge<i64, AtomicI64>,
     key_fetches: Family<KeyFetch, Gauge<u64, AtomicU64>>,
 }
@@ -87,12 +92,27 @@ impl Default for Metrics {
             Unit::Seconds,
             durations.clone(),
         );
+        let batches = Histogram::new(BATCH_SIZES);
+        registry.register("batch_deliveries", "Deliveries written by one transaction", batches.clone());
+        let commits = Histogram::new(BUCKETS);
+        registry.register_with_unit("commit", "Time of one transaction", Unit::Seconds, commits.clone());
         let parked = Gauge::default();
         registry.register("journal_parked", "Deliveries that wait, parked, in the journal", parked.clone());
         let key_fetches = Family::default();
         registry.register("key_fetches", "Fetches of signing keys since the start", key_fetches.clone());
         registry.register("build", "What is running", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        let inner = Inner { registry, deliveries, refused, tokens, requests, durations, parked, key_fetches };
+        let inner = Inner {
+            registry,
+            deliveries,
+            refused,
+            tokens,
+            requests,
+            durations,
+            batches,
+            commits,
+            parked,
+            key_fetches,
+        };
         Self(Arc::new(inner))
     }
 }
@@ -118,6 +138,16 @@ impl Metrics {
         let route = Route { route: request.route.clone() };
         self.0.durations.get_or_create(&route).observe(duration.as_secs_f64());
         self.0.requests.get_or_create(request).inc();
+    }
+
+    /// A transaction is about to write so many deliveries.
+    pub fn batch(&self, deliveries: usize) {
+        self.0.batches.observe(f64::from(u32::try_from(deliveries).unwrap_or(u32::MAX)));
+    }
+
+    /// A transaction took so long.
+    pub fn commit(&self, duration: Duration) {
+        self.0.commits.observe(duration.as_secs_f64());
     }
 
     /// How many deliveries are parked now.

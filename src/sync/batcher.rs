@@ -1,0 +1,155 @@
+//! Group commit: deliveries that come while a commit is under way are written together by the next one.
+//!
+//! A lone delivery waits for nobody. The queue is bounded in number and in bytes; what does not fit is told so at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tracing::warn;
+
+use super::apply::apply;
+use crate::clock::Clock;
+use crate::domain::{Delivery, Outcome, Reading};
+use crate::providers::Sources;
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
+
+/// Deliveries that may wait.
+const QUEUE: usize = 1024;
+/// Bytes that may wait, so that a queue of the largest bodies is no danger to the machine.
+const QUEUE_BYTES: u32 = 64 << 20;
+/// Deliveries in one transaction: past some hundreds a larger one is no quicker, and holds its locks longer.
+const LARGEST_BATCH: usize = 256;
+/// How long a transaction may take before the database counts as away.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The queue's near end.
+#[derive(Clone, Debug)]
+pub(super) struct Batcher {
+    queue: mpsc::Sender<Job>,
+    bytes: Arc<Semaphore>,
+}
+
+/// What writes batches.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    pub(super) store: Store,
+    pub(super) sources: Arc<Sources>,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+}
+
+/// A delivery was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Too many wait already.
+    #[error("too many deliveries wait to be written")]
+    QueueFull,
+    /// The database did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Debug)]
+struct Job {
+    delivery: Delivery,
+    written: oneshot::Sender<Result<Outcome, StoreError>>,
+    /// Given back once the delivery is written.
+    bytes: OwnedSemaphorePermit,
+}
+
+impl Batcher {
+    /// Starts to write in the background, until the last batcher is dropped and the queue is empty.
+    pub(super) fn start(writer: Writer) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        tokio::spawn(writer.run(jobs));
+        Self { queue, bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) }
+    }
+
+    /// Has a delivery written; returns once the commit is lasting.
+    pub(super) async fn write(&self, delivery: Delivery) -> Result<Outcome, WriteError> {
+        let size = u32::try_from(delivery.payload.len()).map_err(|_| WriteError::QueueFull)?;
+        let bytes =
+            Arc::clone(&self.bytes).try_acquire_many_owned(size).map_err(|_| WriteError::QueueFull)?;
+        let (written, outcome) = oneshot::channel();
+        let job = Job { delivery, written, bytes };
+        self.queue.try_send(job).map_err(|_| WriteError::QueueFull)?;
+        // The writer answers every job, unless the process is ending.
+        Ok(outcome.await.map_err(|_| WriteError::QueueFull)??)
+    }
+
+    /// Returns once nothing waits to be written.
+    pub(super) async fn drain(&self) {
+        // Every byte is given back only after its delivery is written; the semaphore is never closed.
+        drop(self.bytes.acquire_many(QUEUE_BYTES).await);
+    }
+}
+
+impl Writer {
+    async fn run(self, mut queue: mpsc::Receiver<Job>) {
+        let mut jobs = Vec::with_capacity(LARGEST_BATCH);
+        while queue.recv_many(&mut jobs, LARGEST_BATCH).await > 0 {
+            let (batch, waiting): (Vec<Delivery>, Vec<_>) =
+                jobs.drain(..).map(|job| (job.delivery, (job.written, job.bytes))).unzip();
+            let outcomes = self.write(batch).await;
+            let away = outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Unavailable(_))));
+            for ((written, _), outcome) in waiting.into_iter().zip(outcomes) {
+                // A caller that went away needs no answer: what it sent is written all the same.
+                drop(written.send(outcome));
+            }
+            if away {
+                refuse_all(&mut queue);
+            }
+        }
+    }
+
+    /// Writes a batch at once; if the database refuses a value in it, each delivery by itself, so that one that is poisonous
+    /// harms only itself.
+    async fn write(&self, batch: Vec<Delivery>) -> Vec<Result<Outcome, StoreError>> {
+        self.metrics.batch(batch.len());
+        match self.apply(&batch).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(StoreError::Refused(_)) => {
+                let mut outcomes = Vec::with_capacity(batch.len());
+                for delivery in batch {
+                    outcomes.push(self.write_alone(delivery).await);
+                }
+                outcomes
+            }
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    /// Writes one delivery, parked if the database refuses it as what it says.
+    async fn write_alone(&self, mut delivery: Delivery) -> Result<Outcome, StoreError> {
+        let alone = std::slice::from_ref(&delivery);
+        let outcomes = match self.apply(alone).await {
+            Err(StoreError::Refused(error)) => {
+                warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
+                delivery.reading =
+                    Reading::Unreadable { reason: "the database refused a value of it".to_owned() };
+                self.apply(std::slice::from_ref(&delivery)).await?
+            }
+            outcomes => outcomes?,
+        };
+        Ok(outcomes.first().copied().unwrap_or(Outcome::Parked))
+    }
+
+    async fn apply(&self, batch: &[Delivery]) -> Result<Vec<Outcome>, StoreError> {
+        let started = Instant::now();
+        let writing = apply(&self.store, &self.sources, batch, self.clock.now());
+        let outcomes = tokio::time::timeout(TIMEOUT, writing)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::away("the transaction took too long")));
+        self.metrics.commit(started.elapsed());
+        outcomes
+    }
+}
+
+/// While the database is away nobody is kept waiting for the next one to find out.
+fn refuse_all(queue: &mut mpsc::Receiver<Job>) {
+    while let Ok(job) = queue.try_recv() {
+        drop(job.written.send(Err(StoreError::away("the database was away a moment ago"))));
+    }
+}
