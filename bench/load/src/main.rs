@@ -30,7 +30,7 @@ struct Options {
     /// PostgreSQL server to measure against, postgres://…; a database is made there and dropped [default: SQLite]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// How long each route is driven
+    /// How long each route is driven; a signature is good for five minutes
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=250))]
     seconds: u64,
     /// How many connections are kept busy
