@@ -7,9 +7,11 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY entity/Cargo.toml entity/
 COPY migration/Cargo.toml migration/
-RUN mkdir -p src entity/src migration/src \
+# Not built here, but a workspace knows all of its members.
+COPY bench/load/Cargo.toml bench/load/
+RUN mkdir -p src entity/src migration/src bench/load/src \
     && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs \
-    && echo 'fn main() {}' > src/main.rs \
+    && echo 'fn main() {}' | tee src/main.rs > bench/load/src/main.rs \
     && cargo build --release --locked --bin usersync
 
 COPY . .

@@ -1,0 +1,124 @@
+//! Signed Clerk deliveries without end, each a message of its own.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use hyper::Request;
+use hyper::body::Bytes;
+use serde_json::{Value, json};
+use svix::webhooks::Webhook;
+
+use crate::load::Call;
+
+/// The webhook's URL without its host.
+const PATH: &str = "/webhooks/clerk";
+/// A delivery that another one overtook, which a database that lets writers wait unfairly makes happen, is stale.
+const COMMITTED: [&str; 2] = [r#""outcome":"applied""#, r#""outcome":"stale""#];
+/// Users who are there before the measurement; updates and tokens are about them.
+pub(crate) const KNOWN_USERS: u32 = 1000;
+/// One delivery in so many is of a new user, the others update a known one.
+const CREATED_EVERY: u32 = 4;
+
+/// Makes and signs deliveries, the known users first.
+pub(crate) struct Deliveries {
+    webhook: Webhook,
+    created: Value,
+    updated: Value,
+    host: String,
+    sent: u32,
+}
+
+impl Deliveries {
+    /// To the webhook at this host.
+    pub(crate) fn new(webhook: Webhook, host: String) -> anyhow::Result<Self> {
+        let created = include_str!("../../../tests/fixtures/clerk/user_created_google.json");
+        let updated = include_str!("../../../tests/fixtures/clerk/user_updated.json");
+        Ok(Self {
+            webhook,
+            created: serde_json::from_str(created)?,
+            updated: serde_json::from_str(updated)?,
+            host,
+            sent: 0,
+        })
+    }
+
+    /// The next so many, signed now: that must not cost the measured time anything.
+    pub(crate) fn sign(&mut self, count: u32) -> anyhow::Result<Vec<Call>> {
+        (0..count).map(|_| self.next()).collect()
+    }
+
+    fn next(&mut self) -> anyhow::Result<Call> {
+        let number = self.sent;
+        self.sent += 1;
+        if number < KNOWN_USERS || number.is_multiple_of(CREATED_EVERY) {
+            self.call(number, &user(number), &self.created)
+        } else {
+            // Round the known users, so that two updates of one are hardly ever under way together.
+            self.call(number, &user(number % KNOWN_USERS), &self.updated)
+        }
+    }
+
+    fn call(&self, number: u32, user: &str, fixture: &Value) -> anyhow::Result<Call> {
+        let message_id = format!("msg_bench_{number:08}");
+        let body = event(fixture, user, number).to_string();
+        let sent_at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let signature = self.webhook.sign(&message_id, i64::try_from(sent_at)?, body.as_bytes())?;
+        let request = Request::post(PATH)
+            .header("host", &self.host)
+            .header("content-type", "application/json")
+            .header("svix-id", message_id)
+            .header("svix-timestamp", sent_at)
+            .header("svix-signature", signature)
+            .body(Bytes::from(body).into())
+            .context("a delivery cannot be put into a request")?;
+        Ok(Call { request, expected: COMMITTED.map(Arc::from).to_vec() })
+    }
+}
+
+/// The id of a user; those of the known ones are `0..KNOWN_USERS`.
+pub(crate) fn user(number: u32) -> String {
+    format!("user_bench_{number:08}")
+}
+
+/// The fixture about another user; later numbers are later changes.
+fn event(fixture: &Value, user: &str, number: u32) -> Value {
+    let mut event = fixture.clone();
+    let later = |value: &Value| json!(value.as_u64().unwrap_or_default() + u64::from(number));
+    let data = &mut event["data"];
+    data["id"] = json!(user);
+    data["email_addresses"][0]["email_address"] = json!(format!("{user}@example.com"));
+    data["updated_at"] = later(&fixture["data"]["updated_at"]);
+    event["timestamp"] = later(&fixture["timestamp"]);
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_delivery_is_signed_and_different() {
+        let webhook = || Webhook::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let mut deliveries = Deliveries::new(webhook(), "localhost".to_owned()).unwrap();
+        let mut bodies = std::collections::BTreeSet::new();
+        for call in deliveries.sign(KNOWN_USERS + 10).unwrap() {
+            let (head, body) = call.request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            webhook().verify(&body, &head.headers).unwrap();
+            assert!(bodies.insert(body));
+        }
+    }
+
+    #[test]
+    fn updates_are_later_than_what_is_known() {
+        let webhook = Webhook::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let deliveries = Deliveries::new(webhook, String::new()).unwrap();
+        let created = event(&deliveries.created, &user(7), 7);
+        let updated = event(&deliveries.updated, &user(7), KNOWN_USERS + 7);
+        assert!(updated["data"]["updated_at"].as_u64() > created["data"]["updated_at"].as_u64());
+        assert_eq!(updated["data"]["id"], created["data"]["id"]);
+    }
+}

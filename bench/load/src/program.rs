@@ -1,0 +1,177 @@
+//! A program to be measured: how it is started, when it is ready, what it uses, how it is stopped.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::credentials::{APPLICATION_ID, Credentials, ISSUER};
+
+/// Longer than any start and any stop.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How often a starting program is asked whether it is ready.
+const ASK_EVERY: Duration = Duration::from_millis(1);
+
+/// What a program is given to stand on.
+pub(crate) struct Ground {
+    pub(crate) directory: PathBuf,
+    pub(crate) address: SocketAddr,
+    pub(crate) database_url: String,
+    pub(crate) credentials: Credentials,
+}
+
+impl Ground {
+    /// With a port that was free a moment ago.
+    pub(crate) fn new(
+        directory: PathBuf,
+        database_url: String,
+        credentials: Credentials,
+    ) -> anyhow::Result<Self> {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        Ok(Self { directory, address, database_url, credentials })
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+}
+
+/// Tells, from the ground, the arguments that a program is to be started with.
+type Prepare = fn(&Ground) -> anyhow::Result<Vec<OsString>>;
+
+/// A program that offers the routes which are measured: see "How to add a peer" in bench/README.md.
+pub(crate) struct Program {
+    name: &'static str,
+    version: String,
+    executable: PathBuf,
+    prepare: Prepare,
+}
+
+impl Program {
+    /// The service of this project.
+    pub(crate) fn usersync(executable: PathBuf, commit: &str) -> Self {
+        Self { name: "usersync", version: commit.to_owned(), executable, prepare: configure_usersync }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Name and version.
+    pub(crate) fn title(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
+    /// Starts it and waits until it is ready; tells how long that took.
+    ///
+    /// Its log goes to a file, as in production it goes somewhere: writing it is part of the work.
+    pub(crate) fn start(&self, ground: &Ground) -> anyhow::Result<(Running, Duration)> {
+        let arguments = (self.prepare)(ground)?;
+        let mut command = Command::new(&self.executable);
+        // Nothing of the caller's environment may turn a setting.
+        command.args(arguments).env_clear().current_dir(&ground.directory);
+        let log = File::create(ground.log())?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let started = Instant::now();
+        let child = command.spawn().with_context(|| format!("cannot start {}", self.executable.display()))?;
+        let mut running = Running { child };
+        while !is_ready(ground.address) {
+            if let Some(status) = running.child.try_wait()? {
+                let log = fs::read_to_string(ground.log()).unwrap_or_default();
+                bail!("it ended at its start with {status}:\n{log}");
+            }
+            if started.elapsed() > PATIENCE {
+                bail!("it is not ready after {PATIENCE:?}");
+            }
+            std::thread::sleep(ASK_EVERY);
+        }
+        Ok((running, started.elapsed()))
+    }
+}
+
+/// A started program; it is killed if it is dropped.
+pub(crate) struct Running {
+    child: Child,
+}
+
+impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Tells it to stop and waits until it has.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        kill(Pid::from_raw(i32::try_from(self.id())?), Signal::SIGTERM)?;
+        let told = Instant::now();
+        while told.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait()? {
+                if !status.success() {
+                    bail!("it stopped with {status}");
+                }
+                return Ok(());
+            }
+            std::thread::sleep(ASK_EVERY);
+        }
+        bail!("it does not stop")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nothing to kill if it has ended, and nothing to be done if it cannot be killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether `/readyz` answers 200.
+fn is_ready(address: SocketAddr) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok::<_, std::io::Error>(answer.starts_with("HTTP/1.1 200 "))
+    };
+    ask().unwrap_or(false)
+}
+
+/// Every setting that is not needed is left as it comes.
+fn configure_usersync(ground: &Ground) -> anyhow::Result<Vec<OsString>> {
+    let file = ground.directory.join("usersync.toml");
+    let configuration = format!(
+        r#"
+[server]
+listen = "{address}"
+
+[database]
+url = "{database}"
+
+[[sources]]
+name = "clerk"
+provider = "clerk"
+webhook_secrets = ["{secret}"]
+
+[[sources.tokens]]
+type = "customJwt"
+issuer = "{ISSUER}"
+jwks = "{keys}"
+algorithm = "RS256"
+applicationID = "{APPLICATION_ID}"
+"#,
+        address = ground.address,
+        database = ground.database_url,
+        secret = ground.credentials.webhook_secret(),
+        keys = ground.credentials.key_set_uri()?,
+    );
+    fs::write(&file, configuration)?;
+    Ok(vec!["--config".into(), file.into(), "serve".into()])
+}
