@@ -68,7 +68,9 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
             .service(one("/v1/identity", "GET", get().to(identity::show)))
             .service(one("/healthz", "GET", get().to(operations::healthz)))
             .service(one("/readyz", "GET", get().to(operations::readyz)))
-            .service(one("/openapi.json", "GET", get().to(openapi::show)));
+            .service(one("/openapi.json", "GET", get().to(openapi::show)))
+            .service(web::redirect("/docs", "/docs/"))
+            .service(openapi::page("/docs/{_:.*}"));
     }
     if offer != Offer::NoMetrics {
         app.service(one("/metrics", "GET", get().to(operations::metrics)));

@@ -1,9 +1,10 @@
-//! `GET /openapi.json`: the routes, described for programs.
+//! `GET /openapi.json` and `GET /docs`: the routes, described for programs and for people.
 
 use actix_web::HttpResponse;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -40,6 +41,11 @@ impl Modify for Credentials {
 /// The `OpenAPI` document.
 pub fn document() -> Document {
     Description::openapi()
+}
+
+/// The same for people, with everything that it loads.
+pub(super) fn page(path: &'static str) -> SwaggerUi {
+    SwaggerUi::new(path).config(Config::from("/openapi.json"))
 }
 
 pub(super) async fn show() -> HttpResponse {
