@@ -105,7 +105,7 @@ pub enum TokenError {
         now: Timestamp,
     },
     /// `azp` is none of the rule's authorised parties.
-    #[error("its `azp` must be {}, but is {found:?}", either(.expected))]
+    #[error("its `azp` must be {}, but is {}", either(.expected), found.as_deref().unwrap_or("absent"))]
     WrongParty {
         /// The rule's authorised parties.
         expected: Vec<String>,
@@ -158,15 +158,6 @@ impl TokenError {
             },
             Self::WrongParty { .. } => "authorized_party",
             Self::NoSubject => "subject",
-        }
-    }
-
-    /// The stable code that a client sees: `no_auth_provider`, `keys_unavailable` (503) or `unauthenticated`.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NoIssuer | Self::ForeignIssuer { .. } | Self::WrongAudience { .. } => "no_auth_provider",
-            Self::KeysUnavailable { .. } => "keys_unavailable",
-            _ => "unauthenticated",
         }
     }
 }

@@ -133,7 +133,7 @@ async fn without_any_keys_the_token_may_be_good_and_trying_is_spaced() {
     scene.provider.page("/jwks", Page::status(503));
     for _ in 0..3 {
         let refused = scene.authenticator.authenticate(&scene.token(&signer)).await.unwrap_err();
-        assert_eq!((refused.check(), refused.code()), ("keys", "keys_unavailable"));
+        assert_eq!(refused.check(), "keys");
         assert!(refused.to_string().contains("503"), "{refused}");
     }
     assert_eq!(scene.provider.asked(), 1);
@@ -148,7 +148,7 @@ async fn an_empty_key_set_is_an_answer() {
     let (scene, signer) = (Scene::oidc(), p256("k"));
     scene.provider.publish(&[]);
     let refused = scene.authenticator.authenticate(&scene.token(&signer)).await.unwrap_err();
-    assert_eq!((refused.check(), refused.code()), ("key", "unauthenticated"));
+    assert_eq!(refused.check(), "key");
 }
 
 #[actix_web::test]
@@ -320,5 +320,5 @@ async fn the_source_of_the_picked_rule_is_told() {
     let warm = authenticator.warm().await;
     assert_eq!(warm, [("https://a.example", Ok(0)), ("https://b.example", Ok(0))]);
     let foreign = rsa("k").token(&json!({"iss": "https://c.example"}));
-    assert_eq!(authenticator.authenticate(&foreign).await.unwrap_err().code(), "no_auth_provider");
+    assert_eq!(authenticator.authenticate(&foreign).await.unwrap_err().check(), "issuer");
 }

@@ -1,20 +1,20 @@
 //! `usersync dev`: the newcomer's door.
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
-use super::Usage;
+use super::bind::bind;
 use super::development::{APPLICATION_ID, Development};
 use super::round_trip::RoundTrip;
 use super::serve::until_told_to_stop;
+use super::{Usage, quoted};
 use crate::app::App;
 use crate::auth::service_key;
 use crate::clock::Clock;
@@ -47,7 +47,7 @@ impl Dev {
         }
         fs::create_dir_all(&self.directory)
             .with_context(|| format!("cannot make the directory {}", self.directory.display()))?;
-        let listener = bind(self.listen)?;
+        let listener = bind(self.listen, "--listen 127.0.0.1:8788")?;
         let base = format!("http://{}", listener.local_addr()?);
         let mut development = match Development::load(&self.directory)? {
             Some(kept) => kept,
@@ -56,9 +56,7 @@ impl Dev {
         development.issuer = format!("{base}/{SOURCE}");
 
         let config = self.config(&development)?;
-        // The round trip tells what happens; the log stays for what goes wrong, unless it is asked for.
-        let directives = env::var("RUST_LOG").unwrap_or_else(|_| LevelFilter::WARN.to_string());
-        crate::telemetry::start_logs(&config.log, Some(&directives))?;
+        super::start_logs(&config.log)?;
         let app = App::new(&config, clock.clone()).await.context("the service cannot start")?;
         prepare(app.store(), &mut development, &clock).await?;
         development.save(&self.directory)?;
@@ -78,8 +76,12 @@ impl Dev {
     /// Settings of its own: neither a file nor `DATABASE_URL` can lead the development source to a real database.
     fn config(&self, development: &Development) -> anyhow::Result<Config> {
         let mut config = Config::default();
+        // The round trip tells what happens; the log is for what goes wrong, unless RUST_LOG asks for more.
+        config.log.level = LevelFilter::WARN.to_string();
         config.server.listen = self.listen;
-        config.database.url = SecretString::from(format!("sqlite://{}?mode=rwc", self.database().display()));
+        let file =
+            self.database().display().to_string().replace('%', "%25").replace('?', "%3F").replace(' ', "%20");
+        config.database.url = SecretString::from(format!("sqlite://{file}?mode=rwc"));
         let kind =
             RuleKind::Oidc { domain: Url::parse(&development.issuer)?, algorithms: vec![Algorithm::Es256] };
         config.sources = vec![Source {
@@ -103,7 +105,7 @@ impl Dev {
         let directory = if self.directory == Path::new(DIRECTORY) {
             String::new()
         } else {
-            format!(" --directory {}", self.directory.display())
+            format!(" --directory {}", quoted(&self.directory.display().to_string()))
         };
         println!("Now you, from another terminal in this directory:\n");
         println!("  # ask who a token is");
@@ -118,7 +120,7 @@ impl Dev {
             println!("  # {what}");
             println!(
                 "  {usersync} send {} --to {base}/webhooks/{SOURCE} --secret {secret}\n",
-                sample.display()
+                quoted(&sample.display().to_string())
             );
         }
         println!("Serving until Ctrl-C. To start afresh, delete {}.", self.directory.display());
@@ -140,18 +142,10 @@ async fn prepare(store: &Store, development: &mut Development, clock: &Clock) ->
     Ok(())
 }
 
-fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => {
-            anyhow!("{address} is taken by another program; choose another with --listen 127.0.0.1:8788")
-        }
-        _ => anyhow!(error).context(format!("cannot listen on {address}")),
-    })
-}
-
 /// How this very program is called from where it was called.
 fn program() -> String {
     let Ok(path) = env::current_exe() else { return "usersync".to_owned() };
     let here = env::current_dir().unwrap_or_default();
-    path.strip_prefix(here).unwrap_or(&path).display().to_string()
+    let path = path.strip_prefix(here).map_or_else(|_| path.clone(), |inside| Path::new(".").join(inside));
+    quoted(&path.display().to_string())
 }

@@ -22,7 +22,7 @@ pub(super) enum Keys {
     List,
     /// Revoke the living key of this name or prefix
     Revoke {
-        /// The key's name, or its first characters as listed
+        /// The key's name, or its prefix as listed
         name_or_prefix: String,
     },
 }
@@ -68,7 +68,7 @@ async fn list(store: &Store) -> anyhow::Result<()> {
 
 async fn revoke(store: &Store, name_or_prefix: &str, clock: &Clock) -> anyhow::Result<()> {
     if store.api_keys().revoke(name_or_prefix, clock.now()).await? == 0 {
-        bail!("no living key is named {name_or_prefix:?} or begins so; `usersync keys list` shows them");
+        bail!("no living key has the name or the prefix {name_or_prefix:?}; `usersync keys list` shows them");
     }
     println!("revoked {name_or_prefix}");
     Ok(())

@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the terminal")]
 
+mod bind;
 mod dev;
 mod development;
 mod keys;
@@ -16,16 +17,17 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::app::StartError;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, Log};
 use crate::telemetry;
 
 /// Your identity provider's users, in your own database, always right.
 #[derive(Debug, Parser)]
 #[command(name = "usersync", version, propagate_version = true)]
 pub struct Cli {
-    /// Configuration file [default: usersync.toml, if there is one]
-    #[arg(long, global = true, env = "USERSYNC_CONFIG", value_name = "FILE")]
+    /// Configuration file [default: the one that `USERSYNC_CONFIG` names, else usersync.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -67,8 +69,15 @@ pub async fn run(cli: Cli) -> ExitCode {
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
-    let usage = error.is::<Usage>() || error.is::<ConfigErrors>();
-    if usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+    if is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// Whether what failed is how the command was called or configured.
+fn is_usage(error: &anyhow::Error) -> bool {
+    let start = error.downcast_ref::<StartError>();
+    error.is::<Usage>()
+        || error.is::<ConfigErrors>()
+        || matches!(start, Some(StartError::Source(_) | StartError::Tokens(_)))
 }
 
 /// The settings, from the file and the process's environment; logging begins with them.
@@ -77,13 +86,20 @@ fn configure(file: Option<&Path>) -> anyhow::Result<Config> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let config = Config::load(file, &environment)?;
-    start_logs(&config)?;
+    start_logs(&config.log)?;
     Ok(config)
 }
 
-fn start_logs(config: &Config) -> anyhow::Result<()> {
+/// Begins to log as configured, or as `RUST_LOG` says.
+fn start_logs(settings: &Log) -> anyhow::Result<()> {
     let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
-    telemetry::start_logs(&config.log, directives.as_deref()).map_err(|error| {
+    telemetry::start_logs(settings, directives.as_deref()).map_err(|error| {
         Usage(format!("the log level cannot be read: {error}\nwrite it as `info` or `usersync=debug`")).into()
     })
+}
+
+/// A text as one word of a shell command.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:=+@".contains(&byte);
+    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

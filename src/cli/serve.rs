@@ -1,12 +1,12 @@
 //! `usersync serve`
 
-use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
+use super::bind::bind;
 use crate::app::{App, Service};
 use crate::clock::Clock;
 
@@ -15,9 +15,9 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
     if config.sources.is_empty() {
         warn!("no source is configured: every webhook and every token will be refused (see the README)");
     }
-    let bind = |address| TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"));
-    let listener = bind(config.server.listen)?;
-    let metrics = config.server.metrics_listen.map(bind).transpose()?;
+    let listener = bind(config.server.listen, "server.listen")?;
+    let metrics =
+        config.server.metrics_listen.map(|address| bind(address, "server.metrics_listen")).transpose()?;
     let app = App::new(&config, clock).await.context("the service cannot start")?;
     let service = app.serve(listener, metrics)?;
     info!(

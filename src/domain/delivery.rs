@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Timestamp};
+use super::{Change, Timestamp, UserKey};
 
 /// A verified message that has a place in the journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,8 @@ pub enum Reading {
     Change(Change),
     /// About a user, but not understood: kept, to be read again by a version that does.
     Unreadable {
+        /// Whom it is about, where that could be read.
+        user: Option<UserKey>,
         /// Why, without any value from the message.
         reason: String,
     },
@@ -46,6 +48,14 @@ impl Delivery {
     /// What a repetition of it is recognised by.
     pub fn key(&self) -> DeliveryKey {
         DeliveryKey { source: self.source.clone(), message_id: self.message_id.clone() }
+    }
+
+    /// Whom it is about, where that could be read.
+    pub fn user(&self) -> Option<&UserKey> {
+        match &self.reading {
+            Reading::Change(change) => Some(&change.user),
+            Reading::Unreadable { user, .. } => user.as_ref(),
+        }
     }
 
     /// The change, if it could be read.

@@ -14,7 +14,8 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use actix_web::web::{self, ServiceConfig, get, post};
+use actix_web::guard;
+use actix_web::web::{self, ServiceConfig, post};
 use actix_web::{Resource, Route};
 
 pub use development::DevelopmentIssuer;
@@ -63,22 +64,26 @@ pub enum Offer {
 fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
     if offer != Offer::MetricsAlone {
         app.service(one("/webhooks/{source}", "POST", post().to(webhooks::receive)))
-            .service(one("/v1/users/current", "GET", get().to(current::show)))
-            .service(one("/v1/users", "GET", get().to(users::list)))
-            .service(one("/v1/identity", "GET", get().to(identity::show)))
-            .service(one("/healthz", "GET", get().to(operations::healthz)))
-            .service(one("/readyz", "GET", get().to(operations::readyz)))
-            .service(one("/openapi.json", "GET", get().to(openapi::show)))
+            .service(one("/v1/users/current", "GET, HEAD", read().to(current::show)))
+            .service(one("/v1/users", "GET, HEAD", read().to(users::list)))
+            .service(one("/v1/identity", "GET, HEAD", read().to(identity::show)))
+            .service(one("/healthz", "GET, HEAD", read().to(operations::healthz)))
+            .service(one("/readyz", "GET, HEAD", read().to(operations::readyz)))
+            .service(one("/openapi.json", "GET, HEAD", read().to(openapi::show)))
             .service(web::redirect("/docs", "/docs/"))
             .service(openapi::page("/docs/{_:.*}"));
     }
     if offer != Offer::NoMetrics {
-        app.service(one("/metrics", "GET", get().to(operations::metrics)));
+        app.service(one("/metrics", "GET, HEAD", read().to(operations::metrics)));
     }
     if let Some(issuer) = state.development.as_ref().filter(|_| offer != Offer::MetricsAlone) {
         app.app_data(web::Data::new(issuer.clone()))
-            .service(one("/dev/.well-known/openid-configuration", "GET", get().to(development::discovery)))
-            .service(one("/dev/jwks.json", "GET", get().to(development::keys)));
+            .service(one(
+                "/dev/.well-known/openid-configuration",
+                "GET, HEAD",
+                read().to(development::discovery),
+            ))
+            .service(one("/dev/jwks.json", "GET, HEAD", read().to(development::keys)));
     }
     app.default_service(web::to(operations::not_found));
 }
@@ -88,4 +93,9 @@ fn one(path: &str, allow: &'static str, route: Route) -> Resource {
     web::resource(path)
         .route(route)
         .default_service(web::to(move || async move { operations::method_not_allowed(allow) }))
+}
+
+/// GET, and HEAD for those who probe.
+fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

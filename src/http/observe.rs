@@ -7,7 +7,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, error, error_span, info, warn};
 use uuid::Uuid;
 
 use super::State;
@@ -27,7 +27,8 @@ pub(super) async fn observe(
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let method = request.method().to_string();
     let state = request.app_data::<web::Data<State>>().cloned();
-    let span = info_span!("request", request_id = %id, %method, %route);
+    // Of the highest level, so that the id stands beside whatever a stricter filter lets through.
+    let span = error_span!("request", request_id = %id, %method, %route);
 
     let mut response = next.call(request).instrument(span.clone()).await?;
 

@@ -15,7 +15,7 @@ use super::{Offer, State, routes};
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long requests may go on after the service was told to stop.
-const DRAIN_TIMEOUT_SECONDS: u64 = 30;
+const DRAIN_TIMEOUT_SECONDS: u64 = 25;
 
 /// A server that runs until it is stopped.
 #[derive(Debug)]

@@ -46,7 +46,7 @@ pub(super) fn read(
     let reading = match says.and_then(|says| change(source, says)) {
         Ok(Some(change)) => Reading::Change(change),
         Ok(None) => return Ok(Read::NothingOfUsers { message_id, event_type }),
-        Err(Unreadable(reason)) => Reading::Unreadable { reason },
+        Err(Unreadable(reason)) => Reading::Unreadable { user: None, reason },
     };
     // PostgreSQL cannot store U+0000; in JSON it is always written as an escape, so only what was decoded can hold it.
     let event_type = event_type.map(|name| name.replace('\0', ""));

@@ -37,7 +37,11 @@ impl Source {
         };
         let (provider, scheme) = match settings.provider {
             config::ProviderKind::Clerk => (Box::new(Clerk), Box::new(svix()?)),
-            other => return Err(fails(format!("the provider {other:?} is not in this version yet"))),
+            other => {
+                let name = other.name();
+                let remedy = "leave the source out, or unset the variables that make it";
+                return Err(fails(format!("the provider `{name}` is not in this version yet; {remedy}")));
+            }
         };
         Ok(Self { name: settings.name.clone(), provider, scheme })
     }

@@ -8,13 +8,13 @@ use sea_orm::{DbErr, RuntimeErr, sqlx};
 pub enum StoreError {
     /// It refused what was written, and will each time: another value may pass.
     #[error("the database refused a value: {0}")]
-    Refused(#[source] DbErr),
+    Refused(DbErr),
     /// Two transactions met; the same again may pass.
     #[error("two transactions met in the database: {0}")]
-    Conflict(#[source] DbErr),
+    Conflict(DbErr),
     /// It is away, full, read-only, or not as the migrations left it.
-    #[error("the database is not to be had: {0}")]
-    Unavailable(#[source] DbErr),
+    #[error("the database did not do its work: {0}")]
+    Unavailable(DbErr),
 }
 
 impl StoreError {

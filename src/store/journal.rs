@@ -98,17 +98,17 @@ impl Tx {
 
 fn row(entry: &Entry<'_>) -> ActiveModel {
     let Entry { delivery, outcome, keep_payload } = entry;
-    let Delivery { source, message_id, received_at, payload, event_type, reading } = delivery;
+    let Delivery { source, message_id, received_at, payload, event_type, reading } = *delivery;
     let (change, reason) = match reading {
         Reading::Change(change) => (Some(change), None),
-        Reading::Unreadable { reason } => (None, Some(reason.clone())),
+        Reading::Unreadable { reason, .. } => (None, Some(reason.clone())),
     };
     ActiveModel {
         source: Set(source.clone()),
         message_id: Set(message_id.clone()),
         received_at: Set((*received_at).into()),
         event_type: Set(event_type.clone()),
-        external_id: Set(change.map(|change| change.user.external_id.clone())),
+        external_id: Set(delivery.user().map(|user| user.external_id.clone())),
         stamp: Set(change.map(|change| change.stamp.into())),
         lifetime: Set(change.and_then(Change::lifetime).map(Into::into)),
         outcome: Set(outcome.as_str().to_owned()),

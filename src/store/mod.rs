@@ -24,6 +24,8 @@ pub use users::{Listing, Page, Users};
 
 /// How long a request waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// After so long a connection may have died unnoticed.
+const IDLE: Duration = Duration::from_secs(5);
 /// How long a SQLite writer waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Enough for readers beside the one writer; PostgreSQL's own default limit is 100 for everyone.
@@ -54,6 +56,8 @@ impl Store {
             .max_connections(MAX_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_timeout(ACQUIRE_TIMEOUT)
+            // A ping before every statement would double the way to the database.
+            .test_before_acquire_if_idle_for(IDLE)
             // Statements carry users' data; what goes wrong is logged where it is answered.
             .sqlx_logging(false)
             .set_application_name("usersync")

@@ -41,8 +41,10 @@ impl Users<'_> {
         let row = Entity::find()
             .filter(Column::Source.eq(&key.source))
             .filter(Column::ExternalId.eq(&key.external_id))
-            .one(self.0)
-            .await?;
+            // The key is unique. `one` would add a LIMIT that SQLite plans anew each time.
+            .all(self.0)
+            .await?
+            .pop();
         Ok(row.map(user))
     }
 

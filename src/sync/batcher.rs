@@ -127,8 +127,9 @@ impl Writer {
         let outcomes = match self.apply(alone).await {
             Err(StoreError::Refused(error)) => {
                 warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
-                delivery.reading =
-                    Reading::Unreadable { reason: "the database refused a value of it".to_owned() };
+                let user = delivery.user().cloned();
+                let reason = "the database refused to write it; the log says why".to_owned();
+                delivery.reading = Reading::Unreadable { user, reason };
                 self.apply(std::slice::from_ref(&delivery)).await?
             }
             outcomes => outcomes?,

@@ -99,15 +99,15 @@ struct Line {
 impl Line {
     fn of(delivery: &Delivery) -> Self {
         let Delivery { source, message_id, event_type, reading, .. } = delivery;
-        let (external_id, reason) = match reading {
-            Reading::Change(change) => (Some(change.user.external_id.clone()), None),
-            Reading::Unreadable { reason } => (None, Some(reason.clone())),
+        let reason = match reading {
+            Reading::Change(_) => None,
+            Reading::Unreadable { reason, .. } => Some(reason.clone()),
         };
         Self {
             source: source.clone(),
             message_id: message_id.clone(),
             event_type: event_type.clone(),
-            external_id,
+            external_id: delivery.user().map(|user| user.external_id.clone()),
             reason,
         }
     }
@@ -116,7 +116,7 @@ impl Line {
         let Self { source, message_id, event_type, external_id, reason } = self;
         let outcome = outcome.as_str();
         if let Some(reason) = reason {
-            warn!(source, message_id, event_type, reason, outcome, "delivery");
+            warn!(source, message_id, event_type, external_id, reason, outcome, "delivery");
         } else {
             info!(source, message_id, event_type, external_id, outcome, "delivery");
         }

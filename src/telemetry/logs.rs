@@ -1,5 +1,8 @@
 //! `tracing` to standard error, for people or as JSON.
 
+use std::io::IsTerminal;
+
+use tracing::Level;
 use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::filter_fn;
@@ -19,7 +22,7 @@ pub fn start_logs(
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(directives.unwrap_or(&settings.level))?;
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => {
@@ -34,9 +37,9 @@ pub fn start_logs(
     Ok(())
 }
 
-/// What libraries say below `info` can hold statements, headers and bodies, whatever the filter asks for.
+/// What libraries say below `warn` can hold statements, headers and bodies, or repeats what our own lines say, whatever
+/// the filter asks for.
 fn speaks_of_no_secret(metadata: &Metadata<'_>) -> bool {
-    let ours = ["usersync", "entity", "migration"];
     let root = metadata.target().split("::").next().unwrap_or_default();
-    ours.contains(&root) || *metadata.level() <= tracing::Level::INFO
+    root == "usersync" || *metadata.level() <= Level::WARN
 }

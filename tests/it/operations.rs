@@ -1,13 +1,17 @@
 //! What those who run the service ask of it.
 
+use reqwest::Method;
 use serde_json::json;
 
+use crate::support::client::answer;
 use crate::support::client::fixture::CREATED;
 
 on_both_databases! {
     async fn a_service_that_serves_is_alive_and_ready(app: &TestApp) {
         assert_eq!(app.client.get("/healthz").await.json(), json!({"status": "ok"}));
         assert_eq!(app.client.get("/readyz").await.json(), json!({"status": "ready"}));
+        let probed = answer(app.client.request(Method::HEAD, "/healthz")).await;
+        assert_eq!((probed.status, &*probed.text), (200, ""), "as some monitors probe");
     }
 }
 
@@ -52,8 +56,7 @@ on_both_databases! {
 
 on_both_databases! {
     async fn every_answer_has_a_request_id_and_a_plain_one_is_kept(app: &TestApp) {
-        use crate::support::client::answer;
-        let get = || app.client.request(reqwest::Method::GET, "/healthz");
+        let get = || app.client.request(Method::GET, "/healthz");
         assert_eq!(app.client.get("/nowhere").await.header("x-request-id").len(), 36);
         assert_eq!(answer(get().header("x-request-id", "trace-42")).await.header("x-request-id"), "trace-42");
         let odd = answer(get().header("x-request-id", "a b")).await;

@@ -285,19 +285,19 @@ fn a_refusal_says_what_was_expected_and_found_and_never_the_token() {
         let error = decide(&token, &oidc_rule(), &keys(&[&signer])).unwrap_err();
         assert!(TokenError::CHECKS.contains(&error.check()), "{error:?}");
         assert!(!error.to_string().contains("user_1"), "{error}");
-        (error.code(), error.to_string())
+        (error.check(), error.to_string())
     };
     assert_eq!(
         refuse(&json!({"exp": NOW - 60})),
-        ("unauthenticated", "it expired at 2026-01-01T11:59:00Z, and it is 2026-01-01T12:00:00Z".into())
+        ("expiry", "it expired at 2026-01-01T11:59:00Z, and it is 2026-01-01T12:00:00Z".into())
     );
     assert_eq!(
         refuse(&json!({"aud": ["x"]})),
-        ("no_auth_provider", r#"`aud` must contain app, but is ["x"]"#.into())
+        ("audience", r#"`aud` must contain app, but is ["x"]"#.into())
     );
     assert_eq!(
         refuse(&json!({"iss": "https://b.example\n"})),
-        ("no_auth_provider", r#"no token rule has the issuer "https://b.example\n""#.into())
+        ("issuer", r#"no token rule has the issuer "https://b.example\n""#.into())
     );
     let header = json!({"alg": "none"});
     let error = decide(&signer.token_with(&header, &claims()), &oidc_rule(), &keys(&[])).unwrap_err();
