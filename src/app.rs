@@ -12,13 +12,14 @@ use crate::config::Config;
 use crate::http::{self, DevelopmentIssuer, Offer, Running, State};
 use crate::providers::{SourceError, Sources};
 use crate::store::{Store, StoreError};
-use crate::sync::Intake;
+use crate::sync::{Intake, Sweep};
 use crate::telemetry::Metrics;
 
 /// The whole service, ready to serve.
 #[derive(Debug)]
 pub struct App {
     state: State,
+    sweep: Sweep,
 }
 
 /// Why the service cannot start.
@@ -47,6 +48,7 @@ impl App {
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
         authenticator.start();
+        let sweep = Sweep::start(store.clone(), clock.clone(), config.journal.retention);
         let metrics = Metrics::default();
         let state = State {
             intake: Intake::start(Arc::clone(&sources), store.clone(), clock.clone(), metrics.clone()),
@@ -58,7 +60,7 @@ impl App {
             body_limit: config.server.body_limit,
             development: None,
         };
-        Ok(Self { state })
+        Ok(Self { state, sweep })
     }
 
     /// Serves the development issuer beside everything else.
@@ -80,7 +82,13 @@ impl App {
             .map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone))
             .transpose()?;
         let State { store, intake, .. } = self.state.clone();
-        Ok(Service { main: http::serve(listener, self.state, offer)?, metrics, intake, store })
+        Ok(Service {
+            main: http::serve(listener, self.state, offer)?,
+            metrics,
+            intake,
+            store,
+            _sweep: self.sweep,
+        })
     }
 }
 
@@ -93,6 +101,7 @@ pub struct Service {
     pub metrics: Option<Running>,
     intake: Intake,
     store: Store,
+    _sweep: Sweep,
 }
 
 impl Service {

@@ -21,6 +21,11 @@ impl MigrationTrait for Migration {
         manager.create_table(journal()).await?;
         manager.create_index(index("journal", "journal_user", &["source", "external_id"])).await?;
         manager.create_index(index("journal", "journal_outcome", &["outcome", "received_at"])).await?;
+        // Small however long the journal: the payloads that are still kept, oldest first.
+        let kept = Expr::col("payload").is_not_null();
+        manager
+            .create_index(index("journal", "journal_payloads", &["received_at"]).and_where(kept).take())
+            .await?;
         manager.create_table(api_keys()).await?;
         manager.create_index(unique("api_keys", "api_keys_hash", &["hash"])).await
     }

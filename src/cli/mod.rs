@@ -6,6 +6,8 @@ mod dev;
 mod development;
 mod keys;
 mod migrate;
+mod progress;
+mod replay;
 mod round_trip;
 mod send;
 mod serve;
@@ -45,6 +47,8 @@ enum Command {
     Send(send::Send),
     /// Mint a token of the development issuer
     Token(token::Token),
+    /// Take deliveries in once more: fixtures, the journal, what is parked; or work the table out anew
+    Replay(replay::Replay),
     /// Service API keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -65,6 +69,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate(migrate) => migrate.run(config).await,
         Command::Send(send) => send.run(clock).await,
         Command::Token(token) => token.run(&clock),
+        Command::Replay(replay) => replay.run(config, clock).await,
         Command::Keys(keys) => keys.run(config, clock).await,
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

@@ -101,6 +101,14 @@ impl Record {
         Self { deleted_at, life: life.and_then(|life| life.after(deleted_at, ids)) }
     }
 
+    /// What is known without the provider's word for the life: deletions, and what tokens said.
+    #[must_use]
+    pub fn without_provider(&self) -> Self {
+        let claims = self.life.as_ref().map(|life| life.claims.clone()).unwrap_or_default();
+        let life = (!claims.is_empty()).then_some(Life { provider: None, claims });
+        Self { deleted_at: self.deleted_at, life }
+    }
+
     /// Whether a change speaks of a lifetime that has ended: nothing that it carries may be kept.
     pub fn has_ended(&self, change: &Change, ids: IdPolicy) -> bool {
         let Some(deleted_at) = self.deleted_at else { return false };

@@ -10,11 +10,16 @@ pub use standard_webhooks::{StandardWebhooks, sign};
 
 use crate::domain::Timestamp;
 
-/// Something that a source vouches for. Only this room makes one.
+/// Something that a source vouches for.
 #[derive(Clone, Debug)]
 pub struct Verified<T>(T);
 
 impl<T> Verified<T> {
+    /// Takes over what was verified when it was journaled, or what an operator gives by hand: no sender is behind it.
+    pub fn vouched(value: T) -> Self {
+        Self(value)
+    }
+
     /// What was vouched for.
     pub fn into_inner(self) -> T {
         self.0

@@ -18,7 +18,7 @@ use crate::domain::{Change, Delivery, DeliveryKey, Outcome, Reading, UserKey};
 pub struct Journal<'a>(pub(super) &'a DatabaseConnection);
 
 /// The columns that name a user.
-const USER: [&str; 2] = ["source", "external_id"];
+pub(super) const USER: [&str; 2] = ["source", "external_id"];
 
 /// What is written of a delivery.
 #[derive(Clone, Debug)]
@@ -61,6 +61,36 @@ impl Tx {
         if written < entries.len() as u64 {
             let raced = "another transaction journaled the same delivery";
             return Err(StoreError::Conflict(DbErr::Custom(raced.to_owned())));
+        }
+        Ok(())
+    }
+
+    /// Writes anew what replayed deliveries say and what became of them: of those that were parked, and of those that changed
+    /// something now.
+    pub async fn amend(&self, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+        for entry in entries {
+            let ActiveModel { event_type, external_id, stamp, lifetime, outcome, reason, payload, .. } =
+                row(entry);
+            let changes = ActiveModel {
+                event_type,
+                external_id,
+                stamp,
+                lifetime,
+                outcome,
+                reason,
+                ..Default::default()
+            };
+            // A payload that is kept is the one that was read.
+            let changes = if entry.keep_payload { changes } else { ActiveModel { payload, ..changes } };
+            let DeliveryKey { source, message_id } = entry.delivery.key();
+            let mut update = Entity::update_many()
+                .set(changes)
+                .filter(Column::Source.eq(source))
+                .filter(Column::MessageId.eq(message_id));
+            if entry.outcome != Outcome::Applied {
+                update = update.filter(Column::Outcome.eq(Outcome::Parked.as_str()));
+            }
+            update.exec(&self.tx).await?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod error;
+mod history;
 mod journal;
 mod pairs;
 mod records;
@@ -18,6 +19,7 @@ use sea_orm::{
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use error::StoreError;
+pub use history::{Journaled, Which};
 pub use journal::{Entry, Journal};
 pub use records::Stored;
 pub use users::{Listing, Page, Users};

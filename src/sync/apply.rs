@@ -13,6 +13,15 @@ const TRIES: u32 = 5;
 /// After the first meeting; longer after each further one.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Whether deliveries come from their source or from the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// From the source: the journal may have seen them, and then they are duplicates.
+    First,
+    /// From the journal: they are read anew, and their entries are brought up to date.
+    Again,
+}
+
 /// Writes a batch of deliveries; the outcomes stand in the same order.
 ///
 /// After it returns, what was acknowledged is lasting. If it fails, nothing of the batch is there.
@@ -20,11 +29,12 @@ pub(super) async fn apply(
     store: &Store,
     sources: &Sources,
     batch: &[Delivery],
+    arrival: Arrival,
     now: Timestamp,
 ) -> Result<Vec<Outcome>, StoreError> {
     let mut tries = 1;
     loop {
-        match apply_once(store, sources, batch, now).await {
+        match apply_once(store, sources, batch, arrival, now).await {
             Err(StoreError::Conflict(_)) if tries < TRIES => {
                 tokio::time::sleep(PAUSE * tries).await;
                 tries += 1;
@@ -38,13 +48,17 @@ async fn apply_once(
     store: &Store,
     sources: &Sources,
     batch: &[Delivery],
+    arrival: Arrival,
     now: Timestamp,
 ) -> Result<Vec<Outcome>, StoreError> {
     let keys: BTreeSet<UserKey> =
         batch.iter().filter_map(|delivery| delivery.change().map(|change| change.user.clone())).collect();
     let tx = store.begin().await?;
     tx.lock(&keys).await?;
-    let mut seen = tx.seen(batch).await?;
+    let mut seen = match arrival {
+        Arrival::First => tx.seen(batch).await?,
+        Arrival::Again => BTreeSet::new(),
+    };
     let before = tx.load(&keys).await?;
 
     let mut known = Known { sources, after: before.clone(), ended: BTreeSet::new() };
@@ -71,7 +85,10 @@ async fn apply_once(
     let (finally, reusable) = ended.into_iter().partition(|user| sources.ids(&user.source).is_final());
     tx.forget(&finally).await?;
     tx.forget_ended(&reusable).await?;
-    tx.append(&entries).await?;
+    match arrival {
+        Arrival::First => tx.append(&entries).await?,
+        Arrival::Again => tx.amend(&entries).await?,
+    }
     tx.commit().await?;
     Ok(outcomes)
 }
@@ -110,11 +127,16 @@ fn advance(stored: &mut Stored, change: &Change, ids: IdPolicy) -> Outcome {
     if record == stored.record {
         return Outcome::Stale;
     }
+    become_known(stored, record, ids);
+    Outcome::Applied
+}
+
+/// Puts a record in the place of an earlier one; the row's id lasts as long as the life it stands for.
+pub(super) fn become_known(stored: &mut Stored, record: Record, ids: IdPolicy) {
     stored.id = match stored.id {
         _ if record.life.is_none() => None,
         Some(id) if record.continues(&stored.record, ids) => Some(id),
         _ => Some(UserId::fresh()),
     };
     stored.record = record;
-    Outcome::Applied
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::warn;
 
-use super::apply::apply;
+use super::apply::{Arrival, apply};
 use crate::clock::Clock;
 use crate::domain::{Delivery, Outcome, Reading};
 use crate::providers::Sources;
@@ -92,7 +92,7 @@ impl Writer {
         while queue.recv_many(&mut jobs, LARGEST_BATCH).await > 0 {
             let (batch, waiting): (Vec<Delivery>, Vec<_>) =
                 jobs.drain(..).map(|job| (job.delivery, (job.written, job.bytes))).unzip();
-            let outcomes = self.write(batch).await;
+            let outcomes = self.write(batch, Arrival::First).await;
             let away = outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Unavailable(_))));
             for ((written, _), outcome) in waiting.into_iter().zip(outcomes) {
                 // A caller that went away needs no answer: what it sent is written all the same.
@@ -106,14 +106,18 @@ impl Writer {
 
     /// Writes a batch at once; if the database refuses a value in it, each delivery by itself, so that one that is poisonous
     /// harms only itself.
-    async fn write(&self, batch: Vec<Delivery>) -> Vec<Result<Outcome, StoreError>> {
+    pub(super) async fn write(
+        &self,
+        batch: Vec<Delivery>,
+        arrival: Arrival,
+    ) -> Vec<Result<Outcome, StoreError>> {
         self.metrics.batch(batch.len());
-        match self.apply(&batch).await {
+        match self.apply(&batch, arrival).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(StoreError::Refused(_)) => {
                 let mut outcomes = Vec::with_capacity(batch.len());
                 for delivery in batch {
-                    outcomes.push(self.write_alone(delivery).await);
+                    outcomes.push(self.write_alone(delivery, arrival).await);
                 }
                 outcomes
             }
@@ -122,24 +126,24 @@ impl Writer {
     }
 
     /// Writes one delivery, parked if the database refuses it as what it says.
-    async fn write_alone(&self, mut delivery: Delivery) -> Result<Outcome, StoreError> {
+    async fn write_alone(&self, mut delivery: Delivery, arrival: Arrival) -> Result<Outcome, StoreError> {
         let alone = std::slice::from_ref(&delivery);
-        let outcomes = match self.apply(alone).await {
+        let outcomes = match self.apply(alone, arrival).await {
             Err(StoreError::Refused(error)) => {
                 warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
                 let user = delivery.user().cloned();
                 let reason = "the database refused to write it; the log says why".to_owned();
                 delivery.reading = Reading::Unreadable { user, reason };
-                self.apply(std::slice::from_ref(&delivery)).await?
+                self.apply(std::slice::from_ref(&delivery), arrival).await?
             }
             outcomes => outcomes?,
         };
         Ok(outcomes.first().copied().unwrap_or(Outcome::Parked))
     }
 
-    async fn apply(&self, batch: &[Delivery]) -> Result<Vec<Outcome>, StoreError> {
+    async fn apply(&self, batch: &[Delivery], arrival: Arrival) -> Result<Vec<Outcome>, StoreError> {
         let started = Instant::now();
-        let writing = apply(&self.store, &self.sources, batch, self.clock.now());
+        let writing = apply(&self.store, &self.sources, batch, arrival, self.clock.now());
         let outcomes = tokio::time::timeout(TIMEOUT, writing)
             .await
             .unwrap_or_else(|_| Err(StoreError::away("the transaction took too long")));

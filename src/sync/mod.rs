@@ -4,6 +4,10 @@
 mod apply;
 mod batcher;
 mod intake;
+mod replay;
+mod sweep;
 
 pub use batcher::WriteError;
 pub use intake::{Intake, Receipt, ReceiveError};
+pub use replay::{Rebuilt, Replay, ReplayError, Replayed};
+pub use sweep::{Sweep, sweep};

@@ -18,7 +18,7 @@ const WALLS: [(&str, &[&str]); 12] = [
     // Signature only for its errors, which become problems.
     ("http", &["sync", "auth", "store", "providers", "signature"]),
     ("app", &["http", "sync", "auth", "store", "providers"]),
-    ("cli", &["app", "http", "auth", "store", "signature"]),
+    ("cli", &["app", "http", "sync", "auth", "store", "providers", "signature"]),
 ];
 const COMMON: [&str; 4] = ["domain", "clock", "config", "telemetry"];
 

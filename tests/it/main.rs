@@ -7,9 +7,12 @@
 mod support;
 
 mod architecture;
+mod convergence;
 mod identity_providers;
 mod listing;
 mod operations;
+mod replay;
+mod retention;
 mod support_works;
 mod tokens;
 mod webhooks;

@@ -1,6 +1,7 @@
 //! The service as production puts it together, on a database of the test's own.
 
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use secrecy::SecretString;
@@ -11,7 +12,9 @@ use usersync::auth::service_key::ServiceKey;
 use usersync::clock::Clock;
 use usersync::config::{Algorithm, Config, ProviderKind, RuleKind, Source, TokenRule};
 use usersync::domain::Timestamp;
+use usersync::providers::Sources;
 use usersync::store::{ApiKey, Store};
+use usersync::sync::Replay;
 
 use super::client::Client;
 use super::postgres::{Database, Template};
@@ -35,6 +38,7 @@ pub(crate) struct TestApp {
     pub(crate) signer: Signer,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
+    pub(crate) config: Config,
     service: Service,
     expected_parked: AtomicU64,
     database_lost: AtomicBool,
@@ -92,6 +96,7 @@ impl TestApp {
             signer,
             clock,
             store,
+            config,
             service,
             expected_parked: AtomicU64::new(0),
             database_lost: AtomicBool::new(false),
@@ -116,6 +121,24 @@ impl TestApp {
     /// Says that the test parks so many deliveries on purpose.
     pub(crate) fn expect_parked(&self, count: u64) {
         self.expected_parked.store(count, Ordering::SeqCst);
+    }
+
+    /// Another process of the same service on the same database, and a client of it.
+    pub(crate) async fn replica(&self) -> (Service, Client) {
+        let app = App::new(&self.config, self.clock.clone()).await.unwrap();
+        let service = app.serve(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
+        let base = format!("http://{}", service.main.address);
+        let client = Client::new(base, self.client.service_key().to_owned(), self.clock.clone());
+        (service, client)
+    }
+
+    /// Replays as the command does.
+    pub(crate) fn replay(&self) -> Replay {
+        Replay::new(Arc::new(self.sources()), self.store.clone(), self.clock.clone())
+    }
+
+    pub(crate) fn sources(&self) -> Sources {
+        Sources::new(&self.config.sources).unwrap()
     }
 
     /// Takes the database away from the running service, for good.

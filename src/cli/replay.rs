@@ -1,0 +1,155 @@
+//! `usersync replay`
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{ArgGroup, Args};
+use secrecy::ExposeSecret;
+
+use super::Usage;
+use super::progress::Progress;
+use crate::clock::Clock;
+use crate::domain::{Outcome, Timestamp};
+use crate::providers::Sources;
+use crate::store::{Journaled, Store, Which};
+use crate::sync::{Rebuilt, Replay as Replaying, Replayed};
+
+/// Parked deliveries shown at a time.
+const PAGE: u64 = 100;
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args(["files", "journal", "parked", "since", "rebuild"]))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(super) struct Replay {
+    /// Event files, taken in as if `--source` had sent them; the same event twice is a duplicate
+    #[arg(requires = "source", conflicts_with_all = ["journal", "parked", "since", "rebuild"])]
+    files: Vec<PathBuf>,
+    /// The source of the files, or only deliveries of this source
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Every delivery whose payload is kept
+    #[arg(long, conflicts_with_all = ["parked", "rebuild"])]
+    journal: bool,
+    /// Only what is parked; exit code 1 if some of it remains so
+    #[arg(long, conflicts_with = "rebuild")]
+    parked: bool,
+    /// With `--parked`: only show what is parked, and why
+    #[arg(long, requires = "parked")]
+    list: bool,
+    /// Only what was received since: RFC 3339, or how long ago, such as 2d
+    #[arg(long, value_name = "TIME", conflicts_with = "rebuild")]
+    since: Option<String>,
+    /// Work the table out anew from the journal, where it is complete
+    #[arg(long, conflicts_with = "source")]
+    rebuild: bool,
+}
+
+impl Replay {
+    pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
+        let config = super::configure(config)?;
+        let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
+        let store = Store::connect(config.database.url.expose_secret()).await?;
+        store.migrate().await?;
+        let which = Which { parked: self.parked, source: self.source.clone(), since: self.since(&clock)? };
+        if self.list {
+            return list(&store, which).await;
+        }
+        let replay = Replaying::new(Arc::clone(&sources), store.clone(), clock);
+        if self.rebuild {
+            return rebuild(&replay, &store).await;
+        }
+        if self.files.is_empty() {
+            return again(&replay, &store, &which).await;
+        }
+        self.events(&replay, &sources).await
+    }
+
+    async fn events(&self, replay: &Replaying, sources: &Sources) -> anyhow::Result<()> {
+        let name = self.source.as_deref().unwrap_or_default();
+        let source = sources
+            .get(name)
+            .ok_or_else(|| Usage(format!("no source is named {name:?}; the configuration has to have it")))?;
+        let mut parked = 0;
+        for file in &self.files {
+            let body =
+                fs::read(file).map_err(|error| Usage(format!("cannot read {}: {error}", file.display())))?;
+            let outcome = replay.event(source, body).await.with_context(|| file.display().to_string())?;
+            println!("{:<10} {}", outcome.as_str(), file.display());
+            parked += usize::from(outcome == Outcome::Parked);
+        }
+        if parked > 0 {
+            bail!("{parked} of the events were not understood; `usersync replay --parked --list` says why");
+        }
+        Ok(())
+    }
+
+    fn since(&self, clock: &Clock) -> anyhow::Result<Option<Timestamp>> {
+        let Some(text) = &self.since else { return Ok(None) };
+        let ago = || humantime::parse_duration(text).ok().map(|ago| clock.now().minus(ago));
+        match Timestamp::parse(text).or_else(ago) {
+            Some(since) => Ok(Some(since)),
+            None => bail!(Usage(format!(
+                "--since {text:?} is neither a time such as 2026-01-31T12:00:00Z nor as 2d"
+            ))),
+        }
+    }
+}
+
+async fn again(replay: &Replaying, store: &Store, which: &Which) -> anyhow::Result<()> {
+    let progress = Progress::new(store.journal().count(which).await?, "deliveries");
+    let Replayed { outcomes, without_payload, without_source } =
+        replay.journal(which, |done| progress.at(done)).await.context("stopped; start it again to go on")?;
+    progress.done();
+    for (outcome, count) in &outcomes {
+        println!("{count:>10} {outcome}");
+    }
+    if without_payload > 0 {
+        println!("{without_payload:>10} without payload: the user was deleted, or the retention is over");
+    }
+    if without_source > 0 {
+        println!("{without_source:>10} of sources that are not configured");
+    }
+    if which.parked {
+        let remaining = store.journal().count(which).await?;
+        if remaining > 0 {
+            bail!("{remaining} deliveries remain parked; `usersync replay --parked --list` says why");
+        }
+    }
+    Ok(())
+}
+
+async fn rebuild(replay: &Replaying, store: &Store) -> anyhow::Result<()> {
+    let progress = Progress::new(store.journal().count_users().await?, "users");
+    let Rebuilt { same, corrected, incomplete } =
+        replay.rebuild(|done| progress.at(done)).await.context("stopped; start it again to go on")?;
+    progress.done();
+    println!("{same:>10} users are as the journal tells");
+    println!("{corrected:>10} users were corrected");
+    if incomplete > 0 {
+        println!(
+            "{incomplete:>10} users were left alone: payloads of theirs are no longer kept, or cannot be read"
+        );
+    }
+    Ok(())
+}
+
+async fn list(store: &Store, which: Which) -> anyhow::Result<()> {
+    let mut after = None;
+    loop {
+        let page = store.journal().page(&which, after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.key.clone());
+        for Journaled { key, received_at, event_type, external_id, reason, payload, .. } in page {
+            let [event_type, external_id] =
+                [event_type, external_id].map(|text| text.unwrap_or_else(|| "-".to_owned()));
+            let reason = reason.unwrap_or_default();
+            let gone = if payload.is_none() { " (its payload is gone)" } else { "" };
+            println!(
+                "{received_at}  {}  {}  {event_type}  {external_id}  {reason}{gone}",
+                key.source, key.message_id
+            );
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The same deliveries once more: fixtures, the journal, what is parked; and the table worked out anew from the journal.
+//!
+//! Everything goes in small transactions of whole users, and saying a thing twice changes nothing: a replay may stop anywhere and
+//! begin again, beside a service that runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::apply::{Arrival, become_known};
+use super::batcher::Writer;
+use crate::clock::Clock;
+use crate::domain::{Delivery, DeliveryKey, IdPolicy, Outcome, Record, Timestamp, UserKey};
+use crate::providers::{NotJson, Read, Source, Sources};
+use crate::signature::{Message, Verified};
+use crate::store::{Journaled, Store, StoreError, Stored, Which};
+use crate::telemetry::Metrics;
+
+/// Deliveries or users in one transaction: few enough that a service beside it hardly waits.
+const BATCH: u64 = 100;
+
+/// Replays deliveries.
+#[derive(Debug)]
+pub struct Replay {
+    writer: Writer,
+}
+
+/// What became of replayed deliveries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// How many had each outcome.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// Deliveries whose payload is no longer kept.
+    pub without_payload: u64,
+    /// Deliveries of sources that are configured no more.
+    pub without_source: u64,
+}
+
+/// What came of working the table out anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Users whose history is complete and gives what the table has.
+    pub same: u64,
+    /// Users whose row was corrected.
+    pub corrected: u64,
+    /// Users left alone, because payloads of theirs are no longer kept or cannot be read.
+    pub incomplete: u64,
+}
+
+impl Replayed {
+    /// How many had an outcome.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(outcome.as_str()).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, outcome: Outcome) {
+        *self.outcomes.entry(outcome.as_str()).or_default() += 1;
+    }
+}
+
+impl Replay {
+    /// A replay into this database.
+    pub fn new(sources: Arc<Sources>, store: Store, clock: Clock) -> Self {
+        Self { writer: Writer { store, sources, clock, metrics: Metrics::default() } }
+    }
+
+    /// Takes an event given by hand as if its source had sent it. Its message id is made of its content, so that
+    /// the same event given again is a duplicate.
+    pub async fn event(&self, source: &Source, body: Vec<u8>) -> Result<Outcome, ReplayError> {
+        let digest = Sha256::digest(&body);
+        let id = digest.iter().take(16).fold("replay_".to_owned(), |id, byte| format!("{id}{byte:02x}"));
+        let message = Verified::vouched(Message { id: Some(id), body });
+        match source.read(message, self.writer.clock.now())? {
+            Read::NothingOfUsers { .. } => Ok(Outcome::Ignored),
+            Read::Delivery(delivery) => {
+                let mut outcomes = self.writer.write(vec![delivery], Arrival::First).await;
+                Ok(outcomes.pop().unwrap_or(Ok(Outcome::Parked))?)
+            }
+        }
+    }
+
+    /// Reads journaled deliveries anew and applies what they say now. `progress` is told how many are done.
+    pub async fn journal(&self, which: &Which, progress: impl Fn(u64)) -> Result<Replayed, ReplayError> {
+        let mut replayed = Replayed::default();
+        let mut after: Option<DeliveryKey> = None;
+        let mut done = 0;
+        loop {
+            let page = self.writer.store.journal().page(which, after.as_ref(), BATCH).await?;
+            let Some(last) = page.last() else { return Ok(replayed) };
+            after = Some(last.key.clone());
+            done += page.len() as u64;
+            let batch = page.into_iter().filter_map(|entry| self.read(entry, &mut replayed)).collect();
+            for outcome in self.writer.write(batch, Arrival::Again).await {
+                replayed.add(outcome?);
+            }
+            progress(done);
+        }
+    }
+
+    /// Works the table out anew from the journal. `progress` is told how many users are done.
+    pub async fn rebuild(&self, progress: impl Fn(u64)) -> Result<Rebuilt, ReplayError> {
+        let mut rebuilt = Rebuilt::default();
+        let mut after: Option<UserKey> = None;
+        let mut done = 0;
+        loop {
+            let users = self.writer.store.journal().users(after.as_ref(), BATCH).await?;
+            let Some(last) = users.last() else { return Ok(rebuilt) };
+            after = Some(last.clone());
+            done += users.len() as u64;
+            self.rebuild_users(&users, &mut rebuilt).await?;
+            progress(done);
+        }
+    }
+
+    async fn rebuild_users(
+        &self,
+        users: &BTreeSet<UserKey>,
+        rebuilt: &mut Rebuilt,
+    ) -> Result<(), StoreError> {
+        let Writer { store, sources, clock, .. } = &self.writer;
+        let tx = store.begin().await?;
+        tx.lock(users).await?;
+        let known = tx.load(users).await?;
+        let mut corrected: BTreeMap<UserKey, Stored> = BTreeMap::new();
+        for (user, history) in tx.history(users).await? {
+            let ids = sources.ids(&user.source);
+            let mut stored = known.get(&user).cloned().unwrap_or_default();
+            match self.told(&stored.record, history, ids) {
+                None => rebuilt.incomplete += 1,
+                Some(record) if record == stored.record => rebuilt.same += 1,
+                Some(record) => {
+                    rebuilt.corrected += 1;
+                    become_known(&mut stored, record, ids);
+                    corrected.insert(user, stored);
+                }
+            }
+        }
+        tx.save(&corrected, clock.now()).await?;
+        tx.commit().await
+    }
+
+    /// What a history tells of a user, beside the deletions and claims that are known; `None` if it is incomplete.
+    fn told(&self, known: &Record, history: Vec<Journaled>, ids: IdPolicy) -> Option<Record> {
+        let mut record = known.without_provider();
+        for entry in history {
+            if entry.is_parked || has_ended(known, &entry, ids) {
+                continue;
+            }
+            let source = self.writer.sources.get(&entry.key.source)?;
+            let delivery = read(source, entry.key.message_id, entry.payload?, entry.received_at)?;
+            record = record.join(Record::of(delivery.change()?), ids);
+        }
+        Some(record)
+    }
+
+    fn read(&self, entry: Journaled, replayed: &mut Replayed) -> Option<Delivery> {
+        let Some(source) = self.writer.sources.get(&entry.key.source) else {
+            replayed.without_source += 1;
+            return None;
+        };
+        let Some(payload) = entry.payload else {
+            replayed.without_payload += 1;
+            return None;
+        };
+        read(source, entry.key.message_id, payload, entry.received_at)
+    }
+}
+
+/// Whether an entry tells only of lives that the tombstone has ended, so that nothing of it is missed.
+fn has_ended(known: &Record, entry: &Journaled, ids: IdPolicy) -> bool {
+    known.deleted_at.is_some() && (ids.is_final() || entry.lifetime <= known.deleted_at)
+}
+
+fn read(source: &Source, message_id: String, payload: String, received_at: Timestamp) -> Option<Delivery> {
+    let message = Verified::vouched(Message { id: Some(message_id.clone()), body: payload.into_bytes() });
+    match source.read(message, received_at) {
+        // Under the id of its entry, wherever this version of the provider would look for one.
+        Ok(Read::Delivery(delivery)) => Some(Delivery { message_id, ..delivery }),
+        // It was journaled as something about a user; if it is nothing of the kind now, there is nothing to apply.
+        Ok(Read::NothingOfUsers { .. }) | Err(NotJson) => None,
+    }
+}
+
+/// Why a replay stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// An event given by hand is no JSON.
+    #[error(transparent)]
+    NotJson(#[from] NotJson),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
