@@ -42,6 +42,11 @@ impl std::fmt::Debug for ServiceKey {
     }
 }
 
+/// Whether a bearer means to be a service key, and not a token.
+pub fn looks_like_one(bearer: &str) -> bool {
+    bearer.starts_with(PREFIX)
+}
+
 /// What is kept of a key: its SHA-256. The key has 256 random bits, so a slow hash would protect nothing more.
 pub fn hash(key: &str) -> String {
     hexadecimal(&Sha256::digest(key))

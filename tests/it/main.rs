@@ -8,6 +8,8 @@ mod support;
 
 mod architecture;
 mod convergence;
+mod current_user;
+mod directory;
 mod identity_providers;
 mod listing;
 mod operations;
