@@ -145,7 +145,9 @@ pub(super) async fn list(
     _key: ServiceKey,
     query: Result<web::Query<ListQuery>, actix_web::Error>,
 ) -> Result<web::Json<UserList>, Problem> {
-    let query = query.map_err(|error| Problem::because(Code::InvalidQuery, error))?.into_inner();
+    // The error would repeat the name of a parameter that is none, which may be anything.
+    let unreadable = "a parameter is unknown, there twice or no number";
+    let query = query.map_err(|_| Problem::because(Code::InvalidQuery, unreadable))?.into_inner();
     let page = state.store.users().list(&query.try_into()?).await?;
     let users = page.users.into_iter().map(UserView::from).collect();
     Ok(web::Json(UserList { users, next_cursor: page.next.map(|id| id.to_string()) }))

@@ -2,9 +2,8 @@
 
 use std::io::IsTerminal;
 
-use tracing::Level;
-use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -37,9 +36,15 @@ pub fn start_logs(
     Ok(())
 }
 
+/// These repeat what they were given, however loud: parts of the database's address, values that a database quotes.
+const INDISCREET: [&str; 2] = ["sqlx_postgres::options", "sqlx::postgres::notice"];
+
 /// What libraries say below `warn` can hold statements, headers and bodies, or repeats what our own lines say, whatever
 /// the filter asks for.
 fn speaks_of_no_secret(metadata: &Metadata<'_>) -> bool {
+    if INDISCREET.iter().any(|target| metadata.target().starts_with(target)) {
+        return false;
+    }
     let root = metadata.target().split("::").next().unwrap_or_default();
     root == "usersync" || *metadata.level() <= Level::WARN
 }

@@ -13,6 +13,7 @@ mod listing;
 mod operations;
 mod replay;
 mod retention;
+mod secrets;
 mod support_works;
 mod tokens;
 mod webhooks;
