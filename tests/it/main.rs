@@ -11,6 +11,7 @@ mod convergence;
 mod identity_providers;
 mod listing;
 mod operations;
+mod peers;
 mod replay;
 mod retention;
 mod secrets;
