@@ -7,7 +7,10 @@
 mod support;
 
 mod architecture;
+mod binary;
+mod command_line;
 mod convergence;
+mod dev;
 mod identity_providers;
 mod listing;
 mod operations;
