@@ -28,8 +28,12 @@ pub fn start_logs(
             lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
         }
     };
+    // Filters of the whole, not of the layer: of those, a library that asks whether it may speak and then does not
+    // leaves the answer behind for the next line, which is lost.
     let started = tracing_subscriber::registry()
-        .with(lines.with_filter(filter).with_filter(filter_fn(speaks_of_no_secret)))
+        .with(lines)
+        .with(filter)
+        .with(filter_fn(speaks_of_no_secret))
         .try_init();
     // A second start in one process (a test) keeps the first.
     drop(started);
