@@ -92,8 +92,8 @@ pub enum SetupError {
 impl Authenticator {
     /// From the rules of all sources, each with its source's name, in configured order. Fetches nothing yet.
     pub fn new(rules: Vec<(String, TokenRule)>, settings: Tokens, clock: Clock) -> Result<Self, SetupError> {
-        let client = keys::client(&settings)?;
-        let surroundings = Surroundings { client, settings, clock, fetches: Arc::default() };
+        let clients = keys::Clients::new(&settings)?;
+        let surroundings = Surroundings { clients, settings, clock, fetches: Arc::default() };
         let issuers = rules.into_iter().map(|(source, rule)| {
             let keys = Keys::new(&source, &rule, &surroundings)?;
             Ok(Issuer { rule: Rule::new(source, &rule), keys })

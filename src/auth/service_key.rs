@@ -5,6 +5,8 @@ use sha2::{Digest, Sha256};
 
 /// How every service key begins, for people and for secret scanners.
 const PREFIX: &str = "usk_";
+/// How many random bytes follow.
+const SECRET_BYTES: usize = 32;
 /// `usk_` and eight digits: enough to recognise a key by, too little to guess the rest.
 pub(crate) const SHOWN: usize = 12;
 
@@ -15,7 +17,7 @@ pub struct ServiceKey(String);
 impl ServiceKey {
     /// A key that nobody can guess; `None` if the system has no randomness to give.
     pub fn generate() -> Option<Self> {
-        let mut secret = [0; 32];
+        let mut secret = [0; SECRET_BYTES];
         rand::fill(&mut secret).ok()?;
         Some(Self(format!("{PREFIX}{}", hexadecimal(&secret))))
     }
@@ -47,6 +49,12 @@ pub fn looks_like_one(bearer: &str) -> bool {
     bearer.starts_with(PREFIX)
 }
 
+/// Whether a text has the form of a whole key.
+pub fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(PREFIX).unwrap_or_default();
+    digits.len() == 2 * SECRET_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// What is kept of a key: its SHA-256. The key has 256 random bits, so a slow hash would protect nothing more.
 pub fn hash(key: &str) -> String {
     hexadecimal(&Sha256::digest(key))
@@ -58,13 +66,13 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ServiceKey, hash};
+    use super::{ServiceKey, hash, is_whole};
 
     #[test]
     fn a_key_is_new_each_time_and_never_shown_by_debug() {
         let (one, two) = (ServiceKey::generate().unwrap(), ServiceKey::generate().unwrap());
         assert_ne!(one.reveal(), two.reveal());
-        assert_eq!(one.reveal().len(), 68);
+        assert!(is_whole(one.reveal()) && !is_whole(one.prefix()) && !is_whole("reports"));
         assert_eq!(one.hash(), hash(one.reveal()));
         assert!(!format!("{one:?}").contains(one.reveal()));
     }

@@ -13,7 +13,7 @@ use url::Url;
 use super::bind::bind;
 use super::development::{APPLICATION_ID, Development};
 use super::round_trip::RoundTrip;
-use super::serve::until_told_to_stop;
+use super::serve::{Stop, until_told_to_stop};
 use super::{Usage, quoted};
 use crate::app::App;
 use crate::auth::service_key;
@@ -47,6 +47,7 @@ impl Dev {
         }
         fs::create_dir_all(&self.directory)
             .with_context(|| format!("cannot make the directory {}", self.directory.display()))?;
+        let mut stop = Stop::listen()?;
         let listener = bind(self.listen, "--listen 127.0.0.1:8788")?;
         let base = format!("http://{}", listener.local_addr()?);
         let mut development = match Development::load(&self.directory)? {
@@ -66,7 +67,7 @@ impl Dev {
         let trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
         trip.make().await.context("the round trip failed")?;
         self.invite(&base, &development, &trip);
-        until_told_to_stop(service).await
+        until_told_to_stop(service, &mut stop).await
     }
 
     fn database(&self) -> PathBuf {
@@ -131,7 +132,7 @@ impl Dev {
 async fn prepare(store: &Store, development: &mut Development, clock: &Clock) -> anyhow::Result<()> {
     let key = UserKey::new(SOURCE, &development.subject);
     if store.users().deleted_at(&key).await?.is_some() {
-        development.subject = format!("user_ada_{}", clock.now().as_seconds());
+        development.subject = format!("user_ada_{}", clock.now().as_micros());
     }
     let hash = service_key::hash(&development.service_key);
     if store.api_keys().find(&hash).await?.is_none() {

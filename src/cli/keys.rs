@@ -7,7 +7,7 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 
 use super::Usage;
-use crate::auth::service_key::ServiceKey;
+use crate::auth::service_key::{self, ServiceKey};
 use crate::clock::Clock;
 use crate::store::{ApiKey, Store};
 
@@ -22,13 +22,16 @@ pub(super) enum Keys {
     List,
     /// Revoke the living key of this name or prefix
     Revoke {
-        /// The key's name, or its prefix as listed
+        /// The key's name, its prefix as listed, or the key itself
         name_or_prefix: String,
     },
 }
 
 impl Keys {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
+        if let Self::Create { name } = &self {
+            check_name(name)?;
+        }
         let config = super::configure(config)?;
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
@@ -40,11 +43,16 @@ impl Keys {
     }
 }
 
+fn check_name(name: &str) -> Result<(), Usage> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(Usage("a key needs a name of visible characters".to_owned()));
+    }
+    Ok(())
+}
+
 async fn create(store: &Store, name: String, clock: &Clock) -> anyhow::Result<()> {
     let name = name.trim().to_owned();
-    if name.is_empty() || name.chars().any(char::is_control) {
-        bail!(Usage("a key needs a name of visible characters".to_owned()));
-    }
     let living = store.api_keys().list().await?.into_iter().filter(|key| key.revoked_at.is_none());
     if living.map(|key| key.name).any(|taken| taken == name) {
         bail!(Usage(format!("a key named {name:?} lives already; revoke it first, or choose another name")));
@@ -66,7 +74,9 @@ async fn list(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn revoke(store: &Store, name_or_prefix: &str, clock: &Clock) -> anyhow::Result<()> {
+/// A key pasted whole, as one does with a leaked one, stands for its prefix and is not repeated.
+async fn revoke(store: &Store, text: &str, clock: &Clock) -> anyhow::Result<()> {
+    let name_or_prefix = if service_key::is_whole(text) { &text[..service_key::SHOWN] } else { text };
     if store.api_keys().revoke(name_or_prefix, clock.now()).await? == 0 {
         bail!("no living key has the name or the prefix {name_or_prefix:?}; `usersync keys list` shows them");
     }

@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 use crate::app::StartError;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors, Log};
+use crate::store::StoreError;
 use crate::telemetry;
 
 /// Your identity provider's users, in your own database, always right.
@@ -74,6 +75,11 @@ pub async fn run(cli: Cli) -> ExitCode {
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
+    if is_of_the_database(&error) {
+        eprintln!(
+            "check DATABASE_URL (or `url` under [database]), and that the database runs and lets this user in"
+        );
+    }
     if is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
@@ -83,6 +89,13 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<Usage>()
         || error.is::<ConfigErrors>()
         || matches!(start, Some(StartError::Source(_) | StartError::Tokens(_)))
+}
+
+fn is_of_the_database(error: &anyhow::Error) -> bool {
+    let start = error.downcast_ref::<StartError>();
+    let store = error.downcast_ref::<StoreError>();
+    matches!(store, Some(StoreError::Unavailable(_)))
+        || matches!(start, Some(StartError::Store(StoreError::Unavailable(_))))
 }
 
 /// The settings, from the file and the process's environment; logging begins with them.

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use reqwest::{Client, Method, Response};
+use reqwest::Response;
 use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::dev::SOURCE;
 use super::development::Development;
-use super::send::{new_message_id, post};
+use super::send::{client_to, new_message_id, post};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
@@ -77,7 +77,8 @@ impl<'a> RoundTrip<'a> {
     }
 
     async fn get(&self, path: &str, bearer: &str) -> anyhow::Result<(String, Response)> {
-        let request = Client::new().request(Method::GET, format!("{}{path}", self.base)).bearer_auth(bearer);
+        let url = Url::parse(&format!("{}{path}", self.base))?;
+        let request = client_to(&url)?.get(url).bearer_auth(bearer);
         Ok((path.to_owned(), request.send().await?))
     }
 

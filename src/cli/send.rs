@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use url::Url;
+use reqwest::Client;
+use url::{Host, Url};
 use uuid::Uuid;
 
 use super::Usage;
@@ -56,6 +57,18 @@ pub(super) fn new_message_id() -> String {
     format!("msg_{}", Uuid::now_v7().simple())
 }
 
+/// A client for this address: no proxy stands between this machine and itself.
+pub(super) fn client_to(url: &Url) -> reqwest::Result<Client> {
+    let is_loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let builder = Client::builder();
+    if is_loopback { builder.no_proxy() } else { builder }.build()
+}
+
 /// Signs a body and posts it.
 pub(super) async fn post(
     to: &Url,
@@ -66,7 +79,7 @@ pub(super) async fn post(
 ) -> anyhow::Result<Answer> {
     let signature = signature::sign(secret, id, timestamp, &body)
         .map_err(|error| Usage(format!("{error}; a secret is `whsec_` and base64, and a body is UTF-8")))?;
-    let response = reqwest::Client::new()
+    let response = client_to(to)?
         .post(to.clone())
         .header("content-type", "application/json")
         .header("svix-id", id)

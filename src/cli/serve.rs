@@ -1,9 +1,10 @@
 //! `usersync serve`
 
+use std::io;
 use std::path::Path;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::bind::bind;
@@ -15,10 +16,14 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
     if config.sources.is_empty() {
         warn!("no source is configured: every webhook and every token will be refused (see the README)");
     }
+    let mut stop = Stop::listen()?;
     let listener = bind(config.server.listen, "server.listen")?;
     let metrics =
         config.server.metrics_listen.map(|address| bind(address, "server.metrics_listen")).transpose()?;
-    let app = App::new(&config, clock).await.context("the service cannot start")?;
+    let app = tokio::select! {
+        app = App::new(&config, clock) => app.context("the service cannot start")?,
+        () = stop.told() => return Ok(()),
+    };
     let service = app.serve(listener, metrics)?;
     info!(
         listen = %service.main.address,
@@ -27,16 +32,33 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
-    until_told_to_stop(service).await
+    until_told_to_stop(service, &mut stop).await
 }
 
-/// Runs until SIGTERM or SIGINT, then lets what has begun end.
-pub(super) async fn until_told_to_stop(service: Service) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        pressed = tokio::signal::ctrl_c() => pressed?,
+/// SIGTERM and SIGINT, heard from the beginning: the first process of a container is not killed by one that it has
+/// no ear for.
+pub(super) struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    pub(super) fn listen() -> io::Result<Self> {
+        let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        Ok(Self { terminate: terminate?, interrupt: interrupt? })
     }
+
+    async fn told(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Runs until it is told to stop, then lets what has begun end.
+pub(super) async fn until_told_to_stop(service: Service, stop: &mut Stop) -> anyhow::Result<()> {
+    stop.told().await;
     info!("stopping: no new requests, those begun are answered");
     service.stop().await?;
     info!("stopped");

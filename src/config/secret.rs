@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::error::{Fault, fault};
 
@@ -54,11 +55,20 @@ pub(super) fn split_standard_webhooks(
         .collect()
 }
 
-/// A database address whose scheme is known. The address is not shown: it holds the password.
+/// A database address that can be read. It is not shown: it holds the password.
 pub(super) fn database_url(url: SecretString) -> Result<SecretString, Fault> {
-    let known = ["sqlite:", "postgres://", "postgresql://"];
-    if known.iter().any(|scheme| url.expose_secret().starts_with(scheme)) {
-        return Ok(url);
+    let text = url.expose_secret();
+    let [is_sqlite, is_postgres] = [&["sqlite:"][..], &["postgres://", "postgresql://"]]
+        .map(|schemes| schemes.iter().any(|scheme| text.starts_with(scheme)));
+    if is_sqlite || is_postgres {
+        // A `#` begins what no database looks at: it belongs to the password.
+        return match Url::parse(text) {
+            Ok(address) if is_sqlite || address.fragment().is_none() => Ok(url),
+            _ => Err(fault(
+                "cannot be read as an address",
+                "write what is special in a user or password as % and two digits, such as %23 for # and %40 for @",
+            )),
+        };
     }
     let remedy = "write sqlite://usersync.db?mode=rwc or postgres://user:password@host/database";
     Err(fault("is no address of a SQLite or PostgreSQL database", remedy))

@@ -46,7 +46,9 @@ pub(super) async fn show(
     caller: Caller,
     query: Result<web::Query<CurrentQuery>, actix_web::Error>,
 ) -> Result<web::Json<UserView>, Problem> {
-    let wait = query.map_err(|error| Problem::because(Code::InvalidQuery, error))?.wait.min(LONGEST_WAIT);
+    let wait =
+        query.map_err(|_| Problem::because(Code::InvalidQuery, "`wait` is no number, or not alone"))?.wait;
+    let wait = wait.min(LONGEST_WAIT);
     let user = match caller.user {
         Some(user) => user,
         None => wait_for(&state, &caller, Duration::from_secs(wait)).await?,

@@ -165,5 +165,7 @@ impl Reader {
 
 fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let query = web::Query::<T>::from_query(request.query_string());
-    query.map(web::Query::into_inner).map_err(|error| Problem::because(Code::InvalidQuery, error))
+    // The error would repeat the name of a parameter that is none, which may be anything.
+    let unreadable = "a parameter is unknown, there twice or no number";
+    query.map(web::Query::into_inner).map_err(|_| Problem::because(Code::InvalidQuery, unreadable))
 }

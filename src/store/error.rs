@@ -34,6 +34,12 @@ impl From<DbErr> for StoreError {
     }
 }
 
+/// Whether SQLite could not be opened because another process holds the database.
+pub(super) fn is_locked(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(inner)) = error else { return false };
+    matches!(&**inner, sqlx::Error::Database(database) if matches!(kind_of_code(&**database), Kind::Conflict))
+}
+
 enum Kind {
     Refused,
     Conflict,

@@ -32,6 +32,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(5);
 /// How long a SQLite writer waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is looked, in this time, whether another process still holds a new SQLite database.
+const BUSY_TRIES: u32 = 50;
 /// Enough for readers beside the one writer; PostgreSQL's own default limit is 100 for everyone.
 const MAX_CONNECTIONS: u32 = 16;
 /// "usersync", read as a number: whom an advisory lock belongs to.
@@ -71,7 +73,15 @@ impl Store {
                     .synchronous(SqliteSynchronous::Full)
                     .busy_timeout(BUSY_TIMEOUT)
             });
-        Ok(Self { db: Database::connect(options).await? })
+        let mut tries = 1;
+        loop {
+            match Database::connect(options.clone()).await {
+                // A new database changes to WAL, for which SQLite does not wait however long it may.
+                Err(error) if error::is_locked(&error) && tries < BUSY_TRIES => tries += 1,
+                connected => return Ok(Self { db: connected? }),
+            }
+            tokio::time::sleep(BUSY_TIMEOUT / BUSY_TRIES).await;
+        }
     }
 
     /// Applies every migration that the database lacks. Several replicas may do so at once.

@@ -2,9 +2,8 @@
 
 use std::io::IsTerminal;
 
-use tracing::Level;
-use tracing::Metadata;
 use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -29,17 +28,27 @@ pub fn start_logs(
             lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
         }
     };
+    // Filters of the whole, not of the layer: of those, a library that asks whether it may speak and then does not
+    // leaves the answer behind for the next line, which is lost.
     let started = tracing_subscriber::registry()
-        .with(lines.with_filter(filter).with_filter(filter_fn(speaks_of_no_secret)))
+        .with(lines)
+        .with(filter)
+        .with(filter_fn(speaks_of_no_secret))
         .try_init();
     // A second start in one process (a test) keeps the first.
     drop(started);
     Ok(())
 }
 
+/// These repeat what they were given, however loud: parts of the database's address, values that a database quotes.
+const INDISCREET: [&str; 2] = ["sqlx_postgres::options", "sqlx::postgres::notice"];
+
 /// What libraries say below `warn` can hold statements, headers and bodies, or repeats what our own lines say, whatever
 /// the filter asks for.
 fn speaks_of_no_secret(metadata: &Metadata<'_>) -> bool {
+    if INDISCREET.iter().any(|target| metadata.target().starts_with(target)) {
+        return false;
+    }
     let root = metadata.target().split("::").next().unwrap_or_default();
     root == "usersync" || *metadata.level() <= Level::WARN
 }

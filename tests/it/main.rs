@@ -7,14 +7,19 @@
 mod support;
 
 mod architecture;
+mod binary;
+mod command_line;
 mod convergence;
 mod current_user;
+mod dev;
 mod directory;
 mod identity_providers;
 mod listing;
 mod operations;
+mod peers;
 mod replay;
 mod retention;
+mod secrets;
 mod support_works;
 mod tokens;
 mod webhooks;

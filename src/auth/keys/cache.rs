@@ -163,9 +163,9 @@ impl Cache {
     }
 
     async fn fetch(&self) {
-        let Surroundings { client, settings, clock, fetches } = &self.surroundings;
+        let Surroundings { clients, settings, clock, fetches } = &self.surroundings;
         let as_of = clock.now();
-        let result = fetch(client, settings, &self.location).await;
+        let result = fetch(clients, settings, &self.location).await;
         let at = clock.now();
         fetches.count(result.is_ok());
         self.log(&result, at.as_micros() - as_of.as_micros());

@@ -58,27 +58,43 @@ impl Location {
     }
 }
 
-/// The client for all fetches: it follows three redirects at most, and only to where keys may come from.
-pub(in crate::auth) fn client(settings: &Tokens) -> reqwest::Result<Client> {
-    let allow_http = settings.allow_http;
-    Client::builder()
-        .redirect(Policy::custom(move |attempt| follow(attempt, allow_http)))
-        // Fetches are minutes apart, and come from whichever thread notices that one is due.
-        .pool_max_idle_per_host(0)
-        .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")))
-        .build()
+/// The clients for all fetches: they follow three redirects at most, and only to where keys may come from.
+#[derive(Clone, Debug)]
+pub(in crate::auth) struct Clients {
+    /// By way of the proxy, where the environment names one.
+    usual: Client,
+    /// To this machine, which a proxy would take for its own; and plain `http://` is trusted there alone.
+    direct: Client,
+}
+
+impl Clients {
+    pub(in crate::auth) fn new(settings: &Tokens) -> reqwest::Result<Self> {
+        let allow_http = settings.allow_http;
+        let builder = || {
+            Client::builder()
+                .redirect(Policy::custom(move |attempt| follow(attempt, allow_http)))
+                // Fetches are minutes apart, and come from whichever thread notices that one is due.
+                .pool_max_idle_per_host(0)
+                .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")))
+        };
+        Ok(Self { usual: builder().build()?, direct: builder().no_proxy().build()? })
+    }
+
+    fn to(&self, url: &Url) -> &Client {
+        if is_loopback(url) { &self.direct } else { &self.usual }
+    }
 }
 
 /// The key set of a location as it is now. Takes `fetch_timeout` at most, twice that with a discovery.
 pub(super) async fn fetch(
-    client: &Client,
+    clients: &Clients,
     settings: &Tokens,
     location: &Location,
 ) -> Result<KeySet, FetchError> {
     let jwks = match location {
-        Location::Jwks(url) => json(client, settings, url).await?,
+        Location::Jwks(url) => json(clients, settings, url).await?,
         Location::Discovery(domain) => {
-            json(client, settings, &discover(client, settings, domain).await?).await?
+            json(clients, settings, &discover(clients, settings, domain).await?).await?
         }
     };
     KeySet::from_json(&jwks).ok_or(FetchError::NoKeySet)
@@ -86,10 +102,10 @@ pub(super) async fn fetch(
 
 /// `jwks_uri` of the provider. The document must name the domain as its issuer: otherwise another issuer's keys
 /// could pass for this one's (OpenID Connect Discovery 1.0, section 4.3).
-async fn discover(client: &Client, settings: &Tokens, domain: &Url) -> Result<Url, FetchError> {
+async fn discover(clients: &Clients, settings: &Tokens, domain: &Url) -> Result<Url, FetchError> {
     let document = format!("{}/.well-known/openid-configuration", domain.as_str().trim_end_matches('/'));
     let document = document.parse().map_err(|_| FetchError::NoJwksUri)?;
-    let document = json(client, settings, &document).await?;
+    let document = json(clients, settings, &document).await?;
     let text = |name| document.get(name).and_then(Value::as_str);
     if !text("issuer").is_some_and(|issuer| same_issuer(issuer, domain.as_str())) {
         return Err(FetchError::ForeignIssuer(domain.clone()));
@@ -98,17 +114,17 @@ async fn discover(client: &Client, settings: &Tokens, domain: &Url) -> Result<Ur
 }
 
 /// A JSON document, whatever its content type says.
-async fn json(client: &Client, settings: &Tokens, url: &Url) -> Result<Value, FetchError> {
+async fn json(clients: &Clients, settings: &Tokens, url: &Url) -> Result<Value, FetchError> {
     if !is_secure(url, settings.allow_http) {
         return Err(FetchError::NotSecure(place(url)));
     }
-    let body = tokio::time::timeout(settings.fetch_timeout, download(client, url));
+    let body = tokio::time::timeout(settings.fetch_timeout, download(clients, url));
     let body = body.await.map_err(|_| FetchError::TooSlow(settings.fetch_timeout))??;
     serde_json::from_slice(&body).map_err(|_| FetchError::NotJson)
 }
 
-async fn download(client: &Client, url: &Url) -> Result<Vec<u8>, FetchError> {
-    let request = client.get(url.clone()).header(ACCEPT, "application/json");
+async fn download(clients: &Clients, url: &Url) -> Result<Vec<u8>, FetchError> {
+    let request = clients.to(url).get(url.clone()).header(ACCEPT, "application/json");
     let mut response = request.send().await.map_err(transport)?;
     if !response.status().is_success() {
         return Err(FetchError::Status(response.status()));
@@ -137,13 +153,16 @@ fn follow(attempt: Attempt, allow_http: bool) -> reqwest::redirect::Action {
 
 /// Whether nobody on the way can put keys of their own in the answer.
 fn is_secure(url: &Url, allow_http: bool) -> bool {
-    let is_loopback = match url.host() {
+    url.scheme() == "https" || (url.scheme() == "http" && (allow_http || is_loopback(url)))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && (allow_http || is_loopback))
+    }
 }
 
 /// Scheme and host of an address: the rest may hold what is nobody's business.

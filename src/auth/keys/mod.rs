@@ -9,11 +9,9 @@ mod jwks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use reqwest::Client;
-
 use self::cache::Cache;
+pub(super) use self::fetch::Clients;
 use self::fetch::Location;
-pub(super) use self::fetch::client;
 pub(super) use self::jwks::KeySet;
 use super::SetupError;
 use super::error::TokenError;
@@ -47,7 +45,7 @@ impl KeyFetches {
 /// What the key caches of all rules share: the way out, not the keys.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
-    pub(super) client: Client,
+    pub(super) clients: Clients,
     pub(super) settings: Tokens,
     pub(super) clock: Clock,
     pub(super) fetches: Arc<KeyFetches>,

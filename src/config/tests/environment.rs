@@ -111,6 +111,19 @@ fn an_error_names_the_variable_that_it_came_from() {
 }
 
 #[test]
+fn a_database_url_that_cannot_be_read_is_refused_without_being_shown() {
+    for url in
+        ["mysql://me:hunter2@host/db", "postgres://me:hunter2#@host/db", "postgres://me:1#hunter2@host/db"]
+    {
+        let errors = errors_with("", &[("DATABASE_URL", url)]);
+        assert!(
+            errors.starts_with("database.url (from DATABASE_URL): ") && !errors.contains("hunter2"),
+            "{errors}"
+        );
+    }
+}
+
+#[test]
 fn database_url_wins_over_the_file_and_loses_to_its_own_variable() {
     let file = "[database]\nurl = 'sqlite://file.db'";
     let usual = ("DATABASE_URL", "postgres://usual/db");

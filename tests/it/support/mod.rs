@@ -1,6 +1,10 @@
 //! What the tests stand on: the servers they need, found or made, and cleaned away after them.
 
+use std::fmt::Display;
+use std::io::Write as _;
+
 pub(crate) mod app;
+pub(crate) mod binary;
 pub(crate) mod client;
 pub(crate) mod postgres;
 
@@ -9,10 +13,28 @@ pub(crate) mod provider;
 #[path = "../../../src/auth/testing/signer.rs"]
 pub(crate) mod signer;
 
+/// Says that the running test does not run, past the test harness, which hides what a passing test prints.
+///
+/// # Panics
+///
+/// With `CI` set, where a test that did not run must not look like one that passed.
+pub(crate) fn not_run(on: &str, why: impl Display) {
+    assert!(!is_set("CI"), "no {on} to test with: {why}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    writeln!(std::io::stderr(), "\nNOT RUN on {on}: {test}: {why}\n").ok();
+}
+
+/// Whether an environment variable says something other than no.
+pub(crate) fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
+}
+
 /// A test on SQLite and the same test on PostgreSQL.
 ///
 /// The test is given an app of its own, and may be preceded by `configured by change_settings;` to change its settings.
 /// It fails if it leaves parked deliveries behind that it has not expected with `app.expect_parked(n)`.
+///
+/// A test of the program itself is given a home to run it in instead.
 macro_rules! on_both_databases {
     ($(configured by $configure:ident;)? async fn $name:ident($app:ident: &TestApp) $body:block) => {
         async fn $name($app: &$crate::support::app::TestApp) $body
@@ -36,6 +58,25 @@ macro_rules! on_both_databases {
                 let Some(app) = TestApp::on_postgres(configure).await else { return };
                 super::$name(&app).await;
                 app.finish().await;
+            }
+        }
+    };
+
+    (async fn $name:ident($home:ident: &mut Home) $body:block) => {
+        async fn $name($home: &mut $crate::support::binary::Home) $body
+
+        mod $name {
+            use $crate::support::binary::Home;
+
+            #[tokio::test]
+            async fn on_sqlite() {
+                super::$name(&mut Home::on_sqlite()).await;
+            }
+
+            #[tokio::test]
+            async fn on_postgres() {
+                let Some(mut home) = Home::on_postgres().await else { return };
+                super::$name(&mut home).await;
             }
         }
     };

@@ -15,13 +15,14 @@ mod container;
 mod keeper;
 
 use std::fmt::Display;
-use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use url::Url;
+
+use super::{is_set, not_run};
 
 /// The variable that names a server to use instead of making one.
 const SERVER_VARIABLE: &str = "TEST_DATABASE_URL";
@@ -51,13 +52,9 @@ pub(crate) async fn server() -> Option<&'static Server> {
     static SERVER: OnceCell<Result<Server>> = OnceCell::const_new();
     match SERVER.get_or_init(start).await {
         Ok(server) => Some(server),
-        Err(error) if is_set(SERVER_VARIABLE) || is_set("CI") => {
-            panic!("no PostgreSQL to test with: {error:#}")
-        }
+        Err(error) if is_set(SERVER_VARIABLE) => panic!("no PostgreSQL to test with: {error:#}"),
         Err(error) => {
-            let test = thread::current().name().unwrap_or("a test").to_owned();
-            // Written past the test harness, which hides what a passing test prints.
-            writeln!(std::io::stderr(), "\nNOT RUN on PostgreSQL: {test}: {error:#}\n").ok();
+            not_run("PostgreSQL", format!("{error:#}"));
             None
         }
     }
@@ -137,6 +134,18 @@ impl Template {
         server.create_database(&name, Some(&template)).await.expect("the template is cloned");
         Some(Database { server, name })
     }
+}
+
+/// An empty database of the caller's own. `None` as for [`server`].
+///
+/// # Panics
+///
+/// When the server refuses.
+pub(crate) async fn empty_database() -> Option<Database> {
+    let server = server().await?;
+    let name = server.fresh_name();
+    server.create_database(&name, None).await.expect("the database is created");
+    Some(Database { server, name })
 }
 
 /// A test's own database; dropping this drops it.
@@ -230,9 +239,4 @@ async fn find(run: &str) -> Result<Found> {
     cluster::start(run).await.map_err(|no_cluster| {
         anyhow!("{SERVER_VARIABLE} is not set; no container: {no_container:#}; no cluster: {no_cluster:#}")
     })
-}
-
-/// Whether an environment variable says something other than no.
-fn is_set(variable: &str) -> bool {
-    std::env::var_os(variable).is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }

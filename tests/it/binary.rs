@@ -1,0 +1,225 @@
+//! The program as it is deployed: started, stopped, started again.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement, TransactionTrait as _};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::app::APPLICATION_ID;
+use crate::support::binary::{Home, Process};
+use crate::support::client::fixture::{ADA, CREATED, UPDATED};
+use crate::support::client::{Client, Wire};
+use crate::support::provider::Provider;
+use crate::support::signer::rsa;
+
+/// What an operator who waits for it calls at once.
+const PROMPT: Duration = Duration::from_secs(4);
+/// "usersync", read as a number: replicas hold it while they migrate.
+const MIGRATION_LOCK: u64 = u64::from_be_bytes(*b"usersync");
+
+/// Everything of a request but the second half of its body.
+async fn begin(client: &Client, service: &Process, body: &str) -> TcpStream {
+    let Wire { path, headers, body } = client.signed(body);
+    let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.concat();
+    let host = &service.address;
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n{headers}\r\n");
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body[..length / 2]).await.unwrap();
+    stream
+}
+
+async fn finish(mut stream: TcpStream, body: &str) -> String {
+    stream.write_all(&body.as_bytes()[body.len() / 2..]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+on_both_databases! {
+    async fn an_empty_database_is_migrated_and_a_second_start_keeps_the_rows(home: &mut Home) {
+        let service = home.serve().await;
+        let client = home.client(&service).await;
+        assert_eq!(client.get("/readyz").await.status, 200);
+        assert_eq!(client.deliver(CREATED).await, "200 applied");
+        let before = client.rows().await;
+        assert_eq!(before.len(), 1);
+        service.stop().await;
+
+        let service = home.serve().await;
+        let client = home.client(&service).await;
+        assert_eq!(client.rows().await, before);
+        let again = client.send(client.signed_as("msg_later", CREATED)).await;
+        assert_eq!(again.brief(), "200 stale");
+        service.stop().await;
+    }
+}
+
+on_both_databases! {
+    async fn sigterm_lets_a_delivery_on_its_way_be_answered_and_kept(home: &mut Home) {
+        let mut service = home.serve().await;
+        let client = home.client(&service).await;
+        // A connection without a request must hold up nothing.
+        assert_eq!(client.get("/healthz").await.status, 200);
+        let silent = TcpStream::connect(&service.address).await.unwrap();
+        let stream = begin(&client, &service, CREATED).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        service.terminate();
+        service.line_with("stopping").await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(TcpStream::connect(&service.address).await.is_err(), "it still accepts");
+
+        let answer = finish(stream, CREATED).await;
+        let answered = Instant::now();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("applied"), "{answer}");
+        let said = service.end().await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert!(answered.elapsed() < PROMPT, "ended after {:?}", answered.elapsed());
+        drop(silent);
+
+        let service = home.serve().await;
+        assert_eq!(home.client(&service).await.rows().await[0]["externalId"], ADA);
+        service.stop().await;
+    }
+}
+
+/// A replica waits for the one that migrates; here for one that never ends.
+#[tokio::test]
+async fn sigterm_while_it_starts_is_a_good_end_too() {
+    let Some(home) = Home::on_postgres().await else { return };
+    let other = sea_orm::Database::connect(home.variable("DATABASE_URL")).await.unwrap();
+    let migrating = other.begin().await.unwrap();
+    let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+    migrating.execute_unprepared(&lock).await.unwrap();
+    let service = home.start(&["serve"]);
+    let waits =
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
+    let waits = Statement::from_string(DbBackend::Postgres, waits);
+    while other.query_all_raw(waits.clone()).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let asked = Instant::now();
+    service.stop().await;
+    assert!(asked.elapsed() < PROMPT, "ended after {:?}", asked.elapsed());
+    migrating.rollback().await.unwrap();
+    other.close().await.unwrap();
+}
+
+on_both_databases! {
+    async fn an_idle_service_ends_at_once(home: &mut Home) {
+        let service = home.serve().await;
+        let client = home.client(&service).await;
+        assert_eq!(client.get("/healthz").await.status, 200);
+        let asked = Instant::now();
+        let said = service.stop().await;
+        assert!(asked.elapsed() < PROMPT, "ended after {:?}: {said:?}", asked.elapsed());
+        assert_eq!(said.stdout, "", "a service speaks to its log");
+    }
+}
+
+on_both_databases! {
+    async fn migrate_tells_what_the_database_has(home: &mut Home) {
+        let status = home.run(&["migrate", "--status"]).await;
+        assert_eq!(status.code, Some(0), "{status:?}");
+        assert!(status.stdout.lines().count() > 0, "{status:?}");
+        assert!(status.stdout.lines().all(|line| line.starts_with("pending  m")), "{status:?}");
+        for arguments in [&["migrate"][..], &["migrate"], &["migrate", "--status"]] {
+            let after = home.run(arguments).await;
+            assert_eq!(after.code, Some(0), "{after:?}");
+            assert_eq!(after.stdout, status.stdout.replace("pending", "applied"));
+        }
+    }
+}
+
+/// Several find no database and make it at once: one changes its mode while another writes.
+#[tokio::test]
+async fn a_new_sqlite_database_that_another_program_holds_is_waited_for() {
+    let home = Home::on_sqlite();
+    let url = format!("sqlite:{}?mode=rwc", home.path("usersync.db").display());
+    let other = sea_orm::Database::connect(url).await.unwrap();
+    other.execute_unprepared("BEGIN IMMEDIATE; CREATE TABLE held (value integer)").await.unwrap();
+    let migrating = home.start(&["migrate"]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    other.execute_unprepared("COMMIT").await.unwrap();
+    other.close().await.unwrap();
+    let said = migrating.end().await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+on_both_databases! {
+    async fn several_that_start_at_once_migrate_once(home: &mut Home) {
+        let starts = [home.start(&["migrate"]), home.start(&["migrate"]), home.start(&["migrate"])];
+        for start in starts {
+            let said = start.end().await;
+            assert_eq!(said.code, Some(0), "{said:?}");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn a_service_key_works_until_it_is_revoked(home: &mut Home) {
+        let key = home.key("reports").await;
+        let service = home.serve().await;
+        let client = home.client(&service).await;
+        assert_eq!(client.get_as(&key, "/v1/users").await.status, 200);
+
+        let prefix = key.get(..12).unwrap();
+        let listed = home.run(&["keys", "list"]).await.stdout;
+        let line = listed.lines().find(|line| line.ends_with("reports")).unwrap();
+        assert!(line.starts_with(prefix) && !listed.contains(&key), "{listed}");
+
+        let again = home.run(&["keys", "create", "reports"]).await;
+        assert_eq!(again.code, Some(2), "{again:?}");
+        assert_eq!(home.run(&["keys", "revoke", "reports"]).await.code, Some(0));
+        assert_eq!(client.get_as(&key, "/v1/users").await.brief(), "401 unauthenticated");
+        assert_eq!(client.list("").await.status, 200, "the other lives");
+        assert_eq!(home.run(&["keys", "revoke", "reports"]).await.code, Some(1), "none is left");
+        service.stop().await;
+    }
+}
+
+on_both_databases! {
+    async fn a_key_is_revoked_by_its_prefix_or_pasted_whole_and_not_repeated(home: &mut Home) {
+        for length in [12, 68] {
+            let key = home.key("leaked").await;
+            let revoked = home.run(&["keys", "revoke", &key[..length]]).await;
+            assert_eq!(revoked.code, Some(0), "{revoked:?}");
+            let unknown = home.run(&["keys", "revoke", &key[..length]]).await;
+            assert_eq!(unknown.code, Some(1), "{unknown:?}");
+            for said in [revoked, unknown] {
+                assert!(!format!("{said:?}").contains(&key), "{said:?}");
+            }
+        }
+    }
+}
+
+on_both_databases! {
+    async fn two_variables_make_a_whole_clerk_source(home: &mut Home) {
+        let (provider, signer) = (Provider::start(), rsa("key_1"));
+        provider.publish(&[&signer]);
+        home.set("CLERK_JWT_ISSUER_DOMAIN", provider.url(""));
+        let service = home.serve().await;
+        let client = home.client(&service).await;
+        assert_eq!(client.deliver(UPDATED).await, "200 applied");
+        let now = usersync::clock::Clock::system().now().as_seconds();
+        let claims =
+            json!({"iss": provider.url(""), "sub": ADA, "aud": APPLICATION_ID, "iat": now, "exp": now + 60});
+        let user = client.get_as(&signer.token(&claims), "/v1/users/current").await;
+        assert_eq!((user.status, &user.json()["name"]), (200, &json!("Ada King")));
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_two_variables_alone_are_enough() {
+    let home = Home::bare()
+        .with("CLERK_WEBHOOK_SECRET", crate::support::app::SECRET)
+        .with("CLERK_JWT_ISSUER_DOMAIN", "https://verb-noun-00.clerk.accounts.dev");
+    let migrated = home.run(&["migrate"]).await;
+    assert_eq!(migrated.code, Some(0), "{migrated:?}");
+    assert!(home.has("usersync.db"));
+}

@@ -1,0 +1,168 @@
+//! How the program answers to what is typed and configured: exit codes, messages, logs.
+
+use serde_json::Value;
+
+use crate::support::binary::{Home, Said};
+use crate::support::client::answer;
+use crate::support::client::fixture::CREATED;
+
+/// The program fails with this code and says these things, readably and on standard error.
+fn assert_fails(said: &Said, code: i32, texts: &[&str]) {
+    assert_eq!(said.code, Some(code), "{said:?}");
+    assert_eq!(said.stdout, "", "{said:?}");
+    for text in texts {
+        assert!(said.stderr.contains(text), "{text:?} is missing in {}", said.stderr);
+    }
+    assert!(!said.stderr.contains("panicked") && !said.stderr.contains("hunter2"), "{}", said.stderr);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_exits_with_0() {
+    let home = Home::bare();
+    for arguments in [&["--help"][..], &["--version"], &["serve", "--help"], &["help", "keys"]] {
+        let said = home.run(arguments).await;
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_usage_exits_with_2() {
+    let home = Home::bare();
+    for (arguments, text) in [
+        (&[][..], "Usage"),
+        (&["sevre"], "serve"),
+        (&["serve", "--prot"], "--prot"),
+        (&["keys"], "create"),
+        (&["keys", "create", " "], "a key needs a name"),
+        (&["token", "--sub", "user_1"], "start `usersync dev`"),
+        (&["token", "--sub", "user_1", "--expires-in", "soon"], "soon"),
+        (&["send", "nowhere.json", "--to", "http://127.0.0.1:1", "--secret", "whsec_AAAA"], "nowhere.json"),
+        (&["send", "nowhere.json", "--to", "nowhere", "--secret", "whsec_hunter2"], "--to"),
+        (&["serve", "--config", "nowhere.toml"], "nowhere.toml"),
+        (&["dev", "--listen", "0.0.0.0:0"], "127.0.0.1"),
+        (&["dev", "--listen", "[::]:0"], "127.0.0.1"),
+        (&["dev", "--listen", "192.0.2.1:8787"], "127.0.0.1"),
+    ] {
+        assert_fails(&home.run(arguments).await, 2, &[text]);
+    }
+    assert!(!home.has("usersync.db") && !home.has(".usersync"));
+}
+
+#[tokio::test]
+async fn a_log_level_that_cannot_be_read_exits_with_2() {
+    let home = Home::bare().with("RUST_LOG", "usersync=loudly");
+    for command in ["serve", "dev"] {
+        assert_fails(&home.run(&[command]).await, 2, &["the log level"]);
+    }
+}
+
+#[tokio::test]
+async fn a_database_out_of_reach_exits_with_1_and_says_what_to_do() {
+    for url in ["sqlite:nowhere/usersync.db", "postgres://me:hunter2@127.0.0.1:1/users?connect_timeout=1"] {
+        let home = Home::on_sqlite().with("DATABASE_URL", url);
+        for arguments in [&["serve"][..], &["migrate"], &["keys", "list"]] {
+            let said = home.run(arguments).await;
+            assert_fails(&said, 1, &["error: ", "the database did not do its work", "DATABASE_URL"]);
+            let error = said.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
+            assert_eq!(error.matches("Connection Error").count(), 1, "said once: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_address_that_cannot_be_read_exits_with_2_and_is_not_shown() {
+    for url in [
+        "mysql://root:hunter2@127.0.0.1/users",
+        "postgres://root:hunter2#@127.0.0.1/users",
+        "postgres://root:1#hunter2@127.0.0.1/users",
+        "postgres://root:hunter2@127.0.0.1:99999/users",
+        "postgres://root:hunter2@/users here?x",
+    ] {
+        let home = Home::on_sqlite().with("DATABASE_URL", url);
+        assert_fails(&home.run(&["serve"]).await, 2, &["database.url", "DATABASE_URL"]);
+    }
+}
+
+#[tokio::test]
+async fn every_error_of_the_configuration_is_told_at_once_with_the_nearest_right_key() {
+    let home = Home::bare();
+    home.write(
+        "usersync.toml",
+        r#"
+        [server]
+        listn = "127.0.0.1:0"
+        body_limit = "much"
+        [database]
+        url = "mysql://root:hunter2@127.0.0.1/users"
+        [[sources]]
+        name = "clerk"
+        provider = "clerk"
+        webhook_secrets = ["whsec_hunter2!"]
+        [[sources.tokens]]
+        type = "oidc"
+        domain = "http://clerk.example.com"
+        aplicationID = "convex"
+        "#,
+    );
+    let expected = [
+        "server.listn: is not a known key; did you mean `listen`?",
+        "aplicationID: is not a known key; did you mean `applicationID`?",
+        "server.body_limit: `much` is no size",
+        "database.url: ",
+        "sources[0].webhook_secrets[0]: ",
+        "sources[0].tokens[0].domain: uses http://",
+        "USERSYNC_SERVER__LISTEM: sets no known key; did you mean USERSYNC_SERVER__LISTEN?",
+    ];
+    let home = home.with("USERSYNC_SERVER__LISTEM", "127.0.0.1:0");
+    for arguments in [&["serve"][..], &["migrate"], &["keys", "list"]] {
+        assert_fails(&home.run(arguments).await, 2, &expected);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_toml_is_told_by_its_line_alone() {
+    let home = Home::bare();
+    home.write("other.toml", "[database]\nurl = postgres://root:hunter2@127.0.0.1/users\n");
+    assert_fails(&home.run(&["serve", "--config", "other.toml"]).await, 2, &["other.toml:2"]);
+}
+
+#[tokio::test]
+async fn the_file_is_the_flags_then_the_variables_and_an_empty_variable_names_none() {
+    let mut home = Home::bare().with("USERSYNC_CONFIG", "");
+    assert_eq!(home.run(&["migrate", "--status"]).await.code, Some(0));
+    home.set("USERSYNC_CONFIG", "nowhere.toml");
+    assert_fails(&home.run(&["migrate", "--status"]).await, 2, &["nowhere.toml"]);
+    home.write("here.toml", "");
+    assert_eq!(home.run(&["migrate", "--status", "--config", "here.toml"]).await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_watches_has_no_colours() {
+    let home = Home::on_sqlite();
+    let said = home.serve().await.stop().await;
+    assert!(said.stderr.contains("ready") && !said.stderr.contains('\x1b'), "{}", said.stderr);
+}
+
+#[tokio::test]
+async fn json_logs_are_one_object_a_line_with_the_request_id() {
+    let home = Home::on_sqlite().with("USERSYNC_LOG__FORMAT", "json");
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    let named = |path| client.request(reqwest::Method::GET, path).header("x-request-id", "trace-42");
+    assert_eq!(answer(named("/v1/users/current")).await.status, 401);
+    let delivered = client.send(client.signed(CREATED)).await;
+    assert_eq!(delivered.brief(), "200 applied");
+    let said = service.stop().await;
+
+    let lines: Vec<Value> = said.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |id: &str| lines.iter().filter(|line| line["span"]["request_id"] == id).collect::<Vec<_>>();
+    let refused = of("trace-42");
+    assert_eq!(refused.len(), 1, "{}", said.stderr);
+    assert_eq!(
+        (&refused[0]["level"], &refused[0]["code"], &refused[0]["status"]),
+        (&"WARN".into(), &"invalid_auth_header".into(), &401.into())
+    );
+    let applied = of(delivered.header("x-request-id"));
+    assert!(applied.iter().any(|line| line["outcome"] == "applied"), "{}", said.stderr);
+    assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["target"].is_string()));
+}

@@ -1,0 +1,168 @@
+//! The newcomer's door: `usersync dev`, the commands that it prints, `send` and `token`.
+
+use crate::support::binary::{Home, PROGRAM, Process};
+use crate::support::client::fixture::CREATED;
+
+/// `usersync dev` on a free port, once it has told everything.
+async fn dev(home: &Home, arguments: &[&str]) -> Process {
+    let mut dev = home.start(&[&["dev", "--listen", "127.0.0.1:0"], arguments].concat());
+    dev.line_with("Serving until Ctrl-C").await;
+    dev
+}
+
+/// The lines printed under `# title`, as they are pasted.
+fn printed(dev: &Process, title: &str) -> String {
+    let told = dev.stdout();
+    let lines = told.lines().skip_while(|line| !line.contains(&format!("# {title}"))).skip(1);
+    let lines: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    assert!(!lines.is_empty(), "nothing under {title:?} in {told}");
+    lines.join("\n")
+}
+
+/// Pastes the lines printed under `# title`, and gives what they wrote on standard output.
+async fn paste(home: &Home, dev: &Process, title: &str) -> String {
+    let said = home.shell(&printed(dev, title)).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    said.stdout
+}
+
+/// What the printed commands need beside the program.
+fn has_curl() -> bool {
+    let found = std::process::Command::new("curl").arg("--version").output();
+    let found = found.is_ok_and(|said| said.status.success());
+    if !found {
+        crate::support::not_run("a machine with curl", "it is not installed");
+    }
+    found
+}
+
+#[tokio::test]
+async fn it_tells_the_event_the_row_and_the_answer_of_one_round_trip() {
+    let home = Home::bare();
+    let dev = dev(&home, &[]).await;
+    let told = dev.stdout();
+    let mut rest = told.as_str();
+    for text in [
+        "usersync dev at http://127.0.0.1:",
+        "user.created, of user_ada",
+        "POST /webhooks/dev -> 200 OK {\"outcome\":\"applied\"",
+        "GET /v1/users?externalId=user_ada -> 200 OK",
+        "\"externalId\": \"user_ada\"",
+        "GET /v1/users/current -> 200 OK",
+        "\"name\": \"Ada Lovelace\"",
+    ] {
+        rest = rest.split_once(text).unwrap_or_else(|| panic!("{text:?} is missing in {rest}")).1;
+    }
+    let said = dev.stop().await;
+    assert_eq!(said.stderr, "", "nothing went wrong");
+}
+
+#[tokio::test]
+async fn every_printed_command_works_as_it_is_printed() {
+    if !has_curl() {
+        return;
+    }
+    for arguments in [&[][..], &["--directory", "Ada's 100% own?"]] {
+        let home = Home::bare();
+        let dev = dev(&home, arguments).await;
+        let asked = paste(&home, &dev, "ask who a token is").await;
+        assert!(asked.starts_with("HTTP/1.1 200") && asked.contains("Ada Lovelace"), "{asked}");
+        assert!(paste(&home, &dev, "read the table").await.contains("Ada Lovelace"));
+        let sent = paste(&home, &dev, "change her name").await;
+        assert!(sent.starts_with("200 OK") && sent.contains("applied"), "{sent}");
+        assert!(paste(&home, &dev, "read the table").await.contains("Ada King"));
+        let sent = paste(&home, &dev, "delete her").await;
+        assert!(sent.starts_with("200 OK") && sent.contains("applied"), "{sent}");
+        let asked = paste(&home, &dev, "ask who a token is").await;
+        assert!(asked.starts_with("HTTP/1.1 410") && asked.contains("user_deleted"), "{asked}");
+        assert!(paste(&home, &dev, "read the table").await.contains("\"users\":[]"));
+        dev.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_start_in_the_same_directory_keeps_the_user_and_the_keys() {
+    let home = Home::bare();
+    let first = dev(&home, &[]).await;
+    let secret = |dev: &Process| dev.stdout().split_once("--secret ").unwrap().1[..38].to_owned();
+    let before = secret(&first);
+    first.stop().await;
+    let second = dev(&home, &[]).await;
+    assert_eq!(secret(&second), before);
+    assert_eq!(second.stdout().matches("\"externalId\"").count(), 2, "one in the list, one for the token");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_after_the_sample_user_was_deleted_works_with_another() {
+    let home = Home::bare();
+    for _ in 0..3 {
+        let dev = dev(&home, &[]).await;
+        let deleted = home.shell(&printed(&dev, "delete her")).await;
+        assert!(deleted.stdout.contains("applied"), "{deleted:?}");
+        dev.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn neither_settings_nor_a_proxy_lead_it_elsewhere() {
+    let home = Home::bare()
+        .with("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+        .with("USERSYNC_DATABASE__URL", "postgres://nobody@127.0.0.1:1/nothing")
+        .with("USERSYNC_CONFIG", "nowhere.toml")
+        .with("RUST_LOG", "")
+        .with("http_proxy", "http://127.0.0.1:1");
+    home.write("usersync.toml", "[database]\nurl = 1\nnonsense");
+    let dev = dev(&home, &[]).await;
+    let sent = home.shell(&printed(&dev, "change her name")).await;
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    assert_eq!(dev.stop().await.stderr, "");
+    assert!(home.has(".usersync/dev.db"));
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_told_with_what_to_do() {
+    let home = Home::bare();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let said = home.run(&["dev", "--listen", &taken.local_addr().unwrap().to_string()]).await;
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""));
+    assert!(said.stderr.contains("is taken") && said.stderr.contains("--listen"), "{said:?}");
+}
+
+#[tokio::test]
+async fn what_it_keeps_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::bare();
+    dev(&home, &[]).await.stop().await;
+    let mode = std::fs::metadata(home.path(".usersync/dev.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn send_exits_with_1_when_it_is_refused() {
+    let home = Home::on_sqlite();
+    home.write("event.json", CREATED);
+    let service = home.serve().await;
+    let to = format!("http://{}/webhooks/clerk", service.address);
+    let right = crate::support::app::SECRET;
+    let wrong = crate::support::app::OLD_SECRET;
+    let send =
+        async |more: String| home.shell(&format!("'{PROGRAM}' send event.json --to {to} {more}")).await;
+    let done = send(format!("--secret {right} --id msg_1")).await;
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+    assert_eq!(done.stdout, "200 OK {\"outcome\":\"applied\",\"messageId\":\"msg_1\"}\n");
+    for (refused, code) in [
+        (format!("--secret {wrong}"), "invalid_signature"),
+        (format!("--secret {right} --timestamp 1649367553"), "stale_timestamp"),
+    ] {
+        let refused = send(refused).await;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stdout.contains(code) && refused.stderr.starts_with("error: "), "{refused:?}");
+    }
+    let no_secret = send("--secret whsec_!".to_owned()).await;
+    assert_eq!(no_secret.code, Some(2), "{no_secret:?}");
+    service.stop().await;
+    let nobody = send(format!("--secret {right}")).await;
+    assert_eq!(nobody.code, Some(1), "{nobody:?}");
+    assert!(nobody.stderr.contains("is the service running?"), "{nobody:?}");
+}

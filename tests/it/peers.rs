@@ -1,0 +1,166 @@
+//! Deliveries signed by Svix's own package: what our own code alone has made and checked proves little.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+use usersync::domain::Timestamp;
+use usersync::signature::{self, StandardWebhooks};
+
+use crate::support::app::{NOW, OLD_SECRET, SECRET};
+use crate::support::client::{Wire, fixture};
+use crate::support::not_run;
+
+const PAYLOADS: [(&str, &str); 6] = [
+    (fixture::CREATED, "200 applied"),
+    (fixture::UPDATED, "200 applied"),
+    (fixture::CREATED_GOOGLE, "200 applied"),
+    (fixture::CREATED_PHONE_ONLY, "200 applied"),
+    (fixture::DELETED, "200 applied"),
+    (fixture::DELETED_EXTERNAL_ID, "200 applied"),
+];
+/// An odd step, so that the bytes sampled over HTTP are of every kind.
+const SAMPLE: usize = 131;
+
+/// Every payload signed with a secret by the `svix` package; `None`, said loudly, where it is not installed.
+fn signed_by_svix(secret: &str) -> Option<Vec<Wire>> {
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers");
+    let node = Command::new("node").arg("--version").output();
+    if !peers.join("node_modules/svix").is_dir() || !node.is_ok_and(|said| said.status.success()) {
+        not_run("Svix's own package", "it needs node, and once `npm ci --prefix tests/peers`");
+        return None;
+    }
+    let mut signer = Command::new("node")
+        .arg(peers.join("sign.mjs"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut asked = signer.stdin.take().unwrap();
+    for (number, (body, _)) in PAYLOADS.iter().enumerate() {
+        let body = STANDARD.encode(body);
+        let line = json!({"secret": secret, "id": id(number), "timestamp": NOW, "body": body});
+        writeln!(asked, "{line}").unwrap();
+    }
+    drop(asked);
+    let said = signer.wait_with_output().unwrap();
+    assert!(said.status.success());
+    let signatures = std::str::from_utf8(&said.stdout).unwrap().lines();
+    let signatures = signatures.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let wires = signatures.zip(PAYLOADS).enumerate().map(|(number, (signature, (body, _)))| Wire {
+        path: "/webhooks/clerk".to_owned(),
+        headers: vec![
+            ("svix-id", id(number)),
+            ("svix-timestamp", NOW.to_string()),
+            ("svix-signature", signature["signature"].as_str().unwrap().to_owned()),
+        ],
+        body: body.into(),
+    });
+    let wires: Vec<Wire> = wires.collect();
+    assert_eq!(wires.len(), PAYLOADS.len());
+    Some(wires)
+}
+
+fn id(number: usize) -> String {
+    format!("msg_2tSvix000000000000000000000{number}")
+}
+
+fn copy(wire: &Wire) -> Wire {
+    Wire { path: wire.path.clone(), headers: wire.headers.clone(), body: wire.body.clone() }
+}
+
+/// Whether the signature fits, in process: a header that is none counts as one that does not.
+fn fits(scheme: &StandardWebhooks, headers: &[(&'static str, Vec<u8>)], body: Vec<u8>) -> bool {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let Ok(value) = HeaderValue::from_bytes(value) else { return false };
+        map.insert(*name, value);
+    }
+    signature::verify(scheme, &map, body, Timestamp::from_seconds(NOW)).is_ok()
+}
+
+fn bytes_of(headers: &[(&'static str, String)]) -> Vec<(&'static str, Vec<u8>)> {
+    headers.iter().map(|(name, value)| (*name, value.clone().into_bytes())).collect()
+}
+
+on_both_databases! {
+    async fn what_svix_signs_is_accepted(app: &TestApp) {
+        // The source has both secrets, for one is being rotated out.
+        let (Some(wires), Some(old)) = (signed_by_svix(SECRET), signed_by_svix(OLD_SECRET)) else { return };
+        for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {
+            assert_eq!(app.client.send(wire).await.brief(), expected);
+        }
+        for wire in old {
+            assert_eq!(app.client.send(wire).await.brief(), "200 duplicate");
+        }
+    }
+}
+
+on_both_databases! {
+    async fn one_byte_changed_on_its_way_is_refused_and_leaves_nothing(app: &TestApp) {
+        let Some(wires) = signed_by_svix(SECRET) else { return };
+        for wire in &wires {
+            for position in (0..wire.body.len()).step_by(SAMPLE) {
+                let mut changed = copy(wire);
+                changed.body[position] ^= 1;
+                let answer = app.client.send(changed).await.brief();
+                assert_eq!(answer, "400 invalid_signature", "byte {position}");
+            }
+        }
+        for (header, (name, value)) in wires[0].headers.iter().enumerate() {
+            for position in 0..value.len() {
+                let mut changed = copy(&wires[0]);
+                let other = if &value[position..=position] == "1" { "2" } else { "1" };
+                changed.headers[header].1.replace_range(position..=position, other);
+                let answer = app.client.send(changed).await.brief();
+                let refused = answer == "400 invalid_signature" || answer == "400 stale_timestamp";
+                assert!(refused, "{name}, byte {position}: {answer}");
+            }
+        }
+        assert!(app.client.rows().await.is_empty());
+    }
+}
+
+#[test]
+fn no_byte_of_any_body_can_be_changed_added_or_taken_away() {
+    let Some(wires) = signed_by_svix(SECRET) else { return };
+    let scheme = StandardWebhooks::new([SECRET, OLD_SECRET]).unwrap();
+    for wire in &wires {
+        let headers = bytes_of(&wire.headers);
+        assert!(fits(&scheme, &headers, wire.body.clone()));
+        for position in 0..wire.body.len() {
+            for bit in [1, 0x20, 0x80] {
+                let mut body = wire.body.clone();
+                body[position] ^= bit;
+                assert!(!fits(&scheme, &headers, body), "byte {position}, bit {bit}");
+            }
+            let mut shorter = wire.body.clone();
+            shorter.remove(position);
+            assert!(!fits(&scheme, &headers, shorter), "without byte {position}");
+            let mut longer = wire.body.clone();
+            longer.insert(position, b' ');
+            assert!(!fits(&scheme, &headers, longer), "a blank before byte {position}");
+        }
+    }
+}
+
+#[test]
+fn no_byte_of_a_header_can_be_any_other() {
+    let Some(wires) = signed_by_svix(SECRET) else { return };
+    let scheme = StandardWebhooks::new([SECRET]).unwrap();
+    let Wire { headers, body, .. } = &wires[0];
+    let headers = bytes_of(headers);
+    for (header, (name, value)) in headers.iter().enumerate() {
+        for (position, right) in value.iter().enumerate() {
+            for other in (0..=u8::MAX).filter(|byte| byte != right) {
+                let mut changed = headers.clone();
+                changed[header].1[position] = other;
+                assert!(!fits(&scheme, &changed, body.clone()), "{name}, byte {position} as {other:#x}");
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What the log must never hold, however loud it is.
+
+use reqwest::Method;
+use serde_json::json;
+use usersync::clock::Clock;
+
+use crate::support::app::{APPLICATION_ID, OLD_SECRET, SECRET};
+use crate::support::binary::{Home, Said};
+use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
+use crate::support::client::{Client, Wire, answer, signed_at};
+use crate::support::postgres;
+use crate::support::provider::Provider;
+use crate::support::signer::{Signer, p256, rsa};
+
+/// In bodies, tokens, queries and credentials of these tests, wherever a person could stand.
+const PRIVATE: &str = "sentinel";
+
+/// Everything that passes through the service here and must not be seen again.
+#[derive(Default)]
+struct Confided(Vec<String>);
+
+impl Confided {
+    /// Remembers the middle of a secret, for a log may quote or cut it. The beginning of a service key may be shown.
+    fn keep(&mut self, secret: &str) {
+        let middle = if secret.len() < 30 { secret } else { &secret[12..secret.len().min(60)] };
+        self.0.push(middle.to_owned());
+    }
+
+    fn assert_kept(&self, said: &Said) {
+        let log = format!("{}{}", said.stdout, said.stderr);
+        assert!(self.0.len() > 3 && log.contains("answered"), "{log}");
+        for secret in self.0.iter().map(String::as_str).chain([PRIVATE, "@example.com", "Lovelace"]) {
+            let found = log.lines().find(|line| line.contains(secret));
+            assert!(found.is_none(), "{secret:?} is in the log: {found:?}");
+        }
+    }
+}
+
+/// Deliveries that are accepted, parked and refused, each in every way.
+async fn deliver(client: &Client, confided: &mut Confided) {
+    let mut send = async |wire: Wire, expected: &str| {
+        for (name, value) in &wire.headers {
+            if *name == "svix-signature" {
+                confided.keep(value);
+            }
+        }
+        assert_eq!(client.send(wire).await.brief(), expected);
+    };
+    let now = Clock::system().now().as_seconds();
+    let broken = CREATED.replace("1767268800000", r#""sentinel@example.com""#);
+    assert_ne!(broken, CREATED);
+    send(client.signed(CREATED), "200 applied").await;
+    send(client.signed(UPDATED), "200 applied").await;
+    send(client.signed(r#"{"type":"session.created","data":"sentinel"}"#), "200 ignored").await;
+    send(client.signed(broken), "200 parked").await;
+    send(client.signed(r#"{"type":"user.created","data":{"email":"sentinel"}}"#), "200 parked").await;
+    send(client.signed(r#""sentinel"#), "400 invalid_json").await;
+    send(signed_at("msg_old", now - 999, SECRET, UPDATED), "400 stale_timestamp").await;
+    send(signed_at("msg_foreign", now, OLD_SECRET, UPDATED), "400 invalid_signature").await;
+    let mut mangled = client.signed(UPDATED);
+    mangled.headers[1].1 = PRIVATE.to_owned();
+    send(mangled, "400 invalid_signature").await;
+    let mut unsigned = client.signed(UPDATED);
+    unsigned.headers.truncate(2);
+    send(unsigned, "400 missing_signature").await;
+    let mut elsewhere = client.signed(UPDATED);
+    elsewhere.path = format!("/webhooks/{PRIVATE}");
+    send(elsewhere, "404 unknown_source").await;
+}
+
+/// Tokens and service keys that are accepted and refused.
+async fn ask(client: &Client, provider: &Provider, signer: &Signer, confided: &mut Confided) {
+    let now = Clock::system().now().as_seconds();
+    let claims = json!({
+        "iss": provider.url(""), "sub": ADA, "aud": APPLICATION_ID, "iat": now, "exp": now + 600,
+        "email": "sentinel@example.com", "name": PRIVATE,
+    });
+    let with = |name: &str, value| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        claims
+    };
+    let good = signer.token(&claims);
+    for (token, expected) in [
+        (good.clone(), 200),
+        (signer.token(&with("exp", json!(now - 600))), 401),
+        (signer.token(&with("sub", json!(""))), 401),
+        (signer.token(&with("iss", json!("https://elsewhere.example.com"))), 401),
+        (p256("key_1").token(&claims), 401),
+        (p256("key_2").token(&claims), 401),
+        (format!("{}AAAA", &good[..good.len() - 4]), 401),
+        (format!("{good}.{PRIVATE}"), 401),
+        (format!("{PRIVATE}-in-place-of-a-token"), 401),
+    ] {
+        token.split('.').for_each(|part| confided.keep(part));
+        assert_eq!(client.get_as(&token, "/v1/users/current").await.status, expected);
+        client.get_as(&token, "/v1/identity").await;
+    }
+    let odd = client.request(Method::GET, "/v1/users/current").header("authorization", "Basic sentinel");
+    assert_eq!(answer(odd).await.status, 401);
+}
+
+/// What an operator asks, rightly and wrongly.
+async fn list(client: &Client, confided: &mut Confided) {
+    confided.keep(client.service_key());
+    let stranger = "usk_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    confided.keep(stranger);
+    assert_eq!(client.get_as(stranger, "/v1/users?email=ada@example.com").await.status, 401);
+    assert_eq!(client.list("?email=ada.king@example.com").await.status, 200);
+    for query in
+        ["?email=sentinel%00", "?cursor=sentinel", "?limit=sentinel", "?sentinel", "?email=a&email=sentinel"]
+    {
+        assert_eq!(client.list(query).await.status, 400, "{query}");
+    }
+    assert_eq!(client.get("/v1/sentinel@example.com?sentinel").await.status, 404);
+}
+
+/// Everything that can be asked of a service whose log is as loud as it gets.
+async fn listen_in(home: &mut Home, format: &str) {
+    let (provider, signer) = (Provider::start(), rsa("key_1"));
+    provider.publish(&[&signer]);
+    home.set("CLERK_JWT_ISSUER_DOMAIN", provider.url(""));
+    home.set("RUST_LOG", "trace");
+    home.set("USERSYNC_LOG__FORMAT", format);
+    let mut confided = Confided::default();
+    confided.keep(SECRET);
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    deliver(&client, &mut confided).await;
+    ask(&client, &provider, &signer, &mut confided).await;
+    list(&client, &mut confided).await;
+    assert_eq!(client.deliver(DELETED).await, "200 applied");
+    confided.assert_kept(&service.stop().await);
+}
+
+on_both_databases! {
+    async fn the_loudest_log_for_people_holds_no_secret_and_nothing_of_anybody(home: &mut Home) {
+        listen_in(home, "text").await;
+    }
+}
+
+on_both_databases! {
+    async fn the_loudest_log_for_machines_holds_no_secret_and_nothing_of_anybody(home: &mut Home) {
+        listen_in(home, "json").await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_fails_does_not_tell_the_password() {
+    let Some(server) = postgres::server().await else { return };
+    let mut url: url::Url = server.url("postgres").parse().unwrap();
+    url.set_password(Some(PRIVATE)).unwrap();
+    let elsewhere = "postgres://me@127.0.0.1:1/users?sslmode=disable&passwd=sentinel".to_owned();
+    for url in [url.to_string(), elsewhere] {
+        for format in ["text", "json"] {
+            let home = Home::on_sqlite().with("RUST_LOG", "trace").with("USERSYNC_LOG__FORMAT", format);
+            let said = home.with("DATABASE_URL", url.clone()).run(&["serve"]).await;
+            assert_eq!(said.code, Some(1), "{said:?}");
+            assert!(said.stderr.contains("error: the service cannot start"), "{said:?}");
+            assert!(!format!("{said:?}").contains(PRIVATE), "{said:?}");
+        }
+    }
+}

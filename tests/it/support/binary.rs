@@ -1,0 +1,229 @@
+//! The program itself, in a directory and with an environment of the test's own.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use usersync::clock::Clock;
+
+use super::app::SECRET;
+use super::client::Client;
+use super::postgres::{self, Database};
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_usersync");
+/// Long enough for a busy machine; what is prompt is measured apart.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Where the program is run: a directory, the variables that it is given (beside `PATH`, no others), and a database.
+pub(crate) struct Home {
+    directory: TempDir,
+    variables: BTreeMap<&'static str, String>,
+    _database: Option<Database>,
+}
+
+impl Home {
+    /// Nothing is configured.
+    pub(crate) fn bare() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), variables: BTreeMap::new(), _database: None }
+    }
+
+    /// A source `clerk`, and the database where it is when nothing is said about it.
+    pub(crate) fn on_sqlite() -> Self {
+        Self::bare().with("USERSYNC_SERVER__LISTEN", "127.0.0.1:0").with("CLERK_WEBHOOK_SECRET", SECRET)
+    }
+
+    /// The same on an empty database; `None`, said loudly, where there is no PostgreSQL to be had.
+    pub(crate) async fn on_postgres() -> Option<Self> {
+        let database = postgres::empty_database().await?;
+        let url = database.url();
+        Some(Self { _database: Some(database), ..Self::on_sqlite().with("DATABASE_URL", url) })
+    }
+
+    pub(crate) fn with(mut self, variable: &'static str, value: impl Into<String>) -> Self {
+        self.set(variable, value);
+        self
+    }
+
+    pub(crate) fn set(&mut self, variable: &'static str, value: impl Into<String>) {
+        self.variables.insert(variable, value.into());
+    }
+
+    pub(crate) fn variable(&self, name: &str) -> &str {
+        &self.variables[name]
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        self.directory.path().join(file)
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.path(file), text).unwrap();
+    }
+
+    pub(crate) fn has(&self, file: &str) -> bool {
+        self.path(file).exists()
+    }
+
+    /// Runs the program to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Said {
+        self.start(arguments).end().await
+    }
+
+    /// Runs a line as a person types it here.
+    pub(crate) async fn shell(&self, script: &str) -> Said {
+        self.spawn(Command::new("sh").args(["-c", script])).end().await
+    }
+
+    pub(crate) fn start(&self, arguments: &[&str]) -> Process {
+        self.spawn(Command::new(PROGRAM).args(arguments))
+    }
+
+    /// `usersync serve`, as soon as it is ready.
+    pub(crate) async fn serve(&self) -> Process {
+        let mut process = self.start(&["serve"]);
+        // The line that says `ready`; other lines say `already`.
+        let ready = process.line_with("sources").await;
+        let (_, port) = ready.split_once("127.0.0.1:").unwrap();
+        let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+        process.address = format!("127.0.0.1:{port}");
+        process
+    }
+
+    /// A new service key.
+    pub(crate) async fn key(&self, name: &str) -> String {
+        let said = self.run(&["keys", "create", name]).await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said.stdout.trim_end().to_owned()
+    }
+
+    /// A client of a running service, with a key of its own.
+    pub(crate) async fn client(&self, service: &Process) -> Client {
+        let key = self.key(&format!("tests of {}", service.address)).await;
+        Client::new(format!("http://{}", service.address), key, Clock::system())
+    }
+
+    fn spawn(&self, command: &mut Command) -> Process {
+        let mut child = command
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(&self.variables)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = Heard::listen(child.stdout.take().unwrap());
+        let stderr = Heard::listen(child.stderr.take().unwrap());
+        Process { child, stdout, stderr, address: String::new() }
+    }
+}
+
+/// What a program said, and with which code it ended; none if a signal killed it.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A running program; killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    stdout: Heard,
+    stderr: Heard,
+    /// Where it serves, once it is ready.
+    pub(crate) address: String,
+}
+
+impl Process {
+    /// Waits until the program says this, and gives the line.
+    pub(crate) async fn line_with(&mut self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let ended = self.child.try_wait().unwrap();
+            let said = format!("{}{}", self.stdout.so_far(), self.stderr.so_far());
+            if let Some(line) = said.lines().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+            assert!(ended.is_none() && Instant::now() < until, "never said {text:?}: {ended:?}\n{said}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Everything on standard output until now.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.so_far()
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Sends SIGTERM and waits for the end, which must be a good one.
+    pub(crate) async fn stop(self) -> Said {
+        self.terminate();
+        let said = self.end().await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn end(mut self) -> Said {
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < until, "does not end: {}", self.stderr.so_far());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        Said { code: status.code(), stdout: self.stdout.whole(), stderr: self.stderr.whole() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A stream, read to its end by a thread.
+struct Heard {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Heard {
+    fn listen(stream: impl Read + Send + 'static) -> Self {
+        let text = Arc::<Mutex<String>>::default();
+        let written = Arc::clone(&text);
+        let reader = thread::spawn(move || {
+            let mut lines = BufReader::new(stream);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                written.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    fn whole(&mut self) -> String {
+        self.reader.take().unwrap().join().unwrap();
+        self.so_far()
+    }
+}
