@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::http::{self, DevelopmentIssuer, Offer, Running, State};
 use crate::providers::{SourceError, Sources};
 use crate::store::{Store, StoreError};
-use crate::sync::{Ear, Feed, Intake, Sweep};
+use crate::sync::{Ear, Feed, Intake, KnownUsers, Sweep};
 use crate::telemetry::Metrics;
 
 /// The whole service, ready to serve.
@@ -71,6 +71,7 @@ impl App {
                 metrics.clone(),
                 feed.clone(),
             ),
+            users: KnownUsers::new(store.clone(), feed.clone()),
             feed,
             stopping: CancellationToken::new(),
             sources,

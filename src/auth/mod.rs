@@ -9,6 +9,7 @@ mod rule;
 pub mod service_key;
 #[cfg(test)]
 mod testing;
+mod verified;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 use self::jwt::Unverified;
 use self::keys::{Keys, Surroundings};
 use self::rule::Rule;
+use self::verified::{Decided, VerifiedTokens};
 use crate::clock::Clock;
 use crate::config::{TokenRule, Tokens};
 use crate::domain::{Change, ChangeKind, Identity, Timestamp, UserKey};
@@ -33,6 +35,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Authenticator {
     issuers: Vec<Issuer>,
     surroundings: Surroundings,
+    verified: VerifiedTokens,
     background: JoinSet<()>,
 }
 
@@ -99,7 +102,7 @@ impl Authenticator {
             Ok(Issuer { rule: Rule::new(source, &rule), keys })
         });
         let issuers = issuers.collect::<Result<_, SetupError>>()?;
-        Ok(Self { issuers, surroundings, background: JoinSet::new() })
+        Ok(Self { issuers, surroundings, verified: VerifiedTokens::new(), background: JoinSet::new() })
     }
 
     /// Fetches every rule's keys in the background, now and whenever they are soon to be too old, so that no
@@ -133,17 +136,34 @@ impl Authenticator {
 
     /// Who a token (without `Bearer `) speaks for, or the first check that it failed.
     ///
+    /// One that passed is known again for as long as it would pass.
+    pub async fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, TokenError> {
+        let Surroundings { clock, settings, .. } = &self.surroundings;
+        let fingerprint = VerifiedTokens::fingerprint(token);
+        if let Some(known) = self.verified.get(&fingerprint)
+            && known.is_still_good(clock.now(), settings.leeway).await
+        {
+            return Ok(known.authenticated);
+        }
+        let decided = self.decide(token).await?;
+        self.verified.insert(fingerprint, token.len(), &decided);
+        Ok(decided.authenticated)
+    }
+
     /// A token whose key is unknown is looked at a second time after the keys were fetched again.
-    pub async fn authenticate(&self, token: &str) -> Result<Authenticated, TokenError> {
+    async fn decide(&self, token: &str) -> Result<Decided, TokenError> {
         let token = Unverified::parse(token)?;
         let Issuer { rule, keys } = rule::pick(&self.issuers, token.unverified_claims())?;
         token.check_header(rule)?;
-        match self.verify(&token, rule, &*keys.current().await?) {
+        let mut current = keys.current().await?;
+        let decided = match self.verify(&token, rule, &current) {
             Err(TokenError::UnknownKey { .. }) => {
-                self.verify(&token, rule, &*keys.after_unknown_kid().await?)
+                current = keys.after_unknown_kid().await?;
+                self.verify(&token, rule, &current)
             }
             decided => decided,
-        }
+        };
+        Ok(Decided { authenticated: Arc::new(decided?), keys: keys.clone(), checked_with: current })
     }
 
     fn verify(

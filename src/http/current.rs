@@ -1,8 +1,10 @@
 //! `/v1/users/current`: the user whom a token speaks for, at once or as soon as the row is there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
@@ -11,8 +13,8 @@ use utoipa::IntoParams;
 use super::State;
 use super::extract::{Caller, user_of};
 use super::problem::{Code, Document, Problem};
-use super::views::UserView;
-use crate::domain::User;
+use super::views::{UserView, shown};
+use crate::sync::Known;
 
 /// The longest wait that can be asked for, in seconds.
 const LONGEST_WAIT: u64 = 30;
@@ -45,15 +47,15 @@ pub(super) async fn show(
     state: web::Data<State>,
     caller: Caller,
     query: Result<web::Query<CurrentQuery>, actix_web::Error>,
-) -> Result<web::Json<UserView>, Problem> {
+) -> Result<HttpResponse, Problem> {
     let wait =
         query.map_err(|_| Problem::because(Code::InvalidQuery, "`wait` is no number, or not alone"))?.wait;
     let wait = wait.min(LONGEST_WAIT);
-    let user = match caller.user {
-        Some(user) => user,
+    let user = match &caller.user {
+        Some(user) => Arc::clone(user),
         None => wait_for(&state, &caller, Duration::from_secs(wait)).await?,
     };
-    Ok(web::Json(UserView::from(user)))
+    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(shown(&user)))
 }
 
 /// Stores the token's user from its claims, if no webhook has spoken of it yet.
@@ -72,11 +74,11 @@ pub(super) async fn store(state: web::Data<State>, caller: Caller) -> Result<Htt
     let is_new = state.intake.store_claims(&token.claims(state.clock.now())).await?;
     let user = user_of(&state, token).await?.ok_or_else(|| Problem::new(Code::UserNotSynced))?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(HttpResponse::build(status).json(UserView::from(user)))
+    Ok(HttpResponse::build(status).content_type(ContentType::json()).body(shown(&user)))
 }
 
 /// Waits until the row is there, by this replica or another; `user_not_synced` once the time is over.
-async fn wait_for(state: &State, caller: &Caller, wait: Duration) -> Result<User, Problem> {
+async fn wait_for(state: &State, caller: &Caller, wait: Duration) -> Result<Arc<Known>, Problem> {
     let token = &caller.authenticated;
     let deadline = Instant::now() + wait.min(token.expires_at.since(state.clock.now()));
     // First subscribe, then read: a row that comes between the two is not missed.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
@@ -12,6 +13,7 @@ use super::State;
 use super::problem::{Code, Problem};
 use crate::auth::{Authenticated, service_key};
 use crate::domain::User;
+use crate::sync::{Found, Known};
 
 /// How long a body may take on its way.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -21,8 +23,8 @@ type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 /// Whom a verified token speaks for; the user is not deleted, and has a row or not yet.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) authenticated: Authenticated,
-    pub(super) user: Option<User>,
+    pub(super) authenticated: Arc<Authenticated>,
+    pub(super) user: Option<Arc<Known>>,
 }
 
 /// The row of the user whom a verified token speaks for: for handlers of this service and of any actix-web app that is given
@@ -79,7 +81,10 @@ impl FromRequest for CurrentUser {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let caller = Caller::from_request(request, payload);
-        Box::pin(async move { caller.await?.user.map(Self).ok_or_else(|| Problem::new(Code::UserNotSynced)) })
+        Box::pin(async move {
+            let user = caller.await?.user.ok_or_else(|| Problem::new(Code::UserNotSynced))?;
+            Ok(Self(User::clone(&user)))
+        })
     }
 }
 
@@ -121,19 +126,18 @@ fn state(request: &HttpRequest) -> Result<&State, Problem> {
     Ok(state)
 }
 
-async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Authenticated, Problem> {
+async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Arc<Authenticated>, Problem> {
     Ok(state.authenticator.authenticate(bearer(headers)?).await?)
 }
 
 /// The row of the token's subject; a deleted user's token stops working before it expires.
-pub(super) async fn user_of(state: &State, token: &Authenticated) -> Result<Option<User>, Problem> {
-    let key = token.user();
+pub(super) async fn user_of(state: &State, token: &Authenticated) -> Result<Option<Arc<Known>>, Problem> {
     let ids = state.sources.ids(&token.source);
-    let user = state.store.users().get(&key).await?;
-    if user.is_some() && ids.is_final() {
-        return Ok(user);
-    }
-    match state.store.users().deleted_at(&key).await? {
+    let (user, deleted_at) = match state.users.get(&token.user()).await? {
+        Found::Living(user) => (Some(Arc::clone(&user)), user.deleted_at),
+        Found::Nobody(deleted_at) => (None, deleted_at),
+    };
+    match deleted_at {
         Some(deleted_at) if ids.ended(deleted_at, token.issued_at) => Err(Problem::new(Code::UserDeleted)),
         _ => Ok(user),
     }

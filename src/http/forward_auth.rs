@@ -19,7 +19,8 @@ use crate::domain::User;
 )]
 pub(super) async fn check(caller: Result<Caller, Problem>) -> Result<HttpResponse, Problem> {
     let user = caller.and_then(|caller| caller.user.ok_or_else(|| Problem::new(Code::UserNotSynced)));
-    Ok(allowed(&user.map_err(Problem::into_forbidden)?))
+    let user = user.map_err(Problem::into_forbidden)?;
+    Ok(allowed(&user))
 }
 
 fn allowed(user: &User) -> HttpResponse {

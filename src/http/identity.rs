@@ -1,10 +1,9 @@
 //! `GET /v1/identity`: what a token says, whether or not its user has a row.
 
-use actix_web::web;
+use actix_web::HttpResponse;
 
 use super::extract::Caller;
 use super::problem::Document;
-use crate::domain::Identity;
 
 /// The token's identity.
 #[utoipa::path(
@@ -16,6 +15,6 @@ use crate::domain::Identity;
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]
-pub(super) async fn show(caller: Caller) -> web::Json<Identity> {
-    web::Json(caller.authenticated.identity)
+pub(super) async fn show(caller: Caller) -> HttpResponse {
+    HttpResponse::Ok().json(&caller.authenticated.identity)
 }

@@ -33,7 +33,7 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::providers::Sources;
 use crate::store::Store;
-use crate::sync::{Feed, Intake};
+use crate::sync::{Feed, Intake, KnownUsers};
 use crate::telemetry::Metrics;
 
 /// What the handlers work with.
@@ -45,7 +45,9 @@ pub struct State {
     pub intake: Intake,
     /// Decides about tokens.
     pub authenticator: Arc<Authenticator>,
-    /// Reads users and service keys.
+    /// Reads users by whom a token speaks for.
+    pub users: KnownUsers,
+    /// Reads users in every other way, and service keys.
     pub store: Store,
     /// Wakes those who wait for a user.
     pub feed: Feed,

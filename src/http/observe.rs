@@ -1,13 +1,13 @@
 //! Around every request: its id, its line in the log, its place in the metrics.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web;
-use tracing::{Instrument, error, error_span, info, warn};
+use tracing::{Instrument, debug, error, error_span, info, warn};
 use uuid::Uuid;
 
 use super::State;
@@ -34,7 +34,7 @@ pub(super) async fn observe(
 
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
-    span.in_scope(|| log(&response, &route, status, elapsed));
+    span.in_scope(|| log(&response, status, elapsed));
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -44,17 +44,16 @@ pub(super) async fn observe(
     Ok(response)
 }
 
-fn log<B>(response: &ServiceResponse<B>, route: &str, status: u16, elapsed: std::time::Duration) {
+fn log<B>(response: &ServiceResponse<B>, status: u16, elapsed: Duration) {
+    let read = response.request().method().is_safe();
     let milliseconds = elapsed.as_secs_f64() * 1000.0;
     let problem = response.response().error().and_then(actix_web::Error::as_error::<Problem>);
     let (code, cause) = problem.map_or(("", ""), |problem| (problem.code(), problem.cause()));
     match status {
         500.. => error!(status, code, cause, milliseconds, "answered"),
         400.. if !code.is_empty() => warn!(status, code, cause, milliseconds, "answered"),
-        // Probes come every few seconds and say nothing new.
-        _ if matches!(route, "/healthz" | "/readyz" | "/metrics") => {
-            tracing::debug!(status, milliseconds, "answered");
-        }
+        // What was read changed nothing, and comes in numbers: the metrics count it.
+        200..300 if read => debug!(status, milliseconds, "answered"),
         _ => info!(status, milliseconds, "answered"),
     }
 }

@@ -1,6 +1,7 @@
 //! `GET /v1/users/current/stream`: the current user as Server-Sent Events.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -13,9 +14,8 @@ use tokio::time::{Instant, Interval, interval_at, sleep_until};
 use super::State;
 use super::extract::{Caller, user_of};
 use super::problem::{Code, Document, Problem};
-use super::views::UserView;
+use super::views::shown;
 use crate::auth::Authenticated;
-use crate::domain::User;
 use crate::sync::Subscription;
 
 /// Between two signs of life, as proxies close what is silent.
@@ -50,7 +50,7 @@ pub(super) async fn follow(state: web::Data<State>, caller: Caller, request: Htt
 /// Follows one user for one client. It works as the client reads: a slow one holds up only itself.
 struct Follower {
     state: web::Data<State>,
-    token: Authenticated,
+    token: Arc<Authenticated>,
     changes: Subscription,
     heart: Interval,
     expiry: Instant,
@@ -73,7 +73,7 @@ enum Wake {
 }
 
 impl Follower {
-    fn new(state: web::Data<State>, token: Authenticated, told: String) -> Self {
+    fn new(state: web::Data<State>, token: Arc<Authenticated>, told: String) -> Self {
         Self {
             // First subscribe, then read: a change between the two is not missed.
             changes: state.feed.subscribe(&token.user()),
@@ -121,8 +121,9 @@ impl Follower {
     /// Reads the row; something to tell, if it is not what was told last.
     async fn read(&mut self) -> Result<Option<web::Bytes>, Problem> {
         let (event, data) = match user_of(&self.state, &self.token).await {
-            Ok(Some(user)) => ("user", data_of(user)),
-            Ok(None) => ("pending", "{}".to_owned()),
+            // JSON holds no line break, so it is one line of an event.
+            Ok(Some(user)) => ("user", shown(&user)),
+            Ok(None) => ("pending", web::Bytes::from_static(b"{}")),
             Err(problem) if problem.is(Code::UserDeleted) => return Ok(Some(self.last("deleted"))),
             Err(problem) => return Err(problem),
         };
@@ -130,7 +131,7 @@ impl Follower {
         if self.told == id {
             return Ok(None);
         }
-        let text = format!("event: {event}\nid: {id}\ndata: {data}\n\n");
+        let text = format!("event: {event}\nid: {id}\ndata: {}\n\n", String::from_utf8_lossy(&data));
         self.told = id;
         Ok(Some(text.into()))
     }
@@ -150,12 +151,7 @@ impl Follower {
     }
 }
 
-/// JSON holds no line break, so it is one line of an event.
-fn data_of(user: User) -> String {
-    serde_json::to_string(&UserView::from(user)).unwrap_or_default()
-}
-
 /// What a client that comes again names as the last thing it knows: the same for the same data.
-fn id_of(data: &str) -> String {
+fn id_of(data: &[u8]) -> String {
     Sha256::digest(data).iter().take(8).fold(String::new(), |id, byte| format!("{id}{byte:02x}"))
 }

@@ -1,10 +1,12 @@
 //! The user as the API shows it: whole to those who may know everything, and what others may see.
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::domain::{Profile, Timestamp, User, UserKey};
+use crate::sync::Known;
 
 /// A user; absent facts are null, times RFC 3339.
 #[derive(Debug, Serialize, ToSchema)]
@@ -102,4 +104,10 @@ pub(super) enum View {
     Full(Box<UserView>),
     /// For a user's token.
     Public(PublicView),
+}
+
+/// A user's whole view as JSON, worked out once a reading.
+pub(super) fn shown(user: &Known) -> Bytes {
+    // The view is plain data, which always is JSON.
+    user.shown(|user| serde_json::to_vec(&UserView::from(user.clone())).unwrap_or_default().into())
 }

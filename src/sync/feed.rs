@@ -1,6 +1,7 @@
 //! Waking those who wait for a user. It only wakes: who is woken reads again, so a wake too many does no harm.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,9 +15,25 @@ use crate::store::{Heard, Store, StoreError};
 /// How long to wait before listening again to a database that is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Who waits for whom. A waiter costs some bytes and no connection.
-#[derive(Clone, Debug, Default)]
-pub struct Feed(Arc<Mutex<HashMap<i64, watch::Sender<()>>>>);
+/// Users share a count of wakes with those whose fingerprints are alike in this many ways: a wake too many does no harm.
+const COUNTS: usize = 4096;
+
+/// Who waits for whom, and how often each was woken. A waiter costs some bytes and no connection.
+#[derive(Clone, Debug)]
+pub struct Feed(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    waiters: Mutex<HashMap<i64, watch::Sender<()>>>,
+    counts: Vec<AtomicU64>,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        let counts = (0..COUNTS).map(|_| AtomicU64::new(0)).collect();
+        Self(Arc::new(Inner { waiters: Mutex::default(), counts }))
+    }
+}
 
 /// A wait for one user's changes.
 #[derive(Debug)]
@@ -34,23 +51,44 @@ impl Feed {
         Subscription { feed: self.clone(), fingerprint, woken }
     }
 
+    /// How often the user was woken: a number that moves on with every change.
+    pub(super) fn wakes(&self, user: &UserKey) -> u64 {
+        self.count(user.fingerprint()).load(Ordering::Acquire)
+    }
+
     /// Wakes whoever waits for these users.
     pub(super) fn wake(&self, fingerprints: impl IntoIterator<Item = i64>) {
         let waiters = self.waiters();
-        for waiter in fingerprints.into_iter().filter_map(|fingerprint| waiters.get(&fingerprint)) {
-            waiter.send_replace(());
+        for fingerprint in fingerprints {
+            self.count(fingerprint).fetch_add(1, Ordering::Release);
+            if let Some(waiter) = waiters.get(&fingerprint) {
+                waiter.send_replace(());
+            }
         }
     }
 
     fn wake_all(&self) {
+        for count in &self.0.counts {
+            count.fetch_add(1, Ordering::Release);
+        }
         for waiter in self.waiters().values() {
             waiter.send_replace(());
         }
     }
 
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_truncation,
+        clippy::indexing_slicing,
+        reason = "any of its bits will do, and the remainder is below the length"
+    )]
+    fn count(&self, fingerprint: i64) -> &AtomicU64 {
+        &self.0.counts[fingerprint as usize % COUNTS]
+    }
+
     fn waiters(&self) -> MutexGuard<'_, HashMap<i64, watch::Sender<()>>> {
         // Nothing is left half-done under the lock, so a panic elsewhere does not spoil it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

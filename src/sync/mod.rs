@@ -6,11 +6,13 @@ mod batcher;
 mod claims;
 mod feed;
 mod intake;
+mod known;
 mod replay;
 mod sweep;
 
 pub use batcher::WriteError;
 pub use feed::{Ear, Feed, Subscription};
 pub use intake::{Intake, Receipt, ReceiveError};
+pub use known::{Found, Known, KnownUsers};
 pub use replay::{Rebuilt, Replay, ReplayError, Replayed};
 pub use sweep::{Sweep, sweep};

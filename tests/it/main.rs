@@ -8,6 +8,7 @@ mod support;
 
 mod architecture;
 mod binary;
+mod caching;
 mod command_line;
 mod convergence;
 mod current_user;

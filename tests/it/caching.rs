@@ -1,0 +1,85 @@
+//! Tokens and rows are remembered, on terms: each term is a test.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, Database};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use crate::support::app::TestApp;
+use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
+use crate::support::signer::rsa;
+
+const CURRENT: &str = "/v1/users/current";
+
+async fn name(app: &TestApp, token: &str) -> String {
+    let answer = app.client.get_as(token, CURRENT).await;
+    answer.json().get("name").map_or_else(|| answer.brief(), |name| name.as_str().unwrap().to_owned())
+}
+
+on_both_databases! {
+    async fn a_token_is_remembered_no_longer_than_it_is_valid(app: &TestApp) {
+        app.client.deliver(CREATED).await;
+        let token = app.token(ADA);
+        assert_eq!(name(app, &token).await, "Ada Lovelace");
+        app.clock.advance(Duration::from_secs(64));
+        assert_eq!(name(app, &token).await, "Ada Lovelace", "within the leeway");
+        app.clock.advance(Duration::from_secs(1));
+        assert_eq!(name(app, &token).await, "401 unauthenticated");
+    }
+}
+
+on_both_databases! {
+    async fn a_token_is_forgotten_when_its_key_leaves_the_set(app: &TestApp) {
+        app.client.deliver(CREATED).await;
+        let mut claims = app.claims(ADA);
+        claims["exp"] = json!(app.clock.now().as_seconds() + 86_400);
+        let token = app.signer.token(&claims);
+        assert_eq!(name(app, &token).await, "Ada Lovelace");
+        app.provider.publish(&[&rsa("another")]);
+        // Past the life of the keys: the next question waits for the new set.
+        app.clock.advance(Duration::from_mins(11));
+        assert_eq!(name(app, &token).await, "401 unauthenticated");
+    }
+}
+
+on_both_databases! {
+    async fn a_row_that_changes_here_is_shown_changed_at_once(app: &TestApp) {
+        let token = app.token(ADA);
+        app.client.deliver(CREATED).await;
+        assert_eq!(name(app, &token).await, "Ada Lovelace");
+        app.client.deliver(UPDATED).await;
+        assert_eq!(name(app, &token).await, "Ada King");
+        app.client.deliver(DELETED).await;
+        assert_eq!(name(app, &token).await, "410 user_deleted");
+    }
+}
+
+on_both_databases! {
+    async fn a_row_that_changes_elsewhere_is_shown_changed_within_a_second(app: &TestApp) {
+        let (service, other) = app.replica().await;
+        let token = app.token(ADA);
+        app.client.deliver(CREATED).await;
+        assert_eq!(other.get_as(&token, CURRENT).await.json()["name"], "Ada Lovelace");
+        app.client.deliver(UPDATED).await;
+        tokio::time::sleep(Duration::from_millis(1050)).await;
+        assert_eq!(other.get_as(&token, CURRENT).await.json()["name"], "Ada King");
+        app.client.deliver(DELETED).await;
+        tokio::time::sleep(Duration::from_millis(1050)).await;
+        assert_eq!(other.get_as(&token, CURRENT).await.brief(), "410 user_deleted");
+        service.stop().await.unwrap();
+    }
+}
+
+on_both_databases! {
+    async fn what_nobody_told_of_is_shown_within_a_second_all_the_same(app: &TestApp) {
+        let token = app.token(ADA);
+        app.client.deliver(CREATED).await;
+        assert_eq!(name(app, &token).await, "Ada Lovelace");
+        let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
+        database.execute_unprepared("UPDATE users SET name = 'Somebody'").await.unwrap();
+        database.close().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1050)).await;
+        assert_eq!(name(app, &token).await, "Somebody");
+    }
+}
