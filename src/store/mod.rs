@@ -10,7 +10,8 @@ mod users;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -62,6 +63,9 @@ impl Store {
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
                     .busy_timeout(BUSY_TIMEOUT)
+            })
+            .map_sqlx_sqlite_pool_opts(|pool| {
+                pool.after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
             });
         Ok(Self { db: Database::connect(options).await? })
     }
@@ -130,6 +134,19 @@ impl Store {
     fn is_postgres(&self) -> bool {
         self.db.get_database_backend() == DbBackend::Postgres
     }
+}
+
+/// Whether a SQLite connection that is given back may be used again; if not, it is closed.
+///
+/// On a full disk SQLite undoes the transaction by itself. The `ROLLBACK` that follows then fails, and sqlx goes on
+/// counting the transaction as open: the next one would be a savepoint in it, whose "commit" makes nothing lasting.
+async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
+    // A rollback may still wait in the connection's queue; the ping comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// A transaction; what it wrote is undone if it is dropped.
