@@ -7,6 +7,7 @@
 mod support;
 
 mod architecture;
+mod crash;
 mod identity_providers;
 mod listing;
 mod operations;
