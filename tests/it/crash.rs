@@ -36,6 +36,8 @@ use crate::support::postgres::{Cluster, Template};
 
 /// How soon the service must accept again once the database is back.
 const RECOVERY: Duration = Duration::from_secs(10);
+/// How often a database goes away in a short run.
+const CYCLES_OF_TROUBLE: u32 = 2;
 
 fn sqlite_in(folder: &Path) -> String {
     format!("sqlite://{}?mode=rwc", folder.join("usersync.db").display())
@@ -132,7 +134,7 @@ async fn postgres_stopped_and_started_again() {
     let url = cluster.url().to_owned();
     let (account, mut audit, mut random) = (Account::new(), Audit::default(), Random::new());
     let mut service = Service::start(&url);
-    let cycles = cycles(2);
+    let cycles = cycles(CYCLES_OF_TROUBLE);
     for cycle in 0..cycles {
         let senders = Senders::start(&account, service.base(), Answers::Always);
         tokio::time::sleep(random.milliseconds(100, 500)).await;
@@ -264,7 +266,7 @@ async fn a_disk_fills_up(
     mut make_space: impl AsyncFnMut(),
 ) {
     let (account, mut audit): (Arc<Account>, Audit) = (Account::new(), Audit::default());
-    let cycles = cycles(2);
+    let cycles = cycles(CYCLES_OF_TROUBLE);
     for _ in 0..cycles {
         let senders = Senders::start(&account, service.base(), Answers::Always);
         fill();
@@ -312,8 +314,10 @@ async fn sqlite_on_a_full_disk() {
     let folder = tempfile::tempdir().unwrap();
     let Some(unshare) = unshare() else { return };
     let url = sqlite_in(folder.path());
-    let script = r#"mount -t tmpfs -o size=8m tmpfs "$1" && exec "$0" serve"#;
-    let service = Service::start_by(unshare, script, folder.path(), &url);
+    // What the cycles leave behind must find its place as well.
+    let size = 8 + cycles(CYCLES_OF_TROUBLE);
+    let script = format!(r#"mount -t tmpfs -o size={size}m tmpfs "$1" && exec "$0" serve"#);
+    let service = Service::start_by(unshare, &script, folder.path(), &url);
     let seen = Path::new("/proc").join(service.id().to_string()).join("root");
     let seen = seen.join(folder.path().strip_prefix("/").unwrap());
     let ballast = seen.join("ballast");
