@@ -12,7 +12,8 @@ mod users;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -72,6 +73,9 @@ impl Store {
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
                     .busy_timeout(BUSY_TIMEOUT)
+            })
+            .map_sqlx_sqlite_pool_opts(|pool| {
+                pool.after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
             });
         let mut tries = 1;
         loop {
@@ -86,6 +90,10 @@ impl Store {
 
     /// Applies every migration that the database lacks. Several replicas may do so at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        // Most starts find nothing to do, and then need not be able to write.
+        if self.migrations().await?.iter().all(|migration| migration.applied) {
+            return Ok(());
+        }
         let alone = self.begin().await?;
         if self.is_postgres() {
             let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
@@ -148,6 +156,19 @@ impl Store {
     fn is_postgres(&self) -> bool {
         self.db.get_database_backend() == DbBackend::Postgres
     }
+}
+
+/// Whether a SQLite connection that is given back may be used again; if not, it is closed.
+///
+/// On a full disk SQLite undoes the transaction by itself. The `ROLLBACK` that follows then fails, and sqlx goes on
+/// counting the transaction as open: the next one would be a savepoint in it, whose "commit" makes nothing lasting.
+async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
+    // A rollback may still wait in the connection's queue; the ping comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// A transaction; what it wrote is undone if it is dropped.

@@ -11,6 +11,7 @@ mod binary;
 mod caching;
 mod command_line;
 mod convergence;
+mod crash;
 mod current_user;
 mod dev;
 mod directory;

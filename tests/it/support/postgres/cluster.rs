@@ -24,19 +24,64 @@ const USUAL_PLACES: [(&str, &str, &str); 6] = [
 ];
 
 pub(super) async fn start(run: &str) -> Result<Found> {
+    let (keeper, url) = make("quick", &free_ports().context("no free port")?)?;
+    let admin = admin::Connection::open_when_ready(&url, run, Duration::from_secs(10)).await?;
+    Ok(Found { url, admin, _held: Some(Held::Cluster { _keeper: keeper }) })
+}
+
+/// A cluster of a test's own, which may be stopped and started again; what it says is lasting is lasting.
+pub(crate) struct Cluster {
+    keeper: Keeper,
+    url: Url,
+}
+
+impl Cluster {
+    /// `None`, said loudly, where the programs are not installed.
+    ///
+    /// # Panics
+    ///
+    /// Where they are not and `CI` is set.
+    pub(crate) fn make() -> Option<Self> {
+        let made = lasting_ports().context("no free port").and_then(|ports| make("durable", &ports));
+        super::or_say_so(made.map(|(keeper, url)| Self { keeper, url }), super::is_set("CI"))
+    }
+
+    /// Where its one database is reached.
+    pub(crate) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// Stops it as a crash does, every process at once: `pg_ctl stop -m immediate`.
+    pub(crate) fn stop(&mut self) {
+        self.order("stop");
+    }
+
+    /// Kills its first process by SIGKILL; the others notice and end.
+    pub(crate) fn kill(&mut self) {
+        self.order("kill");
+    }
+
+    /// Starts it again; returns once it has recovered.
+    pub(crate) fn start(&mut self) {
+        self.order("start");
+    }
+
+    fn order(&mut self, order: &str) {
+        assert_eq!(self.keeper.order(order).unwrap(), "done", "the cluster did not {order}");
+    }
+}
+
+fn make(durability: &str, ports: &[String]) -> Result<(Keeper, Url)> {
     let programs = programs().context("`initdb`, `pg_ctl` and `postgres` are not installed")?;
     let password = uuid::Uuid::now_v7().simple().to_string();
-    let ports = free_ports().context("no free port")?;
-    let mut arguments = vec![SCRIPT, programs.to_str().context("a path that is no UTF-8")?];
+    let mut arguments = vec![SCRIPT, programs.to_str().context("a path that is no UTF-8")?, durability];
     arguments.extend(ports.iter().map(String::as_str));
     let (keeper, answer) = Keeper::start(SCRIPT, &arguments, &password)?;
     let Some(port) = answer.strip_prefix("ready ") else {
         bail!("{} made no cluster: {answer}", programs.display());
     };
     let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
-    let url = Url::parse(&url)?;
-    let admin = admin::Connection::open_when_ready(&url, run, Duration::from_secs(10)).await?;
-    Ok(Found { url, admin, _held: Some(Held::Cluster { _keeper: keeper }) })
+    Ok((keeper, Url::parse(&url)?))
 }
 
 /// The folder of the programs.
@@ -67,6 +112,15 @@ fn versions((root, prefix, rest): (&str, &str, &str)) -> Vec<PathBuf> {
 
 /// `16`, or `9.6`, compared by number.
 type Version = Vec<u32>;
+
+/// Ports that nobody takes while the server is down: below those that systems give to whoever asks for any.
+fn lasting_ports() -> Result<Vec<String>> {
+    let first = 20_000 + uuid::Uuid::now_v7().as_u128() % 10_000;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let ports: Vec<String> =
+        (u16::try_from(first)?..).filter(free).take(3).map(|port| port.to_string()).collect();
+    Ok(ports)
+}
 
 /// Ports that were free a moment ago; a few, for somebody else may take one before the server does.
 fn free_ports() -> std::io::Result<Vec<String>> {

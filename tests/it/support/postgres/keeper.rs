@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
@@ -10,7 +10,8 @@ use anyhow::{Context as _, Result};
 ///
 /// The system closes it with the process, however the process ends, and children do not inherit it.
 pub(super) struct Keeper {
-    _pipe: ChildStdin,
+    pipe: ChildStdin,
+    answers: BufReader<ChildStdout>,
 }
 
 impl Keeper {
@@ -35,8 +36,20 @@ impl Keeper {
             anyhow::bail!("`sh` has no pipes");
         };
         writeln!(pipe, "{secret}")?;
+        let mut keeper = Self { pipe, answers: BufReader::new(output) };
+        let answer = keeper.answer()?;
+        Ok((keeper, answer))
+    }
+
+    /// Tells a script that takes orders to do something, and waits for the one line that it answers.
+    pub(super) fn order(&mut self, order: &str) -> Result<String> {
+        writeln!(self.pipe, "{order}")?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> Result<String> {
         let mut answer = String::new();
-        BufReader::new(output).read_line(&mut answer)?;
-        Ok((Self { _pipe: pipe }, answer.trim_end().to_owned()))
+        self.answers.read_line(&mut answer)?;
+        Ok(answer.trim_end().to_owned())
     }
 }
