@@ -93,6 +93,7 @@ impl Dev {
                 kind,
                 application_id: Some(APPLICATION_ID.to_owned()),
                 authorized_parties: Vec::new(),
+                allow_pending_sessions: false,
             }],
             map: None,
         }];

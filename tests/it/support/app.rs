@@ -164,8 +164,12 @@ fn settings(url: &str, provider: &Provider) -> Config {
         domain: provider.url("").parse().unwrap(),
         algorithms: vec![Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa],
     };
-    let rule =
-        TokenRule { kind, application_id: Some(APPLICATION_ID.to_owned()), authorized_parties: Vec::new() };
+    let rule = TokenRule {
+        kind,
+        application_id: Some(APPLICATION_ID.to_owned()),
+        authorized_parties: Vec::new(),
+        allow_pending_sessions: false,
+    };
     config.sources = vec![Source {
         name: "clerk".to_owned(),
         provider: ProviderKind::Clerk,
