@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use usersync::app::{App, Service};
 use usersync::auth::service_key::ServiceKey;
 use usersync::clock::Clock;
-use usersync::config::{Algorithm, Config, ProviderKind, RuleKind, Source, TokenRule};
+use usersync::config::{Algorithm, Config, RuleKind, Source, TokenRule};
 use usersync::domain::Timestamp;
-use usersync::providers::Sources;
+use usersync::providers::{self, Sources};
 use usersync::store::{ApiKey, Store};
 use usersync::sync::Replay;
 
@@ -172,7 +172,7 @@ fn settings(url: &str, provider: &Provider) -> Config {
     };
     config.sources = vec![Source {
         name: "clerk".to_owned(),
-        provider: ProviderKind::Clerk,
+        provider: providers::CLERK,
         webhook_secrets: vec![SecretString::from(SECRET), SecretString::from(OLD_SECRET)],
         bearer_tokens: Vec::new(),
         tokens: vec![rule],
