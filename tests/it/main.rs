@@ -7,10 +7,13 @@
 mod support;
 
 mod architecture;
+mod auth0;
 mod convergence;
 mod identity_providers;
+mod integrations;
 mod listing;
 mod operations;
+mod providers;
 mod replay;
 mod retention;
 mod support_works;
