@@ -1,7 +1,7 @@
 //! What each vendor's messages mean.
 //!
-//! **To add a provider:** write one file beside this one, with the vendor's [`Provider`] and its [`Registered`] entry; give it its
-//! line in the list of modules and its line in [`REGISTRY`]; put payloads of it under `tests/fixtures/<provider>/`.
+//! **To add a provider:** write one file beside this one, with the vendor's [`Provider`] and its entry, `REGISTERED`; give it its
+//! line in the list of modules and its place in the `REGISTRY`; put payloads of it under `tests/fixtures/<provider>/`.
 
 mod auth0;
 mod clerk;
@@ -21,8 +21,8 @@ use crate::config::{ProviderKind, SourceMap};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy, ImpossibleType, Timestamp};
 
 /// Every provider.
-const REGISTRY: [Registered; 4] =
-    [clerk::REGISTERED, auth0::REGISTERED, workos::REGISTERED, standard::REGISTERED];
+const REGISTRY: &[Registered] =
+    &[clerk::REGISTERED, auth0::REGISTERED, workos::REGISTERED, standard::REGISTERED];
 
 /// What the development source is of.
 pub const CLERK: ProviderKind = clerk::REGISTERED.kind;
@@ -37,7 +37,7 @@ struct Registered {
 
 /// What a source can be of.
 pub fn kinds() -> Vec<ProviderKind> {
-    REGISTRY.map(|registered| registered.kind).to_vec()
+    REGISTRY.iter().map(|registered| registered.kind).collect()
 }
 
 /// One vendor's format.

@@ -1,10 +1,13 @@
 //! What holds for every provider, whoever it is and however it vouches: one suite, over HTTP.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::support::app::TestApp;
+use crate::support::app::{SECRET, TestApp};
 use crate::support::client::{Answer, Wire};
-use crate::support::senders::{Sender, senders, with, with_every_provider};
+use crate::support::senders::{Sender, senders, sources, with, with_every_provider};
 
 /// A message by the sender's secret in use, at this moment, under a new id.
 fn wire(app: &TestApp, sender: &Sender, body: impl Into<Vec<u8>>) -> Wire {
@@ -218,4 +221,20 @@ on_both_databases! {
         assert_eq!(names(app, &auth0).await, [json!("Ada Lovelace")]);
         assert!(names(app, &stream).await.is_empty());
     }
+}
+
+#[test]
+fn every_configuration_in_the_providers_pages_is_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers");
+    let mut read = 0;
+    for page in fs::read_dir(folder).unwrap() {
+        let text = fs::read_to_string(page.unwrap().path()).unwrap();
+        for example in text.split("```toml").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+            let variables =
+                example.split("env:").skip(1).map(|rest| (rest.split('"').next().unwrap(), SECRET));
+            assert_eq!(sources(example, &variables.collect::<Vec<_>>()).len(), 1, "{example}");
+            read += 1;
+        }
+    }
+    assert_eq!(read, 4);
 }
