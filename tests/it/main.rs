@@ -7,6 +7,7 @@
 mod support;
 
 mod architecture;
+mod auth0;
 mod binary;
 mod caching;
 mod command_line;
@@ -16,9 +17,11 @@ mod current_user;
 mod dev;
 mod directory;
 mod identity_providers;
+mod integrations;
 mod listing;
 mod operations;
 mod peers;
+mod providers;
 mod replay;
 mod retention;
 mod secrets;

@@ -7,7 +7,9 @@ pub(crate) mod app;
 pub(crate) mod binary;
 pub(crate) mod client;
 pub(crate) mod crash;
+pub(crate) mod node;
 pub(crate) mod postgres;
+pub(crate) mod senders;
 
 #[path = "../../../src/auth/testing/provider.rs"]
 pub(crate) mod provider;
