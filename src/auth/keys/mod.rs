@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use reqwest::Client;
 
 use self::cache::Cache;
+pub use self::fetch::FetchError;
 use self::fetch::Location;
 pub(super) use self::fetch::client;
 pub(super) use self::jwks::KeySet;
