@@ -44,6 +44,9 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         body: &[u8],
         now: Timestamp,
     ) -> Result<Option<String>, SignatureError>;
+
+    /// The names of the checks that a message with these headers meets, in order: of [`SignatureError::CHECKS`].
+    fn checks(&self, headers: &HeaderMap) -> &'static [&'static str];
 }
 
 /// Checks a message by a scheme; any failure leaves nothing to work with.
@@ -89,4 +92,20 @@ pub enum SignatureError {
     /// The source has no secret.
     #[error("the source has no webhook secret, so it accepts no delivery")]
     NoSecret,
+}
+
+impl SignatureError {
+    /// Every check's name, in the order in which a signed message meets them.
+    pub const CHECKS: [&str; 5] = ["headers", "timestamp", "tolerance", "secret", "signature"];
+
+    /// The check that failed, one of [`Self::CHECKS`].
+    pub fn check(&self) -> &'static str {
+        match self {
+            Self::MissingHeader(_) | Self::InvalidHeader(_) => "headers",
+            Self::InvalidTimestamp => "timestamp",
+            Self::OutsideTolerance { .. } => "tolerance",
+            Self::NoSecret => "secret",
+            Self::NoMatch => "signature",
+        }
+    }
 }
