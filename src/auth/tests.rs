@@ -242,7 +242,7 @@ async fn check_warm(scene: &Scene, expected: &str) {
     match scene.authenticator.warm().await.as_slice() {
         [("a", Ok(1))] => assert_eq!(expected, "accepted"),
         [("a", Err(TokenError::KeysUnavailable { why }))] => {
-            assert!(why.to_string().contains(expected), "{why}")
+            assert!(why.to_string().contains(expected), "{why}");
         }
         other => panic!("{expected}: {other:?}"),
     }

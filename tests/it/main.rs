@@ -8,6 +8,9 @@ mod support;
 
 mod architecture;
 mod convergence;
+mod doctor;
+mod explain_token;
+mod explain_webhook;
 mod identity_providers;
 mod listing;
 mod operations;

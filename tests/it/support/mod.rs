@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod client;
+pub(crate) mod command;
 pub(crate) mod postgres;
 
 #[path = "../../../src/auth/testing/provider.rs"]
