@@ -45,15 +45,20 @@ pub enum StartError {
     Tokens(#[from] SetupError),
 }
 
+/// What decides about tokens, by the rules of all sources in configured order. Fetches nothing yet.
+pub fn authenticator(config: &Config, clock: Clock) -> Result<Authenticator, SetupError> {
+    let rules = config
+        .sources
+        .iter()
+        .flat_map(|source| source.tokens.iter().map(|rule| (source.name.clone(), rule.clone())));
+    Authenticator::new(rules.collect(), config.tokens.clone(), clock)
+}
+
 impl App {
     /// Connects, migrates and puts the rooms together. Must be called within a tokio runtime.
     pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let sources = Arc::new(Sources::new(&config.sources)?);
-        let rules = config
-            .sources
-            .iter()
-            .flat_map(|source| source.tokens.iter().map(|rule| (source.name.clone(), rule.clone())));
-        let mut authenticator = Authenticator::new(rules.collect(), config.tokens.clone(), clock.clone())?;
+        let mut authenticator = authenticator(config, clock.clone())?;
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
         authenticator.start();

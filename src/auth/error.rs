@@ -1,5 +1,6 @@
 //! Why a token is refused: one variant for each way to fail a check.
 
+use super::keys::FetchError;
 use crate::domain::Timestamp;
 
 /// The longest part of a token's own text that an explanation repeats, in characters.
@@ -63,7 +64,7 @@ pub enum TokenError {
     #[error("no keys could be had from the issuer: {why}")]
     KeysUnavailable {
         /// What went wrong at the last attempt.
-        why: String,
+        why: FetchError,
     },
     /// The signature does not fit the key.
     #[error("its signature does not fit the issuer's key")]

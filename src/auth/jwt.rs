@@ -54,6 +54,11 @@ impl<'t> Unverified<'t> {
         &self.claims
     }
 
+    /// The header, of which nothing is to be believed either.
+    pub(super) fn unverified_header(&self) -> &Map<String, Value> {
+        &self.header
+    }
+
     /// What can be refused without a key, so that such a token never causes a fetch: `alg` must be one of the rule's,
     /// `crit` must be absent, `kid` is required for customJwt. `jku`, `x5u` and `jwk` are not looked at.
     pub(super) fn check_header(&self, rule: &Rule) -> Result<(Algorithm, Option<&str>), TokenError> {

@@ -3,6 +3,7 @@
 //! `rule` picks, `jwt` decides (pure, given keys and time), `keys` fetches and keeps the keys.
 
 mod error;
+mod explain;
 mod jwt;
 mod keys;
 mod rule;
@@ -25,7 +26,9 @@ use crate::config::{TokenRule, Tokens};
 use crate::domain::{Change, ChangeKind, Identity, Timestamp, UserKey};
 
 pub use self::error::TokenError;
-pub use self::keys::KeyFetches;
+pub use self::explain::{Claimed, Explained};
+pub use self::keys::{FetchError, KeyFetches};
+pub use self::rule::same_issuer;
 
 /// How often the background looks whether keys are due; looking costs nothing.
 const TICK: Duration = Duration::from_secs(1);
@@ -127,6 +130,14 @@ impl Authenticator {
             found.push((issuer.rule.source.as_str(), keys.map(|keys| keys.len())));
         }
         found
+    }
+
+    /// How many usable keys a rule has for each of its algorithms, fetched first if there are none. Rules are counted
+    /// over all sources, in configured order; of one that is not there nothing is told.
+    pub async fn usable_keys(&self, rule: usize) -> Result<Vec<(String, usize)>, TokenError> {
+        let Some(Issuer { rule, keys }) = self.issuers.get(rule) else { return Ok(Vec::new()) };
+        let keys = keys.current().await?;
+        Ok(rule.algorithms.iter().map(|one| (format!("{one:?}"), keys.count(*one))).collect())
     }
 
     /// How often keys were fetched.

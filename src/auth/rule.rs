@@ -87,7 +87,7 @@ pub(super) fn pick<'r, R: AsRef<Rule>>(
 }
 
 /// `aud`, which may be one text or a list of them.
-fn audience(claims: &Map<String, Value>) -> Vec<&str> {
+pub(super) fn audience(claims: &Map<String, Value>) -> Vec<&str> {
     match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
@@ -96,7 +96,7 @@ fn audience(claims: &Map<String, Value>) -> Vec<&str> {
 }
 
 /// Whether two issuers are the same one: `https://` is assumed, a trailing slash ignored.
-pub(super) fn same_issuer(one: &str, other: &str) -> bool {
+pub fn same_issuer(one: &str, other: &str) -> bool {
     canonical(one) == canonical(other)
 }
 

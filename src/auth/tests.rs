@@ -195,7 +195,7 @@ async fn what_a_provider_may_answer() {
         scene.provider.page("/jwks", page);
         match scene.authenticator.authenticate(&scene.token(&signer)).await {
             Ok(_) => assert_eq!(expected, "accepted"),
-            Err(TokenError::KeysUnavailable { why }) => assert!(why.contains(expected), "{why}"),
+            Err(TokenError::KeysUnavailable { why }) => assert!(why.to_string().contains(expected), "{why}"),
             Err(other) => panic!("{expected}: {other}"),
         }
     }
@@ -241,7 +241,9 @@ async fn what_a_discovery_document_may_say() {
 async fn check_warm(scene: &Scene, expected: &str) {
     match scene.authenticator.warm().await.as_slice() {
         [("a", Ok(1))] => assert_eq!(expected, "accepted"),
-        [("a", Err(TokenError::KeysUnavailable { why }))] => assert!(why.contains(expected), "{why}"),
+        [("a", Err(TokenError::KeysUnavailable { why }))] => {
+            assert!(why.to_string().contains(expected), "{why}");
+        }
         other => panic!("{expected}: {other:?}"),
     }
 }

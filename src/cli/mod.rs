@@ -4,11 +4,15 @@
 mod bind;
 mod dev;
 mod development;
+mod doctor;
+mod explain;
+mod fetching;
 mod keys;
 mod migrate;
 mod progress;
 mod replay;
 mod round_trip;
+mod rules;
 mod send;
 mod serve;
 mod token;
@@ -18,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
 
 use crate::app::StartError;
 use crate::clock::Clock;
@@ -50,6 +55,11 @@ enum Command {
     Token(token::Token),
     /// Take deliveries in once more: fixtures, the journal, what is parked; or work the table out anew
     Replay(replay::Replay),
+    /// Check configuration, database, keys and clock; each finding says what, why, and how to fix it
+    Doctor,
+    /// Show each check of a token or a delivery, and how to fix the first that failed
+    #[command(subcommand)]
+    Explain(explain::Explain),
     /// Service API keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -71,6 +81,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Send(send) => send.run(clock).await,
         Command::Token(token) => token.run(&clock),
         Command::Replay(replay) => replay.run(config, clock).await,
+        Command::Doctor => doctor::run(config, clock).await,
+        Command::Explain(explain) => explain.run(config, clock).await,
         Command::Keys(keys) => keys.run(config, clock).await,
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
@@ -100,12 +112,23 @@ fn is_of_the_database(error: &anyhow::Error) -> bool {
 
 /// The settings, from the file and the process's environment; logging begins with them.
 fn configure(file: Option<&Path>) -> anyhow::Result<Config> {
+    let config = settings(file)?;
+    start_logs(&config.log)?;
+    Ok(config)
+}
+
+/// The same for a command that tells everything itself: it logs only what `RUST_LOG` asks for.
+fn configure_quietly(file: Option<&Path>) -> anyhow::Result<Config> {
+    let config = settings(file)?;
+    start_logs(&Log { level: LevelFilter::OFF.to_string(), ..config.log.clone() })?;
+    Ok(config)
+}
+
+fn settings(file: Option<&Path>) -> Result<Config, ConfigErrors> {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let config = Config::load(file, &environment, &providers::kinds())?;
-    start_logs(&config.log)?;
-    Ok(config)
+    Config::load(file, &environment, &providers::kinds())
 }
 
 /// Begins to log as configured, or as `RUST_LOG` says.

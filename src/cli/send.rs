@@ -92,7 +92,8 @@ pub(super) async fn post(
     Ok(Answer { status: response.status(), body: response.text().await? })
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+/// A file's bytes, or those of standard input for `-`.
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     if file == Path::new("-") {
         let mut body = Vec::new();
         std::io::stdin().read_to_end(&mut body)?;

@@ -66,7 +66,7 @@ pub(super) struct Document {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::InvalidAuthHeader,
         Self::NoAuthProvider,
         Self::Unauthenticated,

@@ -63,6 +63,11 @@ impl Source {
         signature::verify(&self.schemes, headers, body, now)
     }
 
+    /// The names of the checks by which [`Self::verify`] judges a message with these headers, in order.
+    pub fn checks(&self, headers: &HeaderMap) -> &'static [&'static str] {
+        signature::checks(&self.schemes, headers)
+    }
+
     /// Reads a message of the source.
     pub fn read(&self, message: Verified<Message>, received_at: Timestamp) -> Result<Read, NotJson> {
         read::read(&self.name, &*self.provider, message, received_at)

@@ -39,6 +39,10 @@ impl Scheme for Bearer {
         let fits = |known: &[u8; 32]| verify_slices_are_equal(known, &given).is_ok();
         self.digests.iter().any(fits).then_some(None).ok_or(SignatureError::WrongBearerToken)
     }
+
+    fn checks(&self) -> &'static [&'static str] {
+        &["bearer_token"]
+    }
 }
 
 /// The token of the one header, if that is what it holds.

@@ -61,6 +61,9 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         body: &[u8],
         now: Timestamp,
     ) -> Result<Option<String>, SignatureError>;
+
+    /// The names of the checks that a message meets, in order, each as [`SignatureError::check`] says it.
+    fn checks(&self) -> &'static [&'static str];
 }
 
 /// Checks a message; any failure leaves nothing to work with.
@@ -72,10 +75,19 @@ pub fn verify(
     body: Vec<u8>,
     now: Timestamp,
 ) -> Result<Verified<Message>, SignatureError> {
-    let used = schemes.iter().find(|scheme| scheme.is_used_by(headers));
-    let scheme = used.or(schemes.first()).ok_or(SignatureError::NoSecret)?;
+    let scheme = scheme_of(schemes, headers).ok_or(SignatureError::NoSecret)?;
     let id = scheme.check(headers, &body, now)?;
     Ok(Verified(Message { id, body }))
+}
+
+/// The names of the checks by which [`verify`] judges a message with these headers, in order.
+pub fn checks(schemes: &[Box<dyn Scheme>], headers: &HeaderMap) -> &'static [&'static str] {
+    scheme_of(schemes, headers).map_or(&["secret"], |scheme| scheme.checks())
+}
+
+fn scheme_of<'a>(schemes: &'a [Box<dyn Scheme>], headers: &HeaderMap) -> Option<&'a dyn Scheme> {
+    let used = schemes.iter().find(|scheme| scheme.is_used_by(headers));
+    used.or(schemes.first()).map(|scheme| &**scheme)
 }
 
 /// The one value of a header.
@@ -143,6 +155,23 @@ pub enum SignatureError {
     /// The bearer token is none of the source's.
     #[error("the bearer token is none of the source's")]
     WrongBearerToken,
+}
+
+impl SignatureError {
+    /// Every check's name, in the order in which a signed message meets them.
+    pub const CHECKS: [&str; 5] = ["headers", "timestamp", "tolerance", "secret", "signature"];
+
+    /// The check that failed: one of [`Self::CHECKS`], or `bearer_token`.
+    pub fn check(&self) -> &'static str {
+        match self {
+            Self::MissingHeader(_) | Self::InvalidHeader(_) => "headers",
+            Self::InvalidTimestamp => "timestamp",
+            Self::OutsideTolerance { .. } => "tolerance",
+            Self::NoSecret => "secret",
+            Self::NoMatch => "signature",
+            Self::NoBearerToken | Self::WrongBearerToken => "bearer_token",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -71,6 +71,10 @@ impl Scheme for StandardWebhooks {
         let fits = |secret: &Webhook| secret.verify_ignoring_timestamp(body, &signed).is_ok();
         self.secrets.iter().any(fits).then(|| Some(id_text.to_owned())).ok_or(SignatureError::NoMatch)
     }
+
+    fn checks(&self) -> &'static [&'static str] {
+        &SignatureError::CHECKS
+    }
 }
 
 /// Signs a message as Svix does: the value of the `svix-signature` header. For `usersync send` and for tests.
@@ -183,6 +187,33 @@ mod tests {
         }
         let refused = check(&[secret], &i64::MIN.to_string(), signature, body, seconds);
         assert!(matches!(refused, Err(SignatureError::OutsideTolerance { .. })));
+    }
+
+    #[test]
+    fn of_several_checks_that_fail_the_first_of_the_list_is_named() {
+        let [_, (_, id, seconds, body, _), (other, ..)] = VECTORS;
+        let now = Timestamp::from_seconds(seconds + 301);
+        let named = |secrets: &[&str], headers: &HeaderMap, now| {
+            let scheme = StandardWebhooks::new(secrets.iter().copied()).unwrap();
+            scheme.check(headers, body.as_bytes(), now).unwrap_err().check()
+        };
+        let wrong = headers("svix", id, &seconds.to_string(), "v1,AAAA");
+        let soon = headers("svix", id, "soon", "v1,AAAA");
+        let mut without = soon.clone();
+        without.remove("svix-id");
+        let in_time = Timestamp::from_seconds(seconds);
+        let failing = [
+            named(&[other], &without, now),
+            named(&[other], &soon, now),
+            named(&[other], &wrong, now),
+            SignatureError::NoSecret.check(),
+            named(&[other], &wrong, in_time),
+        ];
+        assert_eq!(
+            failing,
+            SignatureError::CHECKS,
+            "a source without a secret is found out before its scheme"
+        );
     }
 
     #[test]

@@ -61,6 +61,10 @@ impl Scheme for TimestampedHmac {
         };
         self.keys.iter().any(fits).then_some(None).ok_or(SignatureError::NoMatch)
     }
+
+    fn checks(&self) -> &'static [&'static str] {
+        &SignatureError::CHECKS
+    }
 }
 
 /// What the header holds.

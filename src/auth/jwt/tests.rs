@@ -327,3 +327,32 @@ fn the_rule_gives_the_algorithm() {
     let token = Unverified::parse(&token).unwrap();
     assert_eq!(token.check_header(&oidc_rule()), Ok((Algorithm::ES256, Some("k"))));
 }
+
+/// The checks that need more than a token and its rule are met in the tests of keys and rules.
+#[test]
+fn of_several_checks_that_fail_the_first_of_the_list_is_named() {
+    let (signer, stranger) = (rsa("k"), p256("k"));
+    let mut config = oidc(ISSUER, Some("app"));
+    config.authorized_parties = vec!["https://one.example".into()];
+    let rule = Rule::new("a".into(), &config);
+    let header = json!({"alg": "RS256", "kid": "k"});
+    let (mut head, mut body, mut keys) = (header.clone(), claims(), keys(&[&signer]));
+    body["azp"] = json!("https://one.example");
+    let mut by = &signer;
+    // From the last check to the first, each failing on top of those that follow it.
+    for check in TokenError::CHECKS.iter().rev() {
+        match *check {
+            "subject" => body["sub"] = json!(""),
+            "authorized_party" => body["azp"] = json!("https://two.example"),
+            "issued_at" => body["iat"] = json!(NOW + 60),
+            "not_before" => body["nbf"] = json!(NOW + 60),
+            "expiry" => body["exp"] = json!(NOW - 60),
+            "signature" => by = &stranger,
+            "key" => keys = KeySet::default(),
+            "critical_extensions" => head["crit"] = json!(["x"]),
+            "algorithm" => head["alg"] = json!("HS256"),
+            _ => continue,
+        }
+        assert_eq!(verdict(&by.token_with(&head, &body), &rule, &keys), *check);
+    }
+}

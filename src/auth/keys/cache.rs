@@ -47,7 +47,7 @@ struct Good {
 #[derive(Debug)]
 struct Failure {
     at: Timestamp,
-    why: String,
+    why: FetchError,
 }
 
 type Flight = watch::Receiver<()>;
@@ -137,12 +137,12 @@ impl Cache {
 
     fn last_good(&self) -> Result<Arc<KeySet>, TokenError> {
         let state = self.state();
-        let why = || state.failure.as_ref().map_or("the fetch was interrupted", |failure| &failure.why);
+        let why = || state.failure.as_ref().map_or(FetchError::Interrupted, |failure| failure.why.clone());
         state
             .good
             .as_ref()
             .map(|good| Arc::clone(&good.keys))
-            .ok_or_else(|| TokenError::KeysUnavailable { why: why().to_owned() })
+            .ok_or_else(|| TokenError::KeysUnavailable { why: why() })
     }
 
     /// The fetch under way, or a new one: there is never more than one.
@@ -176,7 +176,7 @@ impl Cache {
                 state.good = Some(Good { keys: Arc::new(keys), as_of });
                 state.failure = None;
             }
-            Err(error) => state.failure = Some(Failure { at, why: error.to_string() }),
+            Err(why) => state.failure = Some(Failure { at, why }),
         }
     }
 
@@ -206,7 +206,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{FIRST_RETRY, Failure, Good, Need, State};
+    use super::{FIRST_RETRY, Failure, FetchError, Good, Need, State};
     use crate::auth::testing::settings;
     use crate::domain::Timestamp;
 
@@ -240,7 +240,7 @@ mod tests {
             let ago = |seconds: i64| Timestamp::from_seconds(now.as_seconds() - seconds);
             let state = State {
                 good: good.map(|age| Good { keys: Arc::default(), as_of: ago(age) }),
-                failure: failure.map(|age| Failure { at: ago(age), why: String::new() }),
+                failure: failure.map(|age| Failure { at: ago(age), why: FetchError::NotJson }),
                 ..State::default()
             };
             assert_eq!(state.need(now, &settings), expected, "good {good:?}, failure {failure:?}");

@@ -9,6 +9,7 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::jwks::KeySet;
+use crate::auth::error::excerpt;
 use crate::auth::rule::same_issuer;
 use crate::config::Tokens;
 
@@ -28,26 +29,43 @@ pub(super) enum Location {
 }
 
 /// Why no key set could be had.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// It would have been asked for without encryption; scheme and host of the address.
     #[error("{0} is not https, nor on this machine")]
     NotSecure(String),
+    /// `fetch_timeout` passed.
     #[error("no answer within {0:?}")]
     TooSlow(Duration),
+    /// More than any real key set.
     #[error("the answer is larger than {LARGEST} bytes")]
     TooLarge,
+    /// Neither the document nor a redirect to it.
     #[error("the answer has status {0}")]
     Status(StatusCode),
+    /// No connection, or none that could be trusted.
     #[error("{0}")]
     Transport(String),
+    /// A page for people, as a rule.
     #[error("the answer is no JSON")]
     NotJson,
+    /// JSON without a list of `keys`.
     #[error("the answer is no key set")]
     NoKeySet,
+    /// The discovery document does not say where the keys are.
     #[error("the discovery document has no usable `jwks_uri`")]
     NoJwksUri,
-    #[error("the discovery document is of another issuer than {0}")]
-    ForeignIssuer(Url),
+    /// The discovery document does not speak of the domain that it was asked for.
+    #[error("the discovery document is of another issuer than {domain}: {found:?}")]
+    ForeignIssuer {
+        /// The configured domain.
+        domain: Url,
+        /// `issuer` of the document; empty when absent.
+        found: String,
+    },
+    /// The fetch ended without a result, as when the program stops.
+    #[error("the fetch was interrupted")]
+    Interrupted,
 }
 
 impl Location {
@@ -107,8 +125,9 @@ async fn discover(clients: &Clients, settings: &Tokens, domain: &Url) -> Result<
     let document = document.parse().map_err(|_| FetchError::NoJwksUri)?;
     let document = json(clients, settings, &document).await?;
     let text = |name| document.get(name).and_then(Value::as_str);
-    if !text("issuer").is_some_and(|issuer| same_issuer(issuer, domain.as_str())) {
-        return Err(FetchError::ForeignIssuer(domain.clone()));
+    let found = text("issuer").unwrap_or_default();
+    if !same_issuer(found, domain.as_str()) {
+        return Err(FetchError::ForeignIssuer { domain: domain.clone(), found: excerpt(found) });
     }
     text("jwks_uri").and_then(|uri| uri.parse().ok()).ok_or(FetchError::NoJwksUri)
 }

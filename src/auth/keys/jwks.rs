@@ -55,6 +55,11 @@ impl KeySet {
         self.0.iter().filter(|key| key.algorithm == algorithm && has_kid(key)).collect()
     }
 
+    /// How many keys there are for an algorithm.
+    pub(crate) fn count(&self, algorithm: Algorithm) -> usize {
+        self.fitting(algorithm, None).len()
+    }
+
     /// How many keys are of use.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

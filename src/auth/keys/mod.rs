@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::cache::Cache;
 pub(super) use self::fetch::Clients;
+pub use self::fetch::FetchError;
 use self::fetch::Location;
 pub(super) use self::jwks::KeySet;
 use super::SetupError;

@@ -15,13 +15,13 @@ use super::signer::Signer;
 pub(crate) struct Page {
     status: u16,
     body: String,
-    redirect: Option<String>,
+    headers: Vec<(&'static str, String)>,
     delay: Duration,
 }
 
 impl Page {
     pub(crate) fn ok(body: impl Into<String>) -> Self {
-        Self { status: 200, body: body.into(), redirect: None, delay: Duration::ZERO }
+        Self { status: 200, body: body.into(), headers: Vec::new(), delay: Duration::ZERO }
     }
 
     pub(crate) fn status(status: u16) -> Self {
@@ -29,7 +29,12 @@ impl Page {
     }
 
     pub(crate) fn redirect(to: impl Into<String>) -> Self {
-        Self { redirect: Some(to.into()), ..Self::status(302) }
+        Self::status(302).with("location", to)
+    }
+
+    pub(crate) fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((header, value.into()));
+        self
     }
 
     pub(crate) fn after(self, delay: Duration) -> Self {
@@ -100,8 +105,8 @@ async fn answer(request: HttpRequest, site: web::Data<Mutex<Site>>) -> HttpRespo
     };
     actix_web::rt::time::sleep(page.delay).await;
     let mut response = HttpResponse::build(StatusCode::from_u16(page.status).unwrap());
-    if let Some(to) = page.redirect {
-        response.insert_header(("location", to));
+    for header in page.headers {
+        response.insert_header(header);
     }
     response.content_type("text/plain").body(page.body)
 }

@@ -6,6 +6,7 @@ use std::io::Write as _;
 pub(crate) mod app;
 pub(crate) mod binary;
 pub(crate) mod client;
+pub(crate) mod command;
 pub(crate) mod crash;
 pub(crate) mod node;
 pub(crate) mod postgres;

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
-use usersync::config::{self, ProviderKind};
+use usersync::config;
 use usersync::domain::{Delivery, Timestamp};
 use usersync::providers::{Read, Sources};
 
@@ -41,7 +41,7 @@ struct Person {
 pub(crate) fn source() -> config::Source {
     config::Source {
         name: "clerk".to_owned(),
-        provider: ProviderKind::Clerk,
+        provider: usersync::providers::CLERK,
         webhook_secrets: vec![SecretString::from(SECRET)],
         bearer_tokens: Vec::new(),
         tokens: Vec::new(),

@@ -1,0 +1,132 @@
+//! What the settings allow and nobody may have meant. What they forbid was refused when they were read.
+
+use secrecy::ExposeSecret;
+
+use super::Finding;
+use crate::auth::same_issuer;
+use crate::cli::rules::{Placed, is_development};
+use crate::config::{Config, Source};
+use crate::providers;
+
+pub(super) fn look(config: &Config, rules: &[Placed<'_>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if config.sources.is_empty() {
+        findings.push(Finding::error(
+            "no source is configured",
+            "every webhook and every token is refused",
+            "add [[sources]] (docs/configuration.md), or set CLERK_WEBHOOK_SECRET and \
+                CLERK_JWT_ISSUER_DOMAIN",
+        ));
+    }
+    findings.extend(config.sources.iter().enumerate().flat_map(|(index, it)| source(index, it, config)));
+    findings.extend(rules.iter().enumerate().flat_map(|(index, it)| rule(it, &rules[..index])));
+    findings.extend(reach(config));
+    findings
+}
+
+fn source(index: usize, source: &Source, config: &Config) -> Vec<Finding> {
+    let Source { name, provider, webhook_secrets, bearer_tokens, tokens, .. } = source;
+    let place = format!("sources[{index}] (`{name}`)");
+    let secrets = webhook_secrets.len() + bearer_tokens.len();
+    let mut findings = vec![Finding::well(format!(
+        "{place}: provider {}, secrets: {secrets}, token rules: {}",
+        provider.name,
+        tokens.len()
+    ))];
+    if let Err(error) = providers::Source::new(source) {
+        let fix = "leave the source out, or correct it; `usersync serve` does not start with it";
+        findings.push(Finding::error(error.to_string(), "the service cannot start", fix));
+    }
+    if secrets == 0 {
+        findings.push(Finding::warning(
+            format!("{place} has no secret"),
+            format!("every delivery to /webhooks/{name} is refused, so its users get no row"),
+            "write the endpoint's signing secret in webhook_secrets",
+        ));
+    }
+    if tokens.is_empty() {
+        findings.push(Finding::warning(
+            format!("{place} has no token rule"),
+            "its users' tokens are refused",
+            format!(
+                "add [[sources.tokens]] to it, or CLERK_JWT_ISSUER_DOMAIN; leave it so if nobody \
+                asks with tokens of `{name}`"
+            ),
+        ));
+    }
+    let earlier = config.sources.iter().take(index);
+    findings.extend(earlier.filter(|other| share_a_secret(source, other)).map(|other| {
+        Finding::warning(
+            format!("{place} has a secret of source `{}` as well", other.name),
+            "what is sent to the one passes at the other, and users end up in the wrong source",
+            "copy each endpoint's own secret from the provider's page",
+        )
+    }));
+    findings
+}
+
+fn share_a_secret(one: &Source, other: &Source) -> bool {
+    let secrets = |source: &Source| {
+        let all = source.webhook_secrets.iter().chain(&source.bearer_tokens);
+        all.map(|secret| secret.expose_secret().to_owned()).collect::<Vec<_>>()
+    };
+    let others = secrets(other);
+    secrets(one).iter().any(|secret| others.contains(secret))
+}
+
+fn rule(rule: &Placed<'_>, earlier: &[Placed<'_>]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if is_development(rule.issuer()) {
+        findings.push(Finding::warning(
+            format!("{rule} is for a development instance of Clerk"),
+            "tokens of your production instance are refused, and its own users are test users",
+            format!("in production, set {} to https://clerk.<your domain>", rule.key(rule.issuer_key())),
+        ));
+    }
+    if rule.rule.application_id.is_none() && rule.rule.authorized_parties.is_empty() {
+        findings.push(Finding::warning(
+            format!("{rule} checks neither audience nor party"),
+            "a token that the issuer made for another application passes here",
+            format!(
+                "set applicationID or authorizedParties in {}, unless the issuer is your \
+                application's alone",
+                rule.path
+            ),
+        ));
+    }
+    let takes_all = |other: &&Placed<'_>| {
+        let wanted = &other.rule.application_id;
+        same_issuer(other.issuer(), rule.issuer())
+            && (wanted.is_none() || *wanted == rule.rule.application_id)
+    };
+    if let Some(other) = earlier.iter().find(takes_all) {
+        findings.push(Finding::warning(
+            format!("{rule} never decides"),
+            format!("{other} has the same issuer and takes its tokens first"),
+            "leave one of them out, give each its applicationID, or put the stricter one first",
+        ));
+    }
+    findings
+}
+
+/// Who can reach the service, and where it goes itself.
+fn reach(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let listen = config.server.listen;
+    if !listen.ip().is_loopback() && config.server.metrics_listen.is_none() {
+        findings.push(Finding::warning(
+            format!("{listen} serves /metrics to anyone who reaches it"),
+            "they tell how many users sign up and what fails",
+            "set metrics_listen under [server], such as \"127.0.0.1:9787\", or let the proxy before it \
+                refuse /metrics",
+        ));
+    }
+    if config.tokens.allow_http {
+        findings.push(Finding::warning(
+            "keys may be fetched without encryption (allow_http)",
+            "whoever sits on the way can put keys of their own there, and make tokens that pass",
+            "leave allow_http out, unless the provider is inside a private network",
+        ));
+    }
+    findings
+}

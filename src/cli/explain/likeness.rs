@@ -1,0 +1,44 @@
+//! Two texts that should be the same and nearly are.
+
+/// In what alone two texts differ, if it is one of the usual slips.
+pub(super) fn difference(one: &str, other: &str) -> Option<&'static str> {
+    SLIPS.iter().find(|(_, plain)| one != other && plain(one) == plain(other)).map(|(slip, _)| *slip)
+}
+
+type Plain = fn(&str) -> String;
+
+const SLIPS: [(&str, Plain); 6] = [
+    ("blanks around it", |text| text.trim().to_owned()),
+    ("a slash at the end", |text| text.trim_end_matches('/').to_owned()),
+    ("upper and lower case", str::to_lowercase),
+    ("http:// or https:// in front", |text| without_scheme(text).to_owned()),
+    ("a www. in front", |text| text.replacen("//www.", "//", 1)),
+    ("slashes, scheme and case", |text| without_scheme(text.trim().trim_end_matches('/')).to_lowercase()),
+];
+
+fn without_scheme(text: &str) -> &str {
+    text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::difference;
+
+    #[test]
+    fn a_slip_is_named_and_nothing_else_is() {
+        for (one, other, expected) in [
+            ("https://api", "https://api/", Some("a slash at the end")),
+            ("https://Api", "https://api", Some("upper and lower case")),
+            ("http://api", "https://api", Some("http:// or https:// in front")),
+            ("api", "https://api", Some("http:// or https:// in front")),
+            ("https://www.api", "https://api", Some("a www. in front")),
+            (" api", "api", Some("blanks around it")),
+            ("API/", "https://api", Some("slashes, scheme and case")),
+            ("api", "api", None),
+            ("api", "app", None),
+        ] {
+            assert_eq!(difference(one, other), expected, "{one} {other}");
+            assert_eq!(difference(other, one), expected, "{other} {one}");
+        }
+    }
+}

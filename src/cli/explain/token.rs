@@ -1,0 +1,102 @@
+//! `usersync explain token`
+
+use std::io::Read;
+use std::path::Path;
+
+use clap::Args;
+
+use super::report::{Failure, Report};
+use super::token_fix::{Case, fix};
+use super::{between, moment};
+use crate::app;
+use crate::auth::{Claimed, Explained, TokenError};
+use crate::cli::rules::{self, Placed};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
+
+const ALL_PASSED: &str = "The token is good. If the service refuses it all the same: 404 `user_not_synced` means that no webhook has told
+of its user yet, 410 `user_deleted` that the provider deleted the user (docs/problems.md).";
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Token {
+    /// The token, without `Bearer`; or `-` for standard input, which keeps it out of the shell's history
+    jwt: String,
+    /// Judge it as of then: RFC 3339, or seconds since 1970 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    at: Option<Timestamp>,
+}
+
+impl Token {
+    pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
+        let config = crate::cli::configure_quietly(config)?;
+        let clock = self.at.map_or(clock, Clock::fixed);
+        let mut token = self.jwt;
+        if token == "-" {
+            token.clear();
+            std::io::stdin().read_to_string(&mut token)?;
+        }
+        let token = token.trim();
+        let authenticator = app::authenticator(&config, clock.clone()).map_err(app::StartError::from)?;
+        let explained = authenticator.explain(token).await;
+        report(token, &explained, &rules::all(&config), clock.now()).show(ALL_PASSED)
+    }
+}
+
+fn report(token: &str, explained: &Explained, rules: &[Placed<'_>], now: Timestamp) -> Report {
+    let Explained { decided, rule, claimed } = explained;
+    let unread = Claimed::default();
+    let claimed = claimed.as_ref().unwrap_or(&unread);
+    let rule = rule.and_then(|index| rules.get(index));
+    let failure = decided.as_ref().err().map(|error| Failure {
+        check: error.check(),
+        found: error.to_string(),
+        fix: fix(error, &Case { token, claimed, rules, rule }),
+    });
+    let mut report = Report::default();
+    report.made(&TokenError::CHECKS, failure, |check| match (check, rule) {
+        ("form", _) => "three parts, the first two of JSON".to_owned(),
+        (_, Some(rule)) => passed(check, claimed, rule, now),
+        (_, None) => format!("{} is that of a rule", shown(claimed.issuer.as_ref())),
+    });
+    report
+}
+
+/// What was found by a check that passed, once a rule was picked.
+fn passed(check: &str, claimed: &Claimed, rule: &Placed<'_>, now: Timestamp) -> String {
+    match check {
+        "issuer" => format!("{} is that of {rule}", shown(claimed.issuer.as_ref())),
+        "audience" => match &rule.rule.application_id {
+            Some(wanted) => format!("{:?} holds the rule's applicationID {wanted:?}", claimed.audience),
+            None => "not looked at: the rule has no applicationID".to_owned(),
+        },
+        "algorithm" => format!("{} is one of the rule's", shown(claimed.algorithm.as_ref())),
+        "critical_extensions" => "none".to_owned(),
+        "key_id" => shown(claimed.key_id.as_ref()),
+        "keys" => {
+            rule.asks().map_or("in the configuration".to_owned(), |address| format!("had from {address}"))
+        }
+        "key" => "the issuer has one of this id and algorithm".to_owned(),
+        "signature" => "made with that key".to_owned(),
+        "expiry" => format!("in {}", distance(claimed.expires_at, now)),
+        "not_before" => claimed.not_before.map_or("none".to_owned(), |_| "has come".to_owned()),
+        "issued_at" if claimed.issued_at.is_none() => "none, and a customJwt rule asks for none".to_owned(),
+        "issued_at" => format!("{} ago", distance(claimed.issued_at, now)),
+        "authorized_party" if rule.rule.authorized_parties.is_empty() => {
+            format!("{}, not looked at: the rule has no authorizedParties", shown(claimed.party.as_ref()))
+        }
+        "authorized_party" => format!("{} is one of the rule's", shown(claimed.party.as_ref())),
+        "subject" => "it has one".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// Always quoted and escaped: a token can hold anything.
+fn shown(text: Option<&String>) -> String {
+    text.map_or("none".to_owned(), |text| format!("{text:?}"))
+}
+
+fn distance(seconds: Option<f64>, now: Timestamp) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "shown to the second; a cast of a float saturates")]
+    let moment = Timestamp::from_seconds(seconds.unwrap_or_default() as i64);
+    between(moment, now)
+}

@@ -1,0 +1,231 @@
+//! `usersync explain webhook`
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::report::{Failure, Report};
+use super::suspect::{self, Evidence};
+use super::{moment, webhook_fix};
+use crate::cli::Usage;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::domain::{Change, ChangeKind, Delivery, Reading, Timestamp};
+use crate::providers::{Read, Source};
+use crate::signature::{Message, SignatureError, Verified};
+
+const ALL_PASSED: &str = "The delivery is good. Nothing was written: to take it in, have the provider send it again, or use `usersync send` or
+`usersync replay`.";
+
+/// What is looked at once a message is verified.
+const LAST: [&str; 2] = ["json", "event"];
+
+/// The longest text of a message's own that is repeated, in characters.
+const LONGEST_EXCERPT: usize = 100;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Webhook {
+    /// File with the request's headers, a line `name: value` for each
+    #[arg(long, value_name = "FILE")]
+    headers: PathBuf,
+    /// File with the request's body, byte for byte, or `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    body: PathBuf,
+    /// The source that it was sent to: the last part of the URL
+    #[arg(long, value_name = "NAME")]
+    source: String,
+    /// Judge it as of then, for a file kept since: RFC 3339, or seconds since 1970 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    at: Option<Timestamp>,
+}
+
+impl Webhook {
+    pub(super) fn run(self, config: Option<&Path>, clock: &Clock) -> anyhow::Result<()> {
+        let config = crate::cli::configure_quietly(config)?;
+        let headers = headers(&self.headers)?;
+        let body = crate::cli::send::read(&self.body)?;
+        let at = self.at.unwrap_or_else(|| clock.now());
+        let mut report = Report::default();
+        if let Some(settings) = config.sources.iter().find(|source| source.name == self.source) {
+            report.passed("source", format!("`{}`, provider {}", settings.name, settings.provider.name));
+            examine(&config, &Evidence { settings, headers: &headers, body: &body, at }, &mut report)?;
+        } else {
+            report.failed(unknown_source(&self.source, &config));
+            report.not_reached(&["size"]);
+            report.not_reached(&SignatureError::CHECKS);
+            report.not_reached(&LAST);
+        }
+        report.show(ALL_PASSED)
+    }
+}
+
+fn unknown_source(name: &str, config: &Config) -> Failure {
+    let names: Vec<_> = config.sources.iter().map(|source| format!("`{}`", source.name)).collect();
+    let fix = if names.is_empty() {
+        "no source is configured: add [[sources]] (docs/configuration.md), or set CLERK_WEBHOOK_SECRET"
+            .to_owned()
+    } else {
+        format!(
+            "the URL at the provider must end in /webhooks/ and one of {}; or add a source of this name",
+            names.join(", ")
+        )
+    };
+    Failure { check: "source", found: format!("none is named {name:?}"), fix }
+}
+
+/// The checks that come once the source is known, in the service's order.
+fn examine(config: &Config, evidence: &Evidence<'_>, report: &mut Report) -> anyhow::Result<()> {
+    let source = Source::new(evidence.settings).map_err(|error| Usage(error.to_string()))?;
+    let (size, limit) = (evidence.body.len(), config.server.body_limit);
+    if size > limit {
+        let found = format!("{size} bytes, and {limit} are taken");
+        let fix = "raise body_limit under [server], if the event is real".to_owned();
+        report.failed(Failure { check: "size", found, fix });
+        report.not_reached(source.checks(evidence.headers));
+        report.not_reached(&LAST);
+        return Ok(());
+    }
+    report.passed("size", format!("{size} bytes"));
+    match judge(&source, config, evidence, report) {
+        Ok(message) => read(&source, message, evidence.at, report),
+        Err(_) => report.not_reached(&LAST),
+    }
+    Ok(())
+}
+
+/// The checks of the source's scheme. A file is old as a rule, so one whose time alone is wrong is judged further, as of
+/// the time that it names.
+fn judge(
+    source: &Source,
+    config: &Config,
+    evidence: &Evidence<'_>,
+    report: &mut Report,
+) -> Result<Verified<Message>, SignatureError> {
+    let Evidence { headers, body, at, .. } = *evidence;
+    let verify = |at| source.verify(headers, body.to_vec(), at);
+    let checks = source.checks(headers);
+    let verified = verify(at);
+    let Err(error @ SignatureError::OutsideTolerance { seconds, direction, .. }) = &verified else {
+        report.made(checks, failure_of(&verified, config, evidence), |check| passed(check, evidence));
+        return verified;
+    };
+    let away = Duration::from_secs(*seconds);
+    let then = if *direction == "old" { at.minus(away) } else { at.plus(away) };
+    let then = Timestamp::from_seconds(then.as_seconds());
+    let evidence = Evidence { at: then, ..*evidence };
+    let position = checks.iter().position(|check| *check == error.check()).unwrap_or_default();
+    let (before, rest) = checks.split_at(position);
+    report.made(before, None, |check| passed(check, &evidence));
+    report.failed(failure(error, config, &evidence));
+    let rest = rest.get(1..).unwrap_or_default();
+    if away.as_secs() >= webhook_fix::FAR {
+        // So far away that it is no time at all.
+        report.not_reached(rest);
+        return verified;
+    }
+    let verified = verify(then);
+    report.made(rest, failure_of(&verified, config, &evidence), |check| passed(check, &evidence));
+    verified
+}
+
+fn failure_of<T>(
+    verified: &Result<T, SignatureError>,
+    config: &Config,
+    evidence: &Evidence<'_>,
+) -> Option<Failure> {
+    verified.as_ref().err().map(|error| failure(error, config, evidence))
+}
+
+fn failure(error: &SignatureError, config: &Config, evidence: &Evidence<'_>) -> Failure {
+    Failure { check: error.check(), found: error.to_string(), fix: webhook_fix::fix(error, config, evidence) }
+}
+
+/// What was found by a check that passed.
+fn passed(check: &str, evidence: &Evidence<'_>) -> String {
+    match check {
+        "headers" => {
+            let known = webhook_fix::signature_headers(evidence.headers);
+            known.join(", ")
+        }
+        "timestamp" => "a number of seconds".to_owned(),
+        "tolerance" => "near enough to now".to_owned(),
+        "secret" => {
+            let config::Source { webhook_secrets, bearer_tokens, .. } = evidence.settings;
+            format!("the source has {}", webhook_secrets.len() + bearer_tokens.len())
+        }
+        "signature" => suspect::fitting(evidence).map(|which| format!("fits {which}")).unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+/// What a verified message says, and what it would do.
+fn read(source: &Source, message: Verified<Message>, at: Timestamp, report: &mut Report) {
+    let read = match source.read(message, at) {
+        Err(error) => {
+            let fix = "nothing of it would be kept: look at what the provider, or a proxy, sends".to_owned();
+            report.failed(Failure { check: "json", found: error.to_string(), fix });
+            return report.not_reached(&["event"]);
+        }
+        Ok(read) => read,
+    };
+    report.passed("json", "JSON in UTF-8");
+    match read {
+        Read::NothingOfUsers { event_type, .. } => {
+            let event = excerpt(event_type.as_deref());
+            report.passed("event", format!("{event} says nothing of users: it would be ignored"));
+        }
+        Read::Delivery(Delivery { event_type, reading: Reading::Change(change), .. }) => {
+            report.passed("event", effect(&excerpt(event_type.as_deref()), &change));
+        }
+        Read::Delivery(Delivery { event_type, reading: Reading::Unreadable { reason, .. }, .. }) => {
+            let found = format!("{} cannot be understood: {reason}", excerpt(event_type.as_deref()));
+            let fix = "it would be parked: answered 200 and kept; is this the source's provider? If so, \
+                report it; a later version can read it by `usersync replay --parked`";
+            report.failed(Failure { check: "event", found, fix: fix.to_owned() });
+        }
+    }
+}
+
+fn effect(event: &str, change: &Change) -> String {
+    let (user, stamp) = (excerpt(Some(&change.user.external_id)), change.stamp);
+    let unless = "applied, unless it came before (duplicate) or newer is known (stale)";
+    match &change.kind {
+        ChangeKind::Delete => format!("{event} deletes user {user} as of {stamp}: it would be {unless}"),
+        ChangeKind::Upsert { .. } | ChangeKind::Claims { .. } => {
+            format!("{event} of user {user}, as of {stamp}: it would be {unless}")
+        }
+    }
+}
+
+fn excerpt(text: Option<&str>) -> String {
+    let cut: Option<String> = text.map(|text| text.chars().take(LONGEST_EXCERPT).collect());
+    cut.map_or("an event without a type".to_owned(), |text| format!("{text:?}"))
+}
+
+/// Reads lines `name: value`, as curl and most tools show them: with LF or CRLF, perhaps below the request line.
+fn headers(file: &Path) -> anyhow::Result<HeaderMap> {
+    let bytes = crate::cli::send::read(file)?;
+    let mut headers = HeaderMap::new();
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        let is_request_line = index == 0 && line.windows(6).any(|part| part == b" HTTP/");
+        if line.is_empty() || is_request_line {
+            continue;
+        }
+        let (name, value) = header(line).ok_or_else(|| {
+            // The line itself may hold what is nobody's business.
+            Usage(format!("{}: line {} is not `name: value`", file.display(), index + 1))
+        })?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    let (name, value) = line.split_at(colon);
+    let value = value.get(1..)?.trim_ascii();
+    Some((HeaderName::from_bytes(name.trim_ascii()).ok()?, HeaderValue::from_bytes(value).ok()?))
+}

@@ -1,0 +1,85 @@
+//! The token rules of all sources, each with the place where the configuration has it.
+
+use std::fmt;
+
+use crate::config::{Config, JwksLocation, RuleKind, Source, TokenRule};
+
+/// A token rule, its source, and its place. Shown as `` sources[0].tokens[1] of source `clerk` ``.
+#[derive(Debug)]
+pub(super) struct Placed<'c> {
+    pub(super) path: String,
+    pub(super) source: &'c Source,
+    pub(super) rule: &'c TokenRule,
+}
+
+/// Every rule, in the order in which they are tried.
+pub(super) fn all(config: &Config) -> Vec<Placed<'_>> {
+    let mut rules = Vec::new();
+    for (index, source) in config.sources.iter().enumerate() {
+        rules.extend(source.tokens.iter().enumerate().map(|(number, rule)| {
+            let path = format!("sources[{index}].tokens[{number}]");
+            Placed { path, source, rule }
+        }));
+    }
+    rules
+}
+
+impl Placed<'_> {
+    /// The issuer whose tokens it is for, as configured.
+    pub(super) fn issuer(&self) -> &str {
+        match &self.rule.kind {
+            RuleKind::Oidc { domain, .. } => domain.as_str(),
+            RuleKind::CustomJwt { issuer, .. } => issuer,
+        }
+    }
+
+    /// The key that says so.
+    pub(super) fn issuer_key(&self) -> &'static str {
+        match self.rule.kind {
+            RuleKind::Oidc { .. } => "domain",
+            RuleKind::CustomJwt { .. } => "issuer",
+        }
+    }
+
+    /// The address of its discovery document or its keys, without a query, which may hold what is nobody's business;
+    /// `None` if the configuration holds the keys.
+    pub(super) fn asks(&self) -> Option<String> {
+        match &self.rule.kind {
+            RuleKind::Oidc { domain, .. } => {
+                let domain = domain.as_str().trim_end_matches('/');
+                Some(format!("{domain}/.well-known/openid-configuration"))
+            }
+            RuleKind::CustomJwt { jwks: JwksLocation::Url(url), .. } => {
+                let mut url = url.clone();
+                url.set_query(None);
+                Some(url.to_string())
+            }
+            RuleKind::CustomJwt { jwks: JwksLocation::Inline(_), .. } => None,
+        }
+    }
+
+    /// How a remedy names a key of the rule: with the variable that sets it where the source is made of variables.
+    pub(super) fn key(&self, key: &str) -> String {
+        let variable = match (self.source.provider.name, self.source.name.as_str(), key) {
+            ("clerk", "clerk", "domain") => Some("CLERK_JWT_ISSUER_DOMAIN"),
+            ("clerk", "clerk", "applicationID") => Some("CLERK_JWT_AUDIENCE"),
+            ("auth0", "auth0", "domain") => Some("AUTH0_DOMAIN"),
+            ("auth0", "auth0", "applicationID") => Some("AUTH0_CLIENT_ID or AUTH0_AUDIENCE"),
+            ("workos", "workos", "issuer" | "applicationID") => Some("WORKOS_CLIENT_ID"),
+            _ => None,
+        };
+        let path = &self.path;
+        variable.map_or_else(|| format!("{key} in {path}"), |name| format!("{key} in {path} (or {name})"))
+    }
+}
+
+impl fmt::Display for Placed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of source `{}`", self.path, self.source.name)
+    }
+}
+
+/// Whether an issuer is a development instance of Clerk.
+pub(super) fn is_development(issuer: &str) -> bool {
+    issuer.trim_end_matches('/').ends_with(".clerk.accounts.dev")
+}

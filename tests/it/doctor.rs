@@ -1,0 +1,177 @@
+//! `usersync doctor`: each planted trouble is found, told with its remedy, and nothing is changed by looking.
+
+use secrecy::ExposeSecret;
+use serde_json::json;
+use usersync::store::Store;
+
+use crate::support::app::{OLD_SECRET, SECRET, TestApp};
+use crate::support::command::{Desk, Said};
+use crate::support::provider::{Page, Provider};
+use crate::support::signer::{p256, rsa};
+
+const PARTY: &str = "authorizedParties = ['https://app.example.com']";
+
+/// A source that is as it should be, with one more line for its rule.
+fn source(name: &str, secret: &str, domain: &str, rule: &str) -> String {
+    format!(
+        "[[sources]]\nname = '{name}'\nprovider = 'clerk'\nwebhook_secrets = ['{secret}']\n\
+         [[sources.tokens]]\ntype = 'oidc'\ndomain = '{domain}'\n{rule}\n"
+    )
+}
+
+/// A provider with a key, and the configuration of a source that trusts it.
+fn healthy() -> (Provider, String) {
+    let provider = Provider::start();
+    provider.publish(&[&rsa("key_1"), &p256("key_2")]);
+    let configuration = source("clerk", SECRET, &provider.url(""), "applicationID = 'convex'");
+    (provider, configuration)
+}
+
+async fn doctor(desk: &Desk) -> Said {
+    let said = desk.run(&["doctor"], "").await;
+    for confided in [&SECRET[8..], &OLD_SECRET[8..], "pass_word"] {
+        assert!(!said.everything().contains(confided), "{confided:?} is in {said:?}");
+    }
+    said
+}
+
+/// Looks at a configuration and finds this, as an error or as a warning.
+#[track_caller]
+fn assert_finds(said: &Said, level: &str, what: &str) {
+    let found = said.stdout.lines().any(|line| line.trim_start().starts_with(level) && line.contains(what));
+    assert!(found, "no {level} with {what:?} in {said:?}");
+    assert_eq!(said.code, Some(i32::from(said.stdout.contains("  ERROR"))), "{said:?}");
+}
+
+async fn finds(configuration: &str, level: &str, what: &str) {
+    assert_finds(&doctor(&Desk::with(configuration)).await, level, what);
+}
+
+#[tokio::test]
+async fn a_healthy_service_has_nothing_to_mend() {
+    let (_provider, configuration) = healthy();
+    let desk = Desk::with(&configuration);
+    let said = doctor(&desk).await;
+    assert_finds(&said, "well", "usersync.db is not there yet");
+    assert!(!desk.path("usersync.db").exists(), "looking made a database");
+    assert!(desk.run(&["migrate"], "").await.code == Some(0));
+    let said = doctor(&desk).await;
+    for well in [
+        "provider clerk, secrets: 1, token rules: 1",
+        "reachable, every migration applied",
+        "writable",
+        "nothing is parked",
+        "usable keys: RS256 1, ES256 1, EdDSA 0",
+        "within 30 s of 127.0.0.1",
+    ] {
+        assert_finds(&said, "well", well);
+    }
+    assert!(said.stdout.ends_with("nothing to mend, 0 to think about\n"), "{said:?}");
+    assert_eq!(said.stderr, "");
+}
+
+#[tokio::test]
+async fn settings_that_nobody_meant() {
+    let (provider, good) = healthy();
+    let at = provider.url("");
+    let trusting = format!("[[sources.tokens]]\ntype = 'oidc'\ndomain = '{at}'\n");
+    for (configuration, level, what) in [
+        (String::new(), "ERROR", "no source is configured"),
+        (good.replace(&format!("webhook_secrets = ['{SECRET}']"), ""), "WARNING", "has no secret"),
+        (good.split("[[sources.tokens]]").next().unwrap().to_owned(), "WARNING", "has no token rule"),
+        (source("clerk", SECRET, &at, ""), "WARNING", "checks neither audience nor party"),
+        (
+            format!("{good}{}", source("two", SECRET, &at, PARTY)),
+            "WARNING",
+            "has a secret of source `clerk` as well",
+        ),
+        (
+            format!("{good}{trusting}applicationID = 'convex'"),
+            "WARNING",
+            "sources[0].tokens[1] of source `clerk` never decides",
+        ),
+        (format!("[server]\nlisten = '0.0.0.0:8787'\n{good}"), "WARNING", "serves /metrics to anyone"),
+        (format!("[tokens]\nallow_http = true\n{good}"), "WARNING", "allow_http"),
+        (
+            good.replace(&at, "https://verb-noun-00.clerk.accounts.dev"),
+            "WARNING",
+            "development instance of Clerk",
+        ),
+    ] {
+        finds(&configuration, level, what).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_as_it_should_be() {
+    let (_provider, good) = healthy();
+    for (url, level, what) in [
+        ("sqlite:///nowhere/usersync.db?mode=rwc", "ERROR", "its folder is not there"),
+        ("sqlite://usersync.db", "ERROR", "usersync.db is not there"),
+        ("sqlite::memory:", "WARNING", "in memory"),
+        ("sqlite:///tmp/usersync_of_nobody.db?mode=rwc", "WARNING", "folder for temporary files"),
+        ("postgres://me:pass_word@127.0.0.1:9/users", "ERROR", "cannot be reached"),
+    ] {
+        finds(&format!("[database]\nurl = '{url}'\n{good}"), level, what).await;
+    }
+    let desk = Desk::with(&format!("[database]\nurl = 'sqlite://usersync.db'\n{good}"));
+    desk.put("usersync.db", "");
+    assert_finds(&doctor(&desk).await, "WARNING", "migrations pending");
+    assert_eq!(desk.run(&["migrate"], "").await.code, Some(0));
+    desk.put("usersync.toml", format!("[database]\nurl = 'sqlite://usersync.db?mode=ro'\n{good}"));
+    assert_finds(&doctor(&desk).await, "ERROR", "not writable");
+}
+
+#[tokio::test]
+async fn what_is_parked_is_counted() {
+    let (_provider, configuration) = healthy();
+    let desk = Desk::with(&configuration);
+    desk.put("event.json", r#"{"type":"user.created","data":{}}"#);
+    assert_eq!(desk.run(&["replay", "--source", "clerk", "event.json"], "").await.code, Some(1));
+    assert_finds(&doctor(&desk).await, "WARNING", "1 deliveries are parked");
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_had_or_used() {
+    let (provider, configuration) = healthy();
+    provider.publish(&[]);
+    finds(&configuration, "ERROR", "has no usable key (RS256 0, ES256 0, EdDSA 0)").await;
+    provider.page("/jwks", Page::status(503));
+    finds(&configuration, "ERROR", "the answer has status 503").await;
+    provider.discovery(&json!({"issuer": "https://other.example.com"}));
+    finds(&configuration, "ERROR", "is of another issuer").await;
+    finds(&source("clerk", SECRET, "http://127.0.0.1:9", PARTY), "ERROR", "no keys could be had").await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off() {
+    let (provider, configuration) = healthy();
+    let document = json!({"issuer": provider.url(""), "jwks_uri": provider.url("/jwks")}).to_string();
+    let dated = |date: &str| Page::ok(document.clone()).with("date", date);
+    for (date, what) in [
+        ("Thu, 01 Jan 2015 12:00:00 GMT", "ahead of 127.0.0.1"),
+        ("Fri, 01 Jan 2100 12:00:00 GMT", "behind 127.0.0.1"),
+    ] {
+        provider.page("/.well-known/openid-configuration", dated(date));
+        finds(&configuration, "ERROR", what).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_told_from_a_finding() {
+    assert_eq!(doctor(&Desk::with("[server]\nport = 1")).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn postgres_is_looked_at_as_well() {
+    let Some(app) = TestApp::on_postgres(|_| ()).await else { return };
+    let url = app.config.database.url.expose_secret();
+    let (_provider, configuration) = healthy();
+    let configuration = format!("[database]\nurl = '{url}'\n{configuration}");
+    let said = doctor(&Desk::with(&configuration)).await;
+    assert_finds(&said, "well", "writable");
+    let store = Store::connect(url).await.unwrap();
+    assert!(store.try_to_write().await.is_ok());
+    store.close().await.unwrap();
+    app.finish().await;
+}

@@ -1,0 +1,336 @@
+//! `usersync explain token`: planted misconfigurations, each named rightly, and nothing told that was confided.
+
+use serde_json::{Value, json};
+use usersync::app;
+use usersync::auth::TokenError;
+use usersync::clock::Clock;
+use usersync::domain::Timestamp;
+
+use crate::support::app::{NOW, SECRET};
+use crate::support::command::{Desk, Said};
+use crate::support::provider::{Page, Provider, key_set};
+use crate::support::signer::{Signer, base64url, p256, rsa};
+
+/// A configuration, a token, and what must be said of them.
+struct Planted {
+    configuration: String,
+    token: String,
+    /// The check that fails; empty if all pass.
+    check: &'static str,
+    /// What the remedy must name.
+    says: &'static str,
+}
+
+fn planted(rule: &str, token: impl Into<String>, check: &'static str, says: &'static str) -> Planted {
+    let configuration = format!("[[sources]]\nname = 'app'\nprovider = 'clerk'\n{rule}");
+    Planted { configuration, token: token.into(), check, says }
+}
+
+fn oidc(domain: &str, more: &str) -> String {
+    format!("[[sources.tokens]]\ntype = 'oidc'\ndomain = '{domain}'\n{more}\n")
+}
+
+/// With the keys in the configuration.
+fn custom(signers: &[&Signer], more: &str) -> String {
+    let keys = base64url(key_set(signers));
+    let keys = keys.replace('-', "+").replace('_', "/");
+    format!(
+        "[[sources.tokens]]\ntype = 'customJwt'\nissuer = '{ISSUER}'\nalgorithm = 'RS256'\n\
+         jwks = 'data:application/json;base64,{keys}'\n{more}\n"
+    )
+}
+
+const ISSUER: &str = "https://id.example.com";
+const CONVEX: &str = "applicationID = 'convex'";
+
+/// What a good token says but for these; null takes a claim away.
+fn claims(differing: &Value) -> Value {
+    let mut claims = json!({
+        "iss": ISSUER, "sub": "user_2tAda", "aud": "convex", "azp": "https://app.example.com",
+        "iat": NOW, "exp": NOW + 60, "email": "ada@example.com", "name": "Ada Lovelace",
+    });
+    for (name, value) in differing.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    claims
+}
+
+fn token(differing: &Value) -> String {
+    rsa("key_1").token(&claims(differing))
+}
+
+/// Plants all of them, one after the other.
+async fn explain(all: Vec<Planted>) {
+    for Planted { configuration, token, check, says } in all {
+        let desk = Desk::with(&configuration);
+        let said = desk.run(&["explain", "token", "-", "--at", &NOW.to_string()], &token).await;
+        let case = format!("{configuration}\n{said:?}");
+        assert_eq!(said.code, Some(i32::from(!check.is_empty())), "{case}");
+        assert_eq!(
+            said.verdicts("FAILED"),
+            Vec::from_iter(Some(check).filter(|it| !it.is_empty())),
+            "{case}"
+        );
+        assert!(said.stdout.contains(says), "{says:?} is not in {case}");
+        let position = TokenError::CHECKS.iter().position(|one| *one == check);
+        let (before, rest) = TokenError::CHECKS.split_at(position.unwrap_or(TokenError::CHECKS.len()));
+        assert_eq!(said.verdicts("passed"), before, "{case}");
+        assert_eq!(said.verdicts("not reached"), rest.get(1..).unwrap_or_default(), "{case}");
+        assert_eq!(decided(&desk, token.trim()).await, check, "the service decides otherwise: {case}");
+        assert_discreet(&said, &token);
+    }
+}
+
+/// The check that the service itself names; empty if it accepts.
+async fn decided(desk: &Desk, token: &str) -> &'static str {
+    let clock = Clock::fixed(Timestamp::from_seconds(NOW));
+    let authenticator = app::authenticator(&desk.config(), clock).unwrap();
+    authenticator.authenticate(token).await.map_or_else(|error| error.check(), |_| "")
+}
+
+fn assert_discreet(said: &Said, token: &str) {
+    let everything = said.everything();
+    // Of a service key or a secret, too, a part is too much.
+    let parts = token.split('.').filter(|part| part.len() > 16).map(|part| &part[8..]);
+    for confided in parts.chain(["ada@example.com", "Lovelace", "user_2tAda"]) {
+        assert!(!everything.contains(confided), "{confided:?} is in {everything}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_token() {
+    let rule = oidc(ISSUER, CONVEX);
+    let good = token(&json!({}));
+    let service_key = format!("usk_{}", "0123456789abcdef".repeat(4));
+    let encrypted = format!("{good}.{}.{}", base64url("tag"), base64url("text"));
+    explain(vec![
+        planted(&rule, "undefined", "form", "had no token"),
+        planted(&rule, "", "form", "had no token"),
+        planted(&rule, format!("Bearer {good}"), "form", "leave the word Bearer out"),
+        planted(&rule, format!("\"{good}\""), "form", "leave the quotes out"),
+        planted(&rule, service_key, "form", "this is a service key"),
+        planted(&rule, SECRET, "form", "this is a webhook secret"),
+        planted(&rule, "sk_test_0123456789abcdefghij", "form", "this is an API key"),
+        planted(&rule, encrypted, "form", "ask for an API's `audience`"),
+        planted(&rule, "4eC39HqLyjWDarjtT1zdp7dc", "form", "it is opaque"),
+        planted(&rule, good.split_at(100).0, "form", "cut short"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_wrong_issuer() {
+    let development = "https://verb-noun-00.clerk.accounts.dev";
+    let from = |issuer: &str| token(&json!({ "iss": issuer }));
+    let rule = oidc(ISSUER, CONVEX);
+    explain(vec![
+        planted("webhook_secrets = ['c2VjcmV0']", token(&json!({})), "issuer", "no source has a token rule"),
+        planted(&rule, from(development), "issuer", "development instance of Clerk, and the rules are not"),
+        planted(
+            &oidc(development, CONVEX),
+            token(&json!({})),
+            "issuer",
+            "set domain in sources[0].tokens[0] to \"https://id.example.com\"",
+        ),
+        planted(&rule, from("http://id.example.com"), "issuer", "differs in http:// or https:// in front"),
+        planted(&rule, from("https://ID.example.com"), "issuer", "differs in upper and lower case"),
+        planted(&rule, from("https://id.example.com//"), "issuer", "differs in a slash at the end"),
+        planted(&rule, from("https://id.example.com/realms/one"), "issuer", "a path belongs to the issuer"),
+        planted(
+            &rule,
+            from("https://other.example.com"),
+            "issuer",
+            "token of another environment or provider",
+        ),
+        planted(&rule, token(&json!({"iss": null})), "issuer", "send the token that the provider issued"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_wrong_audience() {
+    let of = |audience: Value| token(&json!({ "aud": audience }));
+    let at = |provider: &str| {
+        let rule = oidc(ISSUER, "applicationID = 'abc'");
+        format!("[[sources]]\nname = '{provider}'\nprovider = '{provider}'\n{rule}")
+    };
+    let at = |provider: &str, token: String, says: &'static str| Planted {
+        configuration: at(provider),
+        token,
+        check: "audience",
+        says,
+    };
+    explain(vec![
+        planted(&oidc(ISSUER, CONVEX), of(Value::Null), "audience", "getToken({ template: \"convex\" })"),
+        at(
+            "auth0",
+            of(json!("https://api")),
+            "`aud` is \"https://api\", the rule for source auth0 wants \"abc\": set applicationID in",
+        ),
+        at(
+            "auth0",
+            of(json!(["https://api", "https://x/userinfo"])),
+            "or ask the provider for the audience \"abc\"",
+        ),
+        at("auth0", of(Value::Null), "ask the provider for the audience \"abc\""),
+        at("workos", of(Value::Null), "leave applicationID out"),
+        planted(
+            &oidc(ISSUER, "applicationID = 'https://api'"),
+            of(json!("https://api/")),
+            "audience",
+            "in a slash at the end: set applicationID in sources[0].tokens[0] to \"https://api/\"",
+        ),
+        planted(
+            &oidc(ISSUER, "applicationID = 'Convex'"),
+            of(json!("convex")),
+            "audience",
+            "upper and lower case",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_wrong_header_or_key() {
+    let signer = rsa("key_1");
+    let with = |header: Value| signer.token_with(&header, &claims(&json!({})));
+    let (rule, other) = (custom(&[&signer], CONVEX), p256("key_2"));
+    let good = token(&json!({}));
+    let (message, _) = good.rsplit_once('.').unwrap();
+    let forged = format!("{message}.{}", base64url([7; 256]));
+    explain(vec![
+        planted(
+            &rule,
+            with(json!({"alg": "HS256", "kid": "key_1"})),
+            "algorithm",
+            "signs with a shared secret",
+        ),
+        planted(&rule, with(json!({"alg": "none"})), "algorithm", "it is not signed"),
+        planted(&rule, with(json!({"alg": "PS256"})), "algorithm", "choose RS256, ES256 or EdDSA"),
+        planted(
+            &rule,
+            other.token(&claims(&json!({}))),
+            "algorithm",
+            "set algorithm in sources[0].tokens[0] to \"ES256\"",
+        ),
+        planted(
+            &rule,
+            with(json!({"alg": "RS256", "kid": "key_1", "crit": ["b64"]})),
+            "critical_extensions",
+            "leave `crit` out",
+        ),
+        planted(&rule, with(json!({"alg": "RS256"})), "key_id", "type = \"oidc\", which can do without"),
+        planted(&rule, rsa("key_9").token(&claims(&json!({}))), "key", "other keys than the configuration"),
+        planted(&custom(&[], CONVEX), good.clone(), "key", "publishes no usable key"),
+        planted(&rule, forged, "signature", "changed or cut on its way"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_wrong_time_or_party() {
+    let rule = custom(&[&rsa("key_1")], CONVEX);
+    let parties = custom(&[&rsa("key_1")], "authorizedParties = ['https://app.example.com/']");
+    explain(vec![
+        planted(&rule, token(&json!({"exp": NOW - 600})), "expiry", "it ended 10m ago"),
+        planted(&rule, token(&json!({"exp": (NOW + 60) * 1000})), "expiry", "is in milliseconds"),
+        planted(&rule, token(&json!({"exp": "tomorrow"})), "expiry", "as a number of seconds since 1970"),
+        planted(&rule, token(&json!({"exp": null})), "expiry", "have the issuer set `exp`"),
+        planted(&rule, token(&json!({"nbf": NOW + 600})), "not_before", "clock is 10m behind the issuer's"),
+        planted(
+            &rule,
+            token(&json!({"iat": NOW + 600, "exp": NOW + 900})),
+            "issued_at",
+            "clock is 10m behind the issuer's",
+        ),
+        planted(
+            &parties,
+            token(&json!({})),
+            "authorized_party",
+            "in a slash at the end: add \"https://app.example.com\" to authorizedParties",
+        ),
+        planted(
+            &parties,
+            token(&json!({"azp": "https://evil.example"})),
+            "authorized_party",
+            "front end of yours",
+        ),
+        planted(&parties, token(&json!({"azp": null})), "authorized_party", "that no front end asked for"),
+        planted(&rule, token(&json!({"sub": null})), "subject", "that of a machine"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_provider_that_gives_no_keys() {
+    let provider = Provider::start();
+    let issuer = provider.url("");
+    let good = token(&json!({ "iss": issuer }));
+    let case = |check, says| vec![planted(&oidc(&issuer, CONVEX), good.clone(), check, says)];
+
+    explain(case("keys", "nothing is at")).await;
+    provider.page("/jwks", Page::ok("<html>"));
+    explain(case("keys", "answers with something else")).await;
+    provider.publish(&[&rsa("key_2")]);
+    explain(case("key", "the provider rotated its keys")).await;
+    provider.publish(&[&p256("key_1")]);
+    explain(case("key", "or the token is of another environment")).await;
+    provider.discovery(&json!({"issuer": "https://other.example.com", "jwks_uri": provider.url("/jwks")}));
+    explain(case("keys", "tokens will carry the issuer \"https://other.example.com\"")).await;
+    provider.discovery(&json!({ "issuer": issuer }));
+    explain(case("keys", "write a customJwt rule")).await;
+
+    let nobody = "http://127.0.0.1:9";
+    let unreachable = token(&json!({ "iss": nobody }));
+    explain(vec![planted(
+        &oidc(nobody, CONVEX),
+        unreachable,
+        "keys",
+        "this machine must reach http://127.0.0.1:9",
+    )])
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_without_its_time_or_the_name_of_its_key() {
+    let (provider, one, other) = (Provider::start(), p256("one"), p256("other"));
+    provider.publish(&[&one, &other]);
+    let (issuer, header) = (provider.url(""), json!({"alg": "ES256"}));
+    let nameless = one.token_with(&header, &claims(&json!({ "iss": issuer })));
+    let timeless = one.token(&claims(&json!({"iss": issuer, "iat": null})));
+    let rule = oidc(&issuer, CONVEX);
+    explain(vec![
+        planted(&rule, nameless, "key", "have the issuer name its key"),
+        planted(&rule, timeless, "issued_at", "type = \"customJwt\", which asks for none"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_misconfiguration() {
+    let provider = Provider::start();
+    provider.publish(&[&rsa("key_1")]);
+    let with_slash = token(&json!({ "iss": provider.url("/") }));
+    let rule = custom(&[&rsa("key_1")], "");
+    explain(vec![
+        planted(&oidc(&provider.url(""), CONVEX), format!("{with_slash}\n"), "", "The token is good"),
+        planted(
+            &rule,
+            token(&json!({"iss": "id.example.com", "iat": null, "aud": null})),
+            "",
+            "not looked at",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_call_is_told_from_a_wrong_token() {
+    let desk = Desk::with("[[sources]]\nname = 'app'\n");
+    assert_eq!(desk.run(&["explain", "token", "x"], "").await.code, Some(2));
+    let desk = Desk::with("");
+    for arguments in [&["explain", "token"][..], &["explain", "token", "x", "--at", "tomorrow"]] {
+        assert_eq!(desk.run(arguments, "").await.code, Some(2), "{arguments:?}");
+    }
+}
