@@ -13,6 +13,7 @@ mod convergence;
 mod dev;
 mod identity_providers;
 mod listing;
+mod minted_elsewhere;
 mod operations;
 mod peers;
 mod replay;

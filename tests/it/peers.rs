@@ -1,19 +1,16 @@
-//! Deliveries signed by Svix's own package: what our own code alone has made and checked proves little.
-
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+//! Deliveries signed by other people's packages: what our own code alone has made and checked proves little.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::json;
+use usersync::clock::Clock;
 use usersync::domain::Timestamp;
 use usersync::signature::{self, StandardWebhooks};
 
 use crate::support::app::{NOW, OLD_SECRET, SECRET};
 use crate::support::client::{Wire, fixture};
-use crate::support::not_run;
+use crate::support::peers::{Peer, STANDARD_WEBHOOKS, SVIX};
 
 const PAYLOADS: [(&str, &str); 6] = [
     (fixture::CREATED, "200 applied"),
@@ -26,43 +23,37 @@ const PAYLOADS: [(&str, &str); 6] = [
 /// An odd step, so that the bytes sampled over HTTP are of every kind.
 const SAMPLE: usize = 131;
 
-/// Every payload signed with a secret by the `svix` package; `None`, said loudly, where it is not installed.
+/// The headers' names: id, timestamp, signature.
+type Family = [&'static str; 3];
+const BRANDED: Family = ["svix-id", "svix-timestamp", "svix-signature"];
+const UNBRANDED: Family = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+
 fn signed_by_svix(secret: &str) -> Option<Vec<Wire>> {
-    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers");
-    let node = Command::new("node").arg("--version").output();
-    if !peers.join("node_modules/svix").is_dir() || !node.is_ok_and(|said| said.status.success()) {
-        not_run("Svix's own package", "it needs node, and once `npm ci --prefix tests/peers`");
-        return None;
-    }
-    let mut signer = Command::new("node")
-        .arg(peers.join("sign.mjs"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut asked = signer.stdin.take().unwrap();
-    for (number, (body, _)) in PAYLOADS.iter().enumerate() {
-        let body = STANDARD.encode(body);
-        let line = json!({"secret": secret, "id": id(number), "timestamp": NOW, "body": body});
-        writeln!(asked, "{line}").unwrap();
-    }
-    drop(asked);
-    let said = signer.wait_with_output().unwrap();
-    assert!(said.status.success());
-    let signatures = std::str::from_utf8(&said.stdout).unwrap().lines();
-    let signatures = signatures.map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let wires = signatures.zip(PAYLOADS).enumerate().map(|(number, (signature, (body, _)))| Wire {
-        path: "/webhooks/clerk".to_owned(),
-        headers: vec![
-            ("svix-id", id(number)),
-            ("svix-timestamp", NOW.to_string()),
-            ("svix-signature", signature["signature"].as_str().unwrap().to_owned()),
-        ],
-        body: body.into(),
+    signed_by(&SVIX, BRANDED, secret)
+}
+
+/// Every payload signed with a secret by a package; `None`, said loudly, where it is not installed.
+fn signed_by(
+    peer: &Peer,
+    [id_name, timestamp_name, signature_name]: Family,
+    secret: &str,
+) -> Option<Vec<Wire>> {
+    let mut peer = peer.start()?;
+    let wires = PAYLOADS.iter().enumerate().map(|(number, (body, _))| {
+        let asked =
+            json!({"secret": secret, "id": id(number), "timestamp": NOW, "body": STANDARD.encode(body)});
+        let signature = peer.ask(&asked)["signature"].as_str().unwrap().to_owned();
+        Wire {
+            path: "/webhooks/clerk".to_owned(),
+            headers: vec![
+                (id_name, id(number)),
+                (timestamp_name, NOW.to_string()),
+                (signature_name, signature),
+            ],
+            body: (*body).into(),
+        }
     });
-    let wires: Vec<Wire> = wires.collect();
-    assert_eq!(wires.len(), PAYLOADS.len());
-    Some(wires)
+    Some(wires.collect())
 }
 
 fn id(number: usize) -> String {
@@ -97,6 +88,31 @@ on_both_databases! {
         for wire in old {
             assert_eq!(app.client.send(wire).await.brief(), "200 duplicate");
         }
+    }
+}
+
+on_both_databases! {
+    async fn what_the_authors_of_standard_webhooks_sign_is_accepted(app: &TestApp) {
+        let Some(wires) = signed_by(&STANDARD_WEBHOOKS, UNBRANDED, SECRET) else { return };
+        for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {
+            assert_eq!(app.client.send(wire).await.brief(), expected);
+        }
+    }
+}
+
+#[test]
+fn what_we_sign_is_accepted_by_the_authors_of_standard_webhooks() {
+    let Some(mut peer) = STANDARD_WEBHOOKS.start() else { return };
+    let now = Clock::system().now();
+    for (number, (body, _)) in PAYLOADS.iter().enumerate() {
+        let signature = signature::sign(SECRET, &id(number), now, body.as_bytes()).unwrap();
+        let mut asked = json!({
+            "secret": SECRET, "id": id(number), "timestamp": now.as_seconds(), "body": STANDARD.encode(body),
+            "signature": signature,
+        });
+        assert_eq!(peer.ask(&asked), json!({}));
+        asked["secret"] = json!(OLD_SECRET);
+        assert_eq!(peer.ask(&asked), json!({"refused": "No matching signature found"}));
     }
 }
 
