@@ -14,6 +14,7 @@ mod dev;
 mod identity_providers;
 mod listing;
 mod minted_elsewhere;
+mod openid_provider;
 mod operations;
 mod peers;
 mod replay;

@@ -6,6 +6,7 @@ use std::io::Write as _;
 pub(crate) mod app;
 pub(crate) mod binary;
 pub(crate) mod client;
+pub(crate) mod openid;
 pub(crate) mod peers;
 pub(crate) mod postgres;
 

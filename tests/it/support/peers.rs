@@ -13,6 +13,8 @@ pub(crate) const STANDARD_WEBHOOKS: Peer =
     Peer { package: "standardwebhooks", script: "standard_sign.mjs", language: Language::Node };
 pub(crate) const JOSE: Peer = Peer { package: "jose", script: "mint.mjs", language: Language::Node };
 pub(crate) const PYJWT: Peer = Peer { package: "jwt", script: "mint.py", language: Language::Python };
+pub(crate) const OIDC_PROVIDER: Peer =
+    Peer { package: "oidc-provider", script: "provider.mjs", language: Language::Node };
 
 /// Somebody else's package, and the script that uses it.
 pub(crate) struct Peer {
