@@ -4,7 +4,9 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use actix_web::web;
 use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
@@ -12,14 +14,21 @@ use crate::config::Config;
 use crate::http::{self, DevelopmentIssuer, Offer, Running, State};
 use crate::providers::{SourceError, Sources};
 use crate::store::{Store, StoreError};
-use crate::sync::{Intake, Sweep};
+use crate::sync::{Ear, Feed, Intake, Sweep};
 use crate::telemetry::Metrics;
 
 /// The whole service, ready to serve.
 #[derive(Debug)]
 pub struct App {
     state: State,
-    sweep: Sweep,
+    background: Background,
+}
+
+/// What goes on until the service ends.
+#[derive(Debug)]
+struct Background {
+    _sweep: Sweep,
+    _ear: Ear,
 }
 
 /// Why the service cannot start.
@@ -48,10 +57,22 @@ impl App {
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
         authenticator.start();
-        let sweep = Sweep::start(store.clone(), clock.clone(), config.journal.retention);
         let metrics = Metrics::default();
+        let feed = Feed::default();
+        let background = Background {
+            _sweep: Sweep::start(store.clone(), clock.clone(), config.journal.retention),
+            _ear: Ear::start(store.clone(), feed.clone()),
+        };
         let state = State {
-            intake: Intake::start(Arc::clone(&sources), store.clone(), clock.clone(), metrics.clone()),
+            intake: Intake::start(
+                Arc::clone(&sources),
+                store.clone(),
+                clock.clone(),
+                metrics.clone(),
+                feed.clone(),
+            ),
+            feed,
+            stopping: CancellationToken::new(),
             sources,
             authenticator: Arc::new(authenticator),
             store,
@@ -60,7 +81,7 @@ impl App {
             body_limit: config.server.body_limit,
             development: None,
         };
-        Ok(Self { state, sweep })
+        Ok(Self { state, background })
     }
 
     /// Serves the development issuer beside everything else.
@@ -75,20 +96,20 @@ impl App {
         &self.state.store
     }
 
+    /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]: `App::new().app_data(app.data())`.
+    pub fn data(&self) -> web::Data<State> {
+        web::Data::new(self.state.clone())
+    }
+
     /// Serves on a bound listener, with metrics on another one if there is one.
     pub fn serve(self, listener: TcpListener, metrics: Option<TcpListener>) -> io::Result<Service> {
         let offer = if metrics.is_some() { Offer::NoMetrics } else { Offer::All };
         let metrics = metrics
             .map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone))
             .transpose()?;
-        let State { store, intake, .. } = self.state.clone();
-        Ok(Service {
-            main: http::serve(listener, self.state, offer)?,
-            metrics,
-            intake,
-            store,
-            _sweep: self.sweep,
-        })
+        let State { store, intake, stopping, .. } = self.state.clone();
+        let main = http::serve(listener, self.state, offer)?;
+        Ok(Service { main, metrics, stopping, intake, store, background: self.background })
     }
 }
 
@@ -99,19 +120,23 @@ pub struct Service {
     pub main: Running,
     /// The listener for metrics, if they have their own.
     pub metrics: Option<Running>,
+    stopping: CancellationToken,
     intake: Intake,
     store: Store,
-    _sweep: Sweep,
+    background: Background,
 }
 
 impl Service {
     /// Accepts nothing more, answers what has begun, writes what was taken in, and ends.
     pub async fn stop(self) -> io::Result<()> {
+        // Those who wait and those who listen would otherwise hold it up until they are done.
+        self.stopping.cancel();
         self.main.stop().await?;
         if let Some(metrics) = self.metrics {
             metrics.stop().await?;
         }
         self.intake.drain().await;
+        drop(self.background);
         self.store.close().await.map_err(io::Error::other)
     }
 }

@@ -20,7 +20,7 @@ use self::keys::{Keys, Surroundings};
 use self::rule::Rule;
 use crate::clock::Clock;
 use crate::config::{TokenRule, Tokens};
-use crate::domain::{Identity, Timestamp};
+use crate::domain::{Change, ChangeKind, Identity, Timestamp, UserKey};
 
 pub use self::error::TokenError;
 pub use self::keys::KeyFetches;
@@ -60,6 +60,19 @@ pub struct Authenticated {
     pub issued_at: Option<Timestamp>,
     /// `exp`, without leeway.
     pub expires_at: Timestamp,
+}
+
+impl Authenticated {
+    /// Whom the token speaks for.
+    pub fn user(&self) -> UserKey {
+        UserKey::new(&self.source, self.identity.subject())
+    }
+
+    /// What its claims say of the user, dated by when it was issued, or else by `now`.
+    pub fn claims(&self, now: Timestamp) -> Change {
+        let stamp = self.issued_at.unwrap_or(now);
+        Change { user: self.user(), stamp, kind: ChangeKind::Claims { facts: self.identity.facts() } }
+    }
 }
 
 /// Why no authenticator could be made.

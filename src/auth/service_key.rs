@@ -44,6 +44,11 @@ impl std::fmt::Debug for ServiceKey {
     }
 }
 
+/// Whether a bearer means to be a service key, and not a token.
+pub fn looks_like_one(bearer: &str) -> bool {
+    bearer.starts_with(PREFIX)
+}
+
 /// Whether a text has the form of a whole key.
 pub fn is_whole(text: &str) -> bool {
     let digits = text.strip_prefix(PREFIX).unwrap_or_default();

@@ -58,6 +58,11 @@ impl Facts {
         Ok(())
     }
 
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Tells two changes of the same stamp apart by what they say, never by when they arrived.
     pub(super) fn digest(&self) -> u64 {
         // serde_json keeps object keys sorted, so equal facts are equal bytes; a test holds it to that.

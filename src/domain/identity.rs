@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::Timestamp;
+use super::{Facts, Field, Timestamp};
 
 /// The longest dotted key of a flattened claim, in bytes; an object that lies deeper stays as it is.
 ///
@@ -144,6 +144,36 @@ impl Identity {
     /// The claim `phone_number_verified`.
     pub fn phone_number_verified(&self) -> Option<bool> {
         self.truth("phone_number_verified")
+    }
+
+    /// What the claims say of the user's profile.
+    ///
+    /// A token that says nothing still says that there is a user: then the name is the one fact, and null.
+    pub fn facts(&self) -> Facts {
+        let mut facts = Facts::default();
+        let texts = [
+            (Field::Name, self.name()),
+            (Field::GivenName, self.given_name()),
+            (Field::FamilyName, self.family_name()),
+            (Field::Nickname, self.nickname()),
+            (Field::Email, self.email()),
+            (Field::PhoneNumber, self.phone_number()),
+            (Field::PictureUrl, self.picture_url()),
+        ];
+        let flags = [
+            (Field::EmailVerified, self.email_verified()),
+            (Field::PhoneNumberVerified, self.phone_number_verified()),
+        ];
+        let texts = texts.into_iter().filter_map(|(field, text)| Some((field, Value::from(text?))));
+        let flags = flags.into_iter().filter_map(|(field, flag)| Some((field, Value::from(flag?))));
+        for (field, value) in texts.chain(flags) {
+            // Text and truth are what these fields take.
+            facts.set(field, value).unwrap_or_default();
+        }
+        if facts.is_empty() {
+            facts.set(Field::Name, Value::Null).unwrap_or_default();
+        }
+        facts
     }
 
     fn text(&self, claim: &str) -> Option<&str> {

@@ -74,6 +74,11 @@ impl Timestamp {
         Self::from_micros(self.0.saturating_add(micros(duration)))
     }
 
+    /// How long after an earlier moment this is; nothing if it is not after it.
+    pub fn since(self, earlier: Self) -> std::time::Duration {
+        std::time::Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
     /// This moment moved by a duration, backward.
     #[must_use]
     pub fn minus(self, duration: std::time::Duration) -> Self {

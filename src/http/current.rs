@@ -1,22 +1,95 @@
-//! `GET /v1/users/current`: the user whom a token speaks for.
+//! `/v1/users/current`: the user whom a token speaks for, at once or as soon as the row is there.
 
-use actix_web::web;
+use std::time::Duration;
 
-use super::extract::CurrentUser;
-use super::problem::Document;
-use super::users::UserView;
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until};
+use utoipa::IntoParams;
+
+use super::State;
+use super::extract::{Caller, user_of};
+use super::problem::{Code, Document, Problem};
+use super::views::UserView;
+use crate::domain::User;
+
+/// The longest wait that can be asked for, in seconds.
+const LONGEST_WAIT: u64 = 30;
+/// Should a wake be lost, the row is read again after this.
+const SLOW_TICK: Duration = Duration::from_secs(5);
+
+/// How to ask for the current user.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CurrentQuery {
+    /// Seconds to wait for the row while it is not there: up to 30, and no longer than that whatever is asked.
+    #[serde(default)]
+    wait: u64,
+}
 
 /// The row of the token's user.
 #[utoipa::path(
-    get, path = "/v1/users/current", tag = "users", security(("userToken" = [])),
+    get, path = "/v1/users/current", tag = "users", security(("userToken" = [])), params(CurrentQuery),
     responses(
         (status = 200, description = "The user", body = UserView),
+        (status = 400, description = "`invalid_query`", body = Document),
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
         (status = 404, description = "`user_not_synced`: the webhook has not come yet", body = Document),
         (status = 410, description = "`user_deleted`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]
-pub(super) async fn show(user: CurrentUser) -> web::Json<UserView> {
-    web::Json(UserView::from(user.0))
+pub(super) async fn show(
+    state: web::Data<State>,
+    caller: Caller,
+    query: Result<web::Query<CurrentQuery>, actix_web::Error>,
+) -> Result<web::Json<UserView>, Problem> {
+    let wait =
+        query.map_err(|_| Problem::because(Code::InvalidQuery, "`wait` is no number, or not alone"))?.wait;
+    let wait = wait.min(LONGEST_WAIT);
+    let user = match caller.user {
+        Some(user) => user,
+        None => wait_for(&state, &caller, Duration::from_secs(wait)).await?,
+    };
+    Ok(web::Json(UserView::from(user)))
+}
+
+/// Stores the token's user from its claims, if no webhook has spoken of it yet.
+#[utoipa::path(
+    post, path = "/v1/users/current", tag = "users", security(("userToken" = [])),
+    responses(
+        (status = 200, description = "The row was there; the provider's facts win over the token's", body = UserView),
+        (status = 201, description = "The row was made", body = UserView),
+        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
+        (status = 410, description = "`user_deleted`", body = Document),
+        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
+    )
+)]
+pub(super) async fn store(state: web::Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
+    let token = &caller.authenticated;
+    let is_new = state.intake.store_claims(&token.claims(state.clock.now())).await?;
+    let user = user_of(&state, token).await?.ok_or_else(|| Problem::new(Code::UserNotSynced))?;
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(HttpResponse::build(status).json(UserView::from(user)))
+}
+
+/// Waits until the row is there, by this replica or another; `user_not_synced` once the time is over.
+async fn wait_for(state: &State, caller: &Caller, wait: Duration) -> Result<User, Problem> {
+    let token = &caller.authenticated;
+    let deadline = Instant::now() + wait.min(token.expires_at.since(state.clock.now()));
+    // First subscribe, then read: a row that comes between the two is not missed.
+    let mut changes = state.feed.subscribe(&token.user());
+    while Instant::now() < deadline {
+        if let Some(user) = user_of(state, token).await? {
+            return Ok(user);
+        }
+        tokio::select! {
+            () = changes.changed() => {}
+            () = sleep_until(deadline.min(Instant::now() + SLOW_TICK)) => {}
+            () = state.stopping.cancelled() => break,
+        }
+    }
+    Err(Problem::new(Code::UserNotSynced))
 }

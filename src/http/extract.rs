@@ -11,7 +11,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use super::State;
 use super::problem::{Code, Problem};
 use crate::auth::{Authenticated, service_key};
-use crate::domain::{User, UserKey};
+use crate::domain::User;
 
 /// How long a body may take on its way.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,13 +25,36 @@ pub(super) struct Caller {
     pub(super) user: Option<User>,
 }
 
-/// The row of the user whom a verified token speaks for.
+/// The row of the user whom a verified token speaks for: for handlers of this service and of any actix-web app that is given
+/// [`crate::app::App::data`].
 #[derive(Debug)]
-pub(super) struct CurrentUser(pub(super) User);
+pub struct CurrentUser(pub User);
 
 /// A service key that lives.
 #[derive(Debug)]
 pub(super) struct ServiceKey;
+
+/// Who may look users up: a service, or a user, who sees less of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    Service,
+    User,
+}
+
+impl FromRequest for Reader {
+    type Error = Problem;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        // The beginning tells which it claims to be; whether it is, its own check does.
+        if bearer(request.headers()).is_ok_and(service_key::looks_like_one) {
+            let key = ServiceKey::from_request(request, payload);
+            return Box::pin(async move { key.await.map(|_| Self::Service) });
+        }
+        let caller = Caller::from_request(request, payload);
+        Box::pin(async move { caller.await.map(|_| Self::User) })
+    }
+}
 
 impl FromRequest for Caller {
     type Error = Problem;
@@ -103,8 +126,8 @@ async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Authenticate
 }
 
 /// The row of the token's subject; a deleted user's token stops working before it expires.
-async fn user_of(state: &State, token: &Authenticated) -> Result<Option<User>, Problem> {
-    let key = UserKey::new(&token.source, token.identity.subject());
+pub(super) async fn user_of(state: &State, token: &Authenticated) -> Result<Option<User>, Problem> {
+    let key = token.user();
     let ids = state.sources.ids(&token.source);
     let user = state.store.users().get(&key).await?;
     if user.is_some() && ids.is_final() {

@@ -3,30 +3,37 @@
 mod current;
 mod development;
 mod extract;
+mod forward_auth;
 mod identity;
 mod observe;
 mod openapi;
 mod operations;
 mod problem;
 mod server;
+mod stream;
 mod users;
+mod views;
 mod webhooks;
 
 use std::sync::Arc;
 
 use actix_web::guard;
-use actix_web::web::{self, ServiceConfig, post};
+use actix_web::web::{self, ServiceConfig, get, post};
 use actix_web::{Resource, Route};
 
 pub use development::DevelopmentIssuer;
+pub use extract::CurrentUser;
 pub use openapi::document as openapi_document;
+pub use problem::Problem;
 pub use server::{Running, serve};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::providers::Sources;
 use crate::store::Store;
-use crate::sync::Intake;
+use crate::sync::{Feed, Intake};
 use crate::telemetry::Metrics;
 
 /// What the handlers work with.
@@ -40,6 +47,10 @@ pub struct State {
     pub authenticator: Arc<Authenticator>,
     /// Reads users and service keys.
     pub store: Store,
+    /// Wakes those who wait for a user.
+    pub feed: Feed,
+    /// Cancelled when the service is told to stop.
+    pub stopping: CancellationToken,
     /// What time it is.
     pub clock: Clock,
     /// Counts.
@@ -64,8 +75,16 @@ pub enum Offer {
 fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
     if offer != Offer::MetricsAlone {
         app.service(one("/webhooks/{source}", "POST", post().to(webhooks::receive)))
-            .service(one("/v1/users/current", "GET, HEAD", read().to(current::show)))
+            .service(
+                web::resource("/v1/users/current")
+                    .route(read().to(current::show))
+                    .route(post().to(current::store))
+                    .default_service(web::to(|| async { operations::method_not_allowed("GET, HEAD, POST") })),
+            )
+            .service(one("/v1/users/current/stream", "GET", get().to(stream::follow)))
+            .service(one("/v1/users/{id}", "GET, HEAD", read().to(users::show)))
             .service(one("/v1/users", "GET, HEAD", read().to(users::list)))
+            .service(one("/v1/auth", "GET, HEAD", read().to(forward_auth::check)))
             .service(one("/v1/identity", "GET, HEAD", read().to(identity::show)))
             .service(one("/healthz", "GET, HEAD", read().to(operations::healthz)))
             .service(one("/readyz", "GET, HEAD", read().to(operations::readyz)))

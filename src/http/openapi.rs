@@ -12,6 +12,10 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
     paths(
         super::webhooks::receive,
         super::current::show,
+        super::current::store,
+        super::stream::follow,
+        super::users::show,
+        super::forward_auth::check,
         super::users::list,
         super::identity::show,
         super::operations::healthz,

@@ -14,8 +14,9 @@ use crate::sync::{ReceiveError, WriteError};
 
 /// A refusal: its code for programs, a text for the client, and a text for the log that the client never sees.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub struct Problem {
     code: Code,
+    status: u16,
     cause: Option<String>,
 }
 
@@ -28,6 +29,7 @@ pub(super) enum Code {
     KeysUnavailable,
     UserNotSynced,
     UserDeleted,
+    UserNotFound,
     UnknownSource,
     MissingSignature,
     InvalidSignature,
@@ -63,13 +65,14 @@ pub(super) struct Document {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 20] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::InvalidAuthHeader,
         Self::NoAuthProvider,
         Self::Unauthenticated,
         Self::KeysUnavailable,
         Self::UserNotSynced,
         Self::UserDeleted,
+        Self::UserNotFound,
         Self::UnknownSource,
         Self::MissingSignature,
         Self::InvalidSignature,
@@ -117,6 +120,7 @@ impl Code {
                 "The provider's webhook has not arrived. Try again soon.",
             ),
             Self::UserDeleted => (410, "user_deleted", "The user was deleted", "Sign the user out."),
+            Self::UserNotFound => (404, "user_not_found", "No such user", "No row has this id."),
             Self::UnknownSource => (
                 404,
                 "unknown_source",
@@ -193,12 +197,24 @@ impl Code {
 impl Problem {
     /// A problem with nothing more to say in the log.
     pub(super) fn new(code: Code) -> Self {
-        Self { code, cause: None }
+        Self { code, status: code.meaning().0, cause: None }
     }
 
     /// A problem and, for the log, what caused it.
     pub(super) fn because(code: Code, cause: impl fmt::Display) -> Self {
-        Self { code, cause: Some(cause.to_string()) }
+        Self { code, status: code.meaning().0, cause: Some(cause.to_string()) }
+    }
+
+    /// The same for a reverse proxy, which knows only "who is it" (401) and "not this one" (403).
+    pub(super) fn into_forbidden(self) -> Self {
+        let status =
+            if matches!(self.code, Code::UserNotSynced | Code::UserDeleted) { 403 } else { self.status };
+        Self { status, ..self }
+    }
+
+    /// Whether it is this one.
+    pub(super) fn is(&self, code: Code) -> bool {
+        self.code == code
     }
 
     /// The stable name.
@@ -220,11 +236,12 @@ impl fmt::Display for Problem {
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.code.meaning().0).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (status, code, title, detail) = self.code.meaning();
+        let (_, code, title, detail) = self.code.meaning();
+        let status = self.status;
         let mut response = HttpResponse::build(self.status_code());
         if let Some(seconds) = self.code.retry_after() {
             response.insert_header((header::RETRY_AFTER, seconds));

@@ -1,88 +1,23 @@
-//! The users as the API shows them.
+//! `/v1/users`: the directory.
 
-use actix_web::web;
+use std::collections::HashMap;
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::State;
-use super::extract::ServiceKey;
+use super::extract::{Reader, ServiceKey};
 use super::problem::{Code, Document, Problem};
-use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
+use super::views::{PublicView, UserView, View};
+use crate::domain::{User, UserId};
 use crate::store::Listing;
 
 const DEFAULT_LIMIT: u64 = 50;
 const HIGHEST_LIMIT: u64 = 200;
-
-/// A user; absent facts are null, times RFC 3339.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = User)]
-pub(super) struct UserView {
-    /// The row's id, a UUID.
-    id: String,
-    /// The source it comes from.
-    source: String,
-    /// The provider's id, the `sub` of its tokens.
-    external_id: String,
-    name: Option<String>,
-    given_name: Option<String>,
-    family_name: Option<String>,
-    nickname: Option<String>,
-    email: Option<String>,
-    email_verified: Option<bool>,
-    phone_number: Option<String>,
-    phone_number_verified: Option<bool>,
-    picture_url: Option<String>,
-    metadata: Option<Value>,
-    /// When the user was created at the provider.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    created_at: Option<Timestamp>,
-    /// When the user was last changed at the provider.
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Timestamp,
-    /// When this row was last written.
-    #[schema(value_type = String, format = DateTime)]
-    synced_at: Timestamp,
-}
-
-impl From<User> for UserView {
-    fn from(user: User) -> Self {
-        let User { id, key, profile, created_at, updated_at, synced_at } = user;
-        let UserKey { source, external_id } = key;
-        let Profile {
-            name,
-            given_name,
-            family_name,
-            nickname,
-            email,
-            email_verified,
-            phone_number,
-            phone_number_verified,
-            picture_url,
-            metadata,
-        } = profile;
-        Self {
-            id: id.to_string(),
-            source,
-            external_id,
-            name,
-            given_name,
-            family_name,
-            nickname,
-            email,
-            email_verified,
-            phone_number,
-            phone_number_verified,
-            picture_url,
-            metadata,
-            created_at,
-            updated_at,
-            synced_at,
-        }
-    }
-}
+const MOST_IDS: usize = 100;
 
 /// Which users to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -130,25 +65,107 @@ impl TryFrom<ListQuery> for Listing {
     }
 }
 
-/// Users, by filters and pages.
+/// Users by their ids, in the order asked; or users by filters and pages.
 #[utoipa::path(
-    get, path = "/v1/users", tag = "users", security(("serviceKey" = [])), params(ListQuery),
+    get, path = "/v1/users", tag = "users", security(("serviceKey" = []), ("userToken" = [])),
+    params(ListQuery, ("ids" = Option<String>, Query,
+        description = "Up to 100 ids, separated by commas, instead of every other parameter; the only one for a user token. \
+                       Who is not there is left out, and a user token sees the public view")),
     responses(
-        (status = 200, description = "A page", body = UserList),
+        (status = 200, description = "A page, or the users asked for", body = UserList),
         (status = 400, description = "`invalid_query`", body = Document),
-        (status = 401, description = "`invalid_auth_header`, `unauthenticated`", body = Document),
-        (status = 503, description = "`database_unavailable`", body = Document),
+        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
+        (status = 410, description = "`user_deleted`: the user of the token", body = Document),
+        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]
-pub(super) async fn list(
+pub(super) async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    match IdsQuery::of(&request)? {
+        Some(ids) => Ok(HttpResponse::Ok().json(by_ids(&state, &request, ids).await?)),
+        None => Ok(HttpResponse::Ok().json(by_filters(&state, &request).await?)),
+    }
+}
+
+/// One user.
+#[utoipa::path(
+    get, path = "/v1/users/{id}", tag = "users", security(("serviceKey" = []), ("userToken" = [])),
+    params(("id" = String, Path, description = "The row's id")),
+    responses(
+        (status = 200, description = "The public view for a user token, everything for a service key", body = View),
+        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
+        (status = 404, description = "`user_not_found`", body = Document),
+        (status = 410, description = "`user_deleted`: the user of the token", body = Document),
+        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
+    )
+)]
+pub(super) async fn show(
     state: web::Data<State>,
-    _key: ServiceKey,
-    query: Result<web::Query<ListQuery>, actix_web::Error>,
-) -> Result<web::Json<UserList>, Problem> {
+    reader: Reader,
+    id: web::Path<String>,
+) -> Result<web::Json<View>, Problem> {
+    let ids: Vec<UserId> = Uuid::parse_str(&id).ok().map(UserId).into_iter().collect();
+    let user =
+        state.store.users().by_ids(&ids).await?.pop().ok_or_else(|| Problem::new(Code::UserNotFound))?;
+    Ok(web::Json(reader.view(user)))
+}
+
+async fn by_filters(state: &State, request: &HttpRequest) -> Result<UserList, Problem> {
+    ServiceKey::extract(request).await?;
+    let page = state.store.users().list(&query::<ListQuery>(request)?.try_into()?).await?;
+    let users = page.users.into_iter().map(UserView::from).collect();
+    Ok(UserList { users, next_cursor: page.next.map(|id| id.to_string()) })
+}
+
+async fn by_ids(state: &State, request: &HttpRequest, ids: Vec<UserId>) -> Result<UsersById, Problem> {
+    let reader = Reader::extract(request).await?;
+    let mut users: HashMap<UserId, User> =
+        state.store.users().by_ids(&ids).await?.into_iter().map(|user| (user.id, user)).collect();
+    let found = ids.iter().filter_map(|id| users.remove(id));
+    Ok(UsersById { users: found.map(|user| reader.view(user)).collect() })
+}
+
+/// Users by their ids.
+#[derive(Debug, Serialize)]
+struct UsersById {
+    users: Vec<View>,
+}
+
+/// The ids asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdsQuery {
+    ids: String,
+}
+
+impl IdsQuery {
+    /// The ids, if there is such a parameter. What is no id of ours is nobody's, and left out like an unknown one.
+    fn of(request: &HttpRequest) -> Result<Option<Vec<UserId>>, Problem> {
+        let mentions = |part: &str| part == "ids" || part.starts_with("ids=");
+        if !request.query_string().split('&').any(mentions) {
+            return Ok(None);
+        }
+        let ids = query::<Self>(request)?.ids;
+        let ids: Vec<&str> = ids.split(',').filter(|id| !id.is_empty()).collect();
+        if ids.len() > MOST_IDS {
+            return Err(Problem::because(Code::InvalidQuery, format!("{} ids", ids.len())));
+        }
+        Ok(Some(ids.into_iter().filter_map(|id| Uuid::parse_str(id).ok()).map(UserId).collect()))
+    }
+}
+
+impl Reader {
+    /// A user as far as this reader may see it.
+    fn view(self, user: User) -> View {
+        match self {
+            Self::Service => View::Full(Box::new(user.into())),
+            Self::User => View::Public(PublicView::from(user)),
+        }
+    }
+}
+
+fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
+    let query = web::Query::<T>::from_query(request.query_string());
     // The error would repeat the name of a parameter that is none, which may be anything.
     let unreadable = "a parameter is unknown, there twice or no number";
-    let query = query.map_err(|_| Problem::because(Code::InvalidQuery, unreadable))?.into_inner();
-    let page = state.store.users().list(&query.try_into()?).await?;
-    let users = page.users.into_iter().map(UserView::from).collect();
-    Ok(web::Json(UserList { users, next_cursor: page.next.map(|id| id.to_string()) }))
+    query.map(web::Query::into_inner).map_err(|_| Problem::because(Code::InvalidQuery, unreadable))
 }

@@ -4,6 +4,7 @@ mod api_keys;
 mod error;
 mod history;
 mod journal;
+mod notify;
 mod pairs;
 mod records;
 mod users;
@@ -21,6 +22,7 @@ pub use api_keys::{ApiKey, ApiKeys};
 pub use error::StoreError;
 pub use history::{Journaled, Which};
 pub use journal::{Entry, Journal};
+pub use notify::{Heard, Listener};
 pub use records::Stored;
 pub use users::{Listing, Page, Users};
 

@@ -9,7 +9,6 @@ use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, QueryFilter, QuerySelect,
     Statement,
 };
-use sha2::{Digest, Sha256};
 
 use super::pairs::is_one_of;
 use super::{StoreError, Tx};
@@ -33,7 +32,7 @@ impl Tx {
         if self.tx.get_database_backend() != DbBackend::Postgres {
             return Ok(());
         }
-        let locks: BTreeSet<i64> = keys.iter().map(lock_of).collect();
+        let locks: BTreeSet<i64> = keys.iter().map(UserKey::fingerprint).collect();
         let locks: serde_json::Value = locks.into_iter().collect();
         // Taken in the order of the list: a function in the select list runs as its row is read.
         let sql = "SELECT pg_advisory_xact_lock(CAST(value AS bigint)) FROM json_array_elements_text(CAST($1 AS json))";
@@ -103,15 +102,6 @@ impl Tx {
             .await?;
         Ok(())
     }
-}
-
-/// Half of the key's SHA-256 as a number: two users share a lock about never, and then only wait for each other.
-fn lock_of(key: &UserKey) -> i64 {
-    let mut hash = Sha256::new();
-    hash.update(&key.source);
-    hash.update([0]);
-    hash.update(&key.external_id);
-    hash.finalize().iter().take(8).fold(0, |number, byte| number << 8 | i64::from(*byte))
 }
 
 /// Whether a row is of one of these users.

@@ -55,6 +55,13 @@ impl Users<'_> {
         Ok(row.map(|tombstone| tombstone.deleted_at.into()))
     }
 
+    /// The users with these ids, in no order.
+    pub async fn by_ids(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+        let ids = ids.iter().map(|id| TextUuid(id.0));
+        let rows = Entity::find().filter(Column::Id.is_in(ids)).all(self.0).await?;
+        Ok(rows.into_iter().map(user).collect())
+    }
+
     /// A page of users.
     pub async fn list(&self, listing: &Listing) -> Result<Page, StoreError> {
         let mut query = Entity::find().order_by_asc(Column::Id).limit(listing.limit.saturating_add(1));

@@ -9,9 +9,9 @@ use crate::providers::Sources;
 use crate::store::{Entry, Store, StoreError, Stored};
 
 /// How often two transactions may meet before the database counts as away.
-const TRIES: u32 = 5;
+pub(super) const TRIES: u32 = 5;
 /// After the first meeting; longer after each further one.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// Whether deliveries come from their source or from the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,7 @@ async fn apply_once(
     let Known { mut after, ended, .. } = known;
     after.retain(|key, stored| before.get(key) != Some(stored));
     tx.save(&after, now).await?;
+    tx.notify(&after.keys().cloned().collect()).await?;
     let (finally, reusable) = ended.into_iter().partition(|user| sources.ids(&user.source).is_final());
     tx.forget(&finally).await?;
     tx.forget_ended(&reusable).await?;

@@ -9,8 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::warn;
 
 use super::apply::{Arrival, apply};
+use super::feed::Feed;
 use crate::clock::Clock;
-use crate::domain::{Delivery, Outcome, Reading};
+use crate::domain::{Delivery, Outcome, Reading, UserKey};
 use crate::providers::Sources;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -38,6 +39,7 @@ pub(super) struct Writer {
     pub(super) sources: Arc<Sources>,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
+    pub(super) feed: Feed,
 }
 
 /// A delivery was not written.
@@ -148,7 +150,10 @@ impl Writer {
             .await
             .unwrap_or_else(|_| Err(StoreError::away("the transaction took too long")));
         self.metrics.commit(started.elapsed());
-        outcomes
+        let outcomes = outcomes?;
+        let changed = batch.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied);
+        self.feed.wake(changed.filter_map(|(delivery, _)| delivery.user()).map(UserKey::fingerprint));
+        Ok(outcomes)
     }
 }
 

@@ -6,11 +6,12 @@ use http::HeaderMap;
 use tracing::{info, warn};
 
 use super::batcher::{Batcher, WriteError, Writer};
+use super::feed::Feed;
 use crate::clock::Clock;
-use crate::domain::{Delivery, Outcome, Reading};
+use crate::domain::{Change, Delivery, Outcome, Reading};
 use crate::providers::{NotJson, Read, Sources};
 use crate::signature::SignatureError;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// Takes messages in.
@@ -18,6 +19,7 @@ use crate::telemetry::Metrics;
 pub struct Intake {
     sources: Arc<Sources>,
     batcher: Batcher,
+    writer: Writer,
     clock: Clock,
 }
 
@@ -49,9 +51,9 @@ pub enum ReceiveError {
 
 impl Intake {
     /// An intake for these sources, which writes in the background. Must be called within a tokio runtime.
-    pub fn start(sources: Arc<Sources>, store: Store, clock: Clock, metrics: Metrics) -> Self {
-        let writer = Writer { store, sources: Arc::clone(&sources), clock: clock.clone(), metrics };
-        Self { sources, batcher: Batcher::start(writer), clock }
+    pub fn start(sources: Arc<Sources>, store: Store, clock: Clock, metrics: Metrics, feed: Feed) -> Self {
+        let writer = Writer { store, sources: Arc::clone(&sources), clock: clock.clone(), metrics, feed };
+        Self { sources, batcher: Batcher::start(writer.clone()), writer, clock }
     }
 
     /// Takes one message in. Once this returns a receipt, what it says is lasting.
@@ -71,6 +73,11 @@ impl Intake {
             }
             Read::Delivery(delivery) => self.write(delivery).await,
         }
+    }
+
+    /// Stores what a token's claims say of its user, below what the provider says; tells whether that made the row.
+    pub async fn store_claims(&self, claims: &Change) -> Result<bool, StoreError> {
+        self.writer.store_claims(claims).await
     }
 
     /// Returns once everything that was taken in is written, whether or not its sender still waits.

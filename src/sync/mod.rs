@@ -3,11 +3,14 @@
 
 mod apply;
 mod batcher;
+mod claims;
+mod feed;
 mod intake;
 mod replay;
 mod sweep;
 
 pub use batcher::WriteError;
+pub use feed::{Ear, Feed, Subscription};
 pub use intake::{Intake, Receipt, ReceiveError};
 pub use replay::{Rebuilt, Replay, ReplayError, Replayed};
 pub use sweep::{Sweep, sweep};

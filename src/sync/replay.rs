@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::apply::{Arrival, become_known};
 use super::batcher::Writer;
+use super::feed::Feed;
 use crate::clock::Clock;
 use crate::domain::{Delivery, DeliveryKey, IdPolicy, Outcome, Record, Timestamp, UserKey};
 use crate::providers::{NotJson, Read, Source, Sources};
@@ -62,7 +63,7 @@ impl Replayed {
 impl Replay {
     /// A replay into this database.
     pub fn new(sources: Arc<Sources>, store: Store, clock: Clock) -> Self {
-        Self { writer: Writer { store, sources, clock, metrics: Metrics::default() } }
+        Self { writer: Writer { store, sources, clock, metrics: Metrics::default(), feed: Feed::default() } }
     }
 
     /// Takes an event given by hand as if its source had sent it. Its message id is made of its content, so that
@@ -137,6 +138,7 @@ impl Replay {
             }
         }
         tx.save(&corrected, clock.now()).await?;
+        tx.notify(&corrected.keys().cloned().collect()).await?;
         tx.commit().await
     }
 

@@ -27,7 +27,7 @@ const PRIVATE_CRATES: [(&str, &[&str]); 6] = [
     ("sea_orm", &["store"]),
     ("entity", &["store"]),
     ("migration", &["store"]),
-    ("actix_web", &["http"]),
+    ("actix_web", &["http", "app"]),
     ("svix", &["signature"]),
     ("anyhow", &["cli"]),
 ];

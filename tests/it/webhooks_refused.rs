@@ -95,8 +95,8 @@ on_both_databases! {
             assert_eq!(wrong.brief(), "405 method_not_allowed");
             assert_eq!(wrong.header("allow"), "POST");
         }
-        let wrong = answer(app.client.request(Method::POST, "/v1/users/current")).await;
-        assert_eq!((wrong.brief().as_str(), wrong.header("allow")), ("405 method_not_allowed", "GET, HEAD"));
+        let wrong = answer(app.client.request(Method::PUT, "/v1/users/current")).await;
+        assert_eq!((wrong.brief().as_str(), wrong.header("allow")), ("405 method_not_allowed", "GET, HEAD, POST"));
     }
 }
 

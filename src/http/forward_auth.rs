@@ -1,0 +1,40 @@
+//! `GET /v1/auth`: whether a reverse proxy may let a request through, and for whom.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{HeaderName, HeaderValue};
+
+use super::extract::Caller;
+use super::problem::{Code, Document, Problem};
+use crate::domain::User;
+
+/// Whom the token speaks for, as headers to hand on to the app.
+#[utoipa::path(
+    get, path = "/v1/auth", tag = "forward-auth", security(("userToken" = [])),
+    responses(
+        (status = 200, description = "`X-User-Id`, `X-User-External-Id`, `X-User-Source`, `X-User-Email`"),
+        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
+        (status = 403, description = "`user_not_synced`, `user_deleted`", body = Document),
+        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
+    )
+)]
+pub(super) async fn check(caller: Result<Caller, Problem>) -> Result<HttpResponse, Problem> {
+    let user = caller.and_then(|caller| caller.user.ok_or_else(|| Problem::new(Code::UserNotSynced)));
+    Ok(allowed(&user.map_err(Problem::into_forbidden)?))
+}
+
+fn allowed(user: &User) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    for (name, value) in [
+        ("x-user-id", Some(user.id.to_string())),
+        ("x-user-external-id", Some(user.key.external_id.clone())),
+        ("x-user-source", Some(user.key.source.clone())),
+        ("x-user-email", user.profile.email.clone()),
+    ] {
+        // Always there, so that a header of the same name from outside never gets through; empty if not known, or if it could
+        // not stand in a header.
+        let value = value.and_then(|value| HeaderValue::from_str(&value).ok());
+        response
+            .insert_header((HeaderName::from_static(name), value.unwrap_or(HeaderValue::from_static(""))));
+    }
+    response.finish()
+}

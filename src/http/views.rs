@@ -1,0 +1,105 @@
+//! The user as the API shows it: whole to those who may know everything, and what others may see.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::domain::{Profile, Timestamp, User, UserKey};
+
+/// A user; absent facts are null, times RFC 3339.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = User)]
+pub(super) struct UserView {
+    /// The row's id, a UUID.
+    id: String,
+    /// The source it comes from.
+    source: String,
+    /// The provider's id, the `sub` of its tokens.
+    external_id: String,
+    name: Option<String>,
+    given_name: Option<String>,
+    family_name: Option<String>,
+    nickname: Option<String>,
+    email: Option<String>,
+    email_verified: Option<bool>,
+    phone_number: Option<String>,
+    phone_number_verified: Option<bool>,
+    picture_url: Option<String>,
+    metadata: Option<Value>,
+    /// When the user was created at the provider.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    created_at: Option<Timestamp>,
+    /// When the user was last changed at the provider.
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    /// When this row was last written.
+    #[schema(value_type = String, format = DateTime)]
+    synced_at: Timestamp,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        let User { id, key, profile, created_at, updated_at, synced_at } = user;
+        let UserKey { source, external_id } = key;
+        let Profile {
+            name,
+            given_name,
+            family_name,
+            nickname,
+            email,
+            email_verified,
+            phone_number,
+            phone_number_verified,
+            picture_url,
+            metadata,
+        } = profile;
+        Self {
+            id: id.to_string(),
+            source,
+            external_id,
+            name,
+            given_name,
+            family_name,
+            nickname,
+            email,
+            email_verified,
+            phone_number,
+            phone_number_verified,
+            picture_url,
+            metadata,
+            created_at,
+            updated_at,
+            synced_at,
+        }
+    }
+}
+
+/// What one user may see of another.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PublicUser)]
+pub(super) struct PublicView {
+    /// The row's id, a UUID.
+    id: String,
+    name: Option<String>,
+    nickname: Option<String>,
+    picture_url: Option<String>,
+}
+
+impl From<User> for PublicView {
+    fn from(user: User) -> Self {
+        let Profile { name, nickname, picture_url, .. } = user.profile;
+        Self { id: user.id.to_string(), name, nickname, picture_url }
+    }
+}
+
+/// A user as far as the one who asks may see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum View {
+    /// For a service key.
+    Full(Box<UserView>),
+    /// For a user's token.
+    Public(PublicView),
+}
