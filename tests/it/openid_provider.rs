@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 use usersync::app::Service;
 use usersync::clock::Clock;
 use usersync::config::{Algorithm, RuleKind};
 
 use crate::support::app::TestApp;
-use crate::support::client::Client;
 use crate::support::client::fixture::{ADA, CREATED};
+use crate::support::client::{Client, answer};
 use crate::support::openid::OpenIdProvider;
 
 /// The service with one rule: tokens of this provider for one application.
@@ -52,6 +53,21 @@ on_both_databases! {
             assert_eq!(user, app.client.rows().await[0]);
             service.stop().await.unwrap();
         }
+    }
+}
+
+on_both_databases! {
+    async fn a_first_login_stores_its_user(app: &TestApp) {
+        let Some(provider) = OpenIdProvider::start() else { return };
+        let (service, client) = trusting(app, &provider, "app-RS256").await;
+        let token = provider.log_in(ADA, "app-RS256").await;
+        catch_up(app);
+        let path = "/v1/users/current";
+        assert_eq!(client.get_as(&token, path).await.brief(), "404 user_not_synced");
+        let stored = answer(client.request(Method::POST, path).bearer_auth(&token)).await;
+        assert_eq!((stored.status, &stored.json()["externalId"]), (201, &json!(ADA)));
+        assert_eq!(client.get_as(&token, path).await.json(), stored.json());
+        service.stop().await.unwrap();
     }
 }
 
