@@ -26,3 +26,4 @@ mod support_works;
 mod tokens;
 mod webhooks;
 mod webhooks_refused;
+mod workos_sdk;

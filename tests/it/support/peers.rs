@@ -11,6 +11,8 @@ use super::not_run;
 pub(crate) const SVIX: Peer = Peer { package: "svix", script: "sign.mjs", language: Language::Node };
 pub(crate) const STANDARD_WEBHOOKS: Peer =
     Peer { package: "standardwebhooks", script: "standard_sign.mjs", language: Language::Node };
+pub(crate) const WORKOS: Peer =
+    Peer { package: "@workos-inc/node", script: "workos_sign.mjs", language: Language::Node };
 pub(crate) const JOSE: Peer = Peer { package: "jose", script: "mint.mjs", language: Language::Node };
 pub(crate) const PYJWT: Peer = Peer { package: "jwt", script: "mint.py", language: Language::Python };
 pub(crate) const OIDC_PROVIDER: Peer =
