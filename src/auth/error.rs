@@ -112,6 +112,9 @@ pub enum TokenError {
         /// `azp` of the token, if it has one.
         found: Option<String>,
     },
+    /// The session still has something to do, such as a second factor or choosing an organisation.
+    #[error("its session is pending (`sts`): a task after signing in is not done yet")]
+    PendingSession,
     /// `sub` is absent, empty or no text.
     #[error("it has no `sub`, or an empty one")]
     NoSubject,
@@ -119,7 +122,7 @@ pub enum TokenError {
 
 impl TokenError {
     /// Every check's name, in the order in which a token meets them.
-    pub const CHECKS: [&str; 14] = [
+    pub const CHECKS: [&str; 15] = [
         "form",
         "issuer",
         "audience",
@@ -133,6 +136,7 @@ impl TokenError {
         "not_before",
         "issued_at",
         "authorized_party",
+        "session",
         "subject",
     ];
 
@@ -157,6 +161,7 @@ impl TokenError {
                 _ => "issued_at",
             },
             Self::WrongParty { .. } => "authorized_party",
+            Self::PendingSession => "session",
             Self::NoSubject => "subject",
         }
     }

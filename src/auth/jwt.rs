@@ -123,6 +123,10 @@ pub(super) fn verify(
         return Err(TokenError::IssuedInTheFuture { at, now });
     }
     check_party(claims, rule)?;
+    // Clerk's: somebody who has signed in, but may not come in yet.
+    if text(claims, "sts") == Some("pending") && !rule.allow_pending_sessions {
+        return Err(TokenError::PendingSession);
+    }
     let identity = Identity::from_claims(claims, rule.kind).ok_or(TokenError::NoSubject)?;
     Ok(Authenticated { source: rule.source.clone(), identity, issued_at, expires_at })
 }

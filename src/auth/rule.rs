@@ -21,6 +21,8 @@ pub(super) struct Rule {
     application_id: Option<String>,
     /// Empty leaves `azp` unchecked.
     pub(super) authorized_parties: Vec<String>,
+    /// Whether a session that is not complete will do.
+    pub(super) allow_pending_sessions: bool,
     /// Never empty in a valid configuration; an empty list accepts nothing.
     pub(super) algorithms: Vec<Algorithm>,
 }
@@ -46,6 +48,7 @@ impl Rule {
             issuer: canonical(issuer).into_owned(),
             application_id: rule.application_id.clone(),
             authorized_parties: rule.authorized_parties.clone(),
+            allow_pending_sessions: rule.allow_pending_sessions,
             algorithms: algorithms.collect(),
         }
     }

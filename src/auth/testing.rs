@@ -43,5 +43,10 @@ pub(super) fn custom_jwt_with(issuer: &str, application_id: Option<&str>, jwks: 
 }
 
 fn rule(kind: RuleKind, application_id: Option<&str>) -> TokenRule {
-    TokenRule { kind, application_id: application_id.map(str::to_owned), authorized_parties: Vec::new() }
+    TokenRule {
+        kind,
+        application_id: application_id.map(str::to_owned),
+        authorized_parties: Vec::new(),
+        allow_pending_sessions: false,
+    }
 }

@@ -18,8 +18,9 @@ use super::{Usage, quoted};
 use crate::app::App;
 use crate::auth::service_key;
 use crate::clock::Clock;
-use crate::config::{Algorithm, Config, ProviderKind, RuleKind, Source, TokenRule};
+use crate::config::{Algorithm, Config, RuleKind, Source, TokenRule};
 use crate::domain::UserKey;
+use crate::providers;
 use crate::store::{ApiKey, Store};
 
 /// Where the development database, keys and sample events are kept.
@@ -87,13 +88,14 @@ impl Dev {
             RuleKind::Oidc { domain: Url::parse(&development.issuer)?, algorithms: vec![Algorithm::Es256] };
         config.sources = vec![Source {
             name: SOURCE.to_owned(),
-            provider: ProviderKind::Clerk,
+            provider: providers::CLERK,
             webhook_secrets: vec![SecretString::from(development.secret.clone())],
             bearer_tokens: Vec::new(),
             tokens: vec![TokenRule {
                 kind,
                 application_id: Some(APPLICATION_ID.to_owned()),
                 authorized_parties: Vec::new(),
+                allow_pending_sessions: false,
             }],
             map: None,
         }];

@@ -23,7 +23,7 @@ use crate::app::StartError;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors, Log};
 use crate::store::StoreError;
-use crate::telemetry;
+use crate::{providers, telemetry};
 
 /// Your identity provider's users, in your own database, always right.
 #[derive(Debug, Parser)]
@@ -103,7 +103,7 @@ fn configure(file: Option<&Path>) -> anyhow::Result<Config> {
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let config = Config::load(file, &environment)?;
+    let config = Config::load(file, &environment, &providers::kinds())?;
     start_logs(&config.log)?;
     Ok(config)
 }

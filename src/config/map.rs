@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::error::{Fault, fault};
 use super::reader::{Reader, any};
 use super::schema;
+use crate::domain::{Field, IdPolicy};
 
 /// Where to find things in the payloads of a `standard` source.
 #[derive(Clone, Debug)]
@@ -21,32 +22,12 @@ pub struct SourceMap {
     pub created_at: Option<String>,
     /// Pointer to the time of an upsert.
     pub updated_at: String,
-    /// Pointer to the time of a delete; `None`: it is where an upsert's is.
+    /// Pointer to the time of a delete; where there is none, it is looked for where an upsert's is.
     pub deleted_at: Option<String>,
     /// Whether an id can come back after its user was deleted.
     pub ids: IdPolicy,
-    /// Pointers by the User's own names: `email` = `/data/email`.
-    pub profile: BTreeMap<String, String>,
-}
-
-/// Whether an id can come back after its user was deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IdPolicy {
-    /// Never: a delete is for good.
-    #[default]
-    Final,
-    /// It can: a later `created_at` begins a new lifetime.
-    Reusable,
-}
-
-impl IdPolicy {
-    fn parse(text: &str) -> Result<Self, Fault> {
-        match text {
-            "final" => Ok(Self::Final),
-            "reusable" => Ok(Self::Reusable),
-            _ => Err(fault(format!("`{text}` says nothing about ids"), "write \"final\" or \"reusable\"")),
-        }
-    }
+    /// Pointers to the User's own fields: `email` = `/data/email`.
+    pub profile: BTreeMap<Field, String>,
 }
 
 /// The map; `None` if it could not be read, which is then noted.
@@ -56,7 +37,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<SourceMap> {
     let id = required("id", "the user's id, such as \"/data/id\"");
     let updated_at = required("updated_at", "the time of the change, such as \"/data/updated_at\"");
     let created_at = reader.optional("created_at", pointer);
-    let ids = reader.optional("ids", IdPolicy::parse).unwrap_or_default();
+    let ids = reader.optional("ids", id_policy).unwrap_or(IdPolicy::Final);
     if ids == IdPolicy::Reusable && !reader.has("created_at") {
         let problem =
             "is missing, and only a user's creation tells one lifetime of a reusable id from the next";
@@ -89,11 +70,17 @@ fn check_events(reader: &Reader<'_>, upsert: &[String], delete: &[String]) {
     }
 }
 
-fn read_profile(reader: &Reader<'_>) -> BTreeMap<String, String> {
-    schema::PROFILE
-        .iter()
-        .filter_map(|(name, _)| Some(((*name).to_owned(), reader.optional(name, pointer)?)))
-        .collect()
+fn read_profile(reader: &Reader<'_>) -> BTreeMap<Field, String> {
+    let names = schema::PROFILE.iter().map(|(name, _)| *name);
+    names.filter_map(|name| Some((Field::named(name)?, reader.optional(name, pointer)?))).collect()
+}
+
+fn id_policy(text: &str) -> Result<IdPolicy, Fault> {
+    match text {
+        "final" => Ok(IdPolicy::Final),
+        "reusable" => Ok(IdPolicy::Reusable),
+        _ => Err(fault(format!("`{text}` says nothing about ids"), "write \"final\" or \"reusable\"")),
+    }
 }
 
 fn pointer(text: &str) -> Result<String, Fault> {

@@ -31,12 +31,13 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use error::{ConfigError, ConfigErrors};
-pub use map::{IdPolicy, SourceMap};
+pub use map::SourceMap;
 pub use rule::{Algorithm, JwksLocation, RuleKind, TokenRule};
-pub use source::{ProviderKind, Source};
+pub use source::{ProviderKind, Signing, Source};
 
 use error::{Fault, Problems, fault};
 use reader::Reader;
+use source::Known;
 
 /// A `usersync.toml` with every key, commented out: what is not set has the value shown there.
 pub const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -117,28 +118,32 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads the settings from `file` and `environment` (the process's variables).
+    /// Reads the settings from `file` and `environment` (the process's variables); a source can be of `providers`.
     ///
     /// Without `file` it is the one named by `USERSYNC_CONFIG`, else `usersync.toml` in the current directory if
     /// there is one, else none. Errors: all of them at once, each with its path and what to do.
-    pub fn load(file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
+    pub fn load(
+        file: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+        providers: &[ProviderKind],
+    ) -> Result<Self, ConfigErrors> {
         let mut tree = file::read(file, environment)?;
         let problems = Problems::default();
         environment::apply(&mut tree, environment, &problems);
         variables::add_sources(&mut tree, environment, &problems);
         schema::check(tree.table(), schema::ROOT, "", &problems);
-        let config = Self::read(&Reader::new(tree.table(), environment, &problems));
+        let config = Self::read(&Reader::new(tree.table(), environment, &problems), Known(providers));
         problems.finish(config, &tree)
     }
 
-    fn read(root: &Reader<'_>) -> Self {
+    fn read(root: &Reader<'_>, known: Known<'_>) -> Self {
         let tokens = Tokens::read(&root.section("tokens"));
         Self {
             server: Server::read(&root.section("server")),
             database: Database::read(&root.section("database")),
             journal: Journal::read(&root.section("journal")),
             log: Log::read(&root.section("log")),
-            sources: source::read_all(root, &tokens),
+            sources: source::read_all(root, &tokens, known),
             tokens,
         }
     }

@@ -15,6 +15,8 @@ pub struct TokenRule {
     pub application_id: Option<String>,
     /// What the token's `azp` may be; empty: `azp` is not checked.
     pub authorized_parties: Vec<String>,
+    /// Whether a token of a session that is not complete (`sts` is `pending`) is accepted.
+    pub allow_pending_sessions: bool,
 }
 
 /// How the issuer and its keys are known.
@@ -138,7 +140,8 @@ pub(super) fn read(reader: &Reader<'_>, tokens: &Tokens) -> Option<TokenRule> {
         let problem = format!("is missing, and {issuer} signs tokens for everyone's applications");
         reader.refuse("applicationID", fault(problem, "write your application's own id (the token's `aud`)"));
     }
-    Some(TokenRule { kind, application_id, authorized_parties })
+    let allow_pending_sessions = reader.flag("allowPendingSessions").unwrap_or(false);
+    Some(TokenRule { kind, application_id, authorized_parties, allow_pending_sessions })
 }
 
 fn read_oidc(reader: &Reader<'_>, tokens: &Tokens) -> Option<RuleKind> {

@@ -57,6 +57,7 @@ const RULE: &[Key] = &[
     ("algorithm", Text),
     ("applicationID", Text),
     ("authorizedParties", Texts),
+    ("allowPendingSessions", Flag),
 ];
 
 const MAP: &[Key] = &[

@@ -17,68 +17,83 @@ pub struct Source {
     pub name: String,
     /// Whose format its deliveries have.
     pub provider: ProviderKind,
-    /// Any one that fits passes. Base64, perhaps after `whsec_`; for `WorkOS` the bytes of the text itself.
+    /// Any one that fits passes. What they look like depends on [`Signing`].
     pub webhook_secrets: Vec<SecretString>,
-    /// Any one that fits passes; `Auth0` and `Standard` only.
+    /// Any one that fits passes; only for providers that take them.
     pub bearer_tokens: Vec<SecretString>,
     /// In the order in which they are tried.
     pub tokens: Vec<TokenRule>,
-    /// Always there for a `Standard` source that receives deliveries; never for the others.
+    /// Always there for a source of a mapped provider that receives deliveries; never for the others.
     pub map: Option<SourceMap>,
 }
 
-/// Whose format a source's deliveries have.
+/// What the configuration has to know of a provider; each provider's own file says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProviderKind {
-    /// Clerk.
-    Clerk,
-    /// Auth0: event streams or a signing Action.
-    Auth0,
-    /// WorkOS.
-    Workos,
-    /// Anyone who signs as Standard Webhooks says, mapped by JSON pointers.
-    Standard,
+pub struct ProviderKind {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// How its deliveries are signed, and so what its secrets look like.
+    pub signing: Signing,
+    /// Whether its deliveries may carry a bearer token instead of a signature.
+    pub takes_bearer_tokens: bool,
+    /// Whether its format is not known, but described in `[sources.map]`.
+    pub is_mapped: bool,
 }
 
-impl ProviderKind {
-    /// Its name in the configuration.
-    pub fn name(self) -> &'static str {
+/// How deliveries are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// As Svix does; secrets are base64, perhaps after `whsec_`.
+    StandardWebhooks,
+    /// A timestamp and an HMAC in one header; secrets are any text.
+    TimestampedHmac {
+        /// The header's name, in small letters.
+        header: &'static str,
+    },
+}
+
+impl Signing {
+    /// The secrets in one configured text, checked.
+    fn secrets(self, secret: SecretString, source: &str) -> Result<Vec<SecretString>, Fault> {
         match self {
-            Self::Clerk => "clerk",
-            Self::Auth0 => "auth0",
-            Self::Workos => "workos",
-            Self::Standard => "standard",
+            Self::StandardWebhooks => secret::split_standard_webhooks(&secret, source),
+            Self::TimestampedHmac { .. } => Ok(vec![secret]),
         }
     }
+}
 
-    fn parse(text: &str) -> Result<Self, Fault> {
-        let all = [Self::Clerk, Self::Auth0, Self::Workos, Self::Standard];
-        all.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
-            let remedy =
-                "write clerk, auth0, workos, or standard for any other that signs by Standard Webhooks";
+/// The providers that a source can be of.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a>(pub(super) &'a [ProviderKind]);
+
+impl Known<'_> {
+    fn parse(self, text: &str) -> Result<ProviderKind, Fault> {
+        self.0.iter().copied().find(|kind| kind.name == text).ok_or_else(|| {
+            let remedy = format!(
+                "write {}; standard is for any other that signs by Standard Webhooks",
+                self.names("or", |_| true)
+            );
             fault(format!("`{text}` is no known provider"), remedy)
         })
     }
 
-    fn takes_bearer_tokens(self) -> bool {
-        matches!(self, Self::Auth0 | Self::Standard)
-    }
-
-    /// The secrets in one configured text, checked as this provider's scheme has them.
-    fn webhook_secrets(self, secret: SecretString, source: &str) -> Result<Vec<SecretString>, Fault> {
-        match self {
-            Self::Workos => Ok(vec![secret]),
-            Self::Standard => secret::split_standard_webhooks(&secret, source),
-            Self::Clerk | Self::Auth0 => Ok(vec![secret::standard_webhooks(secret, source)?]),
+    /// The names of some, as one says them.
+    fn names(self, conjunction: &str, which: impl Fn(&ProviderKind) -> bool) -> String {
+        let names: Vec<&str> = self.0.iter().filter(|kind| which(kind)).map(|kind| kind.name).collect();
+        match names.split_last() {
+            Some((last, others)) if !others.is_empty() => {
+                format!("{} {conjunction} {last}", others.join(", "))
+            }
+            _ => names.concat(),
         }
     }
 }
 
 /// Every source that could be read; the others, and names used twice, are noted.
-pub(super) fn read_all(root: &Reader<'_>, tokens: &Tokens) -> Vec<Source> {
+pub(super) fn read_all(root: &Reader<'_>, tokens: &Tokens, known: Known<'_>) -> Vec<Source> {
     let readers = root.tables("sources");
     refuse_repeated_names(&readers);
-    readers.iter().filter_map(|reader| read(reader, tokens)).collect()
+    readers.iter().filter_map(|reader| read(reader, tokens, known)).collect()
 }
 
 fn refuse_repeated_names(readers: &[Reader<'_>]) {
@@ -94,16 +109,18 @@ fn refuse_repeated_names(readers: &[Reader<'_>]) {
     }
 }
 
-fn read(reader: &Reader<'_>, tokens: &Tokens) -> Option<Source> {
+fn read(reader: &Reader<'_>, tokens: &Tokens, known: Known<'_>) -> Option<Source> {
     let name = reader.required("name", "write one: it stands in the webhook's address", source_name);
-    let provider = reader.required("provider", "write clerk, auth0, workos or standard", ProviderKind::parse);
+    let remedy = format!("write {}", known.names("or", |_| true));
+    let provider = reader.required("provider", &remedy, |text| known.parse(text));
     let rules: Vec<_> = reader.tables("tokens").iter().map(|reader| rule::read(reader, tokens)).collect();
     let provider = provider?;
     let label = reader.raw_text("name").unwrap_or_default();
-    let webhook_secrets = reader.secrets("webhook_secrets", |secret| provider.webhook_secrets(secret, label));
+    let webhook_secrets = reader.secrets("webhook_secrets", |secret| provider.signing.secrets(secret, label));
     let bearer_tokens = reader.secrets("bearer_tokens", Ok);
-    if reader.has("bearer_tokens") && !provider.takes_bearer_tokens() {
-        let problem = format!("is for auth0 and standard; {} signs its deliveries", provider.name());
+    if reader.has("bearer_tokens") && !provider.takes_bearer_tokens {
+        let takers = known.names("and", |kind| kind.takes_bearer_tokens);
+        let problem = format!("is for {takers}; {} signs its deliveries", provider.name);
         reader.refuse("bearer_tokens", fault(problem, "write the signing secret in webhook_secrets"));
     }
     let map = read_map(reader, provider);
@@ -124,17 +141,15 @@ fn read(reader: &Reader<'_>, tokens: &Tokens) -> Option<Source> {
 
 fn read_map(reader: &Reader<'_>, provider: ProviderKind) -> Option<SourceMap> {
     let receives = reader.is_filled("webhook_secrets") || reader.is_filled("bearer_tokens");
-    match (provider, reader.has("map")) {
-        (ProviderKind::Standard, true) => map::read(&reader.section("map")),
-        (ProviderKind::Standard, false) if receives => {
-            let remedy = "write [sources.map] with JSON pointers into its payloads";
-            reader
-                .refuse("map", fault("is missing, and the format of a standard source is not known", remedy));
+    match (provider.is_mapped, reader.has("map")) {
+        (true, true) => map::read(&reader.section("map")),
+        (true, false) if receives => {
+            let problem = format!("is missing, and the format of a {} source is not known", provider.name);
+            reader.refuse("map", fault(problem, "write [sources.map] with JSON pointers into its payloads"));
             None
         }
-        (_, true) if provider != ProviderKind::Standard => {
-            let problem =
-                format!("is for provider = \"standard\"; the format of {} is known", provider.name());
+        (false, true) => {
+            let problem = format!("is for provider = \"standard\"; the format of {} is known", provider.name);
             reader.refuse("map", fault(problem, "leave it out"));
             None
         }

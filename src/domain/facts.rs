@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 
+use serde::de::value::{Error, StrDeserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -25,9 +26,19 @@ pub enum Field {
 }
 
 impl Field {
+    /// The field of that name in the API.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::deserialize(StrDeserializer::<Error>::new(name)).ok()
+    }
+
+    /// Whether its values are yes and no.
+    pub fn is_flag(self) -> bool {
+        matches!(self, Self::EmailVerified | Self::PhoneNumberVerified)
+    }
+
     fn takes(self, value: &Value) -> bool {
         match self {
-            Self::EmailVerified | Self::PhoneNumberVerified => value.is_boolean() || value.is_null(),
+            _ if self.is_flag() => value.is_boolean() || value.is_null(),
             Self::Metadata => true,
             _ => value.is_string() || value.is_null(),
         }

@@ -34,6 +34,7 @@ pub(super) enum Code {
     MissingSignature,
     InvalidSignature,
     StaleTimestamp,
+    InvalidBearerToken,
     InvalidJson,
     BodyTooLarge,
     BodyTimeout,
@@ -65,7 +66,7 @@ pub(super) struct Document {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::InvalidAuthHeader,
         Self::NoAuthProvider,
         Self::Unauthenticated,
@@ -77,6 +78,7 @@ impl Code {
         Self::MissingSignature,
         Self::InvalidSignature,
         Self::StaleTimestamp,
+        Self::InvalidBearerToken,
         Self::InvalidJson,
         Self::BodyTooLarge,
         Self::BodyTimeout,
@@ -131,7 +133,7 @@ impl Code {
                 400,
                 "missing_signature",
                 "The delivery is not signed",
-                "Send id, timestamp and signature headers of one family: svix-* or webhook-*.",
+                "Send the provider's signature; if in several headers, all of one family: svix-* or webhook-*.",
             ),
             Self::InvalidSignature => (
                 400,
@@ -144,6 +146,12 @@ impl Code {
                 "stale_timestamp",
                 "The signature's timestamp is too far from now",
                 "Sign each attempt anew, and check the clocks.",
+            ),
+            Self::InvalidBearerToken => (
+                401,
+                "invalid_bearer_token",
+                "The delivery's bearer token is not the source's",
+                "Send one of the source's `bearer_tokens` as `Authorization: Bearer <token>`.",
             ),
             Self::InvalidJson => {
                 (400, "invalid_json", "The body is no JSON", "Send the event as JSON in UTF-8.")
@@ -297,6 +305,8 @@ impl From<SignatureError> for Problem {
             | SignatureError::InvalidTimestamp
             | SignatureError::NoMatch
             | SignatureError::NoSecret => Code::InvalidSignature,
+            SignatureError::NoBearerToken => Code::InvalidAuthHeader,
+            SignatureError::WrongBearerToken => Code::InvalidBearerToken,
         };
         Self::because(code, error)
     }

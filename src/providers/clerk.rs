@@ -2,40 +2,46 @@
 //!
 //! Source: Clerk's published webhook schema. `user.created` and `user.updated` carry the whole user.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{Event, Provider, Says, Unreadable, moment, object, text};
+use super::{Provider, Registered, Says, Unreadable, carried, moment, object, text};
+use crate::config::{ProviderKind, Signing};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy, Timestamp};
 
 /// Clerk's format.
 #[derive(Debug)]
-pub(super) struct Clerk;
+struct Clerk;
+
+pub(super) const REGISTERED: Registered = Registered {
+    kind: ProviderKind {
+        name: "clerk",
+        signing: Signing::StandardWebhooks,
+        takes_bearer_tokens: false,
+        is_mapped: false,
+    },
+    make: |_| Box::new(Clerk),
+};
 
 impl Provider for Clerk {
     fn ids(&self) -> IdPolicy {
         IdPolicy::Final
     }
 
-    fn decode(&self, event: &Map<String, Value>) -> Event {
-        match text(event, "type") {
-            Ok(event_type) => {
-                Event { event_type: Some(event_type.to_owned()), says: says(event, event_type) }
-            }
-            Err(unreadable) => Event { event_type: None, says: Err(unreadable) },
+    fn event_type<'a>(&self, event: &'a Value) -> Result<&'a str, Unreadable> {
+        text(event, "type")
+    }
+
+    fn decode(&self, event: &Value, event_type: &str) -> Result<Says, Unreadable> {
+        match event_type {
+            "user.created" | "user.updated" => upsert(event),
+            "user.deleted" => delete(event),
+            // Forty-odd types exist and more come; only these three say who a user is.
+            _ => Ok(Says::NothingOfUsers),
         }
     }
 }
 
-fn says(event: &Map<String, Value>, event_type: &str) -> Result<Says, Unreadable> {
-    match event_type {
-        "user.created" | "user.updated" => upsert(event),
-        "user.deleted" => delete(event),
-        // Forty-odd types exist and more come; only these three say who a user is.
-        _ => Ok(Says::NothingOfUsers),
-    }
-}
-
-fn upsert(event: &Map<String, Value>) -> Result<Says, Unreadable> {
+fn upsert(event: &Value) -> Result<Says, Unreadable> {
     let user = object(event, "data")?;
     let stamp = match moment(user, "updated_at")? {
         Some(stamp) => stamp,
@@ -49,7 +55,7 @@ fn upsert(event: &Map<String, Value>) -> Result<Says, Unreadable> {
     })
 }
 
-fn delete(event: &Map<String, Value>) -> Result<Says, Unreadable> {
+fn delete(event: &Value) -> Result<Says, Unreadable> {
     let user = object(event, "data")?;
     Ok(Says::Change {
         external_id: text(user, "id")?.to_owned(),
@@ -59,19 +65,16 @@ fn delete(event: &Map<String, Value>) -> Result<Says, Unreadable> {
     })
 }
 
-fn facts(user: &Map<String, Value>) -> Result<Facts, Unreadable> {
-    let mut facts = Facts::default();
-    for (key, field) in [
-        ("first_name", Field::GivenName),
-        ("last_name", Field::FamilyName),
-        ("username", Field::Nickname),
-        ("image_url", Field::PictureUrl),
-        ("public_metadata", Field::Metadata),
-    ] {
-        if let Some(value) = user.get(key) {
-            facts.set(field, value.clone())?;
-        }
-    }
+const FIELDS: [(&str, Field); 5] = [
+    ("first_name", Field::GivenName),
+    ("last_name", Field::FamilyName),
+    ("username", Field::Nickname),
+    ("image_url", Field::PictureUrl),
+    ("public_metadata", Field::Metadata),
+];
+
+fn facts(user: &Value) -> Result<Facts, Unreadable> {
+    let mut facts = carried(user, &FIELDS)?;
     primary(user, &EMAIL, &mut facts)?;
     primary(user, &PHONE, &mut facts)?;
     Ok(facts)
@@ -103,7 +106,7 @@ const PHONE: Contacts = Contacts {
 };
 
 /// Adds the primary contact: the entry that the user names by id, never the first of the list.
-fn primary(user: &Map<String, Value>, contacts: &Contacts, facts: &mut Facts) -> Result<(), Unreadable> {
+fn primary(user: &Value, contacts: &Contacts, facts: &mut Facts) -> Result<(), Unreadable> {
     let Some(id) = user.get(contacts.primary) else { return Ok(()) };
     if !(id.is_string() || id.is_null()) {
         return Err(Unreadable::new(format!("`{}` is no text", contacts.primary)));

@@ -1,37 +1,62 @@
 //! What each vendor's messages mean.
 //!
-//! **To add a provider:** write one file beside this one that implements [`Provider`], give it its line in the list of modules and its line in
-//! [`Source::new`], and put payloads of it under `tests/fixtures/<provider>/`.
+//! **To add a provider:** write one file beside this one, with the vendor's [`Provider`] and its [`Registered`] entry; give it its
+//! line in the list of modules and its line in [`REGISTRY`]; put payloads of it under `tests/fixtures/<provider>/`.
 
+mod auth0;
 mod clerk;
 mod read;
 mod source;
+mod standard;
 #[cfg(test)]
 mod tests;
+mod workos;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use read::{NotJson, Read};
 pub use source::{Source, SourceError, Sources};
 
-use crate::domain::{ChangeKind, IdPolicy, ImpossibleType, Timestamp};
+use crate::config::{ProviderKind, SourceMap};
+use crate::domain::{ChangeKind, Facts, Field, IdPolicy, ImpossibleType, Timestamp};
+
+/// Every provider.
+const REGISTRY: [Registered; 4] =
+    [clerk::REGISTERED, auth0::REGISTERED, workos::REGISTERED, standard::REGISTERED];
+
+/// What the development source is of.
+pub const CLERK: ProviderKind = clerk::REGISTERED.kind;
+
+/// A provider's entry in the registry.
+struct Registered {
+    /// What the configuration has to know of it.
+    kind: ProviderKind,
+    /// Makes it, for a source with this map.
+    make: fn(Option<&SourceMap>) -> Box<dyn Provider>,
+}
+
+/// What a source can be of.
+pub fn kinds() -> Vec<ProviderKind> {
+    REGISTRY.map(|registered| registered.kind).to_vec()
+}
 
 /// One vendor's format.
+///
+/// Everything here is pure: the same event is read alike when it comes and when it is replayed.
 pub trait Provider: std::fmt::Debug + Send + Sync {
     /// Whether the vendor gives a deleted user's id to a user again.
     fn ids(&self) -> IdPolicy;
 
-    /// What an event says. Pure: the same event is read alike when it comes and when it is replayed.
-    fn decode(&self, event: &Map<String, Value>) -> Event;
-}
+    /// The vendor's id of an event, where its body has one. An id in the headers goes before it.
+    fn event_id<'a>(&self, _event: &'a Value) -> Option<&'a str> {
+        None
+    }
 
-/// An event as far as it could be read.
-#[derive(Debug)]
-pub struct Event {
-    /// The vendor's own name of it.
-    pub event_type: Option<String>,
-    /// What it says, or why it could not be understood.
-    pub says: Result<Says, Unreadable>,
+    /// The vendor's own name of what happened.
+    fn event_type<'a>(&self, event: &'a Value) -> Result<&'a str, Unreadable>;
+
+    /// What an event of this type says. The event is an object.
+    fn decode(&self, event: &Value, event_type: &str) -> Result<Says, Unreadable>;
 }
 
 /// What an event says.
@@ -68,23 +93,36 @@ impl From<ImpossibleType> for Unreadable {
 }
 
 /// The text at a key, which must be there.
-fn text<'a>(object: &'a Map<String, Value>, key: &str) -> Result<&'a str, Unreadable> {
+fn text<'a>(object: &'a Value, key: &str) -> Result<&'a str, Unreadable> {
     let value = object.get(key).ok_or_else(|| Unreadable::new(format!("`{key}` is missing")))?;
     value.as_str().ok_or_else(|| Unreadable::new(format!("`{key}` is no text")))
 }
 
 /// The object at a key, which must be there.
-fn object<'a>(object: &'a Map<String, Value>, key: &str) -> Result<&'a Map<String, Value>, Unreadable> {
+fn object<'a>(object: &'a Value, key: &str) -> Result<&'a Value, Unreadable> {
     let value = object.get(key).ok_or_else(|| Unreadable::new(format!("`{key}` is missing")))?;
-    value.as_object().ok_or_else(|| Unreadable::new(format!("`{key}` is no object")))
+    if value.is_object() { Ok(value) } else { Err(Unreadable::new(format!("`{key}` is no object"))) }
 }
 
 /// The moment at a key; `None` where the key is absent or null.
-fn moment(object: &Map<String, Value>, key: &str) -> Result<Option<Timestamp>, Unreadable> {
-    match object.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => Timestamp::from_json(value)
-            .map(Some)
-            .ok_or_else(|| Unreadable::new(format!("`{key}` is no moment"))),
+fn moment(object: &Value, key: &str) -> Result<Option<Timestamp>, Unreadable> {
+    moment_in(object.get(key), key)
+}
+
+/// The moment that a value is; `None` where it is absent or null.
+fn moment_in(value: Option<&Value>, name: &str) -> Result<Option<Timestamp>, Unreadable> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+    let moment = Timestamp::from_json(value);
+    moment.map(Some).ok_or_else(|| Unreadable::new(format!("`{name}` is no moment")))
+}
+
+/// The fields that an object carries under these keys.
+fn carried(object: &Value, keys: &[(&str, Field)]) -> Result<Facts, Unreadable> {
+    let mut facts = Facts::default();
+    for (key, field) in keys {
+        if let Some(value) = object.get(key) {
+            facts.set(*field, value.clone())?;
+        }
     }
+    Ok(facts)
 }

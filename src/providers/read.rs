@@ -3,9 +3,9 @@
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{Event, Provider, Says, Unreadable};
+use super::{Provider, Says, Unreadable};
 use crate::domain::{Change, Delivery, Reading, Timestamp, UserKey};
-use crate::signature::{Message, Verified};
+use crate::signature::{self, Message, Verified};
 
 /// Longer than any provider's ids, and short enough for the keys of both databases.
 const LONGEST_ID: usize = 512;
@@ -41,8 +41,8 @@ pub(super) fn read(
     // Judges the grammar alone, however deep: what is JSON is kept even where it cannot be read.
     serde_json::from_str::<IgnoredAny>(&payload).map_err(|_| NotJson)?;
 
-    let Event { event_type, says } = decode(provider, &payload);
-    let message_id = id.unwrap_or_default();
+    let Decoded { id: event_id, event_type, says } = Decoded::read(provider, &payload);
+    let message_id = id.or(event_id).unwrap_or_else(|| id_of(&payload));
     let reading = match says.and_then(|says| change(source, says)) {
         Ok(Some(change)) => Reading::Change(change),
         Ok(None) => return Ok(Read::NothingOfUsers { message_id, event_type }),
@@ -60,13 +60,40 @@ pub(super) fn read(
     }))
 }
 
-fn decode(provider: &dyn Provider, payload: &str) -> Event {
-    let unreadable = |reason| Event { event_type: None, says: Err(Unreadable::new(reason)) };
-    match serde_json::from_str(payload) {
-        Ok(Value::Object(event)) => provider.decode(&event),
-        Ok(_) => unreadable("the event is no object"),
-        Err(_) => {
-            unreadable("the event is nested too deep, or holds a number or a character that cannot be read")
+/// The id of a message that has none: the same bytes sent again are a duplicate, and whatever is parked can be named.
+fn id_of(payload: &str) -> String {
+    format!("sha256_{}", signature::digest(payload.as_bytes()))
+}
+
+/// An event as far as it could be read.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    /// The vendor's id of it, where the body has one that the journal can bear.
+    id: Option<String>,
+    /// The vendor's own name of it.
+    event_type: Option<String>,
+    /// What it says, or why it could not be understood.
+    says: Result<Says, Unreadable>,
+}
+
+impl Decoded {
+    pub(super) fn read(provider: &dyn Provider, payload: &str) -> Self {
+        let unreadable = |reason| Self { id: None, event_type: None, says: Err(Unreadable::new(reason)) };
+        match serde_json::from_str(payload) {
+            Ok(event @ Value::Object(_)) => Self::of(provider, &event),
+            Ok(_) => unreadable("the event is no object"),
+            Err(_) => unreadable(
+                "the event is nested too deep, or holds a number or a character that cannot be read",
+            ),
+        }
+    }
+
+    fn of(provider: &dyn Provider, event: &Value) -> Self {
+        let bearable = |id: &&str| !id.is_empty() && id.len() <= signature::LONGEST_ID && !id.contains('\0');
+        let id = provider.event_id(event).filter(bearable).map(str::to_owned);
+        match provider.event_type(event) {
+            Ok(name) => Self { id, event_type: Some(name.to_owned()), says: provider.decode(event, name) },
+            Err(unreadable) => Self { id, event_type: None, says: Err(unreadable) },
         }
     }
 }

@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use http::HeaderMap;
 use secrecy::ExposeSecret;
 
-use super::clerk::Clerk;
-use super::{NotJson, Provider, Read, read};
-use crate::config;
+use super::{NotJson, Provider, REGISTRY, Read, read};
+use crate::config::{self, Signing};
 use crate::domain::{IdPolicy, Timestamp};
-use crate::signature::{self, Message, Scheme, SignatureError, StandardWebhooks, Verified};
+use crate::signature::{
+    self, Bearer, Message, Scheme, SignatureError, StandardWebhooks, TimestampedHmac, Verified,
+};
 
 /// A configured source.
 #[derive(Debug)]
 pub struct Source {
     name: String,
     provider: Box<dyn Provider>,
-    scheme: Box<dyn Scheme>,
+    /// None accepts nothing.
+    schemes: Vec<Box<dyn Scheme>>,
 }
 
 /// A source that cannot be made of its configuration.
@@ -31,19 +33,14 @@ impl Source {
     /// The source that the configuration describes.
     pub fn new(settings: &config::Source) -> Result<Self, SourceError> {
         let fails = |reason: String| SourceError { name: settings.name.clone(), reason };
-        let svix = || {
-            let secrets = settings.webhook_secrets.iter().map(ExposeSecret::expose_secret);
-            StandardWebhooks::new(secrets).map_err(|_| fails("a webhook secret is no base64".to_owned()))
-        };
-        let (provider, scheme) = match settings.provider {
-            config::ProviderKind::Clerk => (Box::new(Clerk), Box::new(svix()?)),
-            other => {
-                let name = other.name();
-                let remedy = "leave the source out, or unset the variables that make it";
-                return Err(fails(format!("the provider `{name}` is not in this version yet; {remedy}")));
-            }
-        };
-        Ok(Self { name: settings.name.clone(), provider, scheme })
+        let kind = settings.provider.name;
+        let registered = REGISTRY.iter().find(|registered| registered.kind.name == kind);
+        let registered = registered.ok_or_else(|| fails(format!("there is no provider `{kind}`")))?;
+        Ok(Self {
+            name: settings.name.clone(),
+            provider: (registered.make)(settings.map.as_ref()),
+            schemes: schemes(settings).map_err(fails)?,
+        })
     }
 
     /// The name in its URL and in the `source` column.
@@ -63,13 +60,32 @@ impl Source {
         body: Vec<u8>,
         now: Timestamp,
     ) -> Result<Verified<Message>, SignatureError> {
-        signature::verify(&*self.scheme, headers, body, now)
+        signature::verify(&self.schemes, headers, body, now)
     }
 
     /// Reads a message of the source.
     pub fn read(&self, message: Verified<Message>, received_at: Timestamp) -> Result<Read, NotJson> {
         read::read(&self.name, &*self.provider, message, received_at)
     }
+}
+
+/// How messages of a source are vouched for. Each scheme only where it has a secret.
+fn schemes(settings: &config::Source) -> Result<Vec<Box<dyn Scheme>>, String> {
+    let [secrets, tokens] = [&settings.webhook_secrets, &settings.bearer_tokens];
+    let mut schemes: Vec<Box<dyn Scheme>> = Vec::new();
+    if !secrets.is_empty() {
+        let secrets = secrets.iter().map(ExposeSecret::expose_secret);
+        schemes.push(match settings.provider.signing {
+            Signing::StandardWebhooks => Box::new(
+                StandardWebhooks::new(secrets).map_err(|_| "a webhook secret is no base64".to_owned())?,
+            ),
+            Signing::TimestampedHmac { header } => Box::new(TimestampedHmac::new(header, secrets)),
+        });
+    }
+    if !tokens.is_empty() {
+        schemes.push(Box::new(Bearer::new(tokens.iter().map(ExposeSecret::expose_secret))));
+    }
+    Ok(schemes)
 }
 
 /// The configured sources, by name.

@@ -1,14 +1,23 @@
 //! Whether a message comes from whom it says: signature schemes, rotation of secrets, tolerance by our own clock.
 
+mod bearer;
 mod standard_webhooks;
+mod timestamped_hmac;
 
 use std::fmt;
+use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
+use sha2::{Digest, Sha256};
 
+pub use bearer::Bearer;
 pub use standard_webhooks::{StandardWebhooks, sign};
+pub use timestamped_hmac::TimestampedHmac;
 
 use crate::domain::Timestamp;
+
+/// The longest message id, in bytes: real ones have some thirty, and the journal's key need not bear more than this.
+pub const LONGEST_ID: usize = 256;
 
 /// Something that a source vouches for.
 #[derive(Clone, Debug)]
@@ -35,8 +44,16 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
+/// 32 hexadecimal digits that stand for a body: the same bytes have the same ones.
+pub fn digest(body: &[u8]) -> String {
+    hex::encode(Sha256::digest(body).get(..16).unwrap_or_default())
+}
+
 /// One way of vouching for a message.
 pub trait Scheme: fmt::Debug + Send + Sync {
+    /// Whether a message is meant for this scheme: it has one of its headers.
+    fn is_used_by(&self, headers: &HeaderMap) -> bool;
+
     /// Checks a message and gives the id that its headers carry, if this scheme has one there.
     fn check(
         &self,
@@ -46,15 +63,46 @@ pub trait Scheme: fmt::Debug + Send + Sync {
     ) -> Result<Option<String>, SignatureError>;
 }
 
-/// Checks a message by a scheme; any failure leaves nothing to work with.
+/// Checks a message; any failure leaves nothing to work with.
+///
+/// Of a source's schemes, the first that the message uses decides alone; if it uses none, the first tells what is missing.
 pub fn verify(
-    scheme: &dyn Scheme,
+    schemes: &[Box<dyn Scheme>],
     headers: &HeaderMap,
     body: Vec<u8>,
     now: Timestamp,
 ) -> Result<Verified<Message>, SignatureError> {
+    let used = schemes.iter().find(|scheme| scheme.is_used_by(headers));
+    let scheme = used.or(schemes.first()).ok_or(SignatureError::NoSecret)?;
     let id = scheme.check(headers, &body, now)?;
     Ok(Verified(Message { id, body }))
+}
+
+/// The one value of a header.
+fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderValue, SignatureError> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or(SignatureError::MissingHeader(name))?;
+    if values.next().is_some() { Err(SignatureError::InvalidHeader(name)) } else { Ok(value) }
+}
+
+/// A timestamp's number. The signature is over the header's own text: `+1649367553` must not pass as `1649367553`.
+fn plain_number(text: &str) -> Result<i64, SignatureError> {
+    let number: i64 = text.parse().map_err(|_| SignatureError::InvalidTimestamp)?;
+    if number.to_string() == text { Ok(number) } else { Err(SignatureError::InvalidTimestamp) }
+}
+
+/// Whether an attempt's time is near enough to now, before or after.
+fn within(tolerance: Duration, attempt: Timestamp, now: Timestamp) -> Result<(), SignatureError> {
+    let age = now.as_micros().saturating_sub(attempt.as_micros());
+    let off = Duration::from_micros(age.unsigned_abs());
+    if off <= tolerance {
+        return Ok(());
+    }
+    Err(SignatureError::OutsideTolerance {
+        seconds: off.as_secs() + u64::from(off.subsec_nanos() > 0),
+        direction: if age > 0 { "old" } else { "in the future" },
+        tolerance: tolerance.as_secs(),
+    })
 }
 
 /// The check that a message failed. The texts carry no secret and no signature.
@@ -62,14 +110,14 @@ pub fn verify(
 pub enum SignatureError {
     /// A header is not there, or only in the other family.
     #[error(
-        "header `{0}` is missing; id, timestamp and signature must be of one family (svix-* or webhook-*)"
+        "header `{0}` is missing; where there are several, all must be of one family (svix-* or webhook-*)"
     )]
     MissingHeader(&'static str),
-    /// A header is there twice, or no visible ASCII, or too long.
+    /// A header is there twice, or has not the form that it must have.
     #[error("header `{0}` is malformed")]
     InvalidHeader(&'static str),
-    /// The timestamp is no plain number of seconds.
-    #[error("the timestamp is not a plain number of seconds since 1970")]
+    /// The timestamp is no plain number.
+    #[error("the timestamp is not a plain number of seconds or milliseconds since 1970")]
     InvalidTimestamp,
     /// The timestamp is outside the tolerance.
     #[error("the timestamp is {seconds} s {direction}; {tolerance} s are tolerated: check the clocks")]
@@ -89,4 +137,45 @@ pub enum SignatureError {
     /// The source has no secret.
     #[error("the source has no webhook secret, so it accepts no delivery")]
     NoSecret,
+    /// There is no `Authorization: Bearer …`, or more than one.
+    #[error("there is not one `Authorization: Bearer <token>`, which the source requires")]
+    NoBearerToken,
+    /// The bearer token is none of the source's.
+    #[error("the bearer token is none of the source's")]
+    WrongBearerToken,
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::{Bearer, Scheme, SignatureError, StandardWebhooks, verify};
+    use crate::domain::Timestamp;
+
+    #[test]
+    fn the_first_scheme_that_a_message_uses_decides_alone() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let signature = || -> Box<dyn Scheme> { Box::new(StandardWebhooks::new([secret]).unwrap()) };
+        let bearer = || -> Box<dyn Scheme> { Box::new(Bearer::new(["right"])) };
+        let judged = |schemes: &[Box<dyn Scheme>], headers: &[(&'static str, &'static str)]| {
+            let headers: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+                .collect();
+            verify(schemes, &headers, b"{}".to_vec(), Timestamp::EPOCH).map(|message| message.into_inner().id)
+        };
+        let both = [signature(), bearer()];
+        let right = ("authorization", "Bearer right");
+        assert_eq!(judged(&both, &[right]), Ok(None));
+        assert_eq!(
+            judged(&both, &[("authorization", "Bearer wrong")]),
+            Err(SignatureError::WrongBearerToken)
+        );
+        let half_signed = [right, ("svix-id", "msg_1")];
+        assert_eq!(judged(&both, &half_signed), Err(SignatureError::MissingHeader("svix-timestamp")));
+        assert_eq!(judged(&both, &[]), Err(SignatureError::MissingHeader("webhook-id")));
+        assert_eq!(judged(&[bearer()], &half_signed), Ok(None));
+        assert_eq!(judged(&[bearer()], &[]), Err(SignatureError::NoBearerToken));
+        assert_eq!(judged(&[], &[right]), Err(SignatureError::NoSecret));
+    }
 }

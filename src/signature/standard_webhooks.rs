@@ -6,16 +6,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use svix::webhooks::{Webhook, WebhookError};
 
-use super::{Scheme, SignatureError};
+use super::{LONGEST_ID, Scheme, SignatureError, only, plain_number, within};
 use crate::domain::Timestamp;
 
 /// Both ways, as Svix's own libraries have it.
 const TOLERANCE: Duration = Duration::from_mins(5);
-/// Real ids have some thirty characters; the journal's key need not bear more than this.
-const LONGEST_ID: usize = 256;
 
 /// The headers' names: id, timestamp, signature.
 type Family = [&'static str; 3];
@@ -42,6 +40,10 @@ impl fmt::Debug for StandardWebhooks {
 }
 
 impl Scheme for StandardWebhooks {
+    fn is_used_by(&self, headers: &HeaderMap) -> bool {
+        SVIX.iter().chain(&UNBRANDED).any(|name| headers.contains_key(*name))
+    }
+
     fn check(
         &self,
         headers: &HeaderMap,
@@ -50,21 +52,21 @@ impl Scheme for StandardWebhooks {
     ) -> Result<Option<String>, SignatureError> {
         let family = if SVIX.iter().any(|name| headers.contains_key(*name)) { SVIX } else { UNBRANDED };
         let [id, timestamp, signature] = family;
-        let [id_value, timestamp_value, signature_value] =
-            [only(headers, id)?, only(headers, timestamp)?, only(headers, signature)?];
-        let id_text = id_value.to_str().map_err(|_| SignatureError::InvalidHeader(id))?;
+        let id_text = text(headers, id)?;
+        let timestamp_text = text(headers, timestamp)?;
+        let signature_text = text(headers, signature)?;
         if id_text.is_empty() || id_text.len() > LONGEST_ID {
             return Err(SignatureError::InvalidHeader(id));
         }
-        within_tolerance(timestamp_value, now)?;
+        let attempt = Timestamp::from_seconds(plain_number(timestamp_text)?);
+        within(TOLERANCE, attempt, Timestamp::from_seconds(now.as_seconds()))?;
 
-        let signed = HeaderMap::from_iter([
-            (http::HeaderName::from_static(id), id_value.clone()),
-            (http::HeaderName::from_static(timestamp), timestamp_value.clone()),
-            (http::HeaderName::from_static(signature), signature_value.clone()),
-        ]);
-        if self.secrets.is_empty() {
-            return Err(SignatureError::NoSecret);
+        // Supabase joins several signatures with a comma and a blank; neither can be part of one.
+        let signatures = signature_text.replace(", ", " ");
+        let mut signed = HeaderMap::new();
+        for (name, value) in [(id, id_text), (timestamp, timestamp_text), (signature, &signatures)] {
+            let value = HeaderValue::from_str(value).map_err(|_| SignatureError::InvalidHeader(name))?;
+            signed.insert(HeaderName::from_static(name), value);
         }
         let fits = |secret: &Webhook| secret.verify_ignoring_timestamp(body, &signed).is_ok();
         self.secrets.iter().any(fits).then(|| Some(id_text.to_owned())).ok_or(SignatureError::NoMatch)
@@ -76,28 +78,8 @@ pub fn sign(secret: &str, id: &str, timestamp: Timestamp, body: &[u8]) -> Result
     Webhook::new(secret)?.sign(id, timestamp.as_seconds(), body)
 }
 
-fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderValue, SignatureError> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or(SignatureError::MissingHeader(name))?;
-    if values.next().is_some() { Err(SignatureError::InvalidHeader(name)) } else { Ok(value) }
-}
-
-fn within_tolerance(header: &HeaderValue, now: Timestamp) -> Result<(), SignatureError> {
-    let text = header.to_str().map_err(|_| SignatureError::InvalidTimestamp)?;
-    let seconds: i64 = text.parse().map_err(|_| SignatureError::InvalidTimestamp)?;
-    // The signature is over the header's own text: `+1649367553` must not pass as `1649367553`.
-    if seconds.to_string() != text {
-        return Err(SignatureError::InvalidTimestamp);
-    }
-    let age = now.as_seconds().saturating_sub(seconds);
-    if age.unsigned_abs() <= TOLERANCE.as_secs() {
-        return Ok(());
-    }
-    Err(SignatureError::OutsideTolerance {
-        seconds: age.unsigned_abs(),
-        direction: if age > 0 { "old" } else { "in the future" },
-        tolerance: TOLERANCE.as_secs(),
-    })
+fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, SignatureError> {
+    only(headers, name)?.to_str().map_err(|_| SignatureError::InvalidHeader(name))
 }
 
 #[cfg(test)]
@@ -175,7 +157,10 @@ mod tests {
         let several = format!("v1a,xyz v1,AAAA {signature}");
         assert!(check(&[secret], &timestamp, &several, body, seconds).is_ok());
         assert_eq!(check(&[other], &timestamp, signature, body, seconds), Err(SignatureError::NoMatch));
-        assert_eq!(check(&[], &timestamp, signature, body, seconds), Err(SignatureError::NoSecret));
+        assert_eq!(check(&[], &timestamp, signature, body, seconds), Err(SignatureError::NoMatch));
+        for joined in [format!("v1,AAAA, {signature}"), format!("{signature}, v1,AAAA")] {
+            assert!(check(&[secret], &timestamp, &joined, body, seconds).is_ok(), "as Supabase joins them");
+        }
     }
 
     #[test]

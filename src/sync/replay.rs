@@ -6,15 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::apply::{Arrival, become_known};
 use super::batcher::Writer;
 use super::feed::Feed;
 use crate::clock::Clock;
 use crate::domain::{Delivery, DeliveryKey, IdPolicy, Outcome, Record, Timestamp, UserKey};
 use crate::providers::{NotJson, Read, Source, Sources};
-use crate::signature::{Message, Verified};
+use crate::signature::{self, Message, Verified};
 use crate::store::{Journaled, Store, StoreError, Stored, Which};
 use crate::telemetry::Metrics;
 
@@ -69,8 +67,7 @@ impl Replay {
     /// Takes an event given by hand as if its source had sent it. Its message id is made of its content, so that
     /// the same event given again is a duplicate.
     pub async fn event(&self, source: &Source, body: Vec<u8>) -> Result<Outcome, ReplayError> {
-        let digest = Sha256::digest(&body);
-        let id = digest.iter().take(16).fold("replay_".to_owned(), |id, byte| format!("{id}{byte:02x}"));
+        let id = format!("replay_{}", signature::digest(&body));
         let message = Verified::vouched(Message { id: Some(id), body });
         match source.read(message, self.writer.clock.now())? {
             Read::NothingOfUsers { .. } => Ok(Outcome::Ignored),

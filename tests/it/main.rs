@@ -7,6 +7,7 @@
 mod support;
 
 mod architecture;
+mod auth0;
 mod binary;
 mod command_line;
 mod convergence;
@@ -14,11 +15,13 @@ mod current_user;
 mod dev;
 mod directory;
 mod identity_providers;
+mod integrations;
 mod listing;
 mod minted_elsewhere;
 mod openid_provider;
 mod operations;
 mod peers;
+mod providers;
 mod replay;
 mod retention;
 mod secrets;

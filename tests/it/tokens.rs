@@ -156,7 +156,12 @@ fn with_inline_keys(config: &mut usersync::config::Config) {
         algorithm: Algorithm::Rs256,
     };
     let parties = vec!["https://app.example".to_owned()];
-    config.sources[0].tokens.push(TokenRule { kind, application_id: None, authorized_parties: parties });
+    config.sources[0].tokens.push(TokenRule {
+        kind,
+        application_id: None,
+        authorized_parties: parties,
+        allow_pending_sessions: true,
+    });
 }
 
 on_both_databases! {
@@ -176,8 +181,20 @@ on_both_databases! {
         let mut claims = app.claims(ADA);
         claims["iss"] = json!(iss);
         claims["azp"] = json!("https://app.example");
+        claims["sts"] = json!("pending");
+        assert_eq!(current(app, &app.signer.token(&claims)).await.split(' ').next(), Some("200"), "this rule lets it in");
         let nameless = app.signer.token_with(&json!({"alg": "RS256"}), &claims);
         assert_eq!(current(app, &nameless).await, "401 unauthenticated", "kid is required");
+    }
+}
+
+on_both_databases! {
+    async fn a_session_that_is_not_complete_is_refused(app: &TestApp) {
+        app.client.deliver(CREATED).await;
+        for (status, expected) in [("pending", 401), ("active", 200)] {
+            let token = token(app, &app.signer, &json!({"sts": status}));
+            assert_eq!(app.client.get_as(&token, "/v1/users/current").await.status, expected, "{status}");
+        }
     }
 }
 

@@ -99,11 +99,27 @@ fn the_claims_of_an_oidc_token() {
         (json!({"sub": ""}), "subject"),
         (json!({"sub": 7}), "subject"),
         (json!({"sub": null}), "subject"),
+        // sts: a session that has a task left is refused, anything else is not ours to judge
+        (json!({"sts": "pending"}), "session"),
+        (json!({"sts": "active"}), "accepted"),
+        (json!({"sts": 7}), "accepted"),
         // azp is nobody's business unless configured
         (json!({"azp": "https://evil.example"}), "accepted"),
     ] {
         let token = signer.token(&with(claims(), &change));
         assert_eq!(verdict(&token, &rule, &keys), expected, "{change}");
+    }
+}
+
+#[test]
+fn a_pending_session_is_let_in_only_by_a_rule_that_says_so() {
+    let signer = rsa("k");
+    let keys = keys(&[&signer]);
+    let token = signer.token(&with(claims(), &json!({"sts": "pending"})));
+    let mut settings = custom_jwt(ISSUER, Some("app"));
+    for (allowed, expected) in [(false, "session"), (true, "accepted")] {
+        settings.allow_pending_sessions = allowed;
+        assert_eq!(verdict(&token, &Rule::new("a".into(), &settings), &keys), expected);
     }
 }
 

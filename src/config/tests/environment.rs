@@ -58,7 +58,7 @@ fn a_comma_within_supabases_secrets_does_not_split_them() {
     ];
     let config = load("", &variables).unwrap();
     assert_eq!(shown(&config.sources[0].webhook_secrets), ["whsec_AAAA", "whsec_BBBB", "whsec_CCCC"]);
-    assert_eq!(config.sources[0].map.as_ref().unwrap().profile["givenName"], "/given");
+    assert_eq!(config.sources[0].map.as_ref().unwrap().profile[&crate::domain::Field::GivenName], "/given");
 }
 
 #[test]

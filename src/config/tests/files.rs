@@ -43,13 +43,14 @@ fn the_file_is_named_by_the_variable_and_the_argument_wins() {
         path
     });
     let environment = environment(&[("USERSYNC_CONFIG", first.to_str().unwrap())]);
-    assert_eq!(Config::load(None, &environment).unwrap().server.listen.port(), 1);
-    assert_eq!(Config::load(Some(&second), &environment).unwrap().server.listen.port(), 2);
+    assert_eq!(Config::load(None, &environment, &[]).unwrap().server.listen.port(), 1);
+    assert_eq!(Config::load(Some(&second), &environment, &[]).unwrap().server.listen.port(), 2);
 }
 
 #[test]
 fn a_named_file_that_is_not_there_is_an_error() {
-    let missing = Config::load(Some(Path::new("/nowhere/usersync.toml")), &environment(&[])).unwrap_err();
+    let missing =
+        Config::load(Some(Path::new("/nowhere/usersync.toml")), &environment(&[]), &[]).unwrap_err();
     assert_mentions(&missing.to_string(), &["/nowhere/usersync.toml: cannot be read"]);
 }
 

@@ -1,5 +1,6 @@
-use super::super::IdPolicy;
+use super::super::schema::PROFILE;
 use super::{SECRET, assert_mentions, errors, load};
+use crate::domain::{Field, IdPolicy};
 
 fn standard(map: &str) -> String {
     format!("[[sources]]\nname = 'one'\nprovider = 'standard'\nwebhook_secrets = ['{SECRET}']\n{map}")
@@ -24,7 +25,14 @@ fn a_map_is_read_as_it_stands() {
     assert_eq!(map.deleted_at.as_deref(), Some("/data/gone"));
     assert_eq!(map.ids, IdPolicy::Reusable);
     assert_eq!(map.profile.len(), 2);
-    assert_eq!(map.profile["givenName"], "/data/first");
+    assert_eq!(map.profile[&Field::GivenName], "/data/first");
+}
+
+#[test]
+fn every_name_in_a_profile_is_a_field() {
+    for (name, _) in PROFILE {
+        assert!(Field::named(name).is_some(), "{name}");
+    }
 }
 
 #[test]

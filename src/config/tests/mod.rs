@@ -14,6 +14,7 @@ use std::io::Write;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Config, ConfigErrors, TokenRule};
+use crate::providers;
 
 /// Published by Svix as an example.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -21,7 +22,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 fn load(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let mut on_disk = tempfile::NamedTempFile::new().unwrap();
     on_disk.write_all(file.as_bytes()).unwrap();
-    Config::load(Some(on_disk.path()), &environment(variables))
+    Config::load(Some(on_disk.path()), &environment(variables), &providers::kinds())
 }
 
 fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {

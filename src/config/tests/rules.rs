@@ -28,6 +28,17 @@ fn a_custom_jwt_rule_is_read_as_it_stands() {
 }
 
 #[test]
+fn pending_sessions_are_refused_unless_it_is_said() {
+    let allowed = |rest: &str| {
+        let config = load(&rule(&format!("{OIDC}{rest}")), &[]).unwrap();
+        only_rule(&config).allow_pending_sessions
+    };
+    assert!(!allowed(""));
+    assert!(!allowed("allowPendingSessions = false"));
+    assert!(allowed("allowPendingSessions = true"));
+}
+
+#[test]
 fn keys_can_stand_in_a_data_uri() {
     let file = CUSTOM.replace("https://id.example.com/jwks", "data:application/json;base64,eyJrZXlzIjpbXX0=");
     let config = load(&rule(&file), &[]).unwrap();

@@ -15,7 +15,7 @@ fn clerks_variables_make_a_source() {
     for name in ["CLERK_WEBHOOK_SECRET", "CLERK_WEBHOOK_SIGNING_SECRET"] {
         let config = loaded(&[(name, SECRET), ("CLERK_JWT_ISSUER_DOMAIN", "https://a.clerk.accounts.dev")]);
         let [source] = config.sources.as_slice() else { panic!("{config:?}") };
-        assert_eq!((source.name.as_str(), source.provider.name()), ("clerk", "clerk"));
+        assert_eq!((source.name.as_str(), source.provider.name), ("clerk", "clerk"));
         assert_eq!(shown(&source.webhook_secrets), [SECRET]);
         assert_eq!(domain_and_audience(&source.tokens[0]), ("https://a.clerk.accounts.dev/", "convex"));
     }

@@ -10,9 +10,9 @@ use tempfile::TempDir;
 use usersync::app::{App, Service};
 use usersync::auth::service_key::ServiceKey;
 use usersync::clock::Clock;
-use usersync::config::{Algorithm, Config, ProviderKind, RuleKind, Source, TokenRule};
+use usersync::config::{Algorithm, Config, RuleKind, Source, TokenRule};
 use usersync::domain::Timestamp;
-use usersync::providers::Sources;
+use usersync::providers::{self, Sources};
 use usersync::store::{ApiKey, Store};
 use usersync::sync::Replay;
 
@@ -169,11 +169,15 @@ fn settings(url: &str, provider: &Provider) -> Config {
         domain: provider.url("").parse().unwrap(),
         algorithms: vec![Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa],
     };
-    let rule =
-        TokenRule { kind, application_id: Some(APPLICATION_ID.to_owned()), authorized_parties: Vec::new() };
+    let rule = TokenRule {
+        kind,
+        application_id: Some(APPLICATION_ID.to_owned()),
+        authorized_parties: Vec::new(),
+        allow_pending_sessions: false,
+    };
     config.sources = vec![Source {
         name: "clerk".to_owned(),
-        provider: ProviderKind::Clerk,
+        provider: providers::CLERK,
         webhook_secrets: vec![SecretString::from(SECRET), SecretString::from(OLD_SECRET)],
         bearer_tokens: Vec::new(),
         tokens: vec![rule],

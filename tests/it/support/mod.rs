@@ -6,9 +6,11 @@ use std::io::Write as _;
 pub(crate) mod app;
 pub(crate) mod binary;
 pub(crate) mod client;
+pub(crate) mod node;
 pub(crate) mod openid;
 pub(crate) mod peers;
 pub(crate) mod postgres;
+pub(crate) mod senders;
 
 #[path = "../../../src/auth/testing/provider.rs"]
 pub(crate) mod provider;

@@ -1,0 +1,114 @@
+//! Auth0, made by its variables alone: partial updates, test events, and ids that come back.
+
+use serde_json::{Value, json};
+use usersync::config::{Config, RuleKind};
+
+use crate::support::app::{APPLICATION_ID, NOW, TestApp};
+use crate::support::client::Wire;
+use crate::support::senders::{AUTH0, sources};
+
+const CREATED: &str = include_str!("../fixtures/auth0/user_created.json");
+const UPDATED: &str = include_str!("../fixtures/auth0/user_updated.json");
+const PARTIAL: &str = include_str!("../fixtures/auth0/user_updated_partial.json");
+const OLDER_NAMES: &str = include_str!("../fixtures/auth0/user_created_older_names.json");
+const TEST: &str = include_str!("../fixtures/auth0/user_created_test.json");
+const SOCIAL_CREATED: &str = include_str!("../fixtures/auth0/social_user_created.json");
+const SOCIAL_DELETED: &str = include_str!("../fixtures/auth0/social_user_deleted.json");
+const SOCIAL_UPDATED_LATE: &str = include_str!("../fixtures/auth0/social_user_updated_late.json");
+const SOCIAL_CREATED_AGAIN: &str = include_str!("../fixtures/auth0/social_user_created_again.json");
+const SOCIAL: &str = "google-oauth2|100000000000000000001";
+
+const HOUR: i64 = 3_600;
+
+/// The variables' source in the place of the usual one, with the issuer of the tests.
+fn by_variables(config: &mut Config) {
+    let RuleKind::Oidc { domain, .. } = &config.sources[0].tokens[0].kind else { unreachable!() };
+    let tokens = [("AUTH0_DOMAIN", domain.as_str()), ("AUTH0_CLIENT_ID", APPLICATION_ID)];
+    config.sources = sources("", &[&AUTH0[..], &tokens].concat());
+}
+
+async fn deliver(app: &TestApp, body: &str) -> String {
+    let headers = vec![("authorization", "Bearer token in use".to_owned())];
+    let wire = Wire { path: "/webhooks/auth0".to_owned(), headers, body: body.into() };
+    app.client.send(wire).await.brief()
+}
+
+/// What a token of the social user gets that was issued so many hours before now.
+async fn current(app: &TestApp, hours_ago: i64) -> String {
+    let mut claims = app.claims(SOCIAL);
+    claims["iat"] = json!(NOW - hours_ago * HOUR);
+    let answer = app.client.get_as(&app.signer.token(&claims), "/v1/users/current").await;
+    if answer.status == 200 { "200".to_owned() } else { answer.brief() }
+}
+
+on_both_databases! {
+    configured by by_variables;
+    async fn an_update_sets_only_what_it_carries(app: &TestApp) {
+        for body in [CREATED, PARTIAL, UPDATED] {
+            assert_eq!(deliver(app, body).await, "200 applied");
+        }
+        let row = &app.client.rows().await[0];
+        assert_eq!(row["name"], "Ada King");
+        assert_eq!(row["nickname"], "ada", "a username that comes alone says nothing of the nickname");
+        assert_eq!((&row["phoneNumber"], &row["phoneNumberVerified"]), (&json!("+15555550100"), &json!(true)));
+        assert_eq!(row["metadata"], json!({"theme": "light"}), "never app_metadata");
+        assert_eq!(row["updatedAt"], "2026-01-02T18:00:00Z");
+    }
+}
+
+on_both_databases! {
+    configured by by_variables;
+    async fn the_older_names_are_understood_and_a_username_stands_in_for_a_nickname(app: &TestApp) {
+        assert_eq!(deliver(app, OLDER_NAMES).await, "200 applied");
+        let row = &app.client.rows().await[0];
+        assert_eq!((&row["externalId"], &row["nickname"]), (&json!("github|1000001"), &json!("linus_t")));
+    }
+}
+
+on_both_databases! {
+    configured by by_variables;
+    async fn a_test_event_is_taken_and_makes_no_user(app: &TestApp) {
+        assert_eq!(deliver(app, TEST).await, "200 ignored");
+        assert!(app.client.rows().await.is_empty());
+    }
+}
+
+on_both_databases! {
+    configured by by_variables;
+    async fn without_the_creation_a_life_cannot_be_told_from_the_next(app: &TestApp) {
+        let mut event: Value = serde_json::from_str(CREATED).unwrap();
+        event["data"]["object"].as_object_mut().unwrap().remove("created_at");
+        assert_eq!(deliver(app, &event.to_string()).await, "200 parked");
+        app.expect_parked(1);
+    }
+}
+
+on_both_databases! {
+    configured by by_variables;
+    async fn who_signs_up_again_is_a_new_user_under_the_old_id(app: &TestApp) {
+        assert_eq!(deliver(app, SOCIAL_CREATED).await, "200 applied");
+        let first = app.client.rows().await.remove(0);
+        assert_eq!((current(app, 70).await, current(app, 0).await), ("200".into(), "200".into()));
+
+        // 51 hours ago. A token from before stops; one from after speaks of the user to come.
+        assert_eq!(deliver(app, SOCIAL_DELETED).await, "200 applied");
+        assert_eq!(current(app, 70).await, "410 user_deleted");
+        assert_eq!(current(app, 0).await, "404 user_not_synced");
+        assert_eq!(deliver(app, SOCIAL_UPDATED_LATE).await, "200 stale");
+        assert!(app.client.rows().await.is_empty());
+
+        assert_eq!(deliver(app, SOCIAL_CREATED_AGAIN).await, "200 applied");
+        let second = app.client.rows().await.remove(0);
+        assert_eq!(second["externalId"], first["externalId"]);
+        assert_ne!(second["id"], first["id"]);
+        assert_eq!(second["name"], "Grace Murray");
+        assert_eq!((&second["nickname"], &second["metadata"]), (&Value::Null, &Value::Null), "of the old life");
+        assert_eq!(current(app, 70).await, "410 user_deleted", "it was issued to the user who is gone");
+        assert_eq!(current(app, 0).await, "200");
+
+        // Sent again under another id, the deletion of the first life leaves the second alone.
+        let again = SOCIAL_DELETED.replace("gra2", "gra5");
+        assert_eq!(deliver(app, &again).await, "200 stale");
+        assert_eq!(app.client.rows().await, [second]);
+    }
+}
