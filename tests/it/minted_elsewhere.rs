@@ -12,17 +12,21 @@ const ALGORITHMS: [(&str, Algorithm); 3] =
     [("RS256", Algorithm::Rs256), ("ES256", Algorithm::Es256), ("EdDSA", Algorithm::EdDsa)];
 
 /// A token signed with an algorithm's own key, and the key set so far.
-fn mint(peer: &mut Running, algorithm: &str, claims: &Value) -> (String, String) {
+async fn mint(peer: &mut Running, algorithm: &str, claims: &Value) -> (String, String) {
     let kid = format!("key of {algorithm}");
-    let said = peer.ask(&json!({"algorithm": algorithm, "kid": kid, "claims": claims}));
+    let said = peer.ask(&json!({"algorithm": algorithm, "kid": kid, "claims": claims})).await;
     (said["token"].as_str().unwrap().to_owned(), said["jwks"].to_string())
 }
 
 /// A token by every algorithm, and the key set of them all.
-fn mint_all(peer: &mut Running, claims: &Value) -> (Vec<String>, String) {
-    let (tokens, mut jwks): (Vec<_>, Vec<_>) =
-        ALGORITHMS.iter().map(|(name, _)| mint(peer, name, claims)).unzip();
-    (tokens, jwks.pop().unwrap())
+async fn mint_all(peer: &mut Running, claims: &Value) -> (Vec<String>, String) {
+    let (mut tokens, mut all) = (Vec::new(), String::new());
+    for (name, _) in ALGORITHMS {
+        let (token, jwks) = mint(peer, name, claims).await;
+        tokens.push(token);
+        all = jwks;
+    }
+    (tokens, all)
 }
 
 async fn current(app: &TestApp, token: &str) -> String {
@@ -32,7 +36,7 @@ async fn current(app: &TestApp, token: &str) -> String {
 /// By discovery: the rule takes every algorithm, and the keys are where the provider says.
 async fn is_found_by_discovery(app: &TestApp, peer: &Peer) {
     let Some(mut peer) = peer.start() else { return };
-    let (tokens, jwks) = mint_all(&mut peer, &app.claims(ADA));
+    let (tokens, jwks) = mint_all(&mut peer, &app.claims(ADA)).await;
     app.provider.page("/jwks", Page::ok(jwks));
     app.client.deliver(CREATED).await;
     for token in &tokens {
@@ -47,7 +51,7 @@ async fn is_found_by_discovery(app: &TestApp, peer: &Peer) {
     ] {
         let mut claims = app.claims(ADA);
         claims[claim] = value;
-        for token in mint_all(&mut peer, &claims).0 {
+        for token in mint_all(&mut peer, &claims).await.0 {
             assert_eq!(current(app, &token).await, expected, "{claim}");
         }
     }
@@ -57,11 +61,12 @@ async fn is_found_by_discovery(app: &TestApp, peer: &Peer) {
 async fn is_refused_by_other_keys(app: &TestApp, peer: &Peer) {
     let Some(mut ours) = peer.start() else { return };
     let mut theirs = peer.start().unwrap();
-    let (tokens, _) = mint_all(&mut theirs, &app.claims(ADA));
-    let (_, jwks) = mint_all(&mut ours, &app.claims(ADA));
+    let (tokens, _) = mint_all(&mut theirs, &app.claims(ADA)).await;
+    let (good, jwks) = mint_all(&mut ours, &app.claims(ADA)).await;
     app.provider.page("/jwks", Page::ok(jwks));
-    for token in tokens {
-        assert_eq!(current(app, &token).await, "401 unauthenticated");
+    for (token, good) in tokens.iter().zip(&good) {
+        assert_eq!(current(app, good).await, "404 user_not_synced");
+        assert_eq!(current(app, token).await, "401 unauthenticated");
     }
 }
 
@@ -72,7 +77,7 @@ async fn is_known_by_its_configuration(app: &TestApp, peer: &Peer) {
         "iss": "https://custom.example", "sub": "user_7", "exp": app.clock.now().as_seconds() + 60,
         "org": {"id": "org_1", "roles": ["admin"]},
     });
-    let (tokens, jwks) = mint_all(&mut peer, &claims);
+    let (tokens, jwks) = mint_all(&mut peer, &claims).await;
     for (token, (_, algorithm)) in tokens.iter().zip(ALGORITHMS) {
         let mut config = app.config.clone();
         let jwks = JwksLocation::Inline(jwks.clone());

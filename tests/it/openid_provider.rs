@@ -30,7 +30,7 @@ fn catch_up(app: &TestApp) {
 
 on_both_databases! {
     async fn whoever_logs_in_is_known(app: &TestApp) {
-        let Some(provider) = OpenIdProvider::start() else { return };
+        let Some(provider) = OpenIdProvider::start().await else { return };
         app.client.deliver(CREATED).await;
         for algorithm in ["RS256", "ES256", "EdDSA"] {
             let client_id = format!("app-{algorithm}");
@@ -58,7 +58,7 @@ on_both_databases! {
 
 on_both_databases! {
     async fn a_first_login_stores_its_user(app: &TestApp) {
-        let Some(provider) = OpenIdProvider::start() else { return };
+        let Some(provider) = OpenIdProvider::start().await else { return };
         let (service, client) = trusting(app, &provider, "app-RS256").await;
         let token = provider.log_in(ADA, "app-RS256").await;
         catch_up(app);
@@ -73,7 +73,7 @@ on_both_databases! {
 
 on_both_databases! {
     async fn a_token_for_another_application_of_the_provider_is_refused(app: &TestApp) {
-        let Some(provider) = OpenIdProvider::start() else { return };
+        let Some(provider) = OpenIdProvider::start().await else { return };
         let (service, client) = trusting(app, &provider, "app-RS256").await;
         for (client_id, expected) in
             [("app-RS256", "404 user_not_synced"), ("app-ES256", "401 no_auth_provider")]
@@ -88,13 +88,13 @@ on_both_databases! {
 
 on_both_databases! {
     async fn the_providers_new_keys_are_found_and_its_old_ones_forgotten(app: &TestApp) {
-        let Some(mut provider) = OpenIdProvider::start() else { return };
+        let Some(mut provider) = OpenIdProvider::start().await else { return };
         let (service, client) = trusting(app, &provider, "app-ES256").await;
         let before = provider.log_in(ADA, "app-ES256").await;
         catch_up(app);
         assert_eq!(client.get_as(&before, "/v1/users/current").await.brief(), "404 user_not_synced");
 
-        provider.rotate_keys();
+        provider.rotate_keys().await;
         let after = provider.log_in(ADA, "app-ES256").await;
         catch_up(app);
         assert_eq!(client.get_as(&after, "/v1/users/current").await.brief(), "404 user_not_synced");

@@ -25,14 +25,17 @@ fn question(secret: &str, milliseconds: i64, body: &[u8]) -> Value {
     json!({"secret": secret, "timestamp": milliseconds, "body": STANDARD.encode(body)})
 }
 
-#[test]
-fn the_published_vector_is_what_the_sdk_signs() {
+#[tokio::test]
+async fn the_published_vector_is_what_the_sdk_signs() {
     let Some(mut sdk) = WORKOS.start() else { return };
-    assert_eq!(sdk.ask(&question(SECRET, MILLISECONDS, BODY.as_bytes())), json!({"signature": SIGNATURE}));
+    assert_eq!(
+        sdk.ask(&question(SECRET, MILLISECONDS, BODY.as_bytes())).await,
+        json!({"signature": SIGNATURE})
+    );
 }
 
-#[test]
-fn the_sdk_accepts_what_our_own_sender_signs() {
+#[tokio::test]
+async fn the_sdk_accepts_what_our_own_sender_signs() {
     let Some(mut sdk) = WORKOS.start() else { return };
     let now = Clock::system().now().as_seconds();
     for (seconds, body, refused) in
@@ -41,7 +44,7 @@ fn the_sdk_accepts_what_our_own_sender_signs() {
         let signed = workos().wire(SECRET, "", seconds, body).headers.remove(0).1;
         let mut asked = question(SECRET, seconds * 1_000, BODY.as_bytes());
         asked["signature"] = json!(signed);
-        let said = sdk.ask(&asked)["refused"].as_str().map(str::to_owned);
+        let said = sdk.ask(&asked).await["refused"].as_str().map(str::to_owned);
         assert_eq!(said.is_some(), refused.is_some(), "{said:?}");
         assert!(said.unwrap_or_default().contains(refused.unwrap_or_default()));
     }
@@ -63,7 +66,7 @@ on_both_databases! {
             (SECRET, deleted, 0, "200 applied"),
         ] {
             let (body, milliseconds) = (with(body, "/data/first_name", json!(name)), NOW * 1_000 + milliseconds);
-            let said = sdk.ask(&question(secret, milliseconds, body.as_bytes()));
+            let said = sdk.ask(&question(secret, milliseconds, body.as_bytes())).await;
             let signature = said["signature"].as_str().unwrap().to_owned();
             let headers = vec![("workos-signature", signature)];
             let wire = Wire { path: "/webhooks/workos".to_owned(), headers, body: body.into() };

@@ -26,9 +26,9 @@ pub(crate) struct OpenIdProvider {
 
 impl OpenIdProvider {
     /// `None`, said loudly, where it is not installed.
-    pub(crate) fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let mut peer = OIDC_PROVIDER.start()?;
-        let ready = peer.hear();
+        let ready = peer.hear().await;
         let text = |name: &str| ready[name].as_str().unwrap();
         let (issuer, redirect_uri) = (text("issuer").parse().unwrap(), text("redirectUri").to_owned());
         Some(Self { peer, issuer, redirect_uri })
@@ -44,8 +44,8 @@ impl OpenIdProvider {
     }
 
     /// Gives it new keys: the old ones sign nothing any more, and are no longer published.
-    pub(crate) fn rotate_keys(&mut self) {
-        self.peer.ask(&json!({}));
+    pub(crate) async fn rotate_keys(&mut self) {
+        self.peer.ask(&json!({})).await;
     }
 
     /// The ID token of a user who logs in to an app, by the authorisation-code flow with PKCE.

@@ -2,9 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::LazyLock;
+use std::thread;
 
 use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::not_run;
 
@@ -35,7 +38,7 @@ pub(crate) struct Running {
     script: &'static str,
     child: Child,
     questions: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    answers: UnboundedReceiver<String>,
 }
 
 impl Peer {
@@ -56,7 +59,10 @@ impl Peer {
             .spawn()
             .unwrap();
         let questions = child.stdin.take().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (heard, answers) = unbounded_channel();
+        // A thread of its own waits for them: on the test's runs the service, which must go on meanwhile.
+        thread::spawn(move || while lines.next().is_some_and(|line| heard.send(line.unwrap()).is_ok()) {});
         Some(Running { script: self.script, child, questions, answers })
     }
 
@@ -65,15 +71,13 @@ impl Peer {
         match self.language {
             Language::Node => {
                 let is_there =
-                    folder().join("node_modules").join(self.package).is_dir() && node_is_new_enough();
+                    folder().join("node_modules").join(self.package).is_dir() && *NODE_IS_NEW_ENOUGH;
                 let remedy = "it needs Node 20.15 or later, and once `bash tests/peers/install`";
                 is_there.then(|| "node".into()).ok_or(remedy)
             }
             Language::Python => {
                 let python = folder().join(".venv/bin/python");
-                let imported =
-                    Command::new(&python).args(["-c", &format!("import {}", self.package)]).output();
-                let is_there = imported.is_ok_and(|said| said.status.success());
+                let is_there = python.exists();
                 is_there.then_some(python).ok_or("it needs Python 3, and once `bash tests/peers/install`")
             }
         }
@@ -81,16 +85,15 @@ impl Peer {
 }
 
 impl Running {
-    pub(crate) fn ask(&mut self, question: &Value) -> Value {
+    pub(crate) async fn ask(&mut self, question: &Value) -> Value {
         // A script that has ended is found out by its silence.
         writeln!(self.questions, "{question}").ok();
-        self.hear()
+        self.hear().await
     }
 
     /// What the script says next.
-    pub(crate) fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
+    pub(crate) async fn hear(&mut self) -> Value {
+        let line = self.answers.recv().await.unwrap_or_default();
         serde_json::from_str(&line).unwrap_or_else(|_| {
             let complaint = self.complaint();
             panic!("{} does not answer: {line}{complaint}", self.script)
@@ -117,9 +120,9 @@ fn folder() -> PathBuf {
 }
 
 /// Node 20.15 is what the newest of the packages asks for.
-fn node_is_new_enough() -> bool {
+static NODE_IS_NEW_ENOUGH: LazyLock<bool> = LazyLock::new(|| {
     let Ok(said) = Command::new("node").arg("--version").output() else { return false };
     let version = String::from_utf8_lossy(&said.stdout);
     let mut parts = version.trim_start_matches('v').split('.').map_while(|part| part.parse::<u32>().ok());
     (parts.next(), parts.next()) >= (Some(20), Some(15))
-}
+});
