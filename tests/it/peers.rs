@@ -1,19 +1,17 @@
-//! Deliveries signed by Svix's own package: what our own code alone has made and checked proves little.
-
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+//! Deliveries signed by other people's packages: what our own code alone has made and checked proves little.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::json;
+use usersync::clock::Clock;
 use usersync::domain::Timestamp;
-use usersync::signature::{Scheme as _, StandardWebhooks};
+use usersync::signature::{self, Scheme as _, StandardWebhooks};
 
 use crate::support::app::{NOW, OLD_SECRET, SECRET};
 use crate::support::client::{Wire, fixture};
-use crate::support::not_run;
+use crate::support::peers::{Peer, STANDARD_WEBHOOKS, SVIX};
+use crate::support::senders::{senders, with_every_provider};
 
 const PAYLOADS: [(&str, &str); 6] = [
     (fixture::CREATED, "200 applied"),
@@ -26,42 +24,31 @@ const PAYLOADS: [(&str, &str); 6] = [
 /// An odd step, so that the bytes sampled over HTTP are of every kind.
 const SAMPLE: usize = 131;
 
-/// Every payload signed with a secret by the `svix` package; `None`, said loudly, where it is not installed.
-fn signed_by_svix(secret: &str) -> Option<Vec<Wire>> {
-    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers");
-    let node = Command::new("node").arg("--version").output();
-    if !peers.join("node_modules/svix").is_dir() || !node.is_ok_and(|said| said.status.success()) {
-        not_run("Svix's own package", "it needs node, and once `npm ci --prefix tests/peers`");
-        return None;
-    }
-    let mut signer = Command::new("node")
-        .arg(peers.join("sign.mjs"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut asked = signer.stdin.take().unwrap();
+/// The headers' names: id, timestamp, signature.
+type Family = [&'static str; 3];
+const BRANDED: Family = ["svix-id", "svix-timestamp", "svix-signature"];
+const UNBRANDED: Family = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+
+async fn signed_by_svix(secret: &str) -> Option<Vec<Wire>> {
+    signed_by(&SVIX, BRANDED, secret).await
+}
+
+/// Every payload signed with a secret by a package; `None`, said loudly, where it is not installed.
+async fn signed_by(
+    peer: &Peer,
+    [id_name, timestamp_name, signature_name]: Family,
+    secret: &str,
+) -> Option<Vec<Wire>> {
+    let mut peer = peer.start()?;
+    let mut wires = Vec::new();
     for (number, (body, _)) in PAYLOADS.iter().enumerate() {
-        let body = STANDARD.encode(body);
-        let line = json!({"secret": secret, "id": id(number), "timestamp": NOW, "body": body});
-        writeln!(asked, "{line}").unwrap();
+        let asked =
+            json!({"secret": secret, "id": id(number), "timestamp": NOW, "body": STANDARD.encode(body)});
+        let signature = peer.ask(&asked).await["signature"].as_str().unwrap().to_owned();
+        let headers =
+            vec![(id_name, id(number)), (timestamp_name, NOW.to_string()), (signature_name, signature)];
+        wires.push(Wire { path: "/webhooks/clerk".to_owned(), headers, body: (*body).into() });
     }
-    drop(asked);
-    let said = signer.wait_with_output().unwrap();
-    assert!(said.status.success());
-    let signatures = std::str::from_utf8(&said.stdout).unwrap().lines();
-    let signatures = signatures.map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let wires = signatures.zip(PAYLOADS).enumerate().map(|(number, (signature, (body, _)))| Wire {
-        path: "/webhooks/clerk".to_owned(),
-        headers: vec![
-            ("svix-id", id(number)),
-            ("svix-timestamp", NOW.to_string()),
-            ("svix-signature", signature["signature"].as_str().unwrap().to_owned()),
-        ],
-        body: body.into(),
-    });
-    let wires: Vec<Wire> = wires.collect();
-    assert_eq!(wires.len(), PAYLOADS.len());
     Some(wires)
 }
 
@@ -90,7 +77,8 @@ fn bytes_of(headers: &[(&'static str, String)]) -> Vec<(&'static str, Vec<u8>)> 
 on_both_databases! {
     async fn what_svix_signs_is_accepted(app: &TestApp) {
         // The source has both secrets, for one is being rotated out.
-        let (Some(wires), Some(old)) = (signed_by_svix(SECRET), signed_by_svix(OLD_SECRET)) else { return };
+        let Some(wires) = signed_by_svix(SECRET).await else { return };
+        let old = signed_by_svix(OLD_SECRET).await.unwrap();
         for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {
             assert_eq!(app.client.send(wire).await.brief(), expected);
         }
@@ -101,8 +89,50 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn what_the_authors_of_standard_webhooks_sign_is_accepted(app: &TestApp) {
+        let Some(wires) = signed_by(&STANDARD_WEBHOOKS, UNBRANDED, SECRET).await else { return };
+        for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {
+            assert_eq!(app.client.send(wire).await.brief(), expected);
+        }
+    }
+}
+
+on_both_databases! {
+    configured by with_every_provider;
+    async fn a_mapped_source_accepts_what_they_sign(app: &TestApp) {
+        let Some(mut peer) = STANDARD_WEBHOOKS.start() else { return };
+        for sender in senders().iter().filter(|sender| matches!(sender.source, "stytch" | "supabase")) {
+            let body = sender.created;
+            let asked = json!({"secret": SECRET, "id": id(0), "timestamp": NOW, "body": STANDARD.encode(body)});
+            let signature = peer.ask(&asked).await["signature"].as_str().unwrap().to_owned();
+            let values = [id(0), NOW.to_string(), signature];
+            let headers = UNBRANDED.into_iter().zip(values).collect();
+            let path = format!("/webhooks/{}", sender.source);
+            let answer = app.client.send(Wire { path, headers, body: body.into() }).await.brief();
+            assert_eq!(answer, "200 applied", "{}", sender.source);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_we_sign_is_accepted_by_the_authors_of_standard_webhooks() {
+    let Some(mut peer) = STANDARD_WEBHOOKS.start() else { return };
+    let now = Clock::system().now();
+    for (number, (body, _)) in PAYLOADS.iter().enumerate() {
+        let signature = signature::sign(SECRET, &id(number), now, body.as_bytes()).unwrap();
+        let mut asked = json!({
+            "secret": SECRET, "id": id(number), "timestamp": now.as_seconds(), "body": STANDARD.encode(body),
+            "signature": signature,
+        });
+        assert_eq!(peer.ask(&asked).await, json!({}));
+        asked["secret"] = json!(OLD_SECRET);
+        assert_eq!(peer.ask(&asked).await, json!({"refused": "No matching signature found"}));
+    }
+}
+
+on_both_databases! {
     async fn one_byte_changed_on_its_way_is_refused_and_leaves_nothing(app: &TestApp) {
-        let Some(wires) = signed_by_svix(SECRET) else { return };
+        let Some(wires) = signed_by_svix(SECRET).await else { return };
         for wire in &wires {
             for position in (0..wire.body.len()).step_by(SAMPLE) {
                 let mut changed = copy(wire);
@@ -125,9 +155,9 @@ on_both_databases! {
     }
 }
 
-#[test]
-fn no_byte_of_any_body_can_be_changed_added_or_taken_away() {
-    let Some(wires) = signed_by_svix(SECRET) else { return };
+#[tokio::test]
+async fn no_byte_of_any_body_can_be_changed_added_or_taken_away() {
+    let Some(wires) = signed_by_svix(SECRET).await else { return };
     let scheme = StandardWebhooks::new([SECRET, OLD_SECRET]).unwrap();
     for wire in &wires {
         let headers = bytes_of(&wire.headers);
@@ -148,9 +178,9 @@ fn no_byte_of_any_body_can_be_changed_added_or_taken_away() {
     }
 }
 
-#[test]
-fn no_byte_of_a_header_can_be_any_other() {
-    let Some(wires) = signed_by_svix(SECRET) else { return };
+#[tokio::test]
+async fn no_byte_of_a_header_can_be_any_other() {
+    let Some(wires) = signed_by_svix(SECRET).await else { return };
     let scheme = StandardWebhooks::new([SECRET]).unwrap();
     let Wire { headers, body, .. } = &wires[0];
     let headers = bytes_of(headers);

@@ -125,7 +125,12 @@ impl TestApp {
 
     /// Another process of the same service on the same database, and a client of it.
     pub(crate) async fn replica(&self) -> (Service, Client) {
-        let app = App::new(&self.config, self.clock.clone()).await.unwrap();
+        self.replica_of(&self.config).await
+    }
+
+    /// The same with settings of its own.
+    pub(crate) async fn replica_of(&self, config: &Config) -> (Service, Client) {
+        let app = App::new(config, self.clock.clone()).await.unwrap();
         let service = app.serve(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
         let base = format!("http://{}", service.main.address);
         let client = Client::new(base, self.client.service_key().to_owned(), self.clock.clone());

@@ -9,6 +9,8 @@ pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod crash;
 pub(crate) mod node;
+pub(crate) mod openid;
+pub(crate) mod peers;
 pub(crate) mod postgres;
 pub(crate) mod senders;
 

@@ -1,0 +1,128 @@
+//! Other people's code that ours is measured against: the scripts of `tests/peers`, asked in JSON lines.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::LazyLock;
+use std::thread;
+
+use serde_json::Value;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::not_run;
+
+pub(crate) const SVIX: Peer = Peer { package: "svix", script: "sign.mjs", language: Language::Node };
+pub(crate) const STANDARD_WEBHOOKS: Peer =
+    Peer { package: "standardwebhooks", script: "standard_sign.mjs", language: Language::Node };
+pub(crate) const WORKOS: Peer =
+    Peer { package: "@workos-inc/node", script: "workos_sign.mjs", language: Language::Node };
+pub(crate) const JOSE: Peer = Peer { package: "jose", script: "mint.mjs", language: Language::Node };
+pub(crate) const PYJWT: Peer = Peer { package: "jwt", script: "mint.py", language: Language::Python };
+pub(crate) const OIDC_PROVIDER: Peer =
+    Peer { package: "oidc-provider", script: "provider.mjs", language: Language::Node };
+
+/// Somebody else's package, and the script that uses it.
+pub(crate) struct Peer {
+    package: &'static str,
+    script: &'static str,
+    language: Language,
+}
+
+enum Language {
+    Node,
+    Python,
+}
+
+/// A script that waits for questions; it ends when this is dropped, and also if this process is killed.
+pub(crate) struct Running {
+    script: &'static str,
+    child: Child,
+    questions: ChildStdin,
+    answers: UnboundedReceiver<String>,
+}
+
+impl Peer {
+    /// Starts the script; `None`, said loudly, where what it needs is not installed.
+    pub(crate) fn start(&self) -> Option<Running> {
+        let program = match self.program() {
+            Ok(program) => program,
+            Err(remedy) => {
+                not_run(&format!("the package {}", self.package), remedy);
+                return None;
+            }
+        };
+        let mut child = Command::new(program)
+            .arg(folder().join(self.script))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let questions = child.stdin.take().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (heard, answers) = unbounded_channel();
+        // A thread of its own waits for them: on the test's runs the service, which must go on meanwhile.
+        thread::spawn(move || while lines.next().is_some_and(|line| heard.send(line.unwrap()).is_ok()) {});
+        Some(Running { script: self.script, child, questions, answers })
+    }
+
+    /// What runs the script, or what has to be done first.
+    fn program(&self) -> Result<PathBuf, &'static str> {
+        match self.language {
+            Language::Node => {
+                let is_there =
+                    folder().join("node_modules").join(self.package).is_dir() && *NODE_IS_NEW_ENOUGH;
+                let remedy = "it needs Node 20.15 or later, and once `bash tests/peers/install`";
+                is_there.then(|| "node".into()).ok_or(remedy)
+            }
+            Language::Python => {
+                let python = folder().join(".venv/bin/python");
+                let is_there = python.exists();
+                is_there.then_some(python).ok_or("it needs Python 3, and once `bash tests/peers/install`")
+            }
+        }
+    }
+}
+
+impl Running {
+    pub(crate) async fn ask(&mut self, question: &Value) -> Value {
+        // A script that has ended is found out by its silence.
+        writeln!(self.questions, "{question}").ok();
+        self.hear().await
+    }
+
+    /// What the script says next.
+    pub(crate) async fn hear(&mut self) -> Value {
+        let line = self.answers.recv().await.unwrap_or_default();
+        serde_json::from_str(&line).unwrap_or_else(|_| {
+            let complaint = self.complaint();
+            panic!("{} does not answer: {line}{complaint}", self.script)
+        })
+    }
+
+    fn complaint(&mut self) -> String {
+        self.child.kill().ok();
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).ok();
+        text
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers")
+}
+
+/// Node 20.15 is what the newest of the packages asks for.
+static NODE_IS_NEW_ENOUGH: LazyLock<bool> = LazyLock::new(|| {
+    let Ok(said) = Command::new("node").arg("--version").output() else { return false };
+    let version = String::from_utf8_lossy(&said.stdout);
+    let mut parts = version.trim_start_matches('v').split('.').map_while(|part| part.parse::<u32>().ok());
+    (parts.next(), parts.next()) >= (Some(20), Some(15))
+});
