@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{self, DevelopmentIssuer, Offer, Running, State};
+use crate::http::{self, DevelopmentIssuer, KeyUse, Offer, Running, State};
 use crate::providers::{SourceError, Sources};
 use crate::store::{Store, StoreError};
 use crate::sync::{Ear, Feed, Intake, Sweep};
@@ -71,6 +71,7 @@ impl App {
                 metrics.clone(),
                 feed.clone(),
             ),
+            key_use: KeyUse::default(),
             feed,
             stopping: CancellationToken::new(),
             sources,

@@ -5,6 +5,7 @@ mod development;
 mod extract;
 mod forward_auth;
 mod identity;
+mod key_use;
 mod observe;
 mod openapi;
 mod operations;
@@ -23,6 +24,7 @@ use actix_web::{Resource, Route};
 
 pub use development::DevelopmentIssuer;
 pub use extract::CurrentUser;
+pub use key_use::KeyUse;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use server::{Running, serve};
@@ -47,6 +49,8 @@ pub struct State {
     pub authenticator: Arc<Authenticator>,
     /// Reads users and service keys.
     pub store: Store,
+    /// When service keys were last used.
+    pub key_use: KeyUse,
     /// Wakes those who wait for a user.
     pub feed: Feed,
     /// Cancelled when the service is told to stop.

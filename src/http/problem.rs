@@ -27,6 +27,7 @@ pub(super) enum Code {
     NoAuthProvider,
     Unauthenticated,
     KeysUnavailable,
+    InsufficientScope,
     UserNotSynced,
     UserDeleted,
     UserNotFound,
@@ -65,11 +66,12 @@ pub(super) struct Document {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::InvalidAuthHeader,
         Self::NoAuthProvider,
         Self::Unauthenticated,
         Self::KeysUnavailable,
+        Self::InsufficientScope,
         Self::UserNotSynced,
         Self::UserDeleted,
         Self::UserNotFound,
@@ -112,6 +114,12 @@ impl Code {
                 "keys_unavailable",
                 "The provider's keys are not to be had",
                 "The token may be good; it cannot be checked now. Try again soon.",
+            ),
+            Self::InsufficientScope => (
+                403,
+                "insufficient_scope",
+                "The service key may not do this",
+                "Make a key with the scope `users:read`.",
             ),
             Self::UserNotSynced => (
                 404,
@@ -222,6 +230,16 @@ impl Problem {
         self.code.meaning().1
     }
 
+    /// What credentials are wanted (RFC 6750): no error attribute where none were sent.
+    fn challenge(&self) -> Option<&'static str> {
+        match (self.status, self.code) {
+            (401, Code::InvalidAuthHeader) => Some("Bearer"),
+            (401, _) => Some("Bearer error=\"invalid_token\""),
+            (_, Code::InsufficientScope) => Some("Bearer error=\"insufficient_scope\", scope=\"users:read\""),
+            _ => None,
+        }
+    }
+
     /// What caused it, for the log.
     pub(super) fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or_default()
@@ -246,13 +264,7 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.code.retry_after() {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        if status == 401 {
-            // RFC 6750: no error attribute where no token was sent.
-            let challenge = if self.code == Code::InvalidAuthHeader {
-                "Bearer"
-            } else {
-                "Bearer error=\"invalid_token\""
-            };
+        if let Some(challenge) = self.challenge() {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         let document =

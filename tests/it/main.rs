@@ -20,6 +20,7 @@ mod peers;
 mod replay;
 mod retention;
 mod secrets;
+mod service_keys;
 mod support_works;
 mod tokens;
 mod webhooks;
