@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{self, DevelopmentIssuer, KeyUse, Offer, Running, State};
+use crate::http::{self, DevelopmentIssuer, KeyUse, Limits, Offer, Running, State};
 use crate::providers::{SourceError, Sources};
 use crate::store::{Store, StoreError};
 use crate::sync::{Ear, Feed, Intake, Sweep};
@@ -79,6 +79,8 @@ impl App {
             store,
             clock,
             metrics,
+            limits: Limits::new(config.limits.clone(), config.server.trusted_proxies.clone()),
+            cors_origins: config.server.cors_origins.clone(),
             body_limit: config.server.body_limit,
             development: None,
         };

@@ -123,7 +123,8 @@ pub(super) async fn body(payload: web::Payload, limit: usize) -> Result<Vec<u8>,
     }
 }
 
-fn state(request: &HttpRequest) -> Result<&State, Problem> {
+/// What every handler works with.
+pub(super) fn state(request: &HttpRequest) -> Result<&State, Problem> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(|| Problem::new(Code::Internal))?;
     Ok(state)
 }

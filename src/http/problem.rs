@@ -44,6 +44,7 @@ pub(super) enum Code {
     MethodNotAllowed,
     DatabaseUnavailable,
     QueueFull,
+    TooManyRequests,
     Internal,
 }
 
@@ -66,7 +67,7 @@ pub(super) struct Document {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::InvalidAuthHeader,
         Self::NoAuthProvider,
         Self::Unauthenticated,
@@ -88,10 +89,12 @@ impl Code {
         Self::MethodNotAllowed,
         Self::DatabaseUnavailable,
         Self::QueueFull,
+        Self::TooManyRequests,
         Self::Internal,
     ];
 
     /// Status, code, title, and what the client can do.
+    #[expect(clippy::too_many_lines, reason = "it is a table, with one entry for each code")]
     pub(super) fn meaning(self) -> (u16, &'static str, &'static str, &'static str) {
         match self {
             Self::InvalidAuthHeader => (
@@ -186,6 +189,12 @@ impl Code {
                 "Too many deliveries wait to be written",
                 "Nothing was kept. Send it again soon.",
             ),
+            Self::TooManyRequests => (
+                429,
+                "too_many_requests",
+                "Too much is asked at once",
+                "Ask less often, keep fewer streams open, and try again soon.",
+            ),
             Self::Internal => {
                 (500, "internal", "Something failed here", "The log knows more; quote the request id.")
             }
@@ -195,7 +204,7 @@ impl Code {
     /// Seconds after which trying again makes sense.
     fn retry_after(self) -> Option<&'static str> {
         match self {
-            Self::UserNotSynced | Self::QueueFull => Some("1"),
+            Self::UserNotSynced | Self::QueueFull | Self::TooManyRequests => Some("1"),
             Self::KeysUnavailable | Self::DatabaseUnavailable => Some("5"),
             _ => None,
         }

@@ -77,6 +77,7 @@ impl TryFrom<ListQuery> for Listing {
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
         (status = 403, description = "`insufficient_scope`: the service key lacks `users:read`", body = Document),
         (status = 410, description = "`user_deleted`: the user of the token", body = Document),
+        (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]
@@ -97,6 +98,7 @@ pub(super) async fn list(state: web::Data<State>, request: HttpRequest) -> Resul
         (status = 403, description = "`insufficient_scope`: the service key lacks `users:read`", body = Document),
         (status = 404, description = "`user_not_found`", body = Document),
         (status = 410, description = "`user_deleted`: the user of the token", body = Document),
+        (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]
