@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{self, DevelopmentIssuer, Offer, Running, State};
+use crate::http::{self, DevelopmentIssuer, KeyUse, Limits, Offer, Running, State};
 use crate::providers::{SourceError, Sources};
 use crate::store::{Store, StoreError};
 use crate::sync::{Ear, Feed, Intake, KnownUsers, Sweep};
@@ -77,6 +77,7 @@ impl App {
                 feed.clone(),
             ),
             users: KnownUsers::new(store.clone(), feed.clone()),
+            key_use: KeyUse::default(),
             feed,
             stopping: CancellationToken::new(),
             sources,
@@ -84,6 +85,8 @@ impl App {
             store,
             clock,
             metrics,
+            limits: Limits::new(config.limits.clone(), config.server.trusted_proxies.clone()),
+            cors_origins: config.server.cors_origins.clone(),
             body_limit: config.server.body_limit,
             development: None,
         };

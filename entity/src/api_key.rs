@@ -17,8 +17,12 @@ pub struct Model {
     /// SHA-256 of the whole key, in hexadecimal.
     #[sea_orm(unique)]
     pub hash: String,
+    /// What it may do: names with blanks between them.
+    pub scopes: String,
     /// When it was made.
     pub created_at: DateTimeUtc,
+    /// When it was last used, a minute more or less.
+    pub last_used_at: Option<DateTimeUtc>,
     /// When it was revoked.
     pub revoked_at: Option<DateTimeUtc>,
 }

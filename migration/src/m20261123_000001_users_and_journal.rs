@@ -95,7 +95,9 @@ fn api_keys() -> TableCreateStatement {
         .col(text("name"))
         .col(text("prefix"))
         .col(text("hash"))
+        .col(text("scopes"))
         .col(timestamp_with_time_zone("created_at"))
+        .col(timestamp_with_time_zone_null("last_used_at"))
         .col(timestamp_with_time_zone_null("revoked_at"))
         .take()
 }

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::auth::service_key;
 use crate::clock::Clock;
 use crate::config::{Algorithm, Config, RuleKind, Source, TokenRule};
-use crate::domain::UserKey;
+use crate::domain::{Scope, UserKey};
 use crate::providers;
 use crate::store::{ApiKey, Store};
 
@@ -138,8 +138,9 @@ async fn prepare(store: &Store, development: &mut Development, clock: &Clock) ->
     }
     let hash = service_key::hash(&development.service_key);
     if store.api_keys().find(&hash).await?.is_none() {
-        let prefix = development.service_key.chars().take(service_key::SHOWN).collect();
-        let row = ApiKey { name: SOURCE.to_owned(), prefix, created_at: clock.now(), revoked_at: None };
+        let prefix: String = development.service_key.chars().take(service_key::SHOWN).collect();
+        let scopes = [Scope::UsersRead].into_iter().collect();
+        let row = ApiKey::new(SOURCE, prefix, scopes, clock.now());
         store.api_keys().insert(row, hash).await?;
     }
     Ok(())

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use super::Usage;
 use crate::auth::service_key::{self, ServiceKey};
 use crate::clock::Clock;
+use crate::domain::{Scope, Scopes, Timestamp};
 use crate::store::{ApiKey, Store};
 
 #[derive(Debug, Subcommand)]
@@ -17,6 +18,9 @@ pub(super) enum Keys {
     Create {
         /// What to call it, such as the program that will use it
         name: String,
+        /// What it may do: `users:read`, or `admin`, which includes all; may be given more than once
+        #[arg(long = "scope", value_name = "SCOPE", default_value = Scope::UsersRead.as_str())]
+        scopes: Vec<Scope>,
     },
     /// Show every key, without its secret
     List,
@@ -29,14 +33,14 @@ pub(super) enum Keys {
 
 impl Keys {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
-        if let Self::Create { name } = &self {
+        if let Self::Create { name, .. } = &self {
             check_name(name)?;
         }
         let config = super::configure(config)?;
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
         match self {
-            Self::Create { name } => create(&store, name, &clock).await,
+            Self::Create { name, scopes } => create(&store, name, scopes.into_iter().collect(), &clock).await,
             Self::List => list(&store).await,
             Self::Revoke { name_or_prefix } => revoke(&store, &name_or_prefix, &clock).await,
         }
@@ -51,14 +55,14 @@ fn check_name(name: &str) -> Result<(), Usage> {
     Ok(())
 }
 
-async fn create(store: &Store, name: String, clock: &Clock) -> anyhow::Result<()> {
-    let name = name.trim().to_owned();
+async fn create(store: &Store, name: String, scopes: Scopes, clock: &Clock) -> anyhow::Result<()> {
+    let name = name.trim();
     let living = store.api_keys().list().await?.into_iter().filter(|key| key.revoked_at.is_none());
     if living.map(|key| key.name).any(|taken| taken == name) {
         bail!(Usage(format!("a key named {name:?} lives already; revoke it first, or choose another name")));
     }
     let key = ServiceKey::generate().context("the system gives no random numbers")?;
-    let row = ApiKey { name, prefix: key.prefix().to_owned(), created_at: clock.now(), revoked_at: None };
+    let row = ApiKey::new(name, key.prefix(), scopes, clock.now());
     store.api_keys().insert(row, key.hash()).await?;
     println!("{}", key.reveal());
     eprintln!("This key is shown once. Send it as `Authorization: Bearer {}…`.", key.prefix());
@@ -66,10 +70,17 @@ async fn create(store: &Store, name: String, clock: &Clock) -> anyhow::Result<()
 }
 
 async fn list(store: &Store) -> anyhow::Result<()> {
-    println!("{:<14} {:<28} {:<28} NAME", "PREFIX", "CREATED", "REVOKED");
-    for ApiKey { name, prefix, created_at, revoked_at } in store.api_keys().list().await? {
-        let revoked = revoked_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
-        println!("{prefix:<14} {:<28} {revoked:<28} {name}", created_at.to_string());
+    let line = |columns: [&str; 6]| {
+        let [prefix, scopes, created, used, revoked, name] = columns;
+        println!("{prefix:<14} {scopes:<18} {created:<28} {used:<28} {revoked:<28} {name}");
+    };
+    line(["PREFIX", "SCOPES", "CREATED", "LAST USED", "REVOKED", "NAME"]);
+    let or_never = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+    for ApiKey { name, prefix, scopes, created_at, last_used_at, revoked_at } in
+        store.api_keys().list().await?
+    {
+        let (scopes, created) = (scopes.to_string(), created_at.to_string());
+        line([&prefix, &scopes, &created, &or_never(last_used_at), &or_never(revoked_at), &name]);
     }
     Ok(())
 }

@@ -6,10 +6,12 @@
 //! comes in as a map.
 
 mod address;
+mod clients;
 mod environment;
 mod error;
 mod file;
 mod jwks;
+mod limits;
 mod map;
 mod reader;
 mod rule;
@@ -27,10 +29,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
 pub use error::{ConfigError, ConfigErrors};
+pub use limits::Limits;
 pub use map::SourceMap;
 pub use rule::{Algorithm, JwksLocation, RuleKind, TokenRule};
 pub use source::{ProviderKind, Signing, Source};
@@ -47,6 +51,8 @@ pub const DEFAULT_FILE: &str = include_str!("default.toml");
 pub struct Config {
     /// Where and what the service listens to.
     pub server: Server,
+    /// How much of the service may be taken.
+    pub limits: Limits,
     /// Where the users are kept.
     pub database: Database,
     /// What holds for every token rule.
@@ -68,6 +74,10 @@ pub struct Server {
     pub metrics_listen: Option<SocketAddr>,
     /// The largest delivery taken, in bytes.
     pub body_limit: usize,
+    /// The origins of the web pages whose scripts may ask `/v1`; `*`, alone, is all of them.
+    pub cors_origins: Vec<String>,
+    /// Those whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `[database]`
@@ -140,6 +150,7 @@ impl Config {
         let tokens = Tokens::read(&root.section("tokens"));
         Self {
             server: Server::read(&root.section("server")),
+            limits: Limits::read(&root.section("limits")),
             database: Database::read(&root.section("database")),
             journal: Journal::read(&root.section("journal")),
             log: Log::read(&root.section("log")),
@@ -156,6 +167,8 @@ impl Server {
             listen: reader.optional("listen", units::socket_address).unwrap_or(default.listen),
             metrics_listen: reader.optional("metrics_listen", units::socket_address),
             body_limit: reader.optional("body_limit", units::size).unwrap_or(default.body_limit),
+            cors_origins: clients::origins(reader, "cors_origins"),
+            trusted_proxies: reader.list("trusted_proxies", clients::network),
         }
     }
 }
@@ -166,6 +179,8 @@ impl Default for Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)),
             metrics_listen: None,
             body_limit: 1024 * 1024,
+            cors_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
         }
     }
 }

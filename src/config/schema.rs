@@ -14,21 +14,40 @@ pub(super) enum Shape {
     Flag,
     /// A number with its unit, as a text; the bare number is for the value's parser to take or refuse.
     Quantity,
+    Count,
     Texts,
     Table(&'static [Key]),
     Tables(&'static [Key]),
 }
 
-use Shape::{Flag, Quantity, Tables, Text, Texts};
+use Shape::{Count, Flag, Quantity, Tables, Text, Texts};
 
 /// The keys at the top.
 pub(super) const ROOT: &[Key] = &[
-    ("server", Shape::Table(&[("listen", Text), ("metrics_listen", Text), ("body_limit", Quantity)])),
+    ("server", Shape::Table(SERVER)),
+    ("limits", Shape::Table(LIMITS)),
     ("database", Shape::Table(&[("url", Text)])),
     ("tokens", Shape::Table(TOKENS)),
     ("journal", Shape::Table(&[("retention", Quantity)])),
     ("log", Shape::Table(&[("format", Text), ("level", Text)])),
     ("sources", Tables(SOURCE)),
+];
+
+const SERVER: &[Key] = &[
+    ("listen", Text),
+    ("metrics_listen", Text),
+    ("body_limit", Quantity),
+    ("cors_origins", Texts),
+    ("trusted_proxies", Texts),
+];
+
+const LIMITS: &[Key] = &[
+    ("requests_per_second", Count),
+    ("burst", Count),
+    ("streams_per_client", Count),
+    ("streams", Count),
+    ("connections", Count),
+    ("send_timeout", Quantity),
 ];
 
 const TOKENS: &[Key] = &[
@@ -152,7 +171,10 @@ fn check_shape(shape: Shape, value: &Value, path: &str, problems: &Problems) {
                 check_shape(Text, element, &format!("{path}[{index}]"), problems);
             }
         }
-        (Text | Quantity, Value::String(_)) | (Quantity, Value::Integer(_)) | (Flag, Value::Boolean(_)) => {}
+        // A variable's value is a text, whatever it means.
+        (Text | Quantity | Count, Value::String(_))
+        | (Quantity | Count, Value::Integer(_))
+        | (Flag, Value::Boolean(_)) => {}
         _ => problems.add(path, fault(format!("is {}", a(value)), expected(shape, path))),
     }
 }
@@ -173,6 +195,7 @@ fn expected(shape: Shape, path: &str) -> String {
         Text => "write a text in quotes".to_owned(),
         Flag => "write true or false, without quotes".to_owned(),
         Quantity => "write a number with its unit in quotes, such as \"10m\" or \"1MiB\"".to_owned(),
+        Count => "write a whole number, without quotes".to_owned(),
         Texts => "write a list of texts: [\"…\"]".to_owned(),
         Shape::Table(_) => format!("write its keys under [{path}]"),
         Tables(_) => format!("write each one under [[{path}]]"),

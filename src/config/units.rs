@@ -1,6 +1,7 @@
-//! Durations, sizes and socket addresses as people write them.
+//! Durations, sizes, counts and socket addresses as people write them.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::error::{Fault, fault};
@@ -45,6 +46,20 @@ pub(super) fn size(text: &str) -> Result<usize, Fault> {
     number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
+/// The most of anything that can be counted: as good as no limit.
+const HIGHEST_COUNT: u32 = 1_000_000;
+
+/// A whole number that is not zero.
+pub(super) fn count(text: &str) -> Result<NonZeroU32, Fault> {
+    let number = text.parse().ok().filter(|number: &NonZeroU32| number.get() <= HIGHEST_COUNT);
+    number.ok_or_else(|| {
+        fault(
+            format!("`{text}` is too little, too much or no number"),
+            format!("write one from 1 to {HIGHEST_COUNT}"),
+        )
+    })
+}
+
 /// `127.0.0.1:8787`, `[::]:8787`.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
@@ -57,7 +72,7 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, positive_duration, size, socket_address};
+    use super::{count, duration, positive_duration, size, socket_address};
 
     #[test]
     fn durations_are_read_with_their_units() {
@@ -79,6 +94,15 @@ mod tests {
         for wrong in ["0", "MiB", "-1", "1.5MiB", "1 parsec", "99999999999999999999GiB", "99999999999999GiB"]
         {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_neither_nothing_nor_without_end() {
+        assert_eq!(count("1").unwrap().get(), 1);
+        assert_eq!(count("1000000").unwrap().get(), 1_000_000);
+        for wrong in ["0", "-1", "1000001", "1.5", "many", "99999999999999999999"] {
+            assert!(count(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -5,6 +5,7 @@ mod converge;
 mod delivery;
 mod facts;
 mod identity;
+mod scope;
 mod timestamp;
 mod user;
 
@@ -13,5 +14,6 @@ pub use converge::{Life, Record};
 pub use delivery::{Delivery, DeliveryKey, Outcome, Reading};
 pub use facts::{Facts, Field, ImpossibleType};
 pub use identity::{Identity, TokenKind};
+pub use scope::{Scope, Scopes};
 pub use timestamp::Timestamp;
 pub use user::{Profile, User, UserId, UserKey};

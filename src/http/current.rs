@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 use utoipa::IntoParams;
@@ -40,6 +40,7 @@ pub(super) struct CurrentQuery {
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
         (status = 404, description = "`user_not_synced`: the webhook has not come yet", body = Document),
         (status = 410, description = "`user_deleted`", body = Document),
+        (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]
@@ -47,13 +48,18 @@ pub(super) async fn show(
     state: web::Data<State>,
     caller: Caller,
     query: Result<web::Query<CurrentQuery>, actix_web::Error>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let wait =
         query.map_err(|_| Problem::because(Code::InvalidQuery, "`wait` is no number, or not alone"))?.wait;
     let wait = wait.min(LONGEST_WAIT);
     let user = match &caller.user {
         Some(user) => Arc::clone(user),
-        None => wait_for(&state, &caller, Duration::from_secs(wait)).await?,
+        None if wait == 0 => return Err(Problem::new(Code::UserNotSynced)),
+        None => {
+            let _place = state.limits.place(&request)?;
+            wait_for(&state, &caller, Duration::from_secs(wait)).await?
+        }
     };
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(shown(&user)))
 }
@@ -66,6 +72,7 @@ pub(super) async fn show(
         (status = 201, description = "The row was made", body = UserView),
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
         (status = 410, description = "`user_deleted`", body = Document),
+        (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]

@@ -12,7 +12,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use super::State;
 use super::problem::{Code, Problem};
 use crate::auth::{Authenticated, service_key};
-use crate::domain::User;
+use crate::domain::{Scope, User};
 use crate::sync::{Found, Known};
 
 /// How long a body may take on its way.
@@ -32,7 +32,7 @@ pub(super) struct Caller {
 #[derive(Debug)]
 pub struct CurrentUser(pub User);
 
-/// A service key that lives.
+/// A service key that lives and may read users.
 #[derive(Debug)]
 pub(super) struct ServiceKey;
 
@@ -96,15 +96,22 @@ impl FromRequest for ServiceKey {
         let request = request.clone();
         Box::pin(async move {
             let state = state(&request)?;
-            let key = bearer(request.headers())?;
-            let known = state.store.api_keys().find(&service_key::hash(key)).await?;
+            let hash = service_key::hash(bearer(request.headers())?);
+            let known = state.store.api_keys().find(&hash).await?;
             match known {
                 None => Err(Problem::because(Code::Unauthenticated, "no such service key")),
                 Some(key) if key.revoked_at.is_some() => Err(Problem::because(
                     Code::Unauthenticated,
                     format!("service key {} is revoked", key.prefix),
                 )),
-                Some(_) => Ok(Self),
+                Some(key) if !key.scopes.include(Scope::UsersRead) => Err(Problem::because(
+                    Code::InsufficientScope,
+                    format!("service key {} lacks {}", key.prefix, Scope::UsersRead),
+                )),
+                Some(_) => {
+                    state.key_use.note(&state.store, hash, state.clock.now());
+                    Ok(Self)
+                }
             }
         })
     }
@@ -121,7 +128,8 @@ pub(super) async fn body(payload: web::Payload, limit: usize) -> Result<Vec<u8>,
     }
 }
 
-fn state(request: &HttpRequest) -> Result<&State, Problem> {
+/// What every handler works with.
+pub(super) fn state(request: &HttpRequest) -> Result<&State, Problem> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(|| Problem::new(Code::Internal))?;
     Ok(state)
 }

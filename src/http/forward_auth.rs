@@ -14,6 +14,7 @@ use crate::domain::User;
         (status = 200, description = "`X-User-Id`, `X-User-External-Id`, `X-User-Source`, `X-User-Email`"),
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
         (status = 403, description = "`user_not_synced`, `user_deleted`", body = Document),
+        (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]

@@ -12,6 +12,7 @@ use super::problem::Document;
         (status = 200, description = "`tokenIdentifier`, `subject`, `issuer` and the token's profile claims", body = Object),
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
         (status = 410, description = "`user_deleted`", body = Document),
+        (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]

@@ -1,10 +1,14 @@
 //! The routes, all on this page; what each does stands in the file of its area.
 
+mod client;
+mod cors;
 mod current;
 mod development;
 mod extract;
 mod forward_auth;
 mod identity;
+mod key_use;
+mod limits;
 mod observe;
 mod openapi;
 mod operations;
@@ -18,11 +22,14 @@ mod webhooks;
 use std::sync::Arc;
 
 use actix_web::guard;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, get, post};
 use actix_web::{Resource, Route};
 
 pub use development::DevelopmentIssuer;
 pub use extract::CurrentUser;
+pub use key_use::KeyUse;
+pub use limits::Limits;
 pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use server::{Running, serve};
@@ -49,6 +56,8 @@ pub struct State {
     pub users: KnownUsers,
     /// Reads users in every other way, and service keys.
     pub store: Store,
+    /// When service keys were last used.
+    pub key_use: KeyUse,
     /// Wakes those who wait for a user.
     pub feed: Feed,
     /// Cancelled when the service is told to stop.
@@ -57,6 +66,10 @@ pub struct State {
     pub clock: Clock,
     /// Counts.
     pub metrics: Metrics,
+    /// Who has taken how much.
+    pub limits: Limits,
+    /// The origins of the web pages whose scripts may ask `/v1`; `*`, alone, is all of them.
+    pub cors_origins: Vec<String>,
     /// The largest delivery taken, in bytes.
     pub body_limit: usize,
     /// The development issuer, in `usersync dev` alone.
@@ -78,16 +91,21 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
     if offer != Offer::MetricsAlone {
         app.service(one("/webhooks/{source}", "POST", post().to(webhooks::receive)))
             .service(
-                web::resource("/v1/users/current")
-                    .route(read().to(current::show))
-                    .route(post().to(current::store))
-                    .default_service(web::to(|| async { operations::method_not_allowed("GET, HEAD, POST") })),
+                web::scope("/v1")
+                    .wrap(from_fn(limits::limit))
+                    .wrap(cors::allow(&state.cors_origins))
+                    .service(
+                        web::resource("/users/current")
+                            .route(read().to(current::show))
+                            .route(post().to(current::store))
+                            .default_service(other("GET, HEAD, POST")),
+                    )
+                    .service(one("/users/current/stream", "GET", get().to(stream::follow)))
+                    .service(one("/users/{id}", "GET, HEAD", read().to(users::show)))
+                    .service(one("/users", "GET, HEAD", read().to(users::list)))
+                    .service(one("/auth", "GET, HEAD", read().to(forward_auth::check)))
+                    .service(one("/identity", "GET, HEAD", read().to(identity::show))),
             )
-            .service(one("/v1/users/current/stream", "GET", get().to(stream::follow)))
-            .service(one("/v1/users/{id}", "GET, HEAD", read().to(users::show)))
-            .service(one("/v1/users", "GET, HEAD", read().to(users::list)))
-            .service(one("/v1/auth", "GET, HEAD", read().to(forward_auth::check)))
-            .service(one("/v1/identity", "GET, HEAD", read().to(identity::show)))
             .service(one("/healthz", "GET, HEAD", read().to(operations::healthz)))
             .service(one("/readyz", "GET, HEAD", read().to(operations::readyz)))
             .service(one("/openapi.json", "GET, HEAD", read().to(openapi::show)))
@@ -111,9 +129,12 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
 
 /// A path with one method; every other is refused by name.
 fn one(path: &str, allow: &'static str, route: Route) -> Resource {
-    web::resource(path)
-        .route(route)
-        .default_service(web::to(move || async move { operations::method_not_allowed(allow) }))
+    web::resource(path).route(route).default_service(other(allow))
+}
+
+/// Any method but those.
+fn other(allow: &'static str) -> Route {
+    web::to(move || async move { operations::method_not_allowed(allow) })
 }
 
 /// GET, and HEAD for those who probe.

@@ -27,6 +27,7 @@ pub(super) enum Code {
     NoAuthProvider,
     Unauthenticated,
     KeysUnavailable,
+    InsufficientScope,
     UserNotSynced,
     UserDeleted,
     UserNotFound,
@@ -44,6 +45,7 @@ pub(super) enum Code {
     MethodNotAllowed,
     DatabaseUnavailable,
     QueueFull,
+    TooManyRequests,
     Internal,
 }
 
@@ -66,11 +68,12 @@ pub(super) struct Document {
 impl Code {
     /// Every code.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 24] = [
         Self::InvalidAuthHeader,
         Self::NoAuthProvider,
         Self::Unauthenticated,
         Self::KeysUnavailable,
+        Self::InsufficientScope,
         Self::UserNotSynced,
         Self::UserDeleted,
         Self::UserNotFound,
@@ -88,10 +91,12 @@ impl Code {
         Self::MethodNotAllowed,
         Self::DatabaseUnavailable,
         Self::QueueFull,
+        Self::TooManyRequests,
         Self::Internal,
     ];
 
     /// Status, code, title, and what the client can do.
+    #[expect(clippy::too_many_lines, reason = "it is a table, with one entry for each code")]
     pub(super) fn meaning(self) -> (u16, &'static str, &'static str, &'static str) {
         match self {
             Self::InvalidAuthHeader => (
@@ -114,6 +119,12 @@ impl Code {
                 "keys_unavailable",
                 "The provider's keys are not to be had",
                 "The token may be good; it cannot be checked now. Try again soon.",
+            ),
+            Self::InsufficientScope => (
+                403,
+                "insufficient_scope",
+                "The service key may not do this",
+                "Make a key with the scope `users:read`.",
             ),
             Self::UserNotSynced => (
                 404,
@@ -186,6 +197,12 @@ impl Code {
                 "Too many deliveries wait to be written",
                 "Nothing was kept. Send it again soon.",
             ),
+            Self::TooManyRequests => (
+                429,
+                "too_many_requests",
+                "Too much is asked at once",
+                "Ask less often, keep fewer streams open, and try again soon.",
+            ),
             Self::Internal => {
                 (500, "internal", "Something failed here", "The log knows more; quote the request id.")
             }
@@ -195,7 +212,7 @@ impl Code {
     /// Seconds after which trying again makes sense.
     fn retry_after(self) -> Option<&'static str> {
         match self {
-            Self::UserNotSynced | Self::QueueFull => Some("1"),
+            Self::UserNotSynced | Self::QueueFull | Self::TooManyRequests => Some("1"),
             Self::KeysUnavailable | Self::DatabaseUnavailable => Some("5"),
             _ => None,
         }
@@ -230,6 +247,16 @@ impl Problem {
         self.code.meaning().1
     }
 
+    /// What credentials are wanted (RFC 6750): no error attribute where none were sent.
+    fn challenge(&self) -> Option<&'static str> {
+        match (self.status, self.code) {
+            (401, Code::InvalidAuthHeader) => Some("Bearer"),
+            (401, _) => Some("Bearer error=\"invalid_token\""),
+            (_, Code::InsufficientScope) => Some("Bearer error=\"insufficient_scope\", scope=\"users:read\""),
+            _ => None,
+        }
+    }
+
     /// What caused it, for the log.
     pub(super) fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or_default()
@@ -254,13 +281,7 @@ impl ResponseError for Problem {
         if let Some(seconds) = self.code.retry_after() {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        if status == 401 {
-            // RFC 6750: no error attribute where no token was sent.
-            let challenge = if self.code == Code::InvalidAuthHeader {
-                "Bearer"
-            } else {
-                "Bearer error=\"invalid_token\""
-            };
+        if let Some(challenge) = self.challenge() {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         let document =

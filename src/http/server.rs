@@ -1,7 +1,10 @@
 //! The listener: bound before it is served, and stopped gracefully.
 
+use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
@@ -14,6 +17,8 @@ use super::{Offer, State, routes};
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may be idle between two requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long requests may go on after the service was told to stop.
 const DRAIN_TIMEOUT_SECONDS: u64 = 25;
 
@@ -29,13 +34,23 @@ pub struct Running {
 /// Serves on a listener that is already bound.
 pub fn serve(listener: TcpListener, state: State, offer: Offer) -> io::Result<Running> {
     let address = listener.local_addr()?;
+    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let limits = state.limits.settings();
+    let connections = usize::try_from(limits.connections.get()).unwrap_or(usize::MAX);
+    let send_timeout = limits.send_timeout;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(state.clone()))
             .wrap(from_fn(observe))
             .configure(|app| routes(app, &state, offer))
     })
+    .workers(workers)
+    .max_connections(connections.div_ceil(workers))
+    .on_connect(move |connection, _| cut_off_after(send_timeout, connection))
+    // A client that has gone is noticed at once, not at the next sign of life that is sent to it.
+    .h1_allow_half_closed(false)
     .client_request_timeout(HEADER_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(DRAIN_TIMEOUT_SECONDS)
     .disable_signals()
     .listen(listener)?
@@ -43,6 +58,19 @@ pub fn serve(listener: TcpListener, state: State, offer: Offer) -> io::Result<Ru
     let handle = server.handle();
     Ok(Running { address, handle, task: tokio::spawn(server) })
 }
+
+/// Lets the system end the connection of a client that is gone, or does not read, with what was sent to it.
+#[cfg(target_os = "linux")]
+fn cut_off_after(send_timeout: Duration, connection: &dyn Any) {
+    if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+        // Where it cannot be set a client may be slow: no reason to refuse it.
+        socket2::SockRef::from(stream).set_tcp_user_timeout(Some(send_timeout)).unwrap_or_default();
+    }
+}
+
+/// Other systems wait for such a client as long as they do.
+#[cfg(not(target_os = "linux"))]
+fn cut_off_after(_send_timeout: Duration, _connection: &dyn Any) {}
 
 impl Running {
     /// Accepts nothing more, answers what it has begun, and ends.

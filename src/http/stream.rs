@@ -13,6 +13,7 @@ use tokio::time::{Instant, Interval, interval_at, sleep_until};
 
 use super::State;
 use super::extract::{Caller, user_of};
+use super::limits::Place;
 use super::problem::{Code, Document, Problem};
 use super::views::shown;
 use crate::auth::Authenticated;
@@ -33,24 +34,31 @@ const BEATS_A_READING: u32 = 4;
                         `deleted` and `expired`, each the last one. A comment line every 15 s"),
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
         (status = 410, description = "`user_deleted`", body = Document),
+        (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]
-pub(super) async fn follow(state: web::Data<State>, caller: Caller, request: HttpRequest) -> HttpResponse {
+pub(super) async fn follow(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let place = state.limits.place(&request)?;
     let known = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let follower = Follower::new(state, caller.authenticated, known.to_owned());
-    HttpResponse::Ok()
+    let follower = Follower::new(state, caller.authenticated, known.to_owned(), place);
+    Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         // nginx would otherwise keep events back until its buffer is full.
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(follower.events())
+        .streaming(follower.events()))
 }
 
 /// Follows one user for one client. It works as the client reads: a slow one holds up only itself.
 struct Follower {
     state: web::Data<State>,
     token: Arc<Authenticated>,
+    _place: Place,
     changes: Subscription,
     heart: Interval,
     expiry: Instant,
@@ -73,7 +81,7 @@ enum Wake {
 }
 
 impl Follower {
-    fn new(state: web::Data<State>, token: Arc<Authenticated>, told: String) -> Self {
+    fn new(state: web::Data<State>, token: Arc<Authenticated>, told: String, place: Place) -> Self {
         Self {
             // First subscribe, then read: a change between the two is not missed.
             changes: state.feed.subscribe(&token.user()),
@@ -81,6 +89,7 @@ impl Follower {
             expiry: Instant::now() + token.expires_at.since(state.clock.now()),
             state,
             token,
+            _place: place,
             beats: 0,
             told,
             due: true,

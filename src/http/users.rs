@@ -75,7 +75,9 @@ impl TryFrom<ListQuery> for Listing {
         (status = 200, description = "A page, or the users asked for", body = UserList),
         (status = 400, description = "`invalid_query`", body = Document),
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
+        (status = 403, description = "`insufficient_scope`: the service key lacks `users:read`", body = Document),
         (status = 410, description = "`user_deleted`: the user of the token", body = Document),
+        (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]
@@ -93,8 +95,10 @@ pub(super) async fn list(state: web::Data<State>, request: HttpRequest) -> Resul
     responses(
         (status = 200, description = "The public view for a user token, everything for a service key", body = View),
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
+        (status = 403, description = "`insufficient_scope`: the service key lacks `users:read`", body = Document),
         (status = 404, description = "`user_not_found`", body = Document),
         (status = 410, description = "`user_deleted`: the user of the token", body = Document),
+        (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]

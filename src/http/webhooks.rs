@@ -1,11 +1,13 @@
 //! `POST /webhooks/{source}`: the URL that is registered at the provider.
 
+use actix_web::rt::spawn;
 use actix_web::{HttpRequest, web};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
+use tracing::Instrument;
 use utoipa::ToSchema;
 
-use super::problem::{Document, Problem};
+use super::problem::{Code, Document, Problem};
 use super::{State, extract};
 use crate::sync::{Receipt, ReceiveError};
 
@@ -39,22 +41,29 @@ pub(super) async fn receive(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<web::Json<Answer>, Problem> {
-    let received = take_in(&state, &source, &request, payload).await;
-    count(&state, &source, &received);
-    let Receipt { outcome, message_id } = received?;
+    let headers = headers_of(&request);
+    let taking = async move {
+        let received = take_in(&state, &source, &headers, payload).await;
+        count(&state, &source, &received);
+        received
+    };
+    // Of its own, so that a delivery is logged and counted even if its sender has not waited for the answer.
+    let taken = spawn(taking.in_current_span()).await;
+    let Receipt { outcome, message_id } =
+        taken.map_err(|error| Problem::because(Code::Internal, error))??;
     Ok(web::Json(Answer { outcome: outcome.as_str(), message_id }))
 }
 
 async fn take_in(
     state: &State,
     source: &str,
-    request: &HttpRequest,
+    headers: &HeaderMap,
     payload: web::Payload,
 ) -> Result<Receipt, Problem> {
     // Before the body: who knocks at no door need not be heard out.
     state.sources.get(source).ok_or(ReceiveError::UnknownSource)?;
     let body = extract::body(payload, state.body_limit).await?;
-    Ok(state.intake.receive(source, &headers_of(request), body).await?)
+    Ok(state.intake.receive(source, headers, body).await?)
 }
 
 fn count(state: &State, source: &str, received: &Result<Receipt, Problem>) {

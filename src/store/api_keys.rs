@@ -9,7 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::Timestamp;
+use crate::domain::{Scopes, Timestamp};
 
 /// The service keys.
 #[derive(Debug)]
@@ -22,22 +22,36 @@ pub struct ApiKey {
     pub name: String,
     /// The first characters of the key.
     pub prefix: String,
+    /// What it may do.
+    pub scopes: Scopes,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it was last used, as far as that was noted.
+    pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+}
+
+impl ApiKey {
+    /// A key that has not been used yet.
+    pub fn new(name: impl Into<String>, prefix: impl Into<String>, scopes: Scopes, now: Timestamp) -> Self {
+        let (name, prefix) = (name.into(), prefix.into());
+        Self { name, prefix, scopes, created_at: now, last_used_at: None, revoked_at: None }
+    }
 }
 
 impl ApiKeys<'_> {
     /// Keeps a new key by the hash of its secret.
     pub async fn insert(&self, key: ApiKey, hash: String) -> Result<(), StoreError> {
-        let ApiKey { name, prefix, created_at, revoked_at } = key;
+        let ApiKey { name, prefix, scopes, created_at, last_used_at, revoked_at } = key;
         let row = ActiveModel {
             id: Set(TextUuid(Uuid::now_v7())),
             name: Set(name),
             prefix: Set(prefix),
             hash: Set(hash),
+            scopes: Set(scopes.to_string()),
             created_at: Set(created_at.into()),
+            last_used_at: Set(last_used_at.map(Into::into)),
             revoked_at: Set(revoked_at.map(Into::into)),
         };
         Entity::insert(row).exec_without_returning(self.0).await?;
@@ -47,6 +61,18 @@ impl ApiKeys<'_> {
     /// The key with that hash, revoked or not.
     pub async fn find(&self, hash: &str) -> Result<Option<ApiKey>, StoreError> {
         Ok(Entity::find().filter(Column::Hash.eq(hash)).one(self.0).await?.map(key))
+    }
+
+    /// Notes that the key with that hash was used, unless that was noted after `since`.
+    pub async fn used(&self, hash: &str, now: Timestamp, since: Timestamp) -> Result<(), StoreError> {
+        let [now, since] = [now, since].map(chrono::DateTime::<chrono::Utc>::from);
+        Entity::update_many()
+            .col_expr(Column::LastUsedAt, Expr::value(now))
+            .filter(Column::Hash.eq(hash))
+            .filter(Condition::any().add(Column::LastUsedAt.is_null()).add(Column::LastUsedAt.lte(since)))
+            .exec(self.0)
+            .await?;
+        Ok(())
     }
 
     /// Every key, oldest first.
@@ -70,6 +96,13 @@ impl ApiKeys<'_> {
 }
 
 fn key(row: Model) -> ApiKey {
-    let Model { id: _, name, prefix, hash: _, created_at, revoked_at } = row;
-    ApiKey { name, prefix, created_at: created_at.into(), revoked_at: revoked_at.map(Timestamp::from) }
+    let Model { id: _, name, prefix, hash: _, scopes, created_at, last_used_at, revoked_at } = row;
+    ApiKey {
+        name,
+        prefix,
+        scopes: Scopes::parse(&scopes),
+        created_at: created_at.into(),
+        last_used_at: last_used_at.map(Timestamp::from),
+        revoked_at: revoked_at.map(Timestamp::from),
+    }
 }

@@ -170,7 +170,11 @@ on_both_databases! {
         let prefix = key.get(..12).unwrap();
         let listed = home.run(&["keys", "list"]).await.stdout;
         let line = listed.lines().find(|line| line.ends_with("reports")).unwrap();
-        assert!(line.starts_with(prefix) && !listed.contains(&key), "{listed}");
+        assert!(line.starts_with(prefix) && line.contains("users:read") && !listed.contains(&key), "{listed}");
+
+        home.run(&["keys", "create", "operators", "--scope", "admin", "--scope", "users:read"]).await;
+        let listed = home.run(&["keys", "list"]).await.stdout;
+        assert!(listed.lines().any(|line| line.contains("users:read admin") && line.ends_with("operators")));
 
         let again = home.run(&["keys", "create", "reports"]).await;
         assert_eq!(again.code, Some(2), "{again:?}");

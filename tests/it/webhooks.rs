@@ -1,12 +1,16 @@
 //! A signed Clerk event becomes a row, and what becomes of the row after.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::app::OLD_SECRET;
 use crate::support::client::fixture::{
     ADA, CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED, DELETED_EXTERNAL_ID, GRACE, UPDATED,
 };
-use crate::support::client::{Answer, signed_at};
+use crate::support::client::{Answer, Wire, signed_at};
 
 on_both_databases! {
     async fn a_created_user_is_a_row_and_the_answer_names_the_message(app: &TestApp) {
@@ -195,5 +199,27 @@ on_both_databases! {
         let body = CREATED.replace("Lovelace", "Love\\u0000lace").replace("\"theme\"", "\"th\\u0000eme\"");
         assert_eq!(app.client.deliver(body).await, "200 applied");
         assert_eq!(app.client.rows().await[0]["name"], "Ada Lovelace");
+    }
+}
+
+on_both_databases! {
+    async fn a_delivery_is_kept_and_counted_though_its_sender_hangs_up(app: &TestApp) {
+        let Wire { path, headers, body } = app.client.signed(CREATED);
+        let address = app.client.url("").replace("http://", "");
+        let mut sender = TcpStream::connect(&address).unwrap();
+        write!(sender, "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n", body.len()).unwrap();
+        for (name, value) in headers {
+            write!(sender, "{name}: {value}\r\n").unwrap();
+        }
+        sender.write_all(&[b"\r\n", body.as_slice()].concat()).unwrap();
+        drop(sender);
+
+        let counted = r#"usersync_deliveries_total{source="clerk",outcome="applied"} 1"#;
+        let started = Instant::now();
+        while !app.client.get("/metrics").await.text.contains(counted) {
+            assert!(started.elapsed() < Duration::from_secs(10), "it is not counted");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(app.client.rows().await.len(), 1);
     }
 }

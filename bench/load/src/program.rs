@@ -152,6 +152,11 @@ fn configure_usersync(ground: &Ground) -> anyhow::Result<Vec<OsString>> {
 [server]
 listen = "{address}"
 
+# All of the load comes from one address.
+[limits]
+requests_per_second = 1000000
+burst = 1000000
+
 [database]
 url = "{database}"
 

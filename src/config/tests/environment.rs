@@ -7,12 +7,16 @@ fn variables_win_over_the_file() {
     let variables = [
         ("USERSYNC_SERVER__LISTEN", "127.0.0.1:2"),
         ("USERSYNC_SERVER__BODY_LIMIT", "2048"),
+        ("USERSYNC_SERVER__TRUSTED_PROXIES", "10.0.0.0/8,127.0.0.1"),
+        ("USERSYNC_LIMITS__BURST", "7"),
         ("USERSYNC_TOKENS__JWKS_TTL", "2m"),
         ("USERSYNC_TOKENS__ALLOW_HTTP", "true"),
     ];
     let config = load(file, &variables).unwrap();
     assert_eq!(config.server.listen.port(), 2);
     assert_eq!(config.server.body_limit, 2048);
+    assert_eq!(config.server.trusted_proxies.len(), 2);
+    assert_eq!(config.limits.burst.get(), 7);
     assert_eq!(config.tokens.jwks_ttl.as_secs(), 120);
     assert!(config.tokens.allow_http);
 }

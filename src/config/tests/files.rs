@@ -1,7 +1,8 @@
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::{Config, LogFormat};
+use super::super::{Config, Limits, LogFormat};
 use super::{SECRET, assert_mentions, environment, errors, errors_with, load, shown};
 
 #[test]
@@ -19,6 +20,9 @@ fn nothing_set_gives_the_defaults() {
 #[test]
 fn every_section_is_read() {
     let file = "[server]\nlisten = '0.0.0.0:80'\nmetrics_listen = '[::1]:81'\nbody_limit = 4096\n\
+                cors_origins = ['https://app.example.com']\ntrusted_proxies = ['10.0.0.0/8', '::1']\n\
+                [limits]\nrequests_per_second = 1\nburst = 2\nstreams_per_client = 3\nstreams = 4\n\
+                connections = 5\nsend_timeout = '6s'\n\
                 [database]\nurl = 'postgres://u:p@h/d'\n[tokens]\njwks_ttl = '1m'\njwks_cooldown = '0s'\n\
                 fetch_timeout = '1s'\nleeway = '0s'\nallow_http = true\n[journal]\nretention = '1d'\n\
                 [log]\nformat = 'json'\nlevel = 'usersync=debug'";
@@ -26,6 +30,13 @@ fn every_section_is_read() {
     assert_eq!(config.server.listen.port(), 80);
     assert_eq!(config.server.metrics_listen.unwrap().port(), 81);
     assert_eq!(config.server.body_limit, 4096);
+    assert_eq!(config.server.cors_origins, ["https://app.example.com"]);
+    assert_eq!(config.server.trusted_proxies.len(), 2);
+    let Limits { requests_per_second, burst, streams_per_client, streams, connections, send_timeout } =
+        config.limits;
+    let counts = [requests_per_second, burst, streams_per_client, streams, connections];
+    assert_eq!(counts.map(NonZeroU32::get), [1, 2, 3, 4, 5]);
+    assert_eq!(send_timeout, Duration::from_secs(6));
     assert_eq!(shown(&[config.database.url]), ["postgres://u:p@h/d"]);
     assert_eq!(config.tokens.jwks_cooldown, Duration::ZERO);
     assert_eq!(config.tokens.fetch_timeout, Duration::from_secs(1));
@@ -82,7 +93,7 @@ fn an_unknown_key_is_refused_with_the_nearest() {
             "servr: is not a known key; did you mean `server`?",
             "server.lissten: is not a known key; did you mean `listen`?",
             "server.host: is not a known key; write `listen`",
-            "server.colour: is not a known key; the keys here are listen, metrics_listen, body_limit",
+            "server.colour: is not a known key; the keys here are listen, metrics_listen, body_limit, cors_origins",
         ],
     );
 }
@@ -96,6 +107,24 @@ fn a_value_of_another_shape_is_refused_once() {
     );
     assert_mentions(&errors, &["tokens.allow_http: is a text; write true or false", "log.level: is a list"]);
     assert_eq!(errors.lines().count(), 4, "{errors}");
+}
+
+#[test]
+fn who_may_ask_and_how_much_is_checked() {
+    let errors = errors(
+        "[server]\ncors_origins = ['*', 'https://app.example.com', 'app.example.com']\n\
+         trusted_proxies = ['proxy']\n[limits]\nburst = 0\nstreams = true",
+    );
+    assert_mentions(
+        &errors,
+        &[
+            "server.cors_origins: names origins beside \"*\"",
+            "server.cors_origins[2]: is no origin; write one such as",
+            "server.trusted_proxies[0]: `proxy` is no network",
+            "limits.burst: `0` is too little, too much or no number; write one from 1 to 1000000",
+            "limits.streams: is true or false; write a whole number, without quotes",
+        ],
+    );
 }
 
 #[test]

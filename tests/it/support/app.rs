@@ -11,7 +11,7 @@ use usersync::app::{App, Service};
 use usersync::auth::service_key::ServiceKey;
 use usersync::clock::Clock;
 use usersync::config::{Algorithm, Config, RuleKind, Source, TokenRule};
-use usersync::domain::Timestamp;
+use usersync::domain::{Scope, Timestamp};
 use usersync::providers::{self, Sources};
 use usersync::store::{ApiKey, Store};
 use usersync::sync::Replay;
@@ -80,12 +80,8 @@ impl TestApp {
         let app = App::new(&config, clock.clone()).await.unwrap();
         let store = app.store().clone();
         let service_key = ServiceKey::generate().unwrap();
-        let row = ApiKey {
-            name: "tests".to_owned(),
-            prefix: service_key.prefix().to_owned(),
-            created_at: clock.now(),
-            revoked_at: None,
-        };
+        let scopes = [Scope::UsersRead].into_iter().collect();
+        let row = ApiKey::new("tests", service_key.prefix(), scopes, clock.now());
         store.api_keys().insert(row, service_key.hash()).await.unwrap();
         let service = app.serve(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
         let base = format!("http://{}", service.main.address);

@@ -1,0 +1,109 @@
+//! Whose request it is, as far as an address tells.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderMap;
+use ipnet::IpNet;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// An IPv4 address, or the first half of an IPv6 one: what one subscriber has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Client(IpAddr);
+
+impl Client {
+    /// Who sent the request, by way of trusted proxies. `None` if it is one of these, or somebody beside them who is
+    /// trusted as they are: it speaks for itself.
+    pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> Option<Self> {
+        let peer = request.peer_addr()?.ip().to_canonical();
+        let mut hops = std::iter::once(Some(peer)).chain(hops(request.headers()));
+        // Each proxy has added who came to it, so the way back is to be believed as far as it is trusted.
+        let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
+        let stranger = hops.find(|hop| !hop.as_ref().is_some_and(is_trusted))?;
+        stranger.map(Self::at)
+    }
+
+    fn at(address: IpAddr) -> Self {
+        Self(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(whole) => Ipv6Addr::from_bits(whole.to_bits() >> 64 << 64).into(),
+        })
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Whether proxies say for whom the request is, believed or not.
+pub(super) fn is_forwarded(request: &HttpRequest) -> bool {
+    request.headers().contains_key(FORWARDED_FOR)
+}
+
+/// The addresses that proxies have noted, the last one first; `None` for what is no address.
+fn hops(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines: Vec<&str> =
+        headers.get_all(FORWARDED_FOR).map(|line| line.to_str().unwrap_or_default()).collect();
+    lines.into_iter().rev().flat_map(|line| line.rsplit(',')).map(|hop| address(hop.trim()))
+}
+
+/// Some proxies note the port too.
+fn address(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse().map(|address: SocketAddr| address.ip()).ok();
+    let address = text.trim_matches(['[', ']']).parse().ok().or_else(with_port)?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::Client;
+
+    fn client(peer: &str, forwarded_for: &[&str]) -> String {
+        let trusted = ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8"].map(|network| network.parse().unwrap());
+        let mut request = TestRequest::default().peer_addr(peer.parse().unwrap());
+        for line in forwarded_for {
+            request = request.append_header(("x-forwarded-for", *line));
+        }
+        let client = Client::of(&request.to_http_request(), &trusted);
+        client.map_or_else(|| "-".to_owned(), |client| client.to_string())
+    }
+
+    #[test]
+    fn a_stranger_is_its_own_address_whatever_it_says() {
+        assert_eq!(client("192.0.2.1:5000", &[]), "192.0.2.1");
+        assert_eq!(client("192.0.2.1:5000", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(client("192.0.2.1:5000", &["10.0.0.1"]), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_who_came_to_it_and_not_who_claims_to_have_come_before() {
+        assert_eq!(client("10.0.0.1:5000", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1:5000", &["203.0.113.9, 198.51.100.7 ,10.0.0.2"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1:5000", &["203.0.113.9", "198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1:5000", &["10.9.9.9, 198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1:5000", &["198.51.100.7:4711"]), "198.51.100.7");
+        assert_eq!(client("[::ffff:10.0.0.1]:5000", &["::ffff:198.51.100.7"]), "198.51.100.7");
+    }
+
+    #[test]
+    fn who_is_trusted_and_speaks_for_itself_is_nobodys_client() {
+        assert_eq!(client("10.0.0.1:5000", &[]), "-");
+        assert_eq!(client("10.0.0.1:5000", &["10.0.0.2"]), "-");
+        for unreadable in ["", "unknown", "198.51.100.7, unknown", "\u{e4}"] {
+            assert_eq!(client("10.0.0.1:5000", &[unreadable]), "-", "{unreadable:?}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_client_is_half_its_address() {
+        assert_eq!(client("[2001:db8:1:2:3:4:5:6]:5000", &[]), "2001:db8:1:2::");
+        assert_eq!(client("10.0.0.1:5000", &["[2001:db8:1:2::9]:443"]), "2001:db8:1:2::");
+        assert_eq!(client("[fd00::1]:5000", &["2001:db8::1"]), "2001:db8::");
+    }
+}

@@ -1,0 +1,212 @@
+//! How much of the service one client may take, and all of them together.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix_web::HttpRequest;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use governor::clock::DefaultClock;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+use ipnet::IpNet;
+
+use super::client::{Client, is_forwarded};
+use super::extract::state;
+use super::problem::{Code, Problem};
+use crate::config;
+
+/// After so many requests those clients are forgotten who have been quiet: what is kept is bounded by what comes in the time
+/// of one burst.
+const FORGET_EVERY: usize = 1_000;
+
+/// Who has taken how much, on this replica.
+#[derive(Clone, Debug)]
+pub struct Limits(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: config::Limits,
+    trusted_proxies: Vec<IpNet>,
+    requests: RateLimiter<Client, HashMapStateStore<Client>, DefaultClock>,
+    checked: AtomicUsize,
+    open: Mutex<Open>,
+}
+
+/// The open streams.
+#[derive(Debug, Default)]
+struct Open {
+    all: u32,
+    by_client: HashMap<Client, u32>,
+}
+
+/// A place among the open streams; free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    limits: Limits,
+    client: Option<Client>,
+}
+
+/// Refuses a request of a client that sends too many.
+pub(super) async fn limit(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let admitted = state(request.request()).and_then(|state| state.limits.admit(request.request()));
+    match admitted {
+        Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
+        // An answer, not an error: what is around this adds its headers to answers alone.
+        Err(problem) => Ok(request.error_response(problem).map_into_right_body()),
+    }
+}
+
+impl Limits {
+    /// Nobody has taken anything yet.
+    pub fn new(settings: config::Limits, trusted_proxies: Vec<IpNet>) -> Self {
+        let quota = Quota::per_second(settings.requests_per_second).allow_burst(settings.burst);
+        Self(Arc::new(Inner {
+            settings,
+            trusted_proxies,
+            requests: RateLimiter::keyed(quota),
+            checked: AtomicUsize::new(0),
+            open: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn settings(&self) -> &config::Limits {
+        &self.0.settings
+    }
+
+    /// Counts a request of a client.
+    fn admit(&self, request: &HttpRequest) -> Result<(), Problem> {
+        let Some(client) = self.client(request) else { return Ok(()) };
+        let requests = &self.0.requests;
+        if self.0.checked.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
+            requests.retain_recent();
+            requests.shrink_to_fit();
+        }
+        requests.check_key(&client).map_err(|_| refusal("requests_per_second", Some(client), request))
+    }
+
+    /// Takes a place for a stream, or for a question that waits.
+    pub(super) fn place(&self, request: &HttpRequest) -> Result<Place, Problem> {
+        let client = self.client(request);
+        let mut open = self.open();
+        if open.all >= self.0.settings.streams.get() {
+            return Err(refusal("streams", client, request));
+        }
+        if let Some(client) = client {
+            let of_client = open.by_client.entry(client).or_default();
+            if *of_client >= self.0.settings.streams_per_client.get() {
+                return Err(refusal("streams_per_client", Some(client), request));
+            }
+            *of_client += 1;
+        }
+        open.all += 1;
+        Ok(Place { limits: self.clone(), client })
+    }
+
+    fn client(&self, request: &HttpRequest) -> Option<Client> {
+        Client::of(request, &self.0.trusted_proxies)
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        // Nothing is left half-done under the lock, so a panic elsewhere does not spoil it.
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.limits.open();
+        open.all -= 1;
+        let Some(client) = self.client else { return };
+        let left = open.by_client.get_mut(&client).map_or(0, |count| {
+            *count -= 1;
+            *count
+        });
+        if left == 0 {
+            open.by_client.remove(&client);
+        }
+    }
+}
+
+/// Names the limit in the log, and its likeliest mistake.
+fn refusal(limit: &str, client: Option<Client>, request: &HttpRequest) -> Problem {
+    let client = client.map_or_else(|| "a trusted address".to_owned(), |client| client.to_string());
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical().to_string());
+    let hint = if is_forwarded(request) && peer.as_ref() == Some(&client) {
+        "; is it a proxy? It is not in server.trusted_proxies"
+    } else {
+        ""
+    };
+    Problem::because(Code::TooManyRequests, format!("limits.{limit} is reached by {client}{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use actix_web::HttpRequest;
+    use actix_web::test::TestRequest;
+
+    use super::{FORGET_EVERY, Limits};
+    use crate::config;
+
+    fn limits(burst: u32, streams_per_client: u32, streams: u32) -> Limits {
+        let count = |number| NonZeroU32::new(number).unwrap();
+        let settings = config::Limits {
+            requests_per_second: count(1_000_000),
+            burst: count(burst),
+            streams_per_client: count(streams_per_client),
+            streams: count(streams),
+            ..config::Limits::default()
+        };
+        Limits::new(settings, vec!["10.0.0.0/8".parse().unwrap()])
+    }
+
+    fn from(address: [u8; 4]) -> HttpRequest {
+        TestRequest::default().peer_addr((address, 5000).into()).to_http_request()
+    }
+
+    #[test]
+    fn places_are_counted_by_client_and_in_all_and_nothing_is_kept_of_those_who_left() {
+        let limits = limits(1, 2, 3);
+        let (ada, grace, own) = (from([192, 0, 2, 1]), from([192, 0, 2, 2]), from([10, 0, 0, 1]));
+        let [first, second] = [limits.place(&ada).unwrap(), limits.place(&ada).unwrap()];
+        let refused = limits.place(&ada).unwrap_err();
+        assert_eq!(refused.cause(), "limits.streams_per_client is reached by 192.0.2.1");
+        let third = limits.place(&grace).unwrap();
+        let refused = limits.place(&own).unwrap_err();
+        assert_eq!(refused.cause(), "limits.streams is reached by a trusted address");
+        drop(first);
+        let again = limits.place(&own).unwrap();
+        drop((second, third, again));
+        let open = limits.open();
+        assert_eq!((open.all, open.by_client.len()), (0, 0));
+    }
+
+    #[test]
+    fn clients_who_have_been_quiet_are_forgotten() {
+        let limits = limits(1, 1, 1);
+        for number in 0..=FORGET_EVERY * 5 {
+            let [.., third, fourth] = number.to_be_bytes();
+            limits.admit(&from([192, 0, third, fourth])).unwrap();
+        }
+        assert!(limits.0.requests.len() <= FORGET_EVERY + 10, "{}", limits.0.requests.len());
+    }
+
+    #[test]
+    fn a_proxy_that_is_not_trusted_is_told_of() {
+        let limits = limits(1, 1, 1);
+        let request = TestRequest::default()
+            .peer_addr(([172, 16, 0, 1], 5000).into())
+            .insert_header(("x-forwarded-for", "192.0.2.1"))
+            .to_http_request();
+        let _place = limits.place(&request).unwrap();
+        let refused = limits.place(&request).unwrap_err();
+        assert!(refused.cause().contains("server.trusted_proxies"), "{}", refused.cause());
+    }
+}

@@ -1,0 +1,110 @@
+//! Which web pages may ask from a browser.
+
+use reqwest::Method;
+use usersync::config::Config;
+
+use crate::support::app::TestApp;
+use crate::support::client::fixture::CREATED;
+use crate::support::client::{Answer, answer};
+
+const APP: &str = "https://app.example.com";
+const CURRENT: &str = "/v1/users/current";
+
+fn the_app(config: &mut Config) {
+    config.server.cors_origins = vec![APP.to_owned()];
+}
+
+fn every_page(config: &mut Config) {
+    config.server.cors_origins = vec!["*".to_owned()];
+}
+
+async fn get_from(app: &TestApp, origin: &str, path: &str) -> Answer {
+    answer(app.client.request(Method::GET, path).header("origin", origin)).await
+}
+
+async fn preflight(app: &TestApp, origin: &str, method: &str, path: &str) -> Answer {
+    let request = app.client.request(Method::OPTIONS, path).header("origin", origin);
+    let wanted = "authorization, content-type, last-event-id, x-request-id";
+    answer(
+        request
+            .header("access-control-request-method", method)
+            .header("access-control-request-headers", wanted),
+    )
+    .await
+}
+
+/// The header's words, in alphabetical order.
+fn words(answer: &Answer, header: &str) -> Vec<String> {
+    let mut words: Vec<String> =
+        answer.header(header).split(',').map(|word| word.trim().to_lowercase()).collect();
+    words.sort();
+    words
+}
+
+on_both_databases! {
+    configured by the_app;
+    async fn a_page_of_the_app_may_ask_and_read_refusals(app: &TestApp) {
+        let allowed = preflight(app, APP, "POST", CURRENT).await;
+        assert!(allowed.status == 200 || allowed.status == 204, "{allowed:?}");
+        assert_eq!(allowed.header("access-control-allow-origin"), APP);
+        assert_eq!(words(&allowed, "access-control-allow-methods"), ["get", "post"]);
+        let headers = ["authorization", "content-type", "last-event-id", "x-request-id"];
+        assert_eq!(words(&allowed, "access-control-allow-headers"), headers);
+        assert_eq!(allowed.header("access-control-allow-credentials"), "");
+
+        for path in [CURRENT, "/v1/users/current/stream", "/v1/users", "/v1/nowhere"] {
+            let refused = get_from(app, APP, path).await;
+            assert!(refused.brief().starts_with('4'), "{refused:?}");
+            assert_eq!(refused.header("access-control-allow-origin"), APP, "{path}");
+            assert_eq!(words(&refused, "access-control-expose-headers"), ["retry-after", "x-request-id"]);
+            assert!(words(&refused, "vary").contains(&"origin".to_owned()), "{refused:?}");
+        }
+    }
+}
+
+on_both_databases! {
+    configured by the_app;
+    async fn another_page_and_another_method_are_not_allowed(app: &TestApp) {
+        for (origin, method) in [("https://evil.example.com", "GET"), ("null", "GET"), (APP, "DELETE")] {
+            let refused = preflight(app, origin, method, CURRENT).await;
+            assert_eq!(refused.status, 400, "{origin} {method}");
+            assert_eq!(refused.header("access-control-allow-methods"), "", "{origin} {method}");
+        }
+        let unreadable = get_from(app, "https://evil.example.com", "/v1/users").await;
+        assert_eq!(unreadable.brief(), "401 invalid_auth_header");
+        assert_eq!(unreadable.header("access-control-allow-origin"), "");
+    }
+}
+
+on_both_databases! {
+    configured by the_app;
+    async fn nothing_else_is_for_pages(app: &TestApp) {
+        for path in ["/webhooks/clerk", "/healthz", "/metrics"] {
+            assert_eq!(preflight(app, APP, "POST", path).await.brief(), "405 method_not_allowed", "{path}");
+        }
+        let mut delivery = app.client.signed(CREATED);
+        delivery.headers.push(("origin", APP.to_owned()));
+        let delivered = app.client.send(delivery).await;
+        assert_eq!(delivered.brief(), "200 applied");
+        assert_eq!(delivered.header("access-control-allow-origin"), "");
+    }
+}
+
+on_both_databases! {
+    async fn without_configured_origins_there_is_no_such_header(app: &TestApp) {
+        assert_eq!(preflight(app, APP, "GET", CURRENT).await.brief(), "405 method_not_allowed");
+        assert_eq!(get_from(app, APP, CURRENT).await.header("access-control-allow-origin"), "");
+    }
+}
+
+on_both_databases! {
+    configured by every_page;
+    async fn every_page_may_ask_without_credentials(app: &TestApp) {
+        for origin in [APP, "https://other.example.com"] {
+            for answer in [preflight(app, origin, "GET", CURRENT).await, get_from(app, origin, CURRENT).await] {
+                assert_eq!(answer.header("access-control-allow-origin"), "*");
+                assert_eq!(answer.header("access-control-allow-credentials"), "");
+            }
+        }
+    }
+}
