@@ -86,7 +86,8 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
             .service(one("/v1/users/current/stream", "GET", get().to(stream::follow)))
             .service(one("/v1/users/{id}", "GET, HEAD", read().to(users::show)))
             .service(one("/v1/users", "GET, HEAD", read().to(users::list)))
-            .service(one("/v1/auth", "GET, HEAD", read().to(forward_auth::check)))
+            // Envoy asks with the method of the request in question, and puts its path behind this one.
+            .service(web::resource(["/v1/auth", "/v1/auth/{path:.*}"]).to(forward_auth::check))
             .service(one("/v1/identity", "GET, HEAD", read().to(identity::show)))
             .service(one("/healthz", "GET, HEAD", read().to(operations::healthz)))
             .service(one("/readyz", "GET, HEAD", read().to(operations::readyz)))
