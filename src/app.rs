@@ -97,12 +97,14 @@ impl App {
         self
     }
 
-    /// The database of the service.
+    /// The database of the service, to read users from. A clone is cheap, and has the same connections.
     pub fn store(&self) -> &Store {
         &self.state.store
     }
 
-    /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]: `App::new().app_data(app.data())`.
+    /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]: `.app_data(usersync.data())`.
+    ///
+    /// Keep this app, or the [`Service`] that it becomes, for as long as the other runs: the background ends with it.
     pub fn data(&self) -> web::Data<State> {
         web::Data::new(self.state.clone())
     }

@@ -17,6 +17,7 @@ mod current_user;
 mod dev;
 mod directory;
 mod doctor;
+mod examples;
 mod explain_token;
 mod explain_webhook;
 mod identity_providers;
