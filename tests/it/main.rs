@@ -30,6 +30,7 @@ mod peers;
 mod providers;
 mod replay;
 mod retention;
+mod reverse_proxy;
 mod secrets;
 mod support_works;
 mod tokens;
