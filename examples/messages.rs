@@ -13,7 +13,7 @@ use std::{env, fs};
 use actix_web::{App, HttpResponse, HttpServer, get, post, web};
 use serde::{Deserialize, Serialize};
 use tokio::sync::RwLock;
-use usersync::{Clock, Config, CurrentUser, Problem, Store, UserId};
+use usersync::{Clock, CurrentUser, Problem, Store, UserId};
 
 /// The author is an id and not a copy of a name: names change, and users go.
 struct Message {
@@ -67,11 +67,11 @@ async fn list(
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut variables: BTreeMap<String, String> = env::vars().collect();
-    let mut config = Config::load(None, &variables)?;
+    let mut config = usersync::configure(None, &variables)?;
     let development = if config.sources.is_empty() { Some(Development::load()?) } else { None };
     if let Some(development) = &development {
         development.configure(&mut variables);
-        config = Config::load(None, &variables)?;
+        config = usersync::configure(None, &variables)?;
     }
     let listen = variables.get("MESSAGES_LISTEN").map_or("127.0.0.1:8080", String::as_str);
 

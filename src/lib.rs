@@ -22,7 +22,7 @@
 //! use std::net::TcpListener;
 //!
 //! use actix_web::{App, HttpServer, get};
-//! use usersync::{Clock, Config, CurrentUser};
+//! use usersync::{Clock, CurrentUser};
 //!
 //! #[get("/hello")]
 //! async fn hello(CurrentUser(user): CurrentUser) -> String {
@@ -31,7 +31,7 @@
 //!
 //! #[actix_web::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let config = Config::load(None, &std::env::vars().collect())?;
+//!     let config = usersync::configure(None, &std::env::vars().collect())?;
 //!     let usersync = usersync::App::new(&config, Clock::system()).await?;
 //!     let data = usersync.data();
 //!     let service = usersync.serve(TcpListener::bind(config.server.listen)?, None)?;
@@ -56,7 +56,7 @@ pub mod store;
 pub mod sync;
 pub mod telemetry;
 
-pub use app::{App, Service, StartError};
+pub use app::{App, Service, StartError, configure};
 pub use clock::Clock;
 pub use config::Config;
 pub use domain::{Profile, User, UserId};
