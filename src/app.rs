@@ -1,7 +1,9 @@
 //! The composition root: what production and the tests put together in one way.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::web;
@@ -10,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigErrors};
 use crate::http::{self, DevelopmentIssuer, KeyUse, Limits, Offer, Running, State};
-use crate::providers::{SourceError, Sources};
+use crate::providers::{self, SourceError, Sources};
 use crate::store::{Store, StoreError};
 use crate::sync::{Ear, Feed, Intake, KnownUsers, Sweep};
 use crate::telemetry::Metrics;
@@ -43,6 +45,14 @@ pub enum StartError {
     /// The token rules.
     #[error(transparent)]
     Tokens(#[from] SetupError),
+}
+
+/// The settings of a file and of the environment, as `usersync serve` reads them; see [`Config::load`].
+pub fn configure(
+    file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, ConfigErrors> {
+    Config::load(file, environment, &providers::kinds())
 }
 
 /// What decides about tokens, by the rules of all sources in configured order. Fetches nothing yet.
@@ -100,12 +110,14 @@ impl App {
         self
     }
 
-    /// The database of the service.
+    /// The database of the service, to read users from. A clone is cheap, and has the same connections.
     pub fn store(&self) -> &Store {
         &self.state.store
     }
 
-    /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]: `App::new().app_data(app.data())`.
+    /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]: `.app_data(usersync.data())`.
+    ///
+    /// Keep this app, or the [`Service`] that it becomes, for as long as the other runs: the background ends with it.
     pub fn data(&self) -> web::Data<State> {
         web::Data::new(self.state.clone())
     }

@@ -27,9 +27,13 @@ pub(super) struct Caller {
     pub(super) user: Option<Arc<Known>>,
 }
 
-/// The row of the user whom a verified token speaks for: for handlers of this service and of any actix-web app that is given
+/// The row of the user whom a verified token speaks for: for handlers of any actix-web app that is given
 /// [`crate::app::App::data`].
-#[derive(Debug)]
+///
+/// A handler that takes one runs for nobody else. All others get the answers of `GET /v1/users/current`, as
+/// `application/problem+json`: 401 without a good token, 404 `user_not_synced`, 410 `user_deleted`, 503. To answer
+/// in another way take a `Result<CurrentUser, Problem>`; for what is open to everyone, an `Option<CurrentUser>`.
+#[derive(Clone, Debug)]
 pub struct CurrentUser(pub User);
 
 /// A service key that lives and may read users.
@@ -130,8 +134,9 @@ pub(super) async fn body(payload: web::Payload, limit: usize) -> Result<Vec<u8>,
 
 /// What every handler works with.
 pub(super) fn state(request: &HttpRequest) -> Result<&State, Problem> {
-    let state = request.app_data::<web::Data<State>>().ok_or_else(|| Problem::new(Code::Internal))?;
-    Ok(state)
+    let state = request.app_data::<web::Data<State>>();
+    let missing = "the app was not given usersync's data: `.app_data(usersync.data())`";
+    Ok(state.ok_or_else(|| Problem::because(Code::Internal, missing))?)
 }
 
 async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Arc<Authenticated>, Problem> {

@@ -7,7 +7,7 @@ use super::extract::Caller;
 use super::problem::{Code, Document, Problem};
 use crate::domain::User;
 
-/// Whom the token speaks for, as headers to hand on to the app.
+/// Whom the token speaks for, as headers to hand on to the app. Whatever the method, and whatever stands behind the path.
 #[utoipa::path(
     get, path = "/v1/auth", tag = "forward-auth", security(("userToken" = [])),
     responses(

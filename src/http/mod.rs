@@ -103,7 +103,8 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
                     .service(one("/users/current/stream", "GET", get().to(stream::follow)))
                     .service(one("/users/{id}", "GET, HEAD", read().to(users::show)))
                     .service(one("/users", "GET, HEAD", read().to(users::list)))
-                    .service(one("/auth", "GET, HEAD", read().to(forward_auth::check)))
+                    // Envoy asks with the method of the request in question, and puts its path behind this one.
+                    .service(web::resource(["/auth", "/auth/{path:.*}"]).to(forward_auth::check))
                     .service(one("/identity", "GET, HEAD", read().to(identity::show))),
             )
             .service(one("/healthz", "GET, HEAD", read().to(operations::healthz)))

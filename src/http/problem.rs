@@ -242,8 +242,8 @@ impl Problem {
         self.code == code
     }
 
-    /// The stable name.
-    pub(super) fn code(&self) -> &'static str {
+    /// The stable name, such as `user_not_synced`.
+    pub fn code(&self) -> &'static str {
         self.code.meaning().1
     }
 
@@ -257,8 +257,8 @@ impl Problem {
         }
     }
 
-    /// What caused it, for the log.
-    pub(super) fn cause(&self) -> &str {
+    /// What caused it: for the log, never for the client; empty where the code says it all.
+    pub fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or_default()
     }
 }

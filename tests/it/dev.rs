@@ -2,38 +2,13 @@
 
 use crate::support::binary::{Home, PROGRAM, Process};
 use crate::support::client::fixture::CREATED;
+use crate::support::has_curl;
 
 /// `usersync dev` on a free port, once it has told everything.
 async fn dev(home: &Home, arguments: &[&str]) -> Process {
     let mut dev = home.start(&[&["dev", "--listen", "127.0.0.1:0"], arguments].concat());
     dev.line_with("Serving until Ctrl-C").await;
     dev
-}
-
-/// The lines printed under `# title`, as they are pasted.
-fn printed(dev: &Process, title: &str) -> String {
-    let told = dev.stdout();
-    let lines = told.lines().skip_while(|line| !line.contains(&format!("# {title}"))).skip(1);
-    let lines: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
-    assert!(!lines.is_empty(), "nothing under {title:?} in {told}");
-    lines.join("\n")
-}
-
-/// Pastes the lines printed under `# title`, and gives what they wrote on standard output.
-async fn paste(home: &Home, dev: &Process, title: &str) -> String {
-    let said = home.shell(&printed(dev, title)).await;
-    assert_eq!(said.code, Some(0), "{said:?}");
-    said.stdout
-}
-
-/// What the printed commands need beside the program.
-fn has_curl() -> bool {
-    let found = std::process::Command::new("curl").arg("--version").output();
-    let found = found.is_ok_and(|said| said.status.success());
-    if !found {
-        crate::support::not_run("a machine with curl", "it is not installed");
-    }
-    found
 }
 
 #[tokio::test]
@@ -65,17 +40,17 @@ async fn every_printed_command_works_as_it_is_printed() {
     for arguments in [&[][..], &["--directory", "Ada's 100% own?"]] {
         let home = Home::bare();
         let dev = dev(&home, arguments).await;
-        let asked = paste(&home, &dev, "ask who a token is").await;
+        let asked = home.paste(&dev, "ask who a token is").await;
         assert!(asked.starts_with("HTTP/1.1 200") && asked.contains("Ada Lovelace"), "{asked}");
-        assert!(paste(&home, &dev, "read the table").await.contains("Ada Lovelace"));
-        let sent = paste(&home, &dev, "change her name").await;
+        assert!(home.paste(&dev, "read the table").await.contains("Ada Lovelace"));
+        let sent = home.paste(&dev, "change her name").await;
         assert!(sent.starts_with("200 OK") && sent.contains("applied"), "{sent}");
-        assert!(paste(&home, &dev, "read the table").await.contains("Ada King"));
-        let sent = paste(&home, &dev, "delete her").await;
+        assert!(home.paste(&dev, "read the table").await.contains("Ada King"));
+        let sent = home.paste(&dev, "delete her").await;
         assert!(sent.starts_with("200 OK") && sent.contains("applied"), "{sent}");
-        let asked = paste(&home, &dev, "ask who a token is").await;
+        let asked = home.paste(&dev, "ask who a token is").await;
         assert!(asked.starts_with("HTTP/1.1 410") && asked.contains("user_deleted"), "{asked}");
-        assert!(paste(&home, &dev, "read the table").await.contains("\"users\":[]"));
+        assert!(home.paste(&dev, "read the table").await.contains("\"users\":[]"));
         dev.stop().await;
     }
 }
@@ -98,7 +73,7 @@ async fn a_start_after_the_sample_user_was_deleted_works_with_another() {
     let home = Home::bare();
     for _ in 0..3 {
         let dev = dev(&home, &[]).await;
-        let deleted = home.shell(&printed(&dev, "delete her")).await;
+        let deleted = home.shell(&dev.printed("delete her")).await;
         assert!(deleted.stdout.contains("applied"), "{deleted:?}");
         dev.stop().await;
     }
@@ -114,7 +89,7 @@ async fn neither_settings_nor_a_proxy_lead_it_elsewhere() {
         .with("http_proxy", "http://127.0.0.1:1");
     home.write("usersync.toml", "[database]\nurl = 1\nnonsense");
     let dev = dev(&home, &[]).await;
-    let sent = home.shell(&printed(&dev, "change her name")).await;
+    let sent = home.shell(&dev.printed("change her name")).await;
     assert_eq!(sent.code, Some(0), "{sent:?}");
     assert_eq!(dev.stop().await.stderr, "");
     assert!(home.has(".usersync/dev.db"));

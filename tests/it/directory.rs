@@ -1,8 +1,10 @@
 //! Looking users up, and letting a reverse proxy ask.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
+use crate::support::client::answer;
 use crate::support::client::fixture::{ADA, CREATED, CREATED_GOOGLE, DELETED, GRACE};
 
 async fn ids(app: &TestApp) -> Vec<String> {
@@ -77,5 +79,20 @@ on_both_databases! {
         assert_eq!(passed.header("x-user-email"), "ada@example.com");
         app.client.deliver(DELETED).await;
         assert_eq!(app.client.get_as(&app.token(ADA), "/v1/auth").await.brief(), "403 user_deleted");
+    }
+}
+
+on_both_databases! {
+    async fn a_proxy_may_ask_with_the_method_and_the_path_of_the_request(app: &TestApp) {
+        app.client.deliver(CREATED).await;
+        for (method, path) in
+            [(Method::POST, "/v1/auth"), (Method::DELETE, "/v1/auth/messages/1?all=yes"), (Method::PUT, "/v1/auth/")]
+        {
+            let request = || app.client.request(method.clone(), path);
+            assert_eq!(answer(request()).await.brief(), "401 invalid_auth_header");
+            let passed = answer(request().bearer_auth(app.token(ADA))).await;
+            assert_eq!((passed.status, passed.header("x-user-external-id")), (200, ADA), "{method} {path}");
+        }
+        assert_eq!(app.client.get_as(&app.token(ADA), "/v1/authority").await.brief(), "404 not_found");
     }
 }

@@ -79,6 +79,13 @@ impl Home {
         self.spawn(Command::new("sh").args(["-c", script])).end().await
     }
 
+    /// Pastes the lines that a program printed under `# title`, and gives what they wrote on standard output.
+    pub(crate) async fn paste(&self, program: &Process, title: &str) -> String {
+        let said = self.shell(&program.printed(title)).await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said.stdout
+    }
+
     pub(crate) fn start(&self, arguments: &[&str]) -> Process {
         self.spawn(Command::new(PROGRAM).args(arguments))
     }
@@ -107,7 +114,8 @@ impl Home {
         Client::new(format!("http://{}", service.address), key, Clock::system())
     }
 
-    fn spawn(&self, command: &mut Command) -> Process {
+    /// Starts another program here.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Process {
         let mut child = command
             .current_dir(self.directory.path())
             .env_clear()
@@ -156,9 +164,24 @@ impl Process {
         }
     }
 
+    /// It has not ended.
+    pub(crate) fn assert_runs(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        assert!(ended.is_none(), "ended: {ended:?} {}", self.stderr.so_far());
+    }
+
     /// Everything on standard output until now.
     pub(crate) fn stdout(&self) -> String {
         self.stdout.so_far()
+    }
+
+    /// The lines printed under `# title`, as they are pasted.
+    pub(crate) fn printed(&self, title: &str) -> String {
+        let told = self.stdout();
+        let lines = told.lines().skip_while(|line| !line.contains(&format!("# {title}"))).skip(1);
+        let lines: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+        assert!(!lines.is_empty(), "nothing under {title:?} in {told}");
+        lines.join("\n")
     }
 
     /// Sends SIGTERM.

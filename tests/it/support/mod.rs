@@ -30,6 +30,16 @@ pub(crate) fn not_run(on: &str, why: impl Display) {
     writeln!(std::io::stderr(), "\nNOT RUN on {on}: {test}: {why}\n").ok();
 }
 
+/// Whether there is curl, which printed commands need; said loudly if not.
+pub(crate) fn has_curl() -> bool {
+    let found = std::process::Command::new("curl").arg("--version").output();
+    let found = found.is_ok_and(|said| said.status.success());
+    if !found {
+        not_run("a machine with curl", "it is not installed");
+    }
+    found
+}
+
 /// Whether an environment variable says something other than no.
 pub(crate) fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
