@@ -44,15 +44,18 @@ async fn apply_once(
         batch.iter().filter_map(|delivery| delivery.change().map(|change| change.user.clone())).collect();
     let tx = store.begin().await?;
     tx.lock(&keys).await?;
-    let mut seen = tx.seen(batch).await?;
+    let mut fresh = tx.append(batch).await?;
     let before = tx.load(&keys).await?;
 
     let mut known = Known { sources, after: before.clone(), ended: BTreeSet::new() };
     let mut outcomes = Vec::with_capacity(batch.len());
     for delivery in batch {
         // Of a message that stands in the batch twice, the second is the duplicate.
-        let fresh = seen.insert(delivery.key());
-        outcomes.push(if fresh { known.advance(delivery) } else { Outcome::Duplicate });
+        outcomes.push(if fresh.remove(&delivery.key()) {
+            known.advance(delivery)
+        } else {
+            Outcome::Duplicate
+        });
     }
 
     let entries: Vec<Entry<'_>> = batch
@@ -71,7 +74,7 @@ async fn apply_once(
     let (finally, reusable) = ended.into_iter().partition(|user| sources.ids(&user.source).is_final());
     tx.forget(&finally).await?;
     tx.forget_ended(&reusable).await?;
-    tx.append(&entries).await?;
+    tx.settle(&entries).await?;
     tx.commit().await?;
     Ok(outcomes)
 }

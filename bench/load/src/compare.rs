@@ -180,7 +180,8 @@ fn write(players: &[(&'static str, Vec<Round>)], database: &str, effort: Effort)
     );
     for (name, rounds) in players {
         let rate = spread(rounds, |round| round.load.per_second());
-        let (p50, p99) = (spread(rounds, |round| latency(round, 50)), spread(rounds, |round| latency(round, 99)));
+        let (p50, p99) =
+            (spread(rounds, |round| latency(round, 50)), spread(rounds, |round| latency(round, 99)));
         let _ = write!(
             text,
             "| **{name}** | {:.0} | {:.0} to {:.0} | {:.1} | {:.1} |",
