@@ -24,6 +24,8 @@ pub use users::{Listing, Page, Users};
 
 /// How long a request waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that was not used for this long may have been dropped by what is between.
+const TEST_AFTER: Duration = Duration::from_secs(5);
 /// How long a SQLite writer waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Enough for readers beside the one writer; PostgreSQL's own default limit is 100 for everyone.
@@ -54,6 +56,8 @@ impl Store {
             .max_connections(MAX_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_timeout(ACQUIRE_TIMEOUT)
+            // One that was just in use needs no question whether it is still there.
+            .test_before_acquire_if_idle_for(TEST_AFTER)
             // Statements carry users' data; what goes wrong is logged where it is answered.
             .sqlx_logging(false)
             .set_application_name("usersync")
