@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use sea_orm::{ConnectionTrait as _, Statement};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,6 +36,7 @@ pub(crate) struct TestApp {
     pub(crate) signer: Signer,
     pub(crate) clock: Clock,
     pub(crate) store: Store,
+    url: String,
     service: Service,
     expected_parked: AtomicU64,
     database_lost: AtomicBool,
@@ -92,6 +94,7 @@ impl TestApp {
             signer,
             clock,
             store,
+            url: url.to_owned(),
             service,
             expected_parked: AtomicU64::new(0),
             database_lost: AtomicBool::new(false),
@@ -111,6 +114,16 @@ impl TestApp {
             "iss": self.provider.url(""), "sub": subject, "aud": APPLICATION_ID,
             "iat": now, "exp": now + 60, "email": "claimed@example.com",
         })
+    }
+
+    /// What the journal says of each delivery, by message id: its outcome, and whether its payload is there.
+    pub(crate) async fn journal(&self) -> Vec<(String, String, bool)> {
+        let database = sea_orm::Database::connect(&self.url).await.unwrap();
+        let sql = "SELECT message_id, outcome, payload IS NOT NULL FROM journal ORDER BY message_id";
+        let statement = Statement::from_string(database.get_database_backend(), sql);
+        let rows = database.query_all_raw(statement).await.unwrap();
+        database.close().await.unwrap();
+        rows.iter().map(|row| row.try_get_many_by_index().unwrap()).collect()
     }
 
     /// Says that the test parks so many deliveries on purpose.
