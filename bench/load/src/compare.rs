@@ -55,13 +55,13 @@ pub(crate) async fn compare(
         _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
     };
     let about = match databases.first() {
-        Some(database) => database.describe().await?,
-        None => String::new(),
+        Some(database) => database.describe().await,
+        None => Ok(String::new()),
     };
     for database in databases {
         database.remove().await?;
     }
-    println!("{}", write(&compared?, &about, effort));
+    println!("{}", write(&compared?, &about?, effort));
     Ok(())
 }
 
@@ -105,7 +105,7 @@ struct Player<'a> {
 }
 
 enum Kind<'a> {
-    Service { ground: Ground, running: Running, deliveries: Deliveries, rate: f64 },
+    Service { ground: Box<Ground>, running: Running, deliveries: Box<Deliveries>, rate: f64 },
     Pgbench { pgbench: &'a Pgbench, directory: PathBuf, url: String, payload: String },
 }
 
@@ -127,6 +127,7 @@ impl<'a> Player<'a> {
                 succeeded(drive(ground.address, effort.connections, ENOUGH, users).await?)?;
                 let warm_up = deliveries.sign(WARM_UP_DELIVERIES)?.into_iter();
                 let warm = succeeded(drive(ground.address, effort.connections, WARM_UP, warm_up).await?)?;
+                let (ground, deliveries) = (Box::new(ground), Box::new(deliveries));
                 Kind::Service { ground, running, deliveries, rate: warm.per_second() }
             }
             Contestant::Pgbench(pgbench) => {
@@ -245,7 +246,9 @@ impl Spread {
     fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or_default();
-        Self { least: at(0), median: at(values.len() / 2), most: at(values.len().saturating_sub(1)) }
+        // Of an even number, the middle of the two in the middle.
+        let median = f64::midpoint(at(values.len().saturating_sub(1) / 2), at(values.len() / 2));
+        Self { least: at(0), median, most: at(values.len().saturating_sub(1)) }
     }
 }
 
@@ -256,5 +259,6 @@ mod tests {
     #[test]
     fn the_median_stands_between_least_and_most() {
         assert_eq!(Spread::of(vec![3.0, 1.0, 2.0]), Spread { least: 1.0, median: 2.0, most: 3.0 });
+        assert_eq!(Spread::of(vec![4.0, 1.0, 2.0, 3.0]), Spread { least: 1.0, median: 2.5, most: 4.0 });
     }
 }
