@@ -1,12 +1,11 @@
 //! The journal of deliveries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entity::journal::{ActiveModel, Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, PaginatorTrait,
-    QueryFilter, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter,
 };
 
 use super::pairs::is_one_of;
@@ -20,7 +19,7 @@ pub struct Journal<'a>(pub(super) &'a DatabaseConnection);
 /// The columns that name a user.
 pub(super) const USER: [&str; 2] = ["source", "external_id"];
 
-/// What is written of a delivery.
+/// What became of a delivery that is in the journal.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     /// The delivery.
@@ -39,28 +38,34 @@ impl Journal<'_> {
 }
 
 impl Tx {
-    /// Those of these deliveries that the journal has already.
-    pub async fn seen(&self, deliveries: &[Delivery]) -> Result<BTreeSet<DeliveryKey>, StoreError> {
-        let keys = deliveries.iter().map(|delivery| (&*delivery.source, &*delivery.message_id));
-        let rows: Vec<(String, String)> = Entity::find()
-            .select_only()
-            .columns([Column::Source, Column::MessageId])
-            .filter(is_one_of(&self.tx, ["source", "message_id"], keys))
-            .into_tuple()
-            .all(&self.tx)
+    /// Journals those of these deliveries that it has not seen, as what they will mostly be, and tells which these are.
+    ///
+    /// The insert itself finds what was seen, so nothing has to be looked up, and there is no gap for another transaction.
+    pub async fn append(&self, deliveries: &[Delivery]) -> Result<BTreeSet<DeliveryKey>, StoreError> {
+        // In one order everywhere: two transactions that journal the same deliveries never wait for each other in a ring.
+        let rows: BTreeMap<_, _> =
+            deliveries.iter().map(|one| ((&one.source, &one.message_id), one)).collect();
+        let fresh = Entity::insert_many(rows.into_values().map(row))
+            .on_conflict(OnConflict::columns([Column::Source, Column::MessageId]).do_nothing().to_owned())
+            .exec_with_returning_keys(&self.tx)
             .await?;
-        Ok(rows.into_iter().map(|(source, message_id)| DeliveryKey { source, message_id }).collect())
+        Ok(fresh.into_iter().map(|(source, message_id)| DeliveryKey { source, message_id }).collect())
     }
 
-    /// Journals deliveries that it has not seen. A conflict, if another transaction journals one of them first.
-    pub async fn append(&self, entries: &[Entry<'_>]) -> Result<(), StoreError> {
-        let written = Entity::insert_many(entries.iter().map(row))
-            .on_conflict(OnConflict::columns([Column::Source, Column::MessageId]).do_nothing().to_owned())
-            .exec_without_returning(&self.tx)
-            .await?;
-        if written < entries.len() as u64 {
-            let raced = "another transaction journaled the same delivery";
-            return Err(StoreError::Conflict(DbErr::Custom(raced.to_owned())));
+    /// Writes what became of these deliveries, if that is something else than `append` took it for.
+    pub async fn settle(&self, entries: &[Entry<'_>]) -> Result<(), StoreError> {
+        for Entry { delivery, outcome, keep_payload } in entries {
+            if *outcome == expected(delivery) && *keep_payload {
+                continue;
+            }
+            let mut settled = Entity::update_many()
+                .col_expr(Column::Outcome, Expr::value(outcome.as_str()))
+                .filter(Column::Source.eq(&delivery.source))
+                .filter(Column::MessageId.eq(&delivery.message_id));
+            if !keep_payload {
+                settled = settled.col_expr(Column::Payload, Expr::value(Option::<String>::None));
+            }
+            settled.exec(&self.tx).await?;
         }
         Ok(())
     }
@@ -69,19 +74,21 @@ impl Tx {
     /// something now.
     pub async fn amend(&self, entries: &[Entry<'_>]) -> Result<(), StoreError> {
         for entry in entries {
-            let ActiveModel { event_type, external_id, stamp, lifetime, outcome, reason, payload, .. } =
-                row(entry);
-            let changes = ActiveModel {
+            let ActiveModel { event_type, external_id, stamp, lifetime, reason, .. } = row(entry.delivery);
+            let outcome = Set(entry.outcome.as_str().to_owned());
+            let mut changes = ActiveModel {
                 event_type,
                 external_id,
                 stamp,
                 lifetime,
-                outcome,
                 reason,
+                outcome,
                 ..Default::default()
             };
             // A payload that is kept is the one that was read.
-            let changes = if entry.keep_payload { changes } else { ActiveModel { payload, ..changes } };
+            if !entry.keep_payload {
+                changes.payload = Set(None);
+            }
             let DeliveryKey { source, message_id } = entry.delivery.key();
             let mut update = Entity::update_many()
                 .set(changes)
@@ -126,9 +133,16 @@ impl Tx {
     }
 }
 
-fn row(entry: &Entry<'_>) -> ActiveModel {
-    let Entry { delivery, outcome, keep_payload } = entry;
-    let Delivery { source, message_id, received_at, payload, event_type, reading } = *delivery;
+/// What mostly becomes of a delivery.
+fn expected(delivery: &Delivery) -> Outcome {
+    match delivery.reading {
+        Reading::Change(_) => Outcome::Applied,
+        Reading::Unreadable { .. } => Outcome::Parked,
+    }
+}
+
+fn row(delivery: &Delivery) -> ActiveModel {
+    let Delivery { source, message_id, received_at, payload, event_type, reading } = delivery;
     let (change, reason) = match reading {
         Reading::Change(change) => (Some(change), None),
         Reading::Unreadable { reason, .. } => (None, Some(reason.clone())),
@@ -141,8 +155,8 @@ fn row(entry: &Entry<'_>) -> ActiveModel {
         external_id: Set(delivery.user().map(|user| user.external_id.clone())),
         stamp: Set(change.map(|change| change.stamp.into())),
         lifetime: Set(change.and_then(Change::lifetime).map(Into::into)),
-        outcome: Set(outcome.as_str().to_owned()),
+        outcome: Set(expected(delivery).as_str().to_owned()),
         reason: Set(reason),
-        payload: Set(keep_payload.then(|| payload.clone())),
+        payload: Set(Some(payload.clone())),
     }
 }

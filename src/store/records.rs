@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use entity::{tombstone, user};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, QueryFilter, QuerySelect,
-    Statement,
+    ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, QueryFilter, Statement,
 };
 
-use super::pairs::is_one_of;
+use super::pairs::{is_one_of, json_of, listed};
 use super::{StoreError, Tx};
 use crate::domain::{Life, Profile, Record, Timestamp, UserId, UserKey};
 
@@ -43,24 +43,35 @@ impl Tx {
 
     /// What is known of these users; who is not in the answer was never heard of.
     pub async fn load(&self, keys: &BTreeSet<UserKey>) -> Result<BTreeMap<UserKey, Stored>, StoreError> {
-        let mut known: BTreeMap<UserKey, Stored> = BTreeMap::new();
-        let rows = user::Entity::find()
-            .select_only()
-            .columns([user::Column::Id, user::Column::Source, user::Column::ExternalId, user::Column::Record])
-            .filter(any_of(&self.tx, keys))
-            .into_tuple::<(TextUuid, String, String, String)>()
-            .all(&self.tx)
-            .await?;
-        for (id, source, external_id, record) in rows {
-            let life: Life = serde_json::from_str(&record).map_err(|error| DbErr::Json(error.to_string()))?;
-            let stored = known.entry(UserKey { source, external_id }).or_default();
-            stored.id = Some(UserId(id.0));
-            stored.record.life = Some(life);
-        }
-        let tombstones = tombstone::Entity::find().filter(any_of(&self.tx, keys)).all(&self.tx).await?;
-        for tombstone::Model { source, external_id, deleted_at } in tombstones {
-            known.entry(UserKey { source, external_id }).or_default().record.deleted_at =
-                Some(deleted_at.into());
+        let listed = listed(&self.tx);
+        // Each looked up by itself: a join is planned for the table as it was when the statement was prepared, and
+        // reads all of one that was still small then.
+        let sql = format!(
+            "SELECT value ->> 0, value ->> 1, \
+             (SELECT id FROM users WHERE source = value ->> 0 AND external_id = value ->> 1), \
+             (SELECT record FROM users WHERE source = value ->> 0 AND external_id = value ->> 1), \
+             (SELECT deleted_at FROM tombstones WHERE source = value ->> 0 AND external_id = value ->> 1) \
+             FROM {listed}"
+        );
+        let pairs = json_of(keys.iter().map(|key| (&*key.source, &*key.external_id)));
+        let backend = self.tx.get_database_backend();
+        let statement = Statement::from_sql_and_values(backend, sql, [pairs.into()]);
+        let mut known = BTreeMap::new();
+        for row in self.tx.query_all_raw(statement).await? {
+            let (source, external_id) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            // A `TextUuid` cannot be absent; its text can.
+            let id: Option<String> = row.try_get_by_index(2)?;
+            let record: Option<String> = row.try_get_by_index(3)?;
+            let deleted_at: Option<DateTime<Utc>> = row.try_get_by_index(4)?;
+            let id = id.as_deref().map(str::parse::<TextUuid>).transpose();
+            let id = id.map_err(|error| DbErr::Type(error.to_string()))?.map(|id| UserId(id.0));
+            let life = record.as_deref().map(serde_json::from_str::<Life>).transpose();
+            let life = life.map_err(|error| DbErr::Json(error.to_string()))?;
+            if life.is_none() && deleted_at.is_none() {
+                continue;
+            }
+            let record = Record { deleted_at: deleted_at.map(Into::into), life };
+            known.insert(UserKey { source, external_id }, Stored { id, record });
         }
         Ok(known)
     }

@@ -55,9 +55,9 @@ async fn apply_once(
         batch.iter().filter_map(|delivery| delivery.change().map(|change| change.user.clone())).collect();
     let tx = store.begin().await?;
     tx.lock(&keys).await?;
-    let mut seen = match arrival {
-        Arrival::First => tx.seen(batch).await?,
-        Arrival::Again => BTreeSet::new(),
+    let mut fresh = match arrival {
+        Arrival::First => tx.append(batch).await?,
+        Arrival::Again => batch.iter().map(Delivery::key).collect(),
     };
     let before = tx.load(&keys).await?;
 
@@ -65,8 +65,11 @@ async fn apply_once(
     let mut outcomes = Vec::with_capacity(batch.len());
     for delivery in batch {
         // Of a message that stands in the batch twice, the second is the duplicate.
-        let fresh = seen.insert(delivery.key());
-        outcomes.push(if fresh { known.advance(delivery) } else { Outcome::Duplicate });
+        outcomes.push(if fresh.remove(&delivery.key()) {
+            known.advance(delivery)
+        } else {
+            Outcome::Duplicate
+        });
     }
 
     let entries: Vec<Entry<'_>> = batch
@@ -87,7 +90,7 @@ async fn apply_once(
     tx.forget(&finally).await?;
     tx.forget_ended(&reusable).await?;
     match arrival {
-        Arrival::First => tx.append(&entries).await?,
+        Arrival::First => tx.settle(&entries).await?,
         Arrival::Again => tx.amend(&entries).await?,
     }
     tx.commit().await?;

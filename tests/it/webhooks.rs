@@ -71,6 +71,26 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn the_journal_tells_what_became_of_a_delivery_and_keeps_no_payload_of_a_life_that_ended(app: &TestApp) {
+        let entry = |id: &str, outcome: &str, payload| (id.to_owned(), outcome.to_owned(), payload);
+        for (id, fixture) in [("msg_1", UPDATED), ("msg_2", CREATED)] {
+            app.client.send(app.client.signed_as(id, fixture)).await;
+        }
+        assert_eq!(app.journal().await, [entry("msg_1", "applied", true), entry("msg_2", "stale", true)]);
+
+        for (id, fixture) in [("msg_3", DELETED), ("msg_4", UPDATED), ("msg_4", CREATED)] {
+            app.client.send(app.client.signed_as(id, fixture)).await;
+        }
+        assert_eq!(app.journal().await, [
+            entry("msg_1", "applied", false),
+            entry("msg_2", "stale", false),
+            entry("msg_3", "applied", false),
+            entry("msg_4", "stale", false),
+        ]);
+    }
+}
+
+on_both_databases! {
     async fn a_deletion_that_comes_first_leaves_its_mark(app: &TestApp) {
         assert_eq!(app.client.deliver(DELETED_EXTERNAL_ID).await, "200 applied");
         assert_eq!(app.client.deliver(CREATED_GOOGLE).await, "200 stale");

@@ -7,8 +7,10 @@ use std::process;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement, TryGetable};
 use url::Url;
+
+use crate::machine;
 
 /// How often the disk is asked how long it takes.
 const SYNCS: usize = 50;
@@ -22,11 +24,11 @@ pub(crate) enum Database {
 }
 
 impl Database {
-    /// Makes it; `server` is that of PostgreSQL, if it is to be that.
-    pub(crate) async fn make(server: Option<&str>, directory: &Path) -> anyhow::Result<Self> {
+    /// Makes it for this program; `server` is that of PostgreSQL, if it is to be that.
+    pub(crate) async fn make(server: Option<&str>, directory: &Path, program: &str) -> anyhow::Result<Self> {
         let Some(server) = server else { return Ok(Self::Sqlite { directory: directory.to_owned() }) };
         let server: Url = server.parse().context("--database is no URL such as postgres://user@host:5432")?;
-        let name = format!("usersync_bench_{}", process::id());
+        let name = format!("usersync_bench_{}_{program}", process::id());
         let database = Self::Postgres { server, name };
         database.tell("CREATE DATABASE", "").await?;
         Ok(database)
@@ -76,6 +78,22 @@ impl Database {
     }
 }
 
+/// The server's first process, if it runs on this machine.
+pub(crate) async fn server_process(server: &str) -> anyhow::Result<Option<u32>> {
+    let connection = connect(&server.parse()?).await?;
+    let backend = value::<i32>(&connection, "SELECT pg_backend_pid()").await?;
+    let process = u32::try_from(backend).ok().and_then(machine::parent_of_postgres);
+    connection.close().await?;
+    Ok(process)
+}
+
+/// Writes out what is pending, so that no program has to write what another one left.
+pub(crate) async fn settle(server: &str) -> anyhow::Result<()> {
+    let connection = connect(&server.parse()?).await?;
+    connection.execute_unprepared("CHECKPOINT").await?;
+    Ok(connection.close().await?)
+}
+
 async fn connect(server: &Url) -> anyhow::Result<DatabaseConnection> {
     let mut url = server.clone();
     if url.path().trim_start_matches('/').is_empty() {
@@ -87,8 +105,12 @@ async fn connect(server: &Url) -> anyhow::Result<DatabaseConnection> {
 }
 
 async fn setting(connection: &DatabaseConnection, name: &str) -> anyhow::Result<String> {
-    let statement = Statement::from_string(connection.get_database_backend(), format!("SHOW {name}"));
-    let row = connection.query_one_raw(statement).await?.context("the server does not tell its settings")?;
+    value(connection, &format!("SHOW {name}")).await
+}
+
+async fn value<T: TryGetable>(connection: &DatabaseConnection, sql: &str) -> anyhow::Result<T> {
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let row = connection.query_one_raw(statement).await?.context("the server does not answer")?;
     Ok(row.try_get_by_index(0)?)
 }
 

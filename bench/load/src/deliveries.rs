@@ -43,6 +43,11 @@ impl Deliveries {
         })
     }
 
+    /// The body of an update, as large as all of them.
+    pub(crate) fn sample(&self) -> String {
+        event(&self.updated, &user(0), 0).to_string()
+    }
+
     /// The next so many, signed now: that must not cost the measured time anything.
     pub(crate) fn sign(&mut self, count: u32) -> anyhow::Result<Vec<Call>> {
         (0..count).map(|_| self.next()).collect()

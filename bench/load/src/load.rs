@@ -41,6 +41,12 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// Of what another generator noted.
+    pub(crate) fn of(mut latencies: Vec<Duration>, elapsed: Duration) -> Self {
+        latencies.sort_unstable();
+        Self { latencies, elapsed, ..Self::default() }
+    }
+
     pub(crate) fn answered(&self) -> u32 {
         u32::try_from(self.latencies.len()).unwrap_or(u32::MAX)
     }

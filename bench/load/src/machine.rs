@@ -21,17 +21,25 @@ pub(crate) fn describe() -> String {
 pub(crate) struct Processor {
     /// By the program.
     pub(crate) program: Duration,
-    /// By this process, the generator.
+    /// By this process, the generator, and those that it waited for.
     pub(crate) generator: Duration,
+    /// By the database's server, where it is known.
+    pub(crate) server: Duration,
     /// By everything on the machine.
     pub(crate) machine: Duration,
 }
 
 impl Processor {
-    pub(crate) fn used(program: u32) -> Option<Self> {
+    /// Until now, by this program and by the server whose first process that is.
+    pub(crate) fn used(program: Option<u32>, server: Option<u32>) -> Option<Self> {
+        let program = program.map_or(Some(Duration::ZERO), |program| {
+            process_time(&fs::read_to_string(format!("/proc/{program}/stat")).ok()?)
+        })?;
+        let generator = fs::read_to_string("/proc/self/stat").ok()?;
         Some(Self {
-            program: process_time(&fs::read_to_string(format!("/proc/{program}/stat")).ok()?)?,
-            generator: process_time(&fs::read_to_string("/proc/self/stat").ok()?)?,
+            program,
+            generator: process_time(&generator)? + waited_time(&generator)?,
+            server: server.map_or(Some(Duration::ZERO), family_time)?,
             machine: machine_time(&fs::read_to_string("/proc/stat").ok()?)?,
         })
     }
@@ -40,13 +48,14 @@ impl Processor {
         Self {
             program: self.program.saturating_sub(earlier.program),
             generator: self.generator.saturating_sub(earlier.generator),
+            server: self.server.saturating_sub(earlier.server),
             machine: self.machine.saturating_sub(earlier.machine),
         }
     }
 
-    /// By neither of the two: the database's server, the kernel, the neighbours.
+    /// By none of these: the kernel, the neighbours, and a server that is not known.
     pub(crate) fn others(self) -> Duration {
-        self.machine.saturating_sub(self.program + self.generator)
+        self.machine.saturating_sub(self.program + self.generator + self.server)
     }
 }
 
@@ -67,6 +76,33 @@ impl Memory {
 fn kibibytes(status: &str, name: &str) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix(name))?;
     value.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}
+
+/// The first process of the server that this process belongs to, if it is one of PostgreSQL on this machine.
+pub(crate) fn parent_of_postgres(process: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    stat.contains("(postgres)").then_some(())?;
+    parent(&stat)
+}
+
+/// Of a process, its children, and those of them that have ended.
+fn family_time(process: u32) -> Option<Duration> {
+    let own = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let children = fs::read_dir("/proc").ok()?.filter_map(|entry| {
+        let stat = fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        (parent(&stat) == Some(process)).then(|| process_time(&stat))?
+    });
+    Some(process_time(&own)? + waited_time(&own)? + children.sum::<Duration>())
+}
+
+fn parent(stat: &str) -> Option<u32> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// User and system time of the children that have ended.
+fn waited_time(stat: &str) -> Option<Duration> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    ticks(&fields[13..15])
 }
 
 /// User and system time; the second field, the name in parentheses, may itself hold spaces.

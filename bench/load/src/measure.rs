@@ -20,13 +20,13 @@ use crate::program::{Ground, Program, Running};
 /// A program that has just started settles before its memory is read.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long a route is driven before it counts.
-const WARM_UP: Duration = Duration::from_secs(2);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(2);
 /// As long as it takes.
-const ENOUGH: Duration = Duration::from_hours(1);
+pub(crate) const ENOUGH: Duration = Duration::from_hours(1);
 /// Each takes about 4 kB while it waits.
-const MOST_DELIVERIES: u32 = 500_000;
+pub(crate) const MOST_DELIVERIES: u32 = 500_000;
 /// The warm-up's; what is not used is left.
-const WARM_UP_DELIVERIES: u32 = 20_000;
+pub(crate) const WARM_UP_DELIVERIES: u32 = 20_000;
 
 /// All that was measured of one program.
 pub(crate) struct Measured {
@@ -163,16 +163,16 @@ impl Stage<'_> {
         driving: impl Future<Output = anyhow::Result<Load>>,
     ) -> anyhow::Result<Route> {
         eprintln!("{name}: {} s", self.effort.duration.as_secs());
-        let before = Processor::used(self.running.id());
+        let before = Processor::used(Some(self.running.id()), None);
         let load = driving.await?;
-        let after = Processor::used(self.running.id());
+        let after = Processor::used(Some(self.running.id()), None);
         let processor = before.zip(after).map(|(before, after)| after.since(before));
         Ok(Route { name, load, processor })
     }
 }
 
 /// What does not work before it counts need not be measured.
-fn succeeded(load: Load) -> anyhow::Result<Load> {
+pub(crate) fn succeeded(load: Load) -> anyhow::Result<Load> {
     match &load.failure {
         Some(failure) => bail!("{} requests failed, first: {failure}", load.failures),
         None => Ok(load),
@@ -180,6 +180,6 @@ fn succeeded(load: Load) -> anyhow::Result<Load> {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` is what saturates")]
-fn saturating(number: f64) -> u32 {
+pub(crate) fn saturating(number: f64) -> u32 {
     number as u32
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ impl Ground {
 }
 
 /// Tells, from the ground, the arguments that a program is to be started with.
-type Prepare = fn(&Ground) -> anyhow::Result<Vec<OsString>>;
+type Prepare = Box<dyn Fn(&Ground) -> anyhow::Result<Vec<OsString>>>;
 
 /// A program that offers the routes which are measured: see "How to add a peer" in bench/README.md.
 pub(crate) struct Program {
@@ -57,7 +57,21 @@ pub(crate) struct Program {
 impl Program {
     /// The service of this project.
     pub(crate) fn usersync(executable: PathBuf, commit: &str) -> Self {
-        Self { name: "usersync", version: commit.to_owned(), executable, prepare: configure_usersync }
+        let prepare = Box::new(configure_usersync);
+        Self { name: "usersync", version: commit.to_owned(), executable, prepare }
+    }
+
+    /// Another build of it, to be compared with.
+    pub(crate) fn other_usersync(executable: PathBuf) -> Self {
+        let prepare = Box::new(configure_usersync);
+        Self { name: "other", version: "usersync".to_owned(), executable, prepare }
+    }
+
+    /// `bench/peers/fastify`.
+    pub(crate) fn fastify(node: PathBuf, peers: &Path) -> Self {
+        let server = peers.join("fastify/server.mjs");
+        let prepare = Box::new(move |ground: &Ground| Ok(arguments_of_fastify(&server, ground)));
+        Self { name: "fastify", version: "on Node".to_owned(), executable: node, prepare }
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -142,6 +156,18 @@ fn is_ready(address: SocketAddr) -> bool {
         Ok::<_, std::io::Error>(answer.starts_with("HTTP/1.1 200 "))
     };
     ask().unwrap_or(false)
+}
+
+fn arguments_of_fastify(server: &Path, ground: &Ground) -> Vec<OsString> {
+    vec![
+        server.into(),
+        "--port".into(),
+        ground.address.port().to_string().into(),
+        "--database".into(),
+        (&ground.database_url).into(),
+        "--secret".into(),
+        ground.credentials.webhook_secret().into(),
+    ]
 }
 
 /// Every setting that is not needed is left as it comes.

@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use secrecy::SecretString;
+use sea_orm::{ConnectionTrait as _, Statement};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use usersync::app::{App, Service};
@@ -112,6 +113,16 @@ impl TestApp {
             "iss": self.provider.url(""), "sub": subject, "aud": APPLICATION_ID,
             "iat": now, "exp": now + 60, "email": "claimed@example.com",
         })
+    }
+
+    /// What the journal says of each delivery, by message id: its outcome, and whether its payload is there.
+    pub(crate) async fn journal(&self) -> Vec<(String, String, bool)> {
+        let database = sea_orm::Database::connect(self.config.database.url.expose_secret()).await.unwrap();
+        let sql = "SELECT message_id, outcome, payload IS NOT NULL FROM journal ORDER BY message_id";
+        let statement = Statement::from_string(database.get_database_backend(), sql);
+        let rows = database.query_all_raw(statement).await.unwrap();
+        database.close().await.unwrap();
+        rows.iter().map(|row| row.try_get_many_by_index().unwrap()).collect()
     }
 
     /// Says that the test parks so many deliveries on purpose.
