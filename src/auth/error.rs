@@ -116,8 +116,8 @@ pub enum TokenError {
     /// The session still has something to do, such as a second factor or choosing an organisation.
     #[error("its session is pending (`sts`): a task after signing in is not done yet")]
     PendingSession,
-    /// `sub` is absent, empty or no text.
-    #[error("it has no `sub`, or an empty one")]
+    /// `sub` is absent, empty, no text, or no id that a user could have.
+    #[error("it has no `sub`, or one that is empty or nobody's")]
     NoSubject,
 }
 

@@ -15,7 +15,7 @@ use super::Authenticated;
 use super::error::{TokenError, excerpt};
 use super::keys::KeySet;
 use super::rule::{Rule, pick};
-use crate::domain::{Identity, Timestamp, TokenKind};
+use crate::domain::{Identity, Timestamp, TokenKind, UserKey};
 
 /// The longest token that is looked at, in bytes: real ones have a few kilobytes, for they travel in a header.
 const LONGEST: usize = 16 * 1024;
@@ -132,7 +132,9 @@ pub(super) fn verify(
     if text(claims, "sts") == Some("pending") && !rule.allow_pending_sessions {
         return Err(TokenError::PendingSession);
     }
-    let identity = Identity::from_claims(claims, rule.kind).ok_or(TokenError::NoSubject)?;
+    let identity = Identity::from_claims(claims, rule.kind)
+        .filter(|identity| UserKey::flaw_of(identity.subject()).is_none())
+        .ok_or(TokenError::NoSubject)?;
     Ok(Authenticated { source: rule.source.clone(), identity, issued_at, expires_at })
 }
 

@@ -74,9 +74,9 @@ impl Authenticated {
         UserKey::new(&self.source, self.identity.subject())
     }
 
-    /// What its claims say of the user, dated by when it was issued, or else by `now`.
-    pub fn claims(&self, now: Timestamp) -> Change {
-        let stamp = self.issued_at.unwrap_or(now);
+    /// What its claims say of the user, dated by when it was issued; one that does not say ranks below every other.
+    pub fn claims(&self) -> Change {
+        let stamp = self.issued_at.unwrap_or(Timestamp::EPOCH);
         Change { user: self.user(), stamp, kind: ChangeKind::Claims { facts: self.identity.facts() } }
     }
 }
@@ -111,12 +111,13 @@ impl Authenticator {
     /// Fetches every rule's keys in the background, now and whenever they are soon to be too old, so that no
     /// request waits for them. Must be called within a tokio runtime.
     pub fn start(&mut self) {
+        let cooldown = self.surroundings.settings.jwks_cooldown.max(TICK);
         for keys in self.issuers.iter().map(|issuer| issuer.keys.clone()) {
             self.background.spawn(async move {
                 loop {
-                    // A failure is logged and counted where it happens, and tried again here.
-                    drop(keys.current().await);
-                    tokio::time::sleep(TICK).await;
+                    // A failure is logged and counted where it happens. Requests may ask again sooner.
+                    let pause = if keys.current().await.is_ok() { TICK } else { cooldown };
+                    tokio::time::sleep(pause).await;
                 }
             });
         }

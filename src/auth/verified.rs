@@ -19,6 +19,9 @@ const CAPACITY: u64 = 32 << 20;
 /// What an entry weighs beside its claims, which are about as long as the token.
 const ENTRY: usize = 512;
 
+/// What nobody asks about any more is not kept: neither claims nor the keys that they were checked with.
+const LONGEST_UNUSED: Duration = Duration::from_mins(10);
+
 type Fingerprint = [u8; 32];
 
 /// The tokens that are known to be good.
@@ -43,7 +46,10 @@ struct Entry {
 
 impl VerifiedTokens {
     pub(super) fn new() -> Self {
-        let cache = Cache::builder().max_capacity(CAPACITY).weigher(|_, entry: &Entry| entry.size);
+        let cache = Cache::builder()
+            .max_capacity(CAPACITY)
+            .time_to_idle(LONGEST_UNUSED)
+            .weigher(|_, entry: &Entry| entry.size);
         Self(cache.build())
     }
 

@@ -64,7 +64,7 @@ impl Dev {
         development.save(&self.directory)?;
         let service = app.with_development_issuer(development.public()?).serve(listener, None)?;
 
-        println!("usersync dev at {base}, SQLite in {}\n", self.database().display());
+        say!("usersync dev at {base}, SQLite in {}\n", self.database().display());
         let trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
         trip.make().await.context("the round trip failed")?;
         self.invite(&base, &development, &trip);
@@ -110,23 +110,23 @@ impl Dev {
         } else {
             format!(" --directory {}", quoted(&self.directory.display().to_string()))
         };
-        println!("Now you, from another terminal in this directory:\n");
-        println!("  # ask who a token is");
-        println!("  TOKEN=$({usersync} token --sub {subject}{directory})");
-        println!("  curl -i -H \"Authorization: Bearer $TOKEN\" {base}/v1/users/current\n");
-        println!("  # read the table");
-        println!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/users'\n");
+        say!("Now you, from another terminal in this directory:\n");
+        say!("  # ask who a token is");
+        say!("  TOKEN=$({usersync} token --sub {subject}{directory})");
+        say!("  curl -i -H \"Authorization: Bearer $TOKEN\" {base}/v1/users/current\n");
+        say!("  # read the table");
+        say!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/users'\n");
         for (what, sample) in ["change her name", "delete her: final, and her token stops at once"]
             .iter()
             .zip(&trip.samples()[1..])
         {
-            println!("  # {what}");
-            println!(
+            say!("  # {what}");
+            say!(
                 "  {usersync} send {} --to {base}/webhooks/{SOURCE} --secret {secret}\n",
                 quoted(&sample.display().to_string())
             );
         }
-        println!("Serving until Ctrl-C. To start afresh, delete {}.", self.directory.display());
+        say!("Serving until Ctrl-C. To start afresh, delete {}.", self.directory.display());
     }
 }
 

@@ -1,5 +1,6 @@
 //! `usersync keys create|list|revoke`
 
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -64,7 +65,11 @@ async fn create(store: &Store, name: String, scopes: Scopes, clock: &Clock) -> a
     let key = ServiceKey::generate().context("the system gives no random numbers")?;
     let row = ApiKey::new(name, key.prefix(), scopes, clock.now());
     store.api_keys().insert(row, key.hash()).await?;
-    println!("{}", key.reveal());
+    // A key that nobody has seen must not live.
+    if writeln!(std::io::stdout(), "{}", key.reveal()).is_err() {
+        store.api_keys().revoke(key.prefix(), clock.now()).await?;
+        bail!("the key could not be shown, so it is revoked; call this again where its output can be read");
+    }
     eprintln!("This key is shown once. Send it as `Authorization: Bearer {}…`.", key.prefix());
     Ok(())
 }
@@ -72,7 +77,7 @@ async fn create(store: &Store, name: String, scopes: Scopes, clock: &Clock) -> a
 async fn list(store: &Store) -> anyhow::Result<()> {
     let line = |columns: [&str; 6]| {
         let [prefix, scopes, created, used, revoked, name] = columns;
-        println!("{prefix:<14} {scopes:<18} {created:<28} {used:<28} {revoked:<28} {name}");
+        say!("{prefix:<14} {scopes:<18} {created:<28} {used:<28} {revoked:<28} {name}");
     };
     line(["PREFIX", "SCOPES", "CREATED", "LAST USED", "REVOKED", "NAME"]);
     let or_never = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
@@ -91,6 +96,6 @@ async fn revoke(store: &Store, text: &str, clock: &Clock) -> anyhow::Result<()> 
     if store.api_keys().revoke(name_or_prefix, clock.now()).await? == 0 {
         bail!("no living key has the name or the prefix {name_or_prefix:?}; `usersync keys list` shows them");
     }
-    println!("revoked {name_or_prefix}");
+    say!("revoked {name_or_prefix}");
     Ok(())
 }

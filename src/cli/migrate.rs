@@ -24,7 +24,7 @@ impl Migrate {
             store.migrate().await.context("the migrations were not applied")?;
         }
         for migration in store.migrations().await? {
-            println!("{}  {}", if migration.applied { "applied" } else { "pending" }, migration.name);
+            say!("{}  {}", if migration.applied { "applied" } else { "pending" }, migration.name);
         }
         Ok(store.close().await?)
     }

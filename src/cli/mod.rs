@@ -1,5 +1,13 @@
 //! The command line: one file a command.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to the terminal")]
+#![expect(clippy::print_stderr, reason = "a command speaks to the terminal")]
+
+/// Prints a line. Where nobody reads any more (`| head`) there is nobody to tell, and the work goes on.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($what)*).unwrap_or_default();
+    }};
+}
 
 mod bind;
 mod dev;

@@ -76,7 +76,7 @@ impl Replay {
             let body =
                 fs::read(file).map_err(|error| Usage(format!("cannot read {}: {error}", file.display())))?;
             let outcome = replay.event(source, body).await.with_context(|| file.display().to_string())?;
-            println!("{:<10} {}", outcome.as_str(), file.display());
+            say!("{:<10} {}", outcome.as_str(), file.display());
             parked += usize::from(outcome == Outcome::Parked);
         }
         if parked > 0 {
@@ -103,13 +103,13 @@ async fn again(replay: &Replaying, store: &Store, which: &Which) -> anyhow::Resu
         replay.journal(which, |done| progress.at(done)).await.context("stopped; start it again to go on")?;
     progress.done();
     for (outcome, count) in &outcomes {
-        println!("{count:>10} {outcome}");
+        say!("{count:>10} {outcome}");
     }
     if without_payload > 0 {
-        println!("{without_payload:>10} without payload: the user was deleted, or the retention is over");
+        say!("{without_payload:>10} without payload: the user was deleted, or the retention is over");
     }
     if without_source > 0 {
-        println!("{without_source:>10} of sources that are not configured");
+        say!("{without_source:>10} of sources that are not configured");
     }
     if which.parked {
         let remaining = store.journal().count(which).await?;
@@ -125,10 +125,10 @@ async fn rebuild(replay: &Replaying, store: &Store) -> anyhow::Result<()> {
     let Rebuilt { same, corrected, incomplete } =
         replay.rebuild(|done| progress.at(done)).await.context("stopped; start it again to go on")?;
     progress.done();
-    println!("{same:>10} users are as the journal tells");
-    println!("{corrected:>10} users were corrected");
+    say!("{same:>10} users are as the journal tells");
+    say!("{corrected:>10} users were corrected");
     if incomplete > 0 {
-        println!(
+        say!(
             "{incomplete:>10} users were left alone: payloads of theirs are no longer kept, or cannot be read"
         );
     }
@@ -146,9 +146,10 @@ async fn list(store: &Store, which: Which) -> anyhow::Result<()> {
                 [event_type, external_id].map(|text| text.unwrap_or_else(|| "-".to_owned()));
             let reason = reason.unwrap_or_default();
             let gone = if payload.is_none() { " (its payload is gone)" } else { "" };
-            println!(
+            say!(
                 "{received_at}  {}  {}  {event_type}  {external_id}  {reason}{gone}",
-                key.source, key.message_id
+                key.source,
+                key.message_id
             );
         }
     }

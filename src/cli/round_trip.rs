@@ -60,17 +60,17 @@ impl<'a> RoundTrip<'a> {
         let Development { secret, service_key, subject, .. } = self.development;
         let Some(sample) = self.samples.first() else { return Ok(()) };
 
-        println!("1. The provider sends a signed event: user.created, of {subject} ({})", sample.display());
+        say!("1. The provider sends a signed event: user.created, of {subject} ({})", sample.display());
         let to = Url::parse(&format!("{}/webhooks/{SOURCE}", self.base))?;
         let answer = post(&to, secret, &new_message_id(), self.clock.now(), fs::read(sample)?).await?;
-        println!("   POST /webhooks/{SOURCE} -> {} {}\n", answer.status, answer.body);
+        say!("   POST /webhooks/{SOURCE} -> {} {}\n", answer.status, answer.body);
         ensure!(answer.status.is_success(), "the event was not accepted");
 
-        println!("2. It is a row of the users table now, as your own programs read it with a service key");
+        say!("2. It is a row of the users table now, as your own programs read it with a service key");
         let row = self.get(&format!("/v1/users?externalId={subject}"), service_key).await?;
         self.show(row).await?;
 
-        println!("3. An app asks who a token is");
+        say!("3. An app asks who a token is");
         let token = self.development.token(subject, Map::new(), self.clock.now(), TOKEN_LIFE)?;
         let user = self.get("/v1/users/current", &token).await?;
         self.show(user).await
@@ -85,11 +85,11 @@ impl<'a> RoundTrip<'a> {
     async fn show(&self, (path, response): (String, Response)) -> anyhow::Result<()> {
         let status = response.status();
         let body: Value = serde_json::from_str(&response.text().await?)?;
-        println!("   GET {path} -> {status}");
+        say!("   GET {path} -> {status}");
         for line in serde_json::to_string_pretty(&body)?.lines() {
-            println!("   {line}");
+            say!("   {line}");
         }
-        println!();
+        say!();
         ensure!(status.is_success(), "GET {path} answered {status}");
         Ok(())
     }

@@ -38,7 +38,7 @@ impl Send {
         let id = self.id.unwrap_or_else(new_message_id);
         let timestamp = self.timestamp.map_or_else(|| clock.now(), Timestamp::from_seconds);
         let answer = post(&self.to, &self.secret, &id, timestamp, body).await?;
-        println!("{} {}", answer.status, answer.body);
+        say!("{} {}", answer.status, answer.body);
         if !answer.status.is_success() {
             bail!("{} was not accepted", self.file.display());
         }

@@ -33,7 +33,7 @@ impl Token {
             Usage(format!("there is no development issuer in {directory}; start `usersync dev` there first"))
         })?;
         let claims = self.claims.iter().map(|claim| parse(claim)).collect::<Result<_, _>>()?;
-        println!("{}", development.token(&self.sub, claims, clock.now(), self.expires_in)?);
+        say!("{}", development.token(&self.sub, claims, clock.now(), self.expires_in)?);
         Ok(())
     }
 }

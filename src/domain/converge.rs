@@ -152,10 +152,18 @@ impl Life {
     }
 
     /// What is known of the user, worked out from all that was said.
+    ///
+    /// The name is made of what the provider said, if that makes one: a name that a token claims must not outlast the given and
+    /// family name that the provider changes.
     pub fn profile(&self) -> Profile {
-        let claimed = self.claims.iter();
-        let said = self.provider.iter().flat_map(|lifetime| &lifetime.facts);
-        Profile::from_facts(claimed.chain(said).map(|(field, register)| (*field, &register.2)))
+        let value = |(field, register): (&Field, &Register)| (*field, register.2.clone());
+        let said: Vec<(Field, Value)> =
+            self.provider.iter().flat_map(|lifetime| &lifetime.facts).map(value).collect();
+        let claimed: Vec<(Field, Value)> = self.claims.iter().map(value).collect();
+        let by_provider = Profile::from_facts(said.iter().map(|(field, value)| (*field, value)));
+        let all = claimed.iter().chain(&said).map(|(field, value)| (*field, value));
+        let profile = Profile::from_facts(all);
+        Profile { name: by_provider.name.or(profile.name), ..profile }
     }
 
     fn join(self, other: Self, ids: IdPolicy) -> Self {

@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use super::{Field, Timestamp};
 
+/// Longer than any provider's ids, in bytes, and short enough for the keys of both databases.
+const LONGEST_ID: usize = 512;
+
 /// Whom a provider speaks of: the source's name and the provider's own id for the user.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserKey {
@@ -22,6 +25,16 @@ impl UserKey {
     /// The key of a source's user.
     pub fn new(source: impl Into<String>, external_id: impl Into<String>) -> Self {
         Self { source: source.into(), external_id: external_id.into() }
+    }
+
+    /// What is wrong with a provider's id, if anything: nobody's ids are so, and neither database could keep all of these.
+    pub fn flaw_of(external_id: &str) -> Option<&'static str> {
+        match external_id {
+            "" => Some("the user's id is empty"),
+            id if id.len() > LONGEST_ID => Some("the user's id is too long"),
+            id if id.contains('\0') => Some("the user's id holds U+0000"),
+            _ => None,
+        }
     }
 
     /// A number that stands for the user in locks and notifications, the same in every process: 64 bits of SHA-256.

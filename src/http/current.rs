@@ -78,7 +78,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn store(state: web::Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
     let token = &caller.authenticated;
-    let is_new = state.intake.store_claims(&token.claims(state.clock.now())).await?;
+    let is_new = state.intake.store_claims(&token.claims()).await?;
     let user = user_of(&state, token).await?.ok_or_else(|| Problem::new(Code::UserNotSynced))?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(status).content_type(ContentType::json()).body(shown(&user)))

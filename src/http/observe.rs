@@ -25,10 +25,10 @@ pub(super) async fn observe(
     let id = request_id(&request);
     // The pattern, not the path, and no query: both can hold what belongs in no log.
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-    let method = request.method().to_string();
+    let method = known_method(&request);
     let state = request.app_data::<web::Data<State>>().cloned();
     // Of the highest level, so that the id stands beside whatever a stricter filter lets through.
-    let span = error_span!("request", request_id = %id, %method, %route);
+    let span = error_span!("request", request_id = %id, method, %route);
 
     let mut response = next.call(request).instrument(span.clone()).await?;
 
@@ -39,9 +39,17 @@ pub(super) async fn observe(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     if let Some(state) = state {
-        state.metrics.request(&Request { method, route, status }, elapsed);
+        state.metrics.request(&Request { method: method.to_owned(), route, status }, elapsed);
     }
     Ok(response)
+}
+
+/// The method, if it is one of HTTP's own: any other word would be a label of the caller's making.
+fn known_method(request: &ServiceRequest) -> &'static str {
+    const METHODS: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+    let asked = request.method().as_str();
+    METHODS.into_iter().find(|method| *method == asked).unwrap_or("other")
 }
 
 fn log<B>(response: &ServiceResponse<B>, status: u16, elapsed: Duration) {

@@ -9,7 +9,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use sha2::{Digest, Sha256};
-use tokio::time::{Instant, Interval, interval_at, sleep_until};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tracing::warn;
 
 use super::State;
 use super::extract::{Caller, user_of};
@@ -82,10 +83,13 @@ enum Wake {
 
 impl Follower {
     fn new(state: web::Data<State>, token: Arc<Authenticated>, told: String, place: Place) -> Self {
+        let mut heart = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        // Signs of life that a slow client did not take are not made up for.
+        heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             // First subscribe, then read: a change between the two is not missed.
             changes: state.feed.subscribe(&token.user()),
-            heart: interval_at(Instant::now() + HEARTBEAT, HEARTBEAT),
+            heart,
             expiry: Instant::now() + token.expires_at.since(state.clock.now()),
             state,
             token,
@@ -108,9 +112,14 @@ impl Follower {
     async fn next(&mut self) -> Option<web::Bytes> {
         while !self.over {
             if std::mem::take(&mut self.due) {
-                // If the database is away the stream ends; the client comes again and hears why.
-                if let Some(event) = self.read().await.ok()? {
-                    return Some(event);
+                match self.read().await {
+                    Ok(Some(event)) => return Some(event),
+                    Ok(None) => {}
+                    Err(problem) => {
+                        // The client comes again and hears why.
+                        warn!(code = problem.code(), cause = problem.cause(), "a stream ends");
+                        return None;
+                    }
                 }
             }
             match self.wait().await {

@@ -144,8 +144,8 @@ struct IdsQuery {
 impl IdsQuery {
     /// The ids, if there is such a parameter. What is no id of ours is nobody's, and left out like an unknown one.
     fn of(request: &HttpRequest) -> Result<Option<Vec<UserId>>, Problem> {
-        let mentions = |part: &str| part == "ids" || part.starts_with("ids=");
-        if !request.query_string().split('&').any(mentions) {
+        let query_string = request.query_string().as_bytes();
+        if !url::form_urlencoded::parse(query_string).any(|(name, _)| name == "ids") {
             return Ok(None);
         }
         let ids = query::<Self>(request)?.ids;

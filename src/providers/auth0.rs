@@ -36,6 +36,10 @@ impl Provider for Auth0 {
         text(event, "type")
     }
 
+    fn user_pointer(&self) -> &'static str {
+        "/data/object/user_id"
+    }
+
     fn decode(&self, event: &Value, event_type: &str) -> Result<Says, Unreadable> {
         // Sent by the dashboard to try a stream out: its user is invented.
         if event.get("a0purpose").and_then(Value::as_str) == Some("test") {

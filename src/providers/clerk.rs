@@ -31,6 +31,10 @@ impl Provider for Clerk {
         text(event, "type")
     }
 
+    fn user_pointer(&self) -> &'static str {
+        "/data/id"
+    }
+
     fn decode(&self, event: &Value, event_type: &str) -> Result<Says, Unreadable> {
         match event_type {
             "user.created" | "user.updated" => upsert(event),

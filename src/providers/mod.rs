@@ -55,6 +55,10 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
     /// The vendor's own name of what happened.
     fn event_type<'a>(&self, event: &'a Value) -> Result<&'a str, Unreadable>;
 
+    /// Where an event has the vendor's id of the user, as a JSON pointer: so that even what cannot be understood is forgotten
+    /// with its user.
+    fn user_pointer(&self) -> &str;
+
     /// What an event of this type says. The event is an object.
     fn decode(&self, event: &Value, event_type: &str) -> Result<Says, Unreadable>;
 }

@@ -7,9 +7,6 @@ use super::{Provider, Says, Unreadable};
 use crate::domain::{Change, Delivery, Reading, Timestamp, UserKey};
 use crate::signature::{self, Message, Verified};
 
-/// Longer than any provider's ids, and short enough for the keys of both databases.
-const LONGEST_ID: usize = 512;
-
 /// What a message was read as.
 #[derive(Debug)]
 pub enum Read {
@@ -41,12 +38,14 @@ pub(super) fn read(
     // Judges the grammar alone, however deep: what is JSON is kept even where it cannot be read.
     serde_json::from_str::<IgnoredAny>(&payload).map_err(|_| NotJson)?;
 
-    let Decoded { id: event_id, event_type, says } = Decoded::read(provider, &payload);
+    let Decoded { id: event_id, event_type, user, says } = Decoded::read(provider, &payload);
     let message_id = id.or(event_id).unwrap_or_else(|| id_of(&payload));
     let reading = match says.and_then(|says| change(source, says)) {
         Ok(Some(change)) => Reading::Change(change),
         Ok(None) => return Ok(Read::NothingOfUsers { message_id, event_type }),
-        Err(Unreadable(reason)) => Reading::Unreadable { user: None, reason },
+        Err(Unreadable(reason)) => {
+            Reading::Unreadable { user: user.map(|id| UserKey::new(source, id)), reason }
+        }
     };
     // PostgreSQL cannot store U+0000; in JSON it is always written as an escape, so only what was decoded can hold it.
     let event_type = event_type.map(|name| name.replace('\0', ""));
@@ -72,13 +71,16 @@ pub(super) struct Decoded {
     id: Option<String>,
     /// The vendor's own name of it.
     event_type: Option<String>,
+    /// The vendor's id of the user, where it is one.
+    user: Option<String>,
     /// What it says, or why it could not be understood.
     says: Result<Says, Unreadable>,
 }
 
 impl Decoded {
     pub(super) fn read(provider: &dyn Provider, payload: &str) -> Self {
-        let unreadable = |reason| Self { id: None, event_type: None, says: Err(Unreadable::new(reason)) };
+        let unreadable =
+            |reason| Self { id: None, event_type: None, user: None, says: Err(Unreadable::new(reason)) };
         match serde_json::from_str(payload) {
             Ok(event @ Value::Object(_)) => Self::of(provider, &event),
             Ok(_) => unreadable("the event is no object"),
@@ -91,20 +93,21 @@ impl Decoded {
     fn of(provider: &dyn Provider, event: &Value) -> Self {
         let bearable = |id: &&str| !id.is_empty() && id.len() <= signature::LONGEST_ID && !id.contains('\0');
         let id = provider.event_id(event).filter(bearable).map(str::to_owned);
+        let user = event.pointer(provider.user_pointer()).and_then(Value::as_str);
+        let user = user.filter(|id| UserKey::flaw_of(id).is_none()).map(str::to_owned);
         match provider.event_type(event) {
-            Ok(name) => Self { id, event_type: Some(name.to_owned()), says: provider.decode(event, name) },
-            Err(unreadable) => Self { id, event_type: None, says: Err(unreadable) },
+            Ok(name) => {
+                Self { id, event_type: Some(name.to_owned()), user, says: provider.decode(event, name) }
+            }
+            Err(unreadable) => Self { id, event_type: None, user, says: Err(unreadable) },
         }
     }
 }
 
 fn change(source: &str, says: Says) -> Result<Option<Change>, Unreadable> {
     let Says::Change { external_id, stamp, kind } = says else { return Ok(None) };
-    let trouble = match &*external_id {
-        "" => "the user's id is empty",
-        id if id.len() > LONGEST_ID => "the user's id is too long",
-        id if id.contains('\0') => "the user's id holds U+0000",
-        _ => return Ok(Some(Change { user: UserKey::new(source, external_id), stamp, kind })),
-    };
-    Err(Unreadable::new(trouble))
+    match UserKey::flaw_of(&external_id) {
+        None => Ok(Some(Change { user: UserKey::new(source, external_id), stamp, kind })),
+        Some(flaw) => Err(Unreadable::new(flaw)),
+    }
 }

@@ -38,6 +38,10 @@ impl Provider for Standard {
         value.as_str().ok_or_else(|| Unreadable::new(format!("`{pointer}` is no text")))
     }
 
+    fn user_pointer(&self) -> &str {
+        &self.0.id
+    }
+
     fn decode(&self, event: &Value, event_type: &str) -> Result<Says, Unreadable> {
         let is_in = |types: &[String]| types.iter().any(|name| name == event_type);
         if is_in(&self.0.upsert) {
@@ -120,6 +124,10 @@ impl Provider for Unmapped {
 
     fn event_type<'a>(&self, _: &'a Value) -> Result<&'a str, Unreadable> {
         Err(Unreadable::new("the source has no [sources.map]"))
+    }
+
+    fn user_pointer(&self) -> &'static str {
+        "/id"
     }
 
     fn decode(&self, _: &Value, _: &str) -> Result<Says, Unreadable> {

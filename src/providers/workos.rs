@@ -35,6 +35,10 @@ impl Provider for Workos {
         text(event, "event")
     }
 
+    fn user_pointer(&self) -> &'static str {
+        "/data/id"
+    }
+
     fn decode(&self, event: &Value, event_type: &str) -> Result<Says, Unreadable> {
         match event_type {
             "user.created" | "user.updated" => upsert(event),

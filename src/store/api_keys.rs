@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{StoreError, in_time};
 use crate::domain::{Scopes, Timestamp};
 
 /// The service keys.
@@ -60,7 +60,7 @@ impl ApiKeys<'_> {
 
     /// The key with that hash, revoked or not.
     pub async fn find(&self, hash: &str) -> Result<Option<ApiKey>, StoreError> {
-        Ok(Entity::find().filter(Column::Hash.eq(hash)).one(self.0).await?.map(key))
+        Ok(in_time(Entity::find().filter(Column::Hash.eq(hash)).one(self.0)).await?.map(key))
     }
 
     /// Notes that the key with that hash was used, unless that was noted after `since`.

@@ -76,8 +76,8 @@ fn kind_of_code(error: &dyn DatabaseError) -> Kind {
     }
     match &*code {
         "40001" | "40P01" => Kind::Conflict,
-        // Data exception, integrity constraint, program limit exceeded.
-        code if ["22", "23", "54"].iter().any(|class| code.starts_with(class)) => Kind::Refused,
+        // Data exception, integrity constraint, check option of a view, program limit exceeded, raised by a trigger.
+        code if ["22", "23", "44", "54", "P0"].iter().any(|class| code.starts_with(class)) => Kind::Refused,
         _ => Kind::Unavailable,
     }
 }

@@ -49,7 +49,7 @@ impl Which {
     fn condition(&self) -> Condition {
         let since = self.since.map(chrono::DateTime::<chrono::Utc>::from);
         Condition::all()
-            .add_option(self.parked.then(|| Column::Outcome.eq(Outcome::Parked.as_str())))
+            .add_option(self.parked.then(is_parked))
             .add_option(self.source.as_ref().map(|source| Column::Source.eq(source)))
             .add_option(since.map(|since| Column::ReceivedAt.gte(since)))
     }
@@ -104,8 +104,8 @@ impl Journal<'_> {
         Ok(users.filter(Column::ExternalId.is_not_null()).count(self.0).await?)
     }
 
-    /// The next users that the journal speaks of, after one.
-    pub async fn users(&self, after: Option<&UserKey>, limit: u64) -> Result<BTreeSet<UserKey>, StoreError> {
+    /// The next users that the journal speaks of, after one, in the database's own order, which the next page goes on from.
+    pub async fn users(&self, after: Option<&UserKey>, limit: u64) -> Result<Vec<UserKey>, StoreError> {
         let after =
             after.map(|key| past([Column::Source, Column::ExternalId], &key.source, &key.external_id));
         let rows: Vec<(String, String)> = Entity::find()
@@ -138,6 +138,11 @@ impl Tx {
         }
         Ok(history)
     }
+}
+
+/// Parked, and with a payload that could be read again: without one there is nothing to wait for.
+pub(super) fn is_parked() -> Condition {
+    Condition::all().add(Column::Outcome.eq(Outcome::Parked.as_str())).add(Column::Payload.is_not_null())
 }
 
 /// Whether a pair of columns stands after a pair of values in the order of both.

@@ -8,6 +8,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter,
 };
 
+use super::history::is_parked;
 use super::pairs::is_one_of;
 use super::{StoreError, Tx};
 use crate::domain::{Change, Delivery, DeliveryKey, Outcome, Reading, UserKey};
@@ -33,7 +34,7 @@ pub struct Entry<'a> {
 impl Journal<'_> {
     /// How many deliveries wait, parked.
     pub async fn parked(&self) -> Result<u64, StoreError> {
-        Ok(Entity::find().filter(Column::Outcome.eq(Outcome::Parked.as_str())).count(self.0).await?)
+        Ok(Entity::find().filter(is_parked()).count(self.0).await?)
     }
 }
 

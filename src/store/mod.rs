@@ -15,8 +15,8 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
 pub use api_keys::{ApiKey, ApiKeys};
@@ -30,7 +30,9 @@ pub use users::{Listing, Page, Users};
 /// How long a request waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// After so long a connection may have died unnoticed.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE: Duration = Duration::from_millis(500);
+/// How long a reading may take: each is by a key or a page.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a SQLite writer waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is looked, in this time, whether another process still holds a new SQLite database.
@@ -118,12 +120,6 @@ impl Store {
             .collect())
     }
 
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.db.query_one_raw(Statement::from_string(self.db.get_database_backend(), "SELECT 1")).await?;
-        Ok(())
-    }
-
     /// Whether this role may write: tries a deletion that finds nothing, and undoes it. Needs every migration.
     pub async fn try_to_write(&self) -> Result<(), StoreError> {
         let Tx { tx } = self.begin().await?;
@@ -176,6 +172,14 @@ async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bo
     // A rollback may still wait in the connection's queue; the ping comes after it.
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
+}
+
+/// What a reading gives, or that the database is away: one that does not answer is not waited for.
+async fn in_time<T>(reading: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(READ_TIMEOUT, reading).await {
+        Ok(read) => Ok(read?),
+        Err(_) => Err(StoreError::away("it did not answer in time")),
+    }
 }
 
 /// A transaction; what it wrote is undone if it is dropped.

@@ -9,8 +9,9 @@ use super::{Store, StoreError, Tx};
 use crate::domain::UserKey;
 
 const CHANNEL: &str = "usersync_users";
-/// Fingerprints in one notification: PostgreSQL takes less than 8000 bytes.
-const PORTION: usize = 400;
+/// Fingerprints in one notification: PostgreSQL takes less than 8000 bytes, and each has up to 20
+/// digits and a comma.
+const PORTION: usize = 350;
 
 /// A connection that hears of changes by every replica.
 #[derive(Debug)]

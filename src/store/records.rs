@@ -66,7 +66,8 @@ impl Tx {
             let id = id.as_deref().map(str::parse::<TextUuid>).transpose();
             let id = id.map_err(|error| DbErr::Type(error.to_string()))?.map(|id| UserId(id.0));
             let life = record.as_deref().map(serde_json::from_str::<Life>).transpose();
-            let life = life.map_err(|error| DbErr::Json(error.to_string()))?;
+            // Refused, so that it harms only the delivery about this user.
+            let life = life.map_err(|error| StoreError::Refused(DbErr::Json(error.to_string())))?;
             if life.is_none() && deleted_at.is_none() {
                 continue;
             }
@@ -77,13 +78,26 @@ impl Tx {
     }
 
     /// Writes what is now known of these users: a row while they live, a tombstone once they were deleted.
-    pub async fn save(&self, known: &BTreeMap<UserKey, Stored>, now: Timestamp) -> Result<(), StoreError> {
+    ///
+    /// `before` is what was loaded: a row that gets another id is another row, and the old one is deleted first, so that what
+    /// an application hangs on it goes with it.
+    pub async fn save(
+        &self,
+        before: &BTreeMap<UserKey, Stored>,
+        known: &BTreeMap<UserKey, Stored>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut living = Vec::new();
         let mut gone = BTreeSet::new();
         let mut deleted = Vec::new();
         for (key, Stored { id, record }) in known {
             match (id, &record.life) {
-                (Some(id), Some(life)) => living.push(row(*id, key, life, now)?),
+                (Some(id), Some(life)) => {
+                    if before.get(key).is_some_and(|earlier| earlier.id.is_some_and(|it| it != *id)) {
+                        gone.insert(key.clone());
+                    }
+                    living.push(row(*id, key, life, now)?);
+                }
                 _ => {
                     gone.insert(key.clone());
                 }
@@ -100,8 +114,9 @@ impl Tx {
             user::Entity::delete_many().filter(any_of(&self.tx, &gone)).exec(&self.tx).await?;
         }
         let key = [user::Column::Source, user::Column::ExternalId];
-        let facts = user::Column::iter()
-            .filter(|column| !matches!(column, user::Column::Source | user::Column::ExternalId));
+        let facts = user::Column::iter().filter(|column| {
+            !matches!(column, user::Column::Id | user::Column::Source | user::Column::ExternalId)
+        });
         user::Entity::insert_many(living)
             .on_conflict(OnConflict::columns(key).update_columns(facts).to_owned())
             .exec_without_returning(&self.tx)

@@ -4,7 +4,7 @@ use entity::user::{Column, Entity, Model};
 use sea_orm::value::TextUuid;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::StoreError;
+use super::{StoreError, in_time};
 use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 
 /// The users table.
@@ -38,27 +38,25 @@ pub struct Page {
 impl Users<'_> {
     /// The user, if it is there.
     pub async fn get(&self, key: &UserKey) -> Result<Option<User>, StoreError> {
-        let row = Entity::find()
+        let rows = Entity::find()
             .filter(Column::Source.eq(&key.source))
             .filter(Column::ExternalId.eq(&key.external_id))
             // The key is unique. `one` would add a LIMIT that SQLite plans anew each time.
-            .all(self.0)
-            .await?
-            .pop();
-        Ok(row.map(user))
+            .all(self.0);
+        Ok(in_time(rows).await?.pop().map(user))
     }
 
     /// When the user was deleted, if it was.
     pub async fn deleted_at(&self, key: &UserKey) -> Result<Option<Timestamp>, StoreError> {
         let id = (key.source.clone(), key.external_id.clone());
-        let row = entity::tombstone::Entity::find_by_id(id).one(self.0).await?;
+        let row = in_time(entity::tombstone::Entity::find_by_id(id).one(self.0)).await?;
         Ok(row.map(|tombstone| tombstone.deleted_at.into()))
     }
 
     /// The users with these ids, in no order.
     pub async fn by_ids(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
         let ids = ids.iter().map(|id| TextUuid(id.0));
-        let rows = Entity::find().filter(Column::Id.is_in(ids)).all(self.0).await?;
+        let rows = in_time(Entity::find().filter(Column::Id.is_in(ids)).all(self.0)).await?;
         Ok(rows.into_iter().map(user).collect())
     }
 
@@ -77,7 +75,7 @@ impl Users<'_> {
         if let Some(after) = listing.after {
             query = query.filter(Column::Id.gt(TextUuid(after.0)));
         }
-        let mut users: Vec<User> = query.all(self.0).await?.into_iter().map(user).collect();
+        let mut users: Vec<User> = in_time(query.all(self.0)).await?.into_iter().map(user).collect();
         let limit = usize::try_from(listing.limit).unwrap_or(usize::MAX);
         let more = users.len() > limit;
         users.truncate(limit);

@@ -51,8 +51,7 @@ async fn apply_once(
     arrival: Arrival,
     now: Timestamp,
 ) -> Result<Vec<Outcome>, StoreError> {
-    let keys: BTreeSet<UserKey> =
-        batch.iter().filter_map(|delivery| delivery.change().map(|change| change.user.clone())).collect();
+    let keys: BTreeSet<UserKey> = batch.iter().filter_map(|delivery| delivery.user().cloned()).collect();
     let tx = store.begin().await?;
     tx.lock(&keys).await?;
     let mut fresh = match arrival {
@@ -84,7 +83,7 @@ async fn apply_once(
         .collect();
     let Known { mut after, ended, .. } = known;
     after.retain(|key, stored| before.get(key) != Some(stored));
-    tx.save(&after, now).await?;
+    tx.save(&before, &after, now).await?;
     tx.notify(&after.keys().cloned().collect()).await?;
     let (finally, reusable) = ended.into_iter().partition(|user| sources.ids(&user.source).is_final());
     tx.forget(&finally).await?;
@@ -116,11 +115,15 @@ impl Known<'_> {
         advance(self.after.entry(change.user.clone()).or_default(), change, ids)
     }
 
-    /// Whether a delivery speaks of a life that has ended, so that its payload is not kept.
+    /// Whether a delivery speaks of a life that has ended, so that its payload is not kept. What could not be understood speaks
+    /// of no other life where ids are final.
     fn is_over(&self, delivery: &Delivery) -> bool {
-        delivery.change().is_some_and(|change| {
-            let ids = self.sources.ids(&change.user.source);
-            self.after.get(&change.user).is_some_and(|stored| stored.record.has_ended(change, ids))
+        let Some(user) = delivery.user() else { return false };
+        let ids = self.sources.ids(&user.source);
+        let record = self.after.get(user).map(|stored| &stored.record);
+        record.is_some_and(|record| match delivery.change() {
+            Some(change) => record.has_ended(change, ids),
+            None => ids.is_final() && record.deleted_at.is_some(),
         })
     }
 }

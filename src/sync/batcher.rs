@@ -23,7 +23,7 @@ const QUEUE_BYTES: u32 = 64 << 20;
 /// Deliveries in one transaction: past some hundreds a larger one is no quicker, and holds its locks longer.
 const LARGEST_BATCH: usize = 256;
 /// How long a transaction may take before the database counts as away.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The queue's near end.
 #[derive(Clone, Debug)]
@@ -71,7 +71,8 @@ impl Batcher {
 
     /// Has a delivery written; returns once the commit is lasting.
     pub(super) async fn write(&self, delivery: Delivery) -> Result<Outcome, WriteError> {
-        let size = u32::try_from(delivery.payload.len()).map_err(|_| WriteError::QueueFull)?;
+        // One that is larger than the whole queue has it to itself.
+        let size = u32::try_from(delivery.payload.len()).unwrap_or(u32::MAX).min(QUEUE_BYTES);
         let bytes =
             Arc::clone(&self.bytes).try_acquire_many_owned(size).map_err(|_| WriteError::QueueFull)?;
         let (written, outcome) = oneshot::channel();
@@ -117,9 +118,14 @@ impl Writer {
         match self.apply(&batch, arrival).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(StoreError::Refused(_)) => {
-                let mut outcomes = Vec::with_capacity(batch.len());
+                let mut outcomes: Vec<Result<Outcome, StoreError>> = Vec::with_capacity(batch.len());
                 for delivery in batch {
-                    outcomes.push(self.write_alone(delivery, arrival).await);
+                    // Once the database is away, the rest need not find that out one by one.
+                    let outcome = match outcomes.last() {
+                        Some(Err(away @ StoreError::Unavailable(_))) => Err(away.clone()),
+                        _ => self.write_alone(delivery, arrival).await,
+                    };
+                    outcomes.push(outcome);
                 }
                 outcomes
             }
@@ -140,7 +146,7 @@ impl Writer {
             }
             outcomes => outcomes?,
         };
-        Ok(outcomes.first().copied().unwrap_or(Outcome::Parked))
+        outcomes.first().copied().ok_or_else(|| StoreError::away("there is no outcome"))
     }
 
     async fn apply(&self, batch: &[Delivery], arrival: Arrival) -> Result<Vec<Outcome>, StoreError> {

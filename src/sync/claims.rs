@@ -30,14 +30,15 @@ impl Writer {
         let ids = self.sources.ids(&change.user.source);
         let tx = self.store.begin().await?;
         tx.lock(&users).await?;
-        let mut stored = tx.load(&users).await?.remove(&change.user).unwrap_or_default();
+        let before = tx.load(&users).await?;
+        let mut stored = before.get(&change.user).cloned().unwrap_or_default();
         let record = stored.record.clone().join(Record::of(change), ids);
         if record == stored.record {
             return Ok(false);
         }
         let is_new = stored.record.life.is_none() && record.life.is_some();
         become_known(&mut stored, record, ids);
-        tx.save(&BTreeMap::from([(change.user.clone(), stored)]), self.clock.now()).await?;
+        tx.save(&before, &BTreeMap::from([(change.user.clone(), stored)]), self.clock.now()).await?;
         tx.notify(&users).await?;
         tx.commit().await?;
         self.feed.wake([change.user.fingerprint()]);

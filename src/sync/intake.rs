@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tracing::{info, warn};
 
-use super::batcher::{Batcher, WriteError, Writer};
+use super::batcher::{Batcher, TIMEOUT, WriteError, Writer};
 use super::feed::Feed;
 use crate::clock::Clock;
 use crate::domain::{Change, Delivery, Outcome, Reading};
@@ -77,7 +77,9 @@ impl Intake {
 
     /// Stores what a token's claims say of its user, below what the provider says; tells whether that made the row.
     pub async fn store_claims(&self, claims: &Change) -> Result<bool, StoreError> {
-        self.writer.store_claims(claims).await
+        let writing = self.writer.store_claims(claims);
+        let late = |_| Err(StoreError::away("the transaction took too long"));
+        tokio::time::timeout(TIMEOUT, writing).await.unwrap_or_else(late)
     }
 
     /// Returns once everything that was taken in is written, whether or not its sender still waits.

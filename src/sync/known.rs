@@ -65,8 +65,10 @@ impl KnownUsers {
             return Ok(Found::Living(known));
         }
         let read_at = Instant::now();
+        // The row first: a deletion between the two then shows as one, and never as a user who was not there yet.
+        let user = self.store.users().get(key).await?;
         let deleted_at = self.store.users().deleted_at(key).await?;
-        let Some(user) = self.store.users().get(key).await? else { return Ok(Found::Nobody(deleted_at)) };
+        let Some(user) = user else { return Ok(Found::Nobody(deleted_at)) };
         let known = Arc::new(Known { user, deleted_at, shown: OnceLock::new(), read_at, wakes });
         self.recent.insert(key.clone(), Arc::clone(&known));
         Ok(Found::Living(known))

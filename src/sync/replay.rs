@@ -73,7 +73,7 @@ impl Replay {
             Read::NothingOfUsers { .. } => Ok(Outcome::Ignored),
             Read::Delivery(delivery) => {
                 let mut outcomes = self.writer.write(vec![delivery], Arrival::First).await;
-                Ok(outcomes.pop().unwrap_or(Ok(Outcome::Parked))?)
+                Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::away("there is no outcome")))?)
             }
         }
     }
@@ -106,7 +106,7 @@ impl Replay {
             let Some(last) = users.last() else { return Ok(rebuilt) };
             after = Some(last.clone());
             done += users.len() as u64;
-            self.rebuild_users(&users, &mut rebuilt).await?;
+            self.rebuild_users(&users.into_iter().collect(), &mut rebuilt).await?;
             progress(done);
         }
     }
@@ -134,7 +134,7 @@ impl Replay {
                 }
             }
         }
-        tx.save(&corrected, clock.now()).await?;
+        tx.save(&known, &corrected, clock.now()).await?;
         tx.notify(&corrected.keys().cloned().collect()).await?;
         tx.commit().await
     }

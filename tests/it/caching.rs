@@ -75,9 +75,13 @@ on_both_databases! {
     async fn what_nobody_told_of_is_shown_within_a_second_all_the_same(app: &TestApp) {
         let token = app.token(ADA);
         app.client.deliver(CREATED).await;
-        assert_eq!(name(app, &token).await, "Ada Lovelace");
         let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
+        let read = std::time::Instant::now();
+        assert_eq!(name(app, &token).await, "Ada Lovelace");
         database.execute_unprepared("UPDATE users SET name = 'Somebody'").await.unwrap();
+        let shown = name(app, &token).await;
+        // A machine so slow that the second was over by then proves nothing.
+        assert!(shown == "Ada Lovelace" || read.elapsed() > Duration::from_millis(900), "it is remembered: {shown}");
         database.close().await.unwrap();
         tokio::time::sleep(Duration::from_millis(1050)).await;
         assert_eq!(name(app, &token).await, "Somebody");

@@ -55,6 +55,18 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn a_method_of_the_callers_making_is_no_label_of_its_own(app: &TestApp) {
+        for number in 0..3 {
+            let method = Method::from_bytes(format!("MADE{number}").as_bytes()).unwrap();
+            assert_eq!(answer(app.client.request(method, "/healthz")).await.status, 405);
+        }
+        let page = app.client.get("/metrics").await.text;
+        assert!(page.contains(r#"method="other",route="/healthz",status="405"} 3"#), "{page}");
+        assert!(!page.contains("MADE"));
+    }
+}
+
+on_both_databases! {
     async fn every_answer_has_a_request_id_and_a_plain_one_is_kept(app: &TestApp) {
         let get = || app.client.request(Method::GET, "/healthz");
         assert_eq!(app.client.get("/nowhere").await.header("x-request-id").len(), 36);

@@ -30,6 +30,17 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn what_could_not_be_understood_is_forgotten_with_its_user_too(app: &TestApp) {
+        let unreadable = CREATED.replace("\"Ada\"", "7");
+        assert_eq!(app.client.deliver(unreadable.clone()).await, "200 parked");
+        assert_eq!(kept(app).await, ["msg_0"]);
+        assert_eq!(app.client.deliver(DELETED).await, "200 applied");
+        assert_eq!(app.client.deliver(unreadable).await, "200 parked");
+        assert!(kept(app).await.is_empty(), "before the deletion and after it");
+    }
+}
+
+on_both_databases! {
     async fn payloads_older_than_the_retention_go_and_repetitions_are_still_known(app: &TestApp) {
         app.client.deliver(CREATED).await;
         app.clock.advance(60 * DAY);

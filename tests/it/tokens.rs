@@ -95,6 +95,8 @@ on_both_databases! {
             (json!({"sub": ""}), "401 unauthenticated"),
             (json!({"sub": null}), "401 unauthenticated"),
             (json!({"sub": 7}), "401 unauthenticated"),
+            (json!({"sub": "a\u{0}b"}), "401 unauthenticated"),
+            (json!({"sub": "x".repeat(513)}), "401 unauthenticated"),
         ] {
             let asked = app.client.get_as(&token(app, &app.signer, &differing), "/v1/users/current").await;
             assert_eq!(asked.brief(), expected, "{differing}");

@@ -78,16 +78,16 @@ pub(super) async fn run(file: Option<&Path>, clock: Clock) -> anyhow::Result<()>
     if errors > 0 {
         bail!("{errors} to mend, {warnings} to think about");
     }
-    println!("nothing to mend, {warnings} to think about");
+    say!("nothing to mend, {warnings} to think about");
     Ok(())
 }
 
 /// Shows what was found about one thing, as soon as it was.
 fn tell(about: &str, findings: Vec<Finding>, all: &mut Vec<Level>) {
-    println!("{about}");
+    say!("{about}");
     for finding in findings {
-        println!("{finding}");
+        say!("{finding}");
         all.push(finding.level);
     }
-    println!();
+    say!();
 }

@@ -60,12 +60,12 @@ impl Report {
 
     /// Shows the report; an error names the first check that failed.
     pub(super) fn show(&self, if_all_passed: &str) -> anyhow::Result<()> {
-        println!("{self}");
+        say!("{self}");
         let failed = self.0.iter().find(|(_, verdict)| matches!(verdict, Verdict::Failed { .. }));
         if let Some((check, _)) = failed {
             bail!("the check `{check}` failed; what to do is said above");
         }
-        println!("{if_all_passed}");
+        say!("{if_all_passed}");
         Ok(())
     }
 }

@@ -257,6 +257,21 @@ fn claims_show_only_where_the_provider_has_not_spoken() {
 }
 
 #[test]
+fn a_claimed_name_gives_way_to_the_parts_that_the_provider_knows() {
+    let history = [
+        claims(9, &[(Field::Name, json!("Claimed Name"))]),
+        upsert(1, 1, &[given("Grace"), (Field::FamilyName, json!("Hopper"))]),
+    ];
+    for ids in POLICIES {
+        let life = in_every_order(&history, ids).life.unwrap();
+        assert_eq!(life.profile().name.as_deref(), Some("Grace Hopper"));
+    }
+    let nameless = [claims(9, &[(Field::Name, json!("Claimed Name"))]), upsert(1, 1, &[email("a@x")])];
+    let life = in_every_order(&nameless, IdPolicy::Final).life.unwrap();
+    assert_eq!(life.profile().name.as_deref(), Some("Claimed Name"));
+}
+
+#[test]
 fn a_token_from_before_a_deletion_tells_nothing_of_the_life_after() {
     let history = [claims(4, &[given("Old")]), delete(5), upsert(6, 6, &[email("b@x")])];
     let life = in_every_order(&history, IdPolicy::Reusable).life.unwrap();
