@@ -102,7 +102,12 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
                     )
                     .service(one("/users/current/stream", "GET", get().to(stream::follow)))
                     .service(one("/users/{id}", "GET, HEAD", read().to(users::show)))
-                    .service(one("/users", "GET, HEAD", read().to(users::list)))
+                    .service(
+                        web::resource("/users")
+                            .route(read().guard(guard::fn_guard(users::names_ids)).to(users::by_ids))
+                            .route(read().to(users::list))
+                            .default_service(other("GET, HEAD")),
+                    )
                     // Envoy asks with the method of the request in question, and puts its path behind this one.
                     .service(web::resource(["/auth", "/auth/{path:.*}"]).to(forward_auth::check))
                     .service(one("/identity", "GET, HEAD", read().to(identity::show))),

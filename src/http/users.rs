@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::guard::GuardContext;
+use actix_web::{HttpRequest, web};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -81,11 +82,33 @@ impl TryFrom<ListQuery> for Listing {
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
     )
 )]
-pub(super) async fn list(state: web::Data<State>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    match IdsQuery::of(&request)? {
-        Some(ids) => Ok(HttpResponse::Ok().json(by_ids(&state, &request, ids).await?)),
-        None => Ok(HttpResponse::Ok().json(by_filters(&state, &request).await?)),
-    }
+pub(super) async fn list(
+    state: web::Data<State>,
+    _key: ServiceKey,
+    request: HttpRequest,
+) -> Result<web::Json<UserList>, Problem> {
+    let page = state.store.users().list(&query::<ListQuery>(&request)?.try_into()?).await?;
+    let users = page.users.into_iter().map(UserView::from).collect();
+    Ok(web::Json(UserList { users, next_cursor: page.next.map(|id| id.to_string()) }))
+}
+
+/// Whether a request for users names them by their ids.
+pub(super) fn names_ids(request: &GuardContext<'_>) -> bool {
+    let query = request.head().uri.query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "ids")
+}
+
+/// Users by their ids, in the order asked; described with [`list`], whose path it shares.
+pub(super) async fn by_ids(
+    state: web::Data<State>,
+    reader: Reader,
+    request: HttpRequest,
+) -> Result<web::Json<UsersById>, Problem> {
+    let ids = query::<IdsQuery>(&request)?.ids()?;
+    let mut users: HashMap<UserId, User> =
+        state.store.users().by_ids(&ids).await?.into_iter().map(|user| (user.id, user)).collect();
+    let found = ids.iter().filter_map(|id| users.remove(id));
+    Ok(web::Json(UsersById { users: found.map(|user| reader.view(user)).collect() }))
 }
 
 /// One user.
@@ -113,24 +136,9 @@ pub(super) async fn show(
     Ok(web::Json(reader.view(user)))
 }
 
-async fn by_filters(state: &State, request: &HttpRequest) -> Result<UserList, Problem> {
-    ServiceKey::extract(request).await?;
-    let page = state.store.users().list(&query::<ListQuery>(request)?.try_into()?).await?;
-    let users = page.users.into_iter().map(UserView::from).collect();
-    Ok(UserList { users, next_cursor: page.next.map(|id| id.to_string()) })
-}
-
-async fn by_ids(state: &State, request: &HttpRequest, ids: Vec<UserId>) -> Result<UsersById, Problem> {
-    let reader = Reader::extract(request).await?;
-    let mut users: HashMap<UserId, User> =
-        state.store.users().by_ids(&ids).await?.into_iter().map(|user| (user.id, user)).collect();
-    let found = ids.iter().filter_map(|id| users.remove(id));
-    Ok(UsersById { users: found.map(|user| reader.view(user)).collect() })
-}
-
 /// Users by their ids.
 #[derive(Debug, Serialize)]
-struct UsersById {
+pub(super) struct UsersById {
     users: Vec<View>,
 }
 
@@ -142,18 +150,13 @@ struct IdsQuery {
 }
 
 impl IdsQuery {
-    /// The ids, if there is such a parameter. What is no id of ours is nobody's, and left out like an unknown one.
-    fn of(request: &HttpRequest) -> Result<Option<Vec<UserId>>, Problem> {
-        let query_string = request.query_string().as_bytes();
-        if !url::form_urlencoded::parse(query_string).any(|(name, _)| name == "ids") {
-            return Ok(None);
-        }
-        let ids = query::<Self>(request)?.ids;
-        let ids: Vec<&str> = ids.split(',').filter(|id| !id.is_empty()).collect();
+    /// What is no id of ours is nobody's, and left out like an unknown one.
+    fn ids(&self) -> Result<Vec<UserId>, Problem> {
+        let ids: Vec<&str> = self.ids.split(',').filter(|id| !id.is_empty()).collect();
         if ids.len() > MOST_IDS {
             return Err(Problem::because(Code::InvalidQuery, format!("{} ids", ids.len())));
         }
-        Ok(Some(ids.into_iter().filter_map(|id| Uuid::parse_str(id).ok()).map(UserId).collect()))
+        Ok(ids.into_iter().filter_map(|id| Uuid::parse_str(id).ok()).map(UserId).collect())
     }
 }
 
