@@ -152,12 +152,20 @@ impl Service {
     pub async fn stop(self) -> io::Result<()> {
         // Those who wait and those who listen would otherwise hold it up until they are done.
         self.stopping.cancel();
-        self.main.stop().await?;
-        if let Some(metrics) = self.metrics {
-            metrics.stop().await?;
-        }
+        let main = self.main.stop().await;
+        let metrics = match self.metrics {
+            Some(metrics) => metrics.stop().await,
+            None => Ok(()),
+        };
+        // Whatever became of the listeners: what was taken in is written.
         self.intake.drain().await;
         drop(self.background);
-        self.store.close().await.map_err(io::Error::other)
+        let closed = self.store.close().await.map_err(io::Error::other);
+        main.and(metrics).and(closed)
+    }
+
+    /// Returns only if the main listener ends without having been told to: then nothing is served any more.
+    pub async fn failed(&mut self) -> io::Error {
+        self.main.failed().await
     }
 }

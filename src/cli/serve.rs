@@ -57,8 +57,12 @@ impl Stop {
 }
 
 /// Runs until it is told to stop, then lets what has begun end.
-pub(super) async fn until_told_to_stop(service: Service, stop: &mut Stop) -> anyhow::Result<()> {
-    stop.told().await;
+pub(super) async fn until_told_to_stop(mut service: Service, stop: &mut Stop) -> anyhow::Result<()> {
+    tokio::select! {
+        () = stop.told() => {}
+        // Better no process than one that serves nothing: whoever started it starts it again.
+        error = service.failed() => return Err(error).context("the service has failed"),
+    }
     info!("stopping: no new requests, those begun are answered");
     service.stop().await?;
     info!("stopped");

@@ -78,4 +78,13 @@ impl Running {
         self.handle.stop(true).await;
         self.task.await.map_err(io::Error::other)?
     }
+
+    /// Returns only if it ends without having been told to.
+    pub async fn failed(&mut self) -> io::Error {
+        match (&mut self.task).await {
+            Ok(Err(error)) => error,
+            Err(panicked) => io::Error::other(panicked),
+            Ok(Ok(())) => io::Error::other("the server ended by itself"),
+        }
+    }
 }
