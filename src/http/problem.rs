@@ -311,7 +311,20 @@ impl From<TokenError> for Problem {
                 Code::NoAuthProvider
             }
             TokenError::KeysUnavailable { .. } => Code::KeysUnavailable,
-            _ => Code::Unauthenticated,
+            TokenError::WrongAlgorithm { .. }
+            | TokenError::CriticalExtension
+            | TokenError::NoKeyId
+            | TokenError::UnknownKey { .. }
+            | TokenError::AmbiguousKey { .. }
+            | TokenError::WrongSignature
+            | TokenError::NoTime { .. }
+            | TokenError::NotATime { .. }
+            | TokenError::Expired { .. }
+            | TokenError::NotYetValid { .. }
+            | TokenError::IssuedInTheFuture { .. }
+            | TokenError::WrongParty { .. }
+            | TokenError::PendingSession
+            | TokenError::NoSubject => Code::Unauthenticated,
         };
         Self::because(code, format!("{}: {error}", error.check()))
     }
