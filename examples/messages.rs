@@ -1,7 +1,7 @@
 //! A small app where users send messages, with usersync in the same program: `cargo run --example messages`.
 //!
-//! `POST /messages` sends one as the current user. `GET /messages` lists all, each with the name that its author has
-//! now. usersync listens beside the app, for the provider's webhooks.
+//! `POST /messages` sends one as the current user. `GET /messages` lists all, each with the name that its
+//! author has now. usersync listens beside the app, for the provider's webhooks.
 
 #![expect(clippy::print_stdout, reason = "it tells how to try it")]
 
@@ -21,7 +21,8 @@ struct Message {
     body: String,
 }
 
-/// In memory, to keep this short. In a table `author` would be a foreign key to `users`, `ON DELETE SET NULL`.
+/// In memory, to keep this short. In a table `author` would be a foreign key to `users`, `ON DELETE SET
+/// NULL`.
 type Messages = RwLock<Vec<Message>>;
 
 #[derive(Deserialize)]

@@ -115,9 +115,11 @@ impl App {
         &self.state.store
     }
 
-    /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]: `.app_data(usersync.data())`.
+    /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]:
+    /// `.app_data(usersync.data())`.
     ///
-    /// Keep this app, or the [`Service`] that it becomes, for as long as the other runs: the background ends with it.
+    /// Keep this app, or the [`Service`] that it becomes, for as long as the other runs: the background ends
+    /// with it.
     pub fn data(&self) -> web::Data<State> {
         web::Data::new(self.state.clone())
     }

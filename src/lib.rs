@@ -15,8 +15,8 @@
 //! # In your own actix-web app
 //!
 //! Most run usersync as a program beside their app. An app in Rust can hold it instead: its handlers take
-//! [`CurrentUser`], and usersync's own routes, the webhook's above all, are served on a listener of their own.
-//! `examples/messages.rs` is a whole app.
+//! [`CurrentUser`], and usersync's own routes, the webhook's above all, are served on a listener of their
+//! own. `examples/messages.rs` is a whole app.
 //!
 //! ```no_run
 //! use std::net::TcpListener;

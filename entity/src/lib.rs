@@ -1,4 +1,5 @@
-//! The tables of usersync as SeaORM entities: columns only. What they mean stands in the domain; the schema in `migration`.
+//! The tables of usersync as SeaORM entities: columns only. What they mean stands in the domain; the schema
+//! in `migration`.
 
 pub mod api_key;
 pub mod journal;

@@ -1,5 +1,5 @@
-//! The schema of usersync, one file a step. A step names tables and columns by string, never through `entity`, so that it does today
-//! what it did when it was written.
+//! The schema of usersync, one file a step. A step names tables and columns by string, never through
+//! `entity`, so that it does today what it did when it was written.
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;

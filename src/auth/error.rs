@@ -8,8 +8,9 @@ const LONGEST_EXCERPT: usize = 100;
 
 /// The first check that a token failed.
 ///
-/// The message says what was expected and what was found, for the log and for `explain`. It may name the issuer,
-/// the audience, the authorised party, a key id or a time, never the token or anything about its bearer.
+/// The message says what was expected and what was found, for the log and for `explain`. It may name the
+/// issuer, the audience, the authorised party, a key id or a time, never the token or anything about its
+/// bearer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum TokenError {
     /// Not a JSON Web Token of three parts, or longer than any real one.

@@ -21,7 +21,8 @@ pub struct Explained {
     pub claimed: Option<Claimed>,
 }
 
-/// What a token says of itself, believed or not, as far as it is neither about its bearer nor secret. Texts are cut.
+/// What a token says of itself, believed or not, as far as it is neither about its bearer nor secret. Texts
+/// are cut.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Claimed {
     /// `alg` of the header.

@@ -1,7 +1,8 @@
 //! The rules for one token, given its keys and the time: no socket, no clock.
 //!
-//! [`verify`] is the law of tokens from top to bottom. `jsonwebtoken` only does the mathematics: its own validation
-//! reads the system clock, lets an absent `iss` or `aud` pass and never looks at `iat`, `azp` and `crit`.
+//! [`verify`] is the law of tokens from top to bottom. `jsonwebtoken` only does the mathematics: its own
+//! validation reads the system clock, lets an absent `iss` or `aud` pass and never looks at `iat`, `azp` and
+//! `crit`.
 
 use std::slice;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use super::keys::KeySet;
 use super::rule::{Rule, pick};
 use crate::domain::{Identity, Timestamp, TokenKind, UserKey};
 
-/// The longest token that is looked at, in bytes: real ones have a few kilobytes, for they travel in a header.
+/// The longest token that is looked at, in bytes: real ones have a few kilobytes, for they travel in a
+/// header.
 const LONGEST: usize = 16 * 1024;
 
 /// 9999-12-31T23:59:59Z in seconds since 1970.
@@ -59,8 +61,9 @@ impl<'t> Unverified<'t> {
         &self.header
     }
 
-    /// What can be refused without a key, so that such a token never causes a fetch: `alg` must be one of the rule's,
-    /// `crit` must be absent, `kid` is required for customJwt. `jku`, `x5u` and `jwk` are not looked at.
+    /// What can be refused without a key, so that such a token never causes a fetch: `alg` must be one of the
+    /// rule's, `crit` must be absent, `kid` is required for customJwt. `jku`, `x5u` and `jwk` are not looked
+    /// at.
     pub(super) fn check_header(&self, rule: &Rule) -> Result<(Algorithm, Option<&str>), TokenError> {
         let found = text(&self.header, "alg").ok_or(TokenError::Malformed("its header has no `alg`"))?;
         let named = |algorithm: &&Algorithm| format!("{algorithm:?}") == found;
@@ -82,7 +85,8 @@ impl<'t> Unverified<'t> {
         Ok((*algorithm, kid))
     }
 
-    /// The key must have the rule's algorithm, and the token's `kid` if it has one; without, only one key may fit.
+    /// The key must have the rule's algorithm, and the token's `kid` if it has one; without, only one key may
+    /// fit.
     fn check_signature(&self, rule: &Rule, keys: &KeySet) -> Result<(), TokenError> {
         let (algorithm, kid) = self.check_header(rule)?;
         let fitting = keys.fitting(algorithm, kid);
@@ -98,8 +102,9 @@ impl<'t> Unverified<'t> {
     }
 }
 
-/// Decides about a token by one rule: first the header and the signature, then the claims, each check in the order
-/// of [`TokenError::CHECKS`] but for the issuer and the audience, which picking the rule has checked already.
+/// Decides about a token by one rule: first the header and the signature, then the claims, each check in the
+/// order of [`TokenError::CHECKS`] but for the issuer and the audience, which picking the rule has checked
+/// already.
 pub(super) fn verify(
     token: &Unverified,
     rule: &Rule,

@@ -74,7 +74,8 @@ impl Authenticated {
         UserKey::new(&self.source, self.identity.subject())
     }
 
-    /// What its claims say of the user, dated by when it was issued; one that does not say ranks below every other.
+    /// What its claims say of the user, dated by when it was issued; one that does not say ranks below every
+    /// other.
     pub fn claims(&self) -> Change {
         let stamp = self.issued_at.unwrap_or(Timestamp::EPOCH);
         Change { user: self.user(), stamp, kind: ChangeKind::Claims { facts: self.identity.facts() } }
@@ -133,8 +134,8 @@ impl Authenticator {
         found
     }
 
-    /// How many usable keys a rule has for each of its algorithms, fetched first if there are none. Rules are counted
-    /// over all sources, in configured order; of one that is not there nothing is told.
+    /// How many usable keys a rule has for each of its algorithms, fetched first if there are none. Rules are
+    /// counted over all sources, in configured order; of one that is not there nothing is told.
     pub async fn usable_keys(&self, rule: usize) -> Result<Vec<(String, usize)>, TokenError> {
         let Some(Issuer { rule, keys }) = self.issuers.get(rule) else { return Ok(Vec::new()) };
         let keys = keys.current().await?;

@@ -67,7 +67,8 @@ impl AsRef<Rule> for Rule {
 
 /// The first rule that has the claims' issuer and, if it names an application, is in their audience.
 ///
-/// This is all that claims may decide before the signature is checked; the picked rule alone decides the rest.
+/// This is all that claims may decide before the signature is checked; the picked rule alone decides the
+/// rest.
 pub(super) fn pick<'r, R: AsRef<Rule>>(
     rules: &'r [R],
     claims: &Map<String, Value>,

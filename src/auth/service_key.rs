@@ -55,7 +55,8 @@ pub fn is_whole(text: &str) -> bool {
     digits.len() == 2 * SECRET_BYTES && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What is kept of a key: its SHA-256. The key has 256 random bits, so a slow hash would protect nothing more.
+/// What is kept of a key: its SHA-256. The key has 256 random bits, so a slow hash would protect nothing
+/// more.
 pub fn hash(key: &str) -> String {
     hexadecimal(&Sha256::digest(key))
 }

@@ -1,8 +1,9 @@
-//! Tokens that passed every check, so that the next request with the same token need not check the signature again.
+//! Tokens that passed every check, so that the next request with the same token need not check the signature
+//! again.
 //!
-//! Kept by their SHA-256, within a bound, and never longer than what they were checked against: not past `exp`, and only while the
-//! rule's keys are those of the check. A new key set makes every token of its rule be checked anew, so that a key that
-//! left it takes its tokens along.
+//! Kept by their SHA-256, within a bound, and never longer than what they were checked against: not past
+//! `exp`, and only while the rule's keys are those of the check. A new key set makes every token of its rule
+//! be checked anew, so that a key that left it takes its tokens along.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,8 +70,8 @@ impl VerifiedTokens {
 }
 
 impl Decided {
-    /// Whether the same checks would pass now: what is true of the claims stays true until `exp`, and the signature fits
-    /// while the keys are those that it was checked with.
+    /// Whether the same checks would pass now: what is true of the claims stays true until `exp`, and the
+    /// signature fits while the keys are those that it was checked with.
     pub(super) async fn is_still_good(&self, now: Timestamp, leeway: Duration) -> bool {
         let keys = self.keys.current().await;
         keys.is_ok_and(|keys| Arc::ptr_eq(&keys, &self.checked_with))

@@ -75,7 +75,8 @@ impl Dev {
         self.directory.join("dev.db")
     }
 
-    /// Settings of its own: neither a file nor `DATABASE_URL` can lead the development source to a real database.
+    /// Settings of its own: neither a file nor `DATABASE_URL` can lead the development source to a real
+    /// database.
     fn config(&self, development: &Development) -> anyhow::Result<Config> {
         let mut config = Config::default();
         // The round trip tells what happens; the log is for what goes wrong, unless RUST_LOG asks for more.

@@ -53,7 +53,8 @@ pub struct Cli {
 enum Command {
     /// Migrate the database, then run the service until SIGTERM
     Serve,
-    /// Try it: the service on loopback with SQLite, a development source and a token issuer; no account needed
+    /// Try it: the service on loopback with SQLite, a development source and a token issuer; no account
+    /// needed
     Dev(dev::Dev),
     /// Apply migrations and exit
     Migrate(migrate::Migrate),

@@ -31,7 +31,8 @@ pub(super) struct RoundTrip<'a> {
 }
 
 impl<'a> RoundTrip<'a> {
-    /// Writes the sample events: the same payloads that the tests use, of the sample user, each a second later.
+    /// Writes the sample events: the same payloads that the tests use, of the sample user, each a second
+    /// later.
     pub(super) fn new(
         base: &'a str,
         directory: &Path,

@@ -41,8 +41,8 @@ impl Placed<'_> {
         }
     }
 
-    /// The address of its discovery document or its keys, without a query, which may hold what is nobody's business;
-    /// `None` if the configuration holds the keys.
+    /// The address of its discovery document or its keys, without a query, which may hold what is nobody's
+    /// business; `None` if the configuration holds the keys.
     pub(super) fn asks(&self) -> Option<String> {
         match &self.rule.kind {
             RuleKind::Oidc { domain, .. } => {
@@ -58,7 +58,8 @@ impl Placed<'_> {
         }
     }
 
-    /// How a remedy names a key of the rule: with the variable that sets it where the source is made of variables.
+    /// How a remedy names a key of the rule: with the variable that sets it where the source is made of
+    /// variables.
     pub(super) fn key(&self, key: &str) -> String {
         let variable = match (self.source.provider.name, self.source.name.as_str(), key) {
             ("clerk", "clerk", "domain") => Some("CLERK_JWT_ISSUER_DOMAIN"),

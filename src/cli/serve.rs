@@ -35,8 +35,8 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
     until_told_to_stop(service, &mut stop).await
 }
 
-/// SIGTERM and SIGINT, heard from the beginning: the first process of a container is not killed by one that it has
-/// no ear for.
+/// SIGTERM and SIGINT, heard from the beginning: the first process of a container is not killed by one that
+/// it has no ear for.
 pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,

@@ -34,7 +34,8 @@ pub(super) fn apply(tree: &mut Tree, environment: &BTreeMap<String, String>, pro
     }
 }
 
-/// Follows a variable's name down the schema. Where it leaves the way, the nearest right name is in the error.
+/// Follows a variable's name down the schema. Where it leaves the way, the nearest right name is in the
+/// error.
 fn locate(name: &str) -> Result<(Vec<Step>, Shape), Fault> {
     let mut shape = Shape::Table(schema::ROOT);
     let mut steps = Vec::new();

@@ -33,7 +33,8 @@ fn read_from(path: &Path) -> Result<Tree, ConfigErrors> {
     Ok(Tree::new(table))
 }
 
-/// The parser's own display quotes the line, which may hold a secret: only its message and the place are shown.
+/// The parser's own display quotes the line, which may hold a secret: only its message and the place are
+/// shown.
 fn syntax_error(path: &Path, text: &str, error: &toml::de::Error) -> ConfigErrors {
     let start = error.span().map_or(0, |span| span.start);
     let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;

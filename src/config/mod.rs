@@ -128,10 +128,11 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Reads the settings from `file` and `environment` (the process's variables); a source can be of `providers`.
+    /// Reads the settings from `file` and `environment` (the process's variables); a source can be of
+    /// `providers`.
     ///
-    /// Without `file` it is the one named by `USERSYNC_CONFIG`, else `usersync.toml` in the current directory if
-    /// there is one, else none. Errors: all of them at once, each with its path and what to do.
+    /// Without `file` it is the one named by `USERSYNC_CONFIG`, else `usersync.toml` in the current directory
+    /// if there is one, else none. Errors: all of them at once, each with its path and what to do.
     pub fn load(
         file: Option<&Path>,
         environment: &BTreeMap<String, String>,

@@ -1,4 +1,5 @@
-//! Takes typed values out of one table of the tree; what is wrong is noted with its path, and reading goes on.
+//! Takes typed values out of one table of the tree; what is wrong is noted with its path, and reading goes
+//! on.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,8 @@ use toml::{Table, Value};
 use super::error::{Fault, Problems, fault};
 use super::secret;
 
-/// One table and where it stands. Values of the wrong shape read as absent: the schema's check has noted them.
+/// One table and where it stands. Values of the wrong shape read as absent: the schema's check has noted
+/// them.
 pub(super) struct Reader<'a> {
     /// `None` where a section is left out: all its keys are absent then.
     table: Option<&'a Table>,

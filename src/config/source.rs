@@ -10,7 +10,8 @@ use super::reader::Reader;
 use super::rule::{self, TokenRule};
 use super::{Tokens, secret};
 
-/// A configured instance of a provider. One without secrets only answers for tokens, one without rules only receives.
+/// A configured instance of a provider. One without secrets only answers for tokens, one without rules only
+/// receives.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Stands in the webhook's address and in the `source` column: `[a-z0-9][a-z0-9_-]{0,62}`.

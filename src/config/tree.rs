@@ -51,8 +51,8 @@ impl Tree {
 
     /// Puts `value` at the end of `steps`, over what is there, and remembers the variable that it came from.
     ///
-    /// Where the file has something else in the way (a number for a table), nothing is put: the check of shapes
-    /// reports that.
+    /// Where the file has something else in the way (a number for a table), nothing is put: the check of
+    /// shapes reports that.
     pub(super) fn set(&mut self, steps: &[Step], value: Value, variable: &str) {
         let Some((Step::Key(first), rest)) = steps.split_first() else { return };
         let mut slot = self.root.entry(*first).or_insert_with(|| empty_before(rest));

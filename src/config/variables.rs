@@ -1,9 +1,10 @@
 //! The variables that make a source without a file: the names that the providers' own guides use.
 //!
-//! Each provider's variables become a source in the tree, read and checked like one of the file. A source of that
-//! name in the file (or in `USERSYNC_SOURCES__…`) wins, and the variables are then left alone. Half a set is enough
-//! where half makes sense: secrets alone make a source that receives, an issuer alone one that answers for tokens.
-//! What can have no effect (an audience without an issuer) is refused. Empty variables count as unset.
+//! Each provider's variables become a source in the tree, read and checked like one of the file. A source of
+//! that name in the file (or in `USERSYNC_SOURCES__…`) wins, and the variables are then left alone. Half a
+//! set is enough where half makes sense: secrets alone make a source that receives, an issuer alone one that
+//! answers for tokens. What can have no effect (an audience without an issuer) is refused. Empty variables
+//! count as unset.
 
 use std::collections::BTreeMap;
 

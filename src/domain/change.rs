@@ -62,8 +62,8 @@ impl IdPolicy {
         self == Self::Final
     }
 
-    /// Whether a token speaks of a lifetime that the deletion ended: always where ids are final, else if it was
-    /// issued by then. A later one speaks of the lifetime to come.
+    /// Whether a token speaks of a lifetime that the deletion ended: always where ids are final, else if it
+    /// was issued by then. A later one speaks of the lifetime to come.
     pub fn ended(self, deleted_at: Timestamp, issued_at: Option<Timestamp>) -> bool {
         self.is_final() || issued_at <= Some(deleted_at)
     }

@@ -1,7 +1,8 @@
 //! The rule that makes the users table a function of the *set* of changes received.
 //!
-//! Everything known of one user is a [`Record`]. A single change is a small record, and two records are joined by
-//! [`Record::join`]; the record of a history is the join of its changes. The laws, each held by a property test:
+//! Everything known of one user is a [`Record`]. A single change is a small record, and two records are
+//! joined by [`Record::join`]; the record of a history is the join of its changes. The laws, each held by a
+//! property test:
 //!
 //! 1. **Commutative, associative, idempotent.** Any order, any grouping (batches, replicas, restarts) and any
 //!    repetition of the same changes give the same record.
@@ -153,8 +154,8 @@ impl Life {
 
     /// What is known of the user, worked out from all that was said.
     ///
-    /// The name is made of what the provider said, if that makes one: a name that a token claims must not outlast the given and
-    /// family name that the provider changes.
+    /// The name is made of what the provider said, if that makes one: a name that a token claims must not
+    /// outlast the given and family name that the provider changes.
     pub fn profile(&self) -> Profile {
         let value = |(field, register): (&Field, &Register)| (*field, register.2.clone());
         let said: Vec<(Field, Value)> =

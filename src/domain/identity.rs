@@ -66,7 +66,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// From the claims of a token that has been verified; `None` unless `iss` and `sub` are texts and not empty.
+    /// From the claims of a token that has been verified; `None` unless `iss` and `sub` are texts and not
+    /// empty.
     pub fn from_claims(claims: &Map<String, Value>, kind: TokenKind) -> Option<Self> {
         let required = |name| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
         let (issuer, subject) = (required("iss")?.to_owned(), required("sub")?.to_owned());
@@ -217,7 +218,8 @@ fn renamed(claims: &Map<String, Value>) -> Map<String, Value> {
     fields
 }
 
-/// The fields of a customJwt token; a claim written with dots wins over an object that flattens to the same key.
+/// The fields of a customJwt token; a claim written with dots wins over an object that flattens to the same
+/// key.
 fn flattened(claims: &Map<String, Value>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, value) in claims.iter().filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str())) {

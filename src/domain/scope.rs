@@ -45,7 +45,8 @@ impl fmt::Display for Scope {
 }
 
 impl Scopes {
-    /// Names with blanks between them. What is no scope here permits nothing: a later version may have given it.
+    /// Names with blanks between them. What is no scope here permits nothing: a later version may have given
+    /// it.
     pub fn parse(names: &str) -> Self {
         names.split_whitespace().filter_map(|name| name.parse().ok()).collect()
     }

@@ -27,7 +27,8 @@ impl UserKey {
         Self { source: source.into(), external_id: external_id.into() }
     }
 
-    /// What is wrong with a provider's id, if anything: nobody's ids are so, and neither database could keep all of these.
+    /// What is wrong with a provider's id, if anything: nobody's ids are so, and neither database could keep
+    /// all of these.
     pub fn flaw_of(external_id: &str) -> Option<&'static str> {
         match external_id {
             "" => Some("the user's id is empty"),
@@ -37,8 +38,8 @@ impl UserKey {
         }
     }
 
-    /// A number that stands for the user in locks and notifications, the same in every process: 64 bits of SHA-256.
-    /// Two users share one about never, and then are only locked and woken together.
+    /// A number that stands for the user in locks and notifications, the same in every process: 64 bits of
+    /// SHA-256. Two users share one about never, and then are only locked and woken together.
     pub fn fingerprint(&self) -> i64 {
         let mut hash = Sha256::new();
         hash.update(&self.source);

@@ -14,8 +14,8 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 pub(super) struct Client(IpAddr);
 
 impl Client {
-    /// Who sent the request, by way of trusted proxies. `None` if it is one of these, or somebody beside them who is
-    /// trusted as they are: it speaks for itself.
+    /// Who sent the request, by way of trusted proxies. `None` if it is one of these, or somebody beside them
+    /// who is trusted as they are: it speaks for itself.
     pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> Option<Self> {
         let peer = request.peer_addr()?.ip().to_canonical();
         let mut hops = std::iter::once(Some(peer)).chain(hops(request.headers()));

@@ -8,8 +8,8 @@ const MAX_AGE: usize = 7_200;
 
 /// Lets the scripts of these origins ask, and read refusals too. Without any origin there is nothing of it.
 ///
-/// Credentials are never allowed: what vouches is the `Authorization` header, which a page sets itself, and no cookie, which
-/// a browser would add to any page's request.
+/// Credentials are never allowed: what vouches is the `Authorization` header, which a page sets itself, and
+/// no cookie, which a browser would add to any page's request.
 pub(super) fn allow(origins: &[String]) -> Condition<Cors> {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST"])

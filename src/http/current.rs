@@ -26,7 +26,8 @@ const SLOW_TICK: Duration = Duration::from_secs(5);
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CurrentQuery {
-    /// Seconds to wait for the row while it is not there: up to 30, and no longer than that whatever is asked.
+    /// Seconds to wait for the row while it is not there: up to 30, and no longer than that whatever is
+    /// asked.
     #[serde(default)]
     wait: u64,
 }

@@ -1,4 +1,5 @@
-//! The discovery document and keys of the development issuer, so that its tokens are checked the way every token is.
+//! The discovery document and keys of the development issuer, so that its tokens are checked the way every
+//! token is.
 
 use actix_web::web;
 use serde_json::{Value, json};

@@ -31,8 +31,9 @@ pub(super) struct Caller {
 /// [`crate::app::App::data`].
 ///
 /// A handler that takes one runs for nobody else. All others get the answers of `GET /v1/users/current`, as
-/// `application/problem+json`: 401 without a good token, 404 `user_not_synced`, 410 `user_deleted`, 503. To answer
-/// in another way take a `Result<CurrentUser, Problem>`; for what is open to everyone, an `Option<CurrentUser>`.
+/// `application/problem+json`: 401 without a good token, 404 `user_not_synced`, 410 `user_deleted`, 503. To
+/// answer in another way take a `Result<CurrentUser, Problem>`; for what is open to everyone, an
+/// `Option<CurrentUser>`.
 #[derive(Clone, Debug)]
 pub struct CurrentUser(pub User);
 

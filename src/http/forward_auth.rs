@@ -7,7 +7,8 @@ use super::extract::Caller;
 use super::problem::{Code, Document, Problem};
 use crate::domain::User;
 
-/// Whom the token speaks for, as headers to hand on to the app. Whatever the method, and whatever stands behind the path.
+/// Whom the token speaks for, as headers to hand on to the app. Whatever the method, and whatever stands
+/// behind the path.
 #[utoipa::path(
     get, path = "/v1/auth", tag = "forward-auth", security(("userToken" = [])),
     responses(
@@ -32,8 +33,8 @@ fn allowed(user: &User) -> HttpResponse {
         ("x-user-source", Some(user.key.source.clone())),
         ("x-user-email", user.profile.email.clone()),
     ] {
-        // Always there, so that a header of the same name from outside never gets through; empty if not known, or if it could
-        // not stand in a header.
+        // Always there, so that a header of the same name from outside never gets through; empty if not
+        // known, or if it could not stand in a header.
         let value = value.and_then(|value| HeaderValue::from_str(&value).ok());
         response
             .insert_header((HeaderName::from_static(name), value.unwrap_or(HeaderValue::from_static(""))));

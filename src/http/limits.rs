@@ -18,8 +18,8 @@ use super::extract::state;
 use super::problem::{Code, Problem};
 use crate::config;
 
-/// After so many requests those clients are forgotten who have been quiet: what is kept is bounded by what comes in the time
-/// of one burst.
+/// After so many requests those clients are forgotten who have been quiet: what is kept is bounded by what
+/// comes in the time of one burst.
 const FORGET_EVERY: usize = 1_000;
 
 /// Who has taken how much, on this replica.

@@ -108,7 +108,8 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
                             .route(read().to(users::list))
                             .default_service(other("GET, HEAD")),
                     )
-                    // Envoy asks with the method of the request in question, and puts its path behind this one.
+                    // Envoy asks with the method of the request in question, and puts its path behind this
+                    // one.
                     .service(web::resource(["/auth", "/auth/{path:.*}"]).to(forward_auth::check))
                     .service(one("/identity", "GET, HEAD", read().to(identity::show))),
             )

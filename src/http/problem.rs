@@ -12,7 +12,8 @@ use crate::signature::SignatureError;
 use crate::store::StoreError;
 use crate::sync::{ReceiveError, WriteError};
 
-/// A refusal: its code for programs, a text for the client, and a text for the log that the client never sees.
+/// A refusal: its code for programs, a text for the client, and a text for the log that the client never
+/// sees.
 #[derive(Debug)]
 pub struct Problem {
     code: Code,

@@ -1,7 +1,8 @@
 //! Auth0: CloudEvents of an event stream (with a bearer token) or of an Action (signed as Svix does).
 //!
-//! Source: Auth0's event types and their schemas. An update may carry a part of the user only. The id of a social login
-//! is made of the id that the person has there, so it comes back when that person signs up again.
+//! Source: Auth0's event types and their schemas. An update may carry a part of the user only. The id of a
+//! social login is made of the id that the person has there, so it comes back when that person signs up
+//! again.
 
 use serde_json::Value;
 
@@ -109,7 +110,8 @@ const FIELDS: [(&str, Field); 10] = [
 
 fn facts(user: &Value, carries: Carries) -> Result<Facts, Unreadable> {
     let mut facts = carried(user, &FIELDS)?;
-    // The username stands in where there is no nickname. That an update does not carry one does not mean that.
+    // The username stands in where there is no nickname. That an update does not carry one does not mean
+    // that.
     let nickname = user.get("nickname");
     let has_none = nickname.map_or(carries == Carries::WholeUser, Value::is_null);
     if let Some(username) = user.get("username").filter(|_| has_none) {

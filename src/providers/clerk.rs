@@ -84,7 +84,8 @@ fn facts(user: &Value) -> Result<Facts, Unreadable> {
     Ok(facts)
 }
 
-/// A list of contacts of which one is the primary: the key of its id, the list, the contact's own key, our fields.
+/// A list of contacts of which one is the primary: the key of its id, the list, the contact's own key, our
+/// fields.
 struct Contacts {
     primary: &'static str,
     list: &'static str,

@@ -1,7 +1,8 @@
 //! What each vendor's messages mean.
 //!
-//! **To add a provider:** write one file beside this one, with the vendor's [`Provider`] and its entry, `REGISTERED`; give it its
-//! line in the list of modules and its place in the `REGISTRY`; put payloads of it under `tests/fixtures/<provider>/`.
+//! **To add a provider:** write one file beside this one, with the vendor's [`Provider`] and its entry,
+//! `REGISTERED`; give it its line in the list of modules and its place in the `REGISTRY`; put payloads of it
+//! under `tests/fixtures/<provider>/`.
 
 mod auth0;
 mod clerk;
@@ -55,8 +56,8 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
     /// The vendor's own name of what happened.
     fn event_type<'a>(&self, event: &'a Value) -> Result<&'a str, Unreadable>;
 
-    /// Where an event has the vendor's id of the user, as a JSON pointer: so that even what cannot be understood is forgotten
-    /// with its user.
+    /// Where an event has the vendor's id of the user, as a JSON pointer: so that even what cannot be
+    /// understood is forgotten with its user.
     fn user_pointer(&self) -> &str;
 
     /// What an event of this type says. The event is an object.

@@ -47,7 +47,8 @@ pub(super) fn read(
             Reading::Unreadable { user: user.map(|id| UserKey::new(source, id)), reason }
         }
     };
-    // PostgreSQL cannot store U+0000; in JSON it is always written as an escape, so only what was decoded can hold it.
+    // PostgreSQL cannot store U+0000; in JSON it is always written as an escape, so only what was decoded can
+    // hold it.
     let event_type = event_type.map(|name| name.replace('\0', ""));
     Ok(Read::Delivery(Delivery {
         source: source.to_owned(),
@@ -59,7 +60,8 @@ pub(super) fn read(
     }))
 }
 
-/// The id of a message that has none: the same bytes sent again are a duplicate, and whatever is parked can be named.
+/// The id of a message that has none: the same bytes sent again are a duplicate, and whatever is parked can
+/// be named.
 fn id_of(payload: &str) -> String {
     format!("sha256_{}", signature::digest(payload.as_bytes()))
 }

@@ -109,7 +109,8 @@ impl Sources {
         self.0.get(name)
     }
 
-    /// Whether the source's provider gives ids of deleted users again; a source that is configured no more keeps them.
+    /// Whether the source's provider gives ids of deleted users again; a source that is configured no more
+    /// keeps them.
     pub fn ids(&self, name: &str) -> IdPolicy {
         self.get(name).map_or(IdPolicy::Final, Source::ids)
     }

@@ -21,7 +21,8 @@ fn stem(file: &Path) -> &str {
     file.file_stem().unwrap().to_str().unwrap()
 }
 
-/// The map of the configuration beside a mapped source's fixture, whose name begins as the configuration's does.
+/// The map of the configuration beside a mapped source's fixture, whose name begins as the configuration's
+/// does.
 fn map_of(fixture: &Path) -> SourceMap {
     let folder = fixture.parent().unwrap();
     let configurations = files(folder, "toml");

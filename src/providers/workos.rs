@@ -1,6 +1,8 @@
-//! WorkOS (AuthKit): `{id, event, created_at, data}`, a timestamp and an HMAC in one header. Its ids are never used again.
+//! WorkOS (AuthKit): `{id, event, created_at, data}`, a timestamp and an HMAC in one header. Its ids are
+//! never used again.
 //!
-//! Source: WorkOS' events reference. Every event carries the whole user; a deletion too, but no date of its own.
+//! Source: WorkOS' events reference. Every event carries the whole user; a deletion too, but no date of its
+//! own.
 
 use serde_json::Value;
 

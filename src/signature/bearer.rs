@@ -1,4 +1,5 @@
-//! A bearer token: `Authorization: Bearer <token>`, the same for every message. It proves who sends, not what is sent.
+//! A bearer token: `Authorization: Bearer <token>`, the same for every message. It proves who sends, not what
+//! is sent.
 
 use std::fmt;
 

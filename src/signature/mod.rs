@@ -1,4 +1,5 @@
-//! Whether a message comes from whom it says: signature schemes, rotation of secrets, tolerance by our own clock.
+//! Whether a message comes from whom it says: signature schemes, rotation of secrets, tolerance by our own
+//! clock.
 
 mod bearer;
 mod standard_webhooks;
@@ -16,7 +17,8 @@ pub use timestamped_hmac::TimestampedHmac;
 
 use crate::domain::Timestamp;
 
-/// The longest message id, in bytes: real ones have some thirty, and the journal's key need not bear more than this.
+/// The longest message id, in bytes: real ones have some thirty, and the journal's key need not bear more
+/// than this.
 pub const LONGEST_ID: usize = 256;
 
 /// Something that a source vouches for.
@@ -24,7 +26,8 @@ pub const LONGEST_ID: usize = 256;
 pub struct Verified<T>(T);
 
 impl<T> Verified<T> {
-    /// Takes over what was verified when it was journaled, or what an operator gives by hand: no sender is behind it.
+    /// Takes over what was verified when it was journaled, or what an operator gives by hand: no sender is
+    /// behind it.
     pub fn vouched(value: T) -> Self {
         Self(value)
     }
@@ -68,7 +71,8 @@ pub trait Scheme: fmt::Debug + Send + Sync {
 
 /// Checks a message; any failure leaves nothing to work with.
 ///
-/// Of a source's schemes, the first that the message uses decides alone; if it uses none, the first tells what is missing.
+/// Of a source's schemes, the first that the message uses decides alone; if it uses none, the first tells
+/// what is missing.
 pub fn verify(
     schemes: &[Box<dyn Scheme>],
     headers: &HeaderMap,
@@ -97,7 +101,8 @@ fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderValu
     if values.next().is_some() { Err(SignatureError::InvalidHeader(name)) } else { Ok(value) }
 }
 
-/// A timestamp's number. The signature is over the header's own text: `+1649367553` must not pass as `1649367553`.
+/// A timestamp's number. The signature is over the header's own text: `+1649367553` must not pass as
+/// `1649367553`.
 fn plain_number(text: &str) -> Result<i64, SignatureError> {
     let number: i64 = text.parse().map_err(|_| SignatureError::InvalidTimestamp)?;
     if number.to_string() == text { Ok(number) } else { Err(SignatureError::InvalidTimestamp) }

@@ -1,7 +1,8 @@
-//! Svix and Standard Webhooks: HMAC-SHA256 over `{id}.{timestamp}.{body}`, in `svix-*` or `webhook-*` headers.
+//! Svix and Standard Webhooks: HMAC-SHA256 over `{id}.{timestamp}.{body}`, in `svix-*` or `webhook-*`
+//! headers.
 //!
-//! The `svix` crate checks the signature. It reads the system's clock for the tolerance and parses the timestamp before it signs it
-//! again, so the tolerance and the timestamp's form are checked here.
+//! The `svix` crate checks the signature. It reads the system's clock for the tolerance and parses the
+//! timestamp before it signs it again, so the tolerance and the timestamp's form are checked here.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A timestamp and an HMAC in one header, as WorkOS signs: `t=<milliseconds>, v1=<hex>`, HMAC-SHA256 over `{t}.{body}`.
+//! A timestamp and an HMAC in one header, as WorkOS signs: `t=<milliseconds>, v1=<hex>`, HMAC-SHA256 over
+//! `{t}.{body}`.
 //!
 //! The key is the secret's own bytes, not base64. Source: WorkOS' guide and the tests of its libraries.
 

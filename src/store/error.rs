@@ -58,8 +58,8 @@ fn kind_of(error: &DbErr) -> Kind {
     }
 }
 
-/// PostgreSQL gives five characters of which the first two are the class (its documentation, appendix A); SQLite
-/// gives a number of which the low byte is the class.
+/// PostgreSQL gives five characters of which the first two are the class (its documentation, appendix A);
+/// SQLite gives a number of which the low byte is the class.
 fn kind_of_code(error: &dyn DatabaseError) -> Kind {
     if !matches!(error.kind(), ErrorKind::Other) {
         return Kind::Refused;
@@ -76,7 +76,8 @@ fn kind_of_code(error: &dyn DatabaseError) -> Kind {
     }
     match &*code {
         "40001" | "40P01" => Kind::Conflict,
-        // Data exception, integrity constraint, check option of a view, program limit exceeded, raised by a trigger.
+        // Data exception, integrity constraint, check option of a view, program limit exceeded, raised by a
+        // trigger.
         code if ["22", "23", "44", "54", "P0"].iter().any(|class| code.starts_with(class)) => Kind::Refused,
         _ => Kind::Unavailable,
     }

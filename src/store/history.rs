@@ -1,4 +1,5 @@
-//! The journal as replay reads it: in pages, in the order of its keys, so that a replay can stop and go on anywhere.
+//! The journal as replay reads it: in pages, in the order of its keys, so that a replay can stop and go on
+//! anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +105,8 @@ impl Journal<'_> {
         Ok(users.filter(Column::ExternalId.is_not_null()).count(self.0).await?)
     }
 
-    /// The next users that the journal speaks of, after one, in the database's own order, which the next page goes on from.
+    /// The next users that the journal speaks of, after one, in the database's own order, which the next page
+    /// goes on from.
     pub async fn users(&self, after: Option<&UserKey>, limit: u64) -> Result<Vec<UserKey>, StoreError> {
         let after =
             after.map(|key| past([Column::Source, Column::ExternalId], &key.source, &key.external_id));

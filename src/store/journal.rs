@@ -39,11 +39,14 @@ impl Journal<'_> {
 }
 
 impl Tx {
-    /// Journals those of these deliveries that it has not seen, as what they will mostly be, and tells which these are.
+    /// Journals those of these deliveries that it has not seen, as what they will mostly be, and tells which
+    /// these are.
     ///
-    /// The insert itself finds what was seen, so nothing has to be looked up, and there is no gap for another transaction.
+    /// The insert itself finds what was seen, so nothing has to be looked up, and there is no gap for another
+    /// transaction.
     pub async fn append(&self, deliveries: &[Delivery]) -> Result<BTreeSet<DeliveryKey>, StoreError> {
-        // In one order everywhere: two transactions that journal the same deliveries never wait for each other in a ring.
+        // In one order everywhere: two transactions that journal the same deliveries never wait for each
+        // other in a ring.
         let rows: BTreeMap<_, _> =
             deliveries.iter().map(|one| ((&one.source, &one.message_id), one)).collect();
         let fresh = Entity::insert_many(rows.into_values().map(row))
@@ -71,8 +74,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes anew what replayed deliveries say and what became of them: of those that were parked, and of those that changed
-    /// something now.
+    /// Writes anew what replayed deliveries say and what became of them: of those that were parked, and of
+    /// those that changed something now.
     pub async fn amend(&self, entries: &[Entry<'_>]) -> Result<(), StoreError> {
         for entry in entries {
             let ActiveModel { event_type, external_id, stamp, lifetime, reason, .. } = row(entry.delivery);

@@ -120,7 +120,8 @@ impl Store {
             .collect())
     }
 
-    /// Whether this role may write: tries a deletion that finds nothing, and undoes it. Needs every migration.
+    /// Whether this role may write: tries a deletion that finds nothing, and undoes it. Needs every
+    /// migration.
     pub async fn try_to_write(&self) -> Result<(), StoreError> {
         let Tx { tx } = self.begin().await?;
         tx.execute_unprepared("DELETE FROM journal WHERE 1 = 0").await?;
@@ -163,8 +164,9 @@ impl Store {
 
 /// Whether a SQLite connection that is given back may be used again; if not, it is closed.
 ///
-/// On a full disk SQLite undoes the transaction by itself. The `ROLLBACK` that follows then fails, and sqlx goes on
-/// counting the transaction as open: the next one would be a savepoint in it, whose "commit" makes nothing lasting.
+/// On a full disk SQLite undoes the transaction by itself. The `ROLLBACK` that follows then fails, and sqlx
+/// goes on counting the transaction as open: the next one would be a savepoint in it, whose "commit" makes
+/// nothing lasting.
 async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if !connection.is_in_transaction() {
         return Ok(true);

@@ -1,4 +1,5 @@
-//! Telling other replicas that users changed: PostgreSQL's NOTIFY, which only wakes; who is woken reads again.
+//! Telling other replicas that users changed: PostgreSQL's NOTIFY, which only wakes; who is woken reads
+//! again.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! "Is one of these pairs", as one statement whose text is the same for any number of pairs, so that it stays prepared.
+//! "Is one of these pairs", as one statement whose text is the same for any number of pairs, so that it stays
+//! prepared.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ConnectionTrait, DbBackend};

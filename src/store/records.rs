@@ -26,8 +26,8 @@ pub struct Stored {
 impl Tx {
     /// Keeps every other transaction from changing these users until this one ends.
     ///
-    /// A user without a row is locked as well. All replicas take the locks in one order, so they never wait for each
-    /// other in a ring. SQLite has one writer anyway.
+    /// A user without a row is locked as well. All replicas take the locks in one order, so they never wait
+    /// for each other in a ring. SQLite has one writer anyway.
     pub async fn lock(&self, keys: &BTreeSet<UserKey>) -> Result<(), StoreError> {
         if self.tx.get_database_backend() != DbBackend::Postgres {
             return Ok(());
@@ -44,8 +44,8 @@ impl Tx {
     /// What is known of these users; who is not in the answer was never heard of.
     pub async fn load(&self, keys: &BTreeSet<UserKey>) -> Result<BTreeMap<UserKey, Stored>, StoreError> {
         let listed = listed(&self.tx);
-        // Each looked up by itself: a join is planned for the table as it was when the statement was prepared, and
-        // reads all of one that was still small then.
+        // Each looked up by itself: a join is planned for the table as it was when the statement was
+        // prepared, and reads all of one that was still small then.
         let sql = format!(
             "SELECT value ->> 0, value ->> 1, \
              (SELECT id FROM users WHERE source = value ->> 0 AND external_id = value ->> 1), \
@@ -79,8 +79,8 @@ impl Tx {
 
     /// Writes what is now known of these users: a row while they live, a tombstone once they were deleted.
     ///
-    /// `before` is what was loaded: a row that gets another id is another row, and the old one is deleted first, so that what
-    /// an application hangs on it goes with it.
+    /// `before` is what was loaded: a row that gets another id is another row, and the old one is deleted
+    /// first, so that what an application hangs on it goes with it.
     pub async fn save(
         &self,
         before: &BTreeMap<UserKey, Stored>,

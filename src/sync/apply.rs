@@ -115,8 +115,8 @@ impl Known<'_> {
         advance(self.after.entry(change.user.clone()).or_default(), change, ids)
     }
 
-    /// Whether a delivery speaks of a life that has ended, so that its payload is not kept. What could not be understood speaks
-    /// of no other life where ids are final.
+    /// Whether a delivery speaks of a life that has ended, so that its payload is not kept. What could not be
+    /// understood speaks of no other life where ids are final.
     fn is_over(&self, delivery: &Delivery) -> bool {
         let Some(user) = delivery.user() else { return false };
         let ids = self.sources.ids(&user.source);

@@ -1,6 +1,7 @@
 //! Group commit: deliveries that come while a commit is under way are written together by the next one.
 //!
-//! A lone delivery waits for nobody. The queue is bounded in number and in bytes; what does not fit is told so at once.
+//! A lone delivery waits for nobody. The queue is bounded in number and in bytes; what does not fit is told
+//! so at once.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -107,8 +108,8 @@ impl Writer {
         }
     }
 
-    /// Writes a batch at once; if the database refuses a value in it, each delivery by itself, so that one that is poisonous
-    /// harms only itself.
+    /// Writes a batch at once; if the database refuses a value in it, each delivery by itself, so that one
+    /// that is poisonous harms only itself.
     pub(super) async fn write(
         &self,
         batch: Vec<Delivery>,

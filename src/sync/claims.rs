@@ -1,7 +1,8 @@
 //! Storing a user from a token's claims, for an app that cannot wait for the webhook.
 //!
-//! It goes through the same rule and the same locks as a delivery, so it is no race with the webhook that arrives at the same moment.
-//! It has no place in the journal: what a token says can be had again from the next token.
+//! It goes through the same rule and the same locks as a delivery, so it is no race with the webhook that
+//! arrives at the same moment. It has no place in the journal: what a token says can be had again from the
+//! next token.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! Waking those who wait for a user. It only wakes: who is woken reads again, so a wake too many does no harm.
+//! Waking those who wait for a user. It only wakes: who is woken reads again, so a wake too many does no
+//! harm.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +16,8 @@ use crate::store::{Heard, Store, StoreError};
 /// How long to wait before listening again to a database that is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Users share a count of wakes with those whose fingerprints are alike in this many ways: a wake too many does no harm.
+/// Users share a count of wakes with those whose fingerprints are alike in this many ways: a wake too many
+/// does no harm.
 const COUNTS: usize = 4096;
 
 /// Who waits for whom, and how often each was woken. A waiter costs some bytes and no connection.

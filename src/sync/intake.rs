@@ -75,7 +75,8 @@ impl Intake {
         }
     }
 
-    /// Stores what a token's claims say of its user, below what the provider says; tells whether that made the row.
+    /// Stores what a token's claims say of its user, below what the provider says; tells whether that made
+    /// the row.
     pub async fn store_claims(&self, claims: &Change) -> Result<bool, StoreError> {
         let writing = self.writer.store_claims(claims);
         let late = |_| Err(StoreError::away("the transaction took too long"));

@@ -1,8 +1,9 @@
 //! Users as they were read a moment ago.
 //!
-//! A user is asked for far more often than it changes. What was read is shown again for a second at most, and not at all after the
-//! user changed here, or another replica was heard to change it: each reading remembers how often its user had been
-//! woken before it, and counts for nothing once that number has moved on. The second bounds what nobody told us.
+//! A user is asked for far more often than it changes. What was read is shown again for a second at most, and
+//! not at all after the user changed here, or another replica was heard to change it: each reading remembers
+//! how often its user had been woken before it, and counts for nothing once that number has moved on. The
+//! second bounds what nobody told us.
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -65,7 +66,8 @@ impl KnownUsers {
             return Ok(Found::Living(known));
         }
         let read_at = Instant::now();
-        // The row first: a deletion between the two then shows as one, and never as a user who was not there yet.
+        // The row first: a deletion between the two then shows as one, and never as a user who was not there
+        // yet.
         let user = self.store.users().get(key).await?;
         let deleted_at = self.store.users().deleted_at(key).await?;
         let Some(user) = user else { return Ok(Found::Nobody(deleted_at)) };

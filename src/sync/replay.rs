@@ -1,7 +1,8 @@
-//! The same deliveries once more: fixtures, the journal, what is parked; and the table worked out anew from the journal.
+//! The same deliveries once more: fixtures, the journal, what is parked; and the table worked out anew from
+//! the journal.
 //!
-//! Everything goes in small transactions of whole users, and saying a thing twice changes nothing: a replay may stop anywhere and
-//! begin again, beside a service that runs.
+//! Everything goes in small transactions of whole users, and saying a thing twice changes nothing: a replay
+//! may stop anywhere and begin again, beside a service that runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,8 +65,8 @@ impl Replay {
         Self { writer: Writer { store, sources, clock, metrics: Metrics::default(), feed: Feed::default() } }
     }
 
-    /// Takes an event given by hand as if its source had sent it. Its message id is made of its content, so that
-    /// the same event given again is a duplicate.
+    /// Takes an event given by hand as if its source had sent it. Its message id is made of its content, so
+    /// that the same event given again is a duplicate.
     pub async fn event(&self, source: &Source, body: Vec<u8>) -> Result<Outcome, ReplayError> {
         let id = format!("replay_{}", signature::digest(&body));
         let message = Verified::vouched(Message { id: Some(id), body });
@@ -139,7 +140,8 @@ impl Replay {
         tx.commit().await
     }
 
-    /// What a history tells of a user, beside the deletions and claims that are known; `None` if it is incomplete.
+    /// What a history tells of a user, beside the deletions and claims that are known; `None` if it is
+    /// incomplete.
     fn told(&self, known: &Record, history: Vec<Journaled>, ids: IdPolicy) -> Option<Record> {
         let mut record = known.without_provider();
         for entry in history {
@@ -176,7 +178,8 @@ fn read(source: &Source, message_id: String, payload: String, received_at: Times
     match source.read(message, received_at) {
         // Under the id of its entry, wherever this version of the provider would look for one.
         Ok(Read::Delivery(delivery)) => Some(Delivery { message_id, ..delivery }),
-        // It was journaled as something about a user; if it is nothing of the kind now, there is nothing to apply.
+        // It was journaled as something about a user; if it is nothing of the kind now, there is nothing to
+        // apply.
         Ok(Read::NothingOfUsers { .. }) | Err(NotJson) => None,
     }
 }

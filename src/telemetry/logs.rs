@@ -11,7 +11,8 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 use crate::config::{Log, LogFormat};
 
-/// Begins to log; `directives` such as `usersync=debug` (the environment's `RUST_LOG`) win over the configured level.
+/// Begins to log; `directives` such as `usersync=debug` (the environment's `RUST_LOG`) win over the
+/// configured level.
 ///
 /// Errors: the filter cannot be read.
 pub fn start_logs(
@@ -28,8 +29,8 @@ pub fn start_logs(
             lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
         }
     };
-    // Filters of the whole, not of the layer: of those, a library that asks whether it may speak and then does not
-    // leaves the answer behind for the next line, which is lost.
+    // Filters of the whole, not of the layer: of those, a library that asks whether it may speak and then
+    // does not leaves the answer behind for the next line, which is lost.
     let started = tracing_subscriber::registry()
         .with(lines)
         .with(filter)
@@ -40,11 +41,12 @@ pub fn start_logs(
     Ok(())
 }
 
-/// These repeat what they were given, however loud: parts of the database's address, values that a database quotes.
+/// These repeat what they were given, however loud: parts of the database's address, values that a database
+/// quotes.
 const INDISCREET: [&str; 2] = ["sqlx_postgres::options", "sqlx::postgres::notice"];
 
-/// What libraries say below `warn` can hold statements, headers and bodies, or repeats what our own lines say, whatever
-/// the filter asks for.
+/// What libraries say below `warn` can hold statements, headers and bodies, or repeats what our own lines
+/// say, whatever the filter asks for.
 fn speaks_of_no_secret(metadata: &Metadata<'_>) -> bool {
     if INDISCREET.iter().any(|target| metadata.target().starts_with(target)) {
         return false;

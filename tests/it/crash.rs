@@ -1,10 +1,10 @@
-//! "2xx means journal, user and tombstone are committed together. Nothing acknowledged is lost": held against a real
-//! process whose power is cut, and against databases that go away, fill up or may not be written.
+//! "2xx means journal, user and tombstone are committed together. Nothing acknowledged is lost": held against
+//! a real process whose power is cut, and against databases that go away, fill up or may not be written.
 //!
-//! Sixteen senders tell the lives of some dozen users as a provider does: late, twice, again after no answer, with
-//! now and then something that cannot be understood. After every cycle the database is audited: every delivery that was
-//! answered 2xx is in the journal, once, under the outcome that was told; and rows, tombstones, ids and payloads are
-//! what the rule (`Record::join`) makes of exactly the journaled set.
+//! Sixteen senders tell the lives of some dozen users as a provider does: late, twice, again after no answer,
+//! with now and then something that cannot be understood. After every cycle the database is audited: every
+//! delivery that was answered 2xx is in the journal, once, under the outcome that was told; and rows,
+//! tombstones, ids and payloads are what the rule (`Record::join`) makes of exactly the journaled set.
 //!
 //! A few cycles run with every `cargo test`. To look longer:
 //!
@@ -212,9 +212,9 @@ async fn sqlite_that_may_not_be_written() {
     owner.close().await.unwrap();
 }
 
-/// On a full disk SQLite undoes a transaction by itself, as the first trigger does. Whoever counts it as open still makes
-/// of the next one a savepoint, of whose failure (the second trigger) an open transaction is left, into which everything
-/// later is then written, and acknowledged, and never committed.
+/// On a full disk SQLite undoes a transaction by itself, as the first trigger does. Whoever counts it as open
+/// still makes of the next one a savepoint, of whose failure (the second trigger) an open transaction is
+/// left, into which everything later is then written, and acknowledged, and never committed.
 #[tokio::test]
 async fn a_transaction_that_sqlite_undid_by_itself_spoils_no_later_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -271,7 +271,8 @@ async fn a_disk_fills_up(
 async fn sqlite_that_may_not_grow() {
     let folder = tempfile::tempdir().unwrap();
     let url = sqlite_in(folder.path());
-    // Two mebibytes, or four where a shell counts otherwise. Without the trap the signal would end the service.
+    // Two mebibytes, or four where a shell counts otherwise. Without the trap the signal would end the
+    // service.
     let script = r#"trap "" XFSZ; ulimit -S -f 4096; exec "$0" serve"#;
     let service = Service::start_by(Command::new("sh"), script, folder.path(), &url);
     // Another process, which has no limit, takes the write-ahead log into the file.
@@ -309,7 +310,8 @@ async fn sqlite_on_a_full_disk() {
         std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
     };
     let make_space = async || std::fs::remove_file(&ballast).unwrap();
-    // SQLite follows links by itself, and so would miss that file system: it is shown a copy, made while nobody writes.
+    // SQLite follows links by itself, and so would miss that file system: it is shown a copy, made while
+    // nobody writes.
     let copy = tempfile::tempdir().unwrap();
     let copied = || {
         for name in ["usersync.db", "usersync.db-wal"] {

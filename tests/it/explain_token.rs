@@ -1,4 +1,5 @@
-//! `usersync explain token`: planted misconfigurations, each named rightly, and nothing told that was confided.
+//! `usersync explain token`: planted misconfigurations, each named rightly, and nothing told that was
+//! confided.
 
 use serde_json::{Value, json};
 use usersync::app;

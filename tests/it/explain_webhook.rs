@@ -1,4 +1,5 @@
-//! `usersync explain webhook`: planted misconfigurations, each named rightly, and nothing told that was confided.
+//! `usersync explain webhook`: planted misconfigurations, each named rightly, and nothing told that was
+//! confided.
 
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! Tokens minted by the libraries that identity providers are built with, each with its own way of writing keys.
+//! Tokens minted by the libraries that identity providers are built with, each with its own way of writing
+//! keys.
 
 use serde_json::{Value, json};
 use usersync::config::{Algorithm, JwksLocation, RuleKind};

@@ -17,7 +17,8 @@ use crate::support::signer::rsa;
 
 /// What is documented is what is tested.
 const PAGE: &str = include_str!("../../docs/reverse-proxies.md");
-/// Around the example: all that `/etc/nginx/nginx.conf` has to say, for one process in a directory of its own.
+/// Around the example: all that `/etc/nginx/nginx.conf` has to say, for one process in a directory of its
+/// own.
 const AROUND: &str = "
 daemon off;
 master_process off;
@@ -34,7 +35,8 @@ http {
 }
 ";
 
-/// nginx, with usersync and an app behind it. It listens on a socket in its directory, where nobody else can be.
+/// nginx, with usersync and an app behind it. It listens on a socket in its directory, where nobody else can
+/// be.
 struct Proxy {
     http: reqwest::Client,
     _nginx: Process,

@@ -20,7 +20,8 @@ const PRIVATE: &str = "sentinel";
 struct Confided(Vec<String>);
 
 impl Confided {
-    /// Remembers the middle of a secret, for a log may quote or cut it. The beginning of a service key may be shown.
+    /// Remembers the middle of a secret, for a log may quote or cut it. The beginning of a service key may be
+    /// shown.
     fn keep(&mut self, secret: &str) {
         let middle = if secret.len() < 30 { secret } else { &secret[12..secret.len().min(60)] };
         self.0.push(middle.to_owned());

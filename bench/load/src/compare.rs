@@ -1,4 +1,5 @@
-//! Acknowledged webhooks beside the peers': short rounds that take turns, so that what the machine does else weighs on all.
+//! Acknowledged webhooks beside the peers': short rounds that take turns, so that what the machine does else
+//! weighs on all.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells how far it is, and what came of it")]
 
 use std::fmt::Write;

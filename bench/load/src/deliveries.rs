@@ -13,7 +13,8 @@ use crate::load::Call;
 
 /// The webhook's URL without its host.
 const PATH: &str = "/webhooks/clerk";
-/// A delivery that another one overtook, which a database that lets writers wait unfairly makes happen, is stale.
+/// A delivery that another one overtook, which a database that lets writers wait unfairly makes happen, is
+/// stale.
 const COMMITTED: [&str; 2] = [r#""outcome":"applied""#, r#""outcome":"stale""#];
 /// Users who are there before the measurement; updates and tokens are about them.
 pub(crate) const KNOWN_USERS: u32 = 1000;

@@ -31,7 +31,8 @@ use crate::scratch::Scratch;
 #[derive(Debug, Parser)]
 #[command(name = "bench/run")]
 struct Options {
-    /// PostgreSQL server to measure against, postgres://…; a database is made there and dropped [default: SQLite]
+    /// PostgreSQL server to measure against, postgres://…; a database is made there and dropped [default:
+    /// SQLite]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
     /// How long each route is driven; a signature is good for five minutes
@@ -77,7 +78,8 @@ struct Effort {
     starts: u32,
 }
 
-// One thread: the generator must leave the machine to what it measures, and one thread's share is easy to watch.
+// One thread: the generator must leave the machine to what it measures, and one thread's share is easy to
+// watch.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run(&Options::parse()).await {

@@ -89,7 +89,8 @@ fn read_logs(directory: &Path) -> anyhow::Result<Load> {
     Ok(Load::of(latencies, last.saturating_sub(first)))
 }
 
-/// When it ended, and how long it took: client, number, microseconds, script, seconds and microseconds of the end.
+/// When it ended, and how long it took: client, number, microseconds, script, seconds and microseconds of the
+/// end.
 fn transaction(line: &str) -> Option<(Duration, Duration)> {
     let fields = line.split(' ').map(|field| field.parse().ok()).collect::<Option<Vec<u64>>>()?;
     let [_, _, took, _, seconds, microseconds] = fields[..] else { return None };

@@ -12,8 +12,9 @@ use crate::auth::error::TokenError;
 use crate::config::Tokens;
 use crate::domain::Timestamp;
 
-/// While no key was ever had, a failure is repeated to all who ask within this time (or the cool-down, if shorter):
-/// a provider that hangs must not make every request wait for it, but one that came back is found soon.
+/// While no key was ever had, a failure is repeated to all who ask within this time (or the cool-down, if
+/// shorter): a provider that hangs must not make every request wait for it, but one that came back is found
+/// soon.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// The last good keys of one rule; a failed fetch keeps them.
@@ -115,8 +116,8 @@ impl Cache {
         self.last_good()
     }
 
-    /// The keys after a token named an unknown one: those of the fetch under way, else of a new one, which unknown
-    /// kids cause once per cool-down at most.
+    /// The keys after a token named an unknown one: those of the fetch under way, else of a new one, which
+    /// unknown kids cause once per cool-down at most.
     pub(super) async fn after_unknown_kid(self: &Arc<Self>) -> Result<Arc<KeySet>, TokenError> {
         let flight = {
             let mut state = self.state();

@@ -118,8 +118,8 @@ pub(super) async fn fetch(
     KeySet::from_json(&jwks).ok_or(FetchError::NoKeySet)
 }
 
-/// `jwks_uri` of the provider. The document must name the domain as its issuer: otherwise another issuer's keys
-/// could pass for this one's (OpenID Connect Discovery 1.0, section 4.3).
+/// `jwks_uri` of the provider. The document must name the domain as its issuer: otherwise another issuer's
+/// keys could pass for this one's (OpenID Connect Discovery 1.0, section 4.3).
 async fn discover(clients: &Clients, settings: &Tokens, domain: &Url) -> Result<Url, FetchError> {
     let document = format!("{}/.well-known/openid-configuration", domain.as_str().trim_end_matches('/'));
     let document = document.parse().map_err(|_| FetchError::NoJwksUri)?;

@@ -37,8 +37,8 @@ enum Material {
 }
 
 impl KeySet {
-    /// Reads `{"keys":[…]}`. Keys of another type, use, curve or algorithm, broken ones and weak ones are passed
-    /// over; `None` if this is no key set at all.
+    /// Reads `{"keys":[…]}`. Keys of another type, use, curve or algorithm, broken ones and weak ones are
+    /// passed over; `None` if this is no key set at all.
     pub(crate) fn from_json(jwks: &Value) -> Option<Self> {
         let mut keys: Vec<Key> = Vec::new();
         for key in jwks.get("keys")?.as_array()?.iter().filter_map(Key::from_jwk) {

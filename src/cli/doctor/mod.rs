@@ -1,7 +1,7 @@
 //! `usersync doctor`: what is wrong, or will be, before a user finds out.
 //!
-//! It looks and changes nothing: a migration that is due is named, not applied, and a database file that is not there
-//! is not made.
+//! It looks and changes nothing: a migration that is due is named, not applied, and a database file that is
+//! not there is not made.
 
 mod clock;
 mod configuration;

@@ -40,7 +40,8 @@ impl Report {
         self.0.extend(checks.iter().map(|check| (*check, Verdict::NotReached)));
     }
 
-    /// Adds checks that are made in this order until one fails: those before it passed, those after it were not made.
+    /// Adds checks that are made in this order until one fails: those before it passed, those after it were
+    /// not made.
     pub(super) fn made(
         &mut self,
         checks: &[&'static str],

@@ -1,4 +1,5 @@
-//! The same JSON as others would write it: what a body may have been before something on its way wrote it anew.
+//! The same JSON as others would write it: what a body may have been before something on its way wrote it
+//! anew.
 //!
 //! The order of the keys is kept, for it cannot be guessed.
 

@@ -1,7 +1,7 @@
 //! Why no secret fits a delivery: what it would fit instead.
 //!
-//! Each suspicion is tried by the source's own scheme, with one thing changed: another secret, or another spelling of
-//! the body.
+//! Each suspicion is tried by the source's own scheme, with one thing changed: another secret, or another
+//! spelling of the body.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -95,8 +95,8 @@ fn examine(config: &Config, evidence: &Evidence<'_>, report: &mut Report) -> any
     Ok(())
 }
 
-/// The checks of the source's scheme. A file is old as a rule, so one whose time alone is wrong is judged further, as of
-/// the time that it names.
+/// The checks of the source's scheme. A file is old as a rule, so one whose time alone is wrong is judged
+/// further, as of the time that it names.
 fn judge(
     source: &Source,
     config: &Config,
@@ -204,7 +204,8 @@ fn excerpt(text: Option<&str>) -> String {
     cut.map_or("an event without a type".to_owned(), |text| format!("{text:?}"))
 }
 
-/// Reads lines `name: value`, as curl and most tools show them: with LF or CRLF, perhaps below the request line.
+/// Reads lines `name: value`, as curl and most tools show them: with LF or CRLF, perhaps below the request
+/// line.
 fn headers(file: &Path) -> anyhow::Result<HeaderMap> {
     let bytes = crate::cli::send::read(file)?;
     let mut headers = HeaderMap::new();

@@ -1,4 +1,5 @@
-//! The laws at the top of the module, each as a property over random histories, and over every order of small ones.
+//! The laws at the top of the module, each as a property over random histories, and over every order of small
+//! ones.
 
 use proptest::prelude::*;
 use proptest::sample::subsequence;

@@ -19,7 +19,8 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_usersync");
 /// Long enough for a busy machine; what is prompt is measured apart.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Where the program is run: a directory, the variables that it is given (beside `PATH`, no others), and a database.
+/// Where the program is run: a directory, the variables that it is given (beside `PATH`, no others), and a
+/// database.
 pub(crate) struct Home {
     directory: TempDir,
     variables: BTreeMap<&'static str, String>,

@@ -1,5 +1,5 @@
-//! What the crash tests stand on: the real binary as a process of its own, senders as persistent as a provider's, and
-//! an account of what they were told, which is held against the database.
+//! What the crash tests stand on: the real binary as a process of its own, senders as persistent as a
+//! provider's, and an account of what they were told, which is held against the database.
 
 mod audit;
 mod history;
@@ -21,7 +21,8 @@ pub(crate) fn cycles(usual: u32) -> u32 {
     }
 }
 
-/// Numbers that differ from run to run (`SplitMix64`): what is looked for is in the timing, which no seed repeats.
+/// Numbers that differ from run to run (`SplitMix64`): what is looked for is in the timing, which no seed
+/// repeats.
 pub(crate) struct Random(u64);
 
 impl Random {

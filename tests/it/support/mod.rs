@@ -47,8 +47,9 @@ pub(crate) fn is_set(variable: &str) -> bool {
 
 /// A test on SQLite and the same test on PostgreSQL.
 ///
-/// The test is given an app of its own, and may be preceded by `configured by change_settings;` to change its settings.
-/// It fails if it leaves parked deliveries behind that it has not expected with `app.expect_parked(n)`.
+/// The test is given an app of its own, and may be preceded by `configured by change_settings;` to change its
+/// settings. It fails if it leaves parked deliveries behind that it has not expected with
+/// `app.expect_parked(n)`.
 ///
 /// A test of the program itself is given a home to run it in instead.
 macro_rules! on_both_databases {

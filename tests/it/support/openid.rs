@@ -1,5 +1,5 @@
-//! An OpenID Connect provider that nobody here wrote, and an app's side of it: a user logs in, consents, and the app
-//! has an ID token. There is no browser: redirects, cookies and forms are followed by hand.
+//! An OpenID Connect provider that nobody here wrote, and an app's side of it: a user logs in, consents, and
+//! the app has an ID token. There is no browser: redirects, cookies and forms are followed by hand.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ use super::signer::base64url;
 /// Redirects and pages of one login; there are some eight.
 const LONGEST_WAY: usize = 20;
 
-/// The `oidc-provider` package; each of its clients is named after the algorithm that its ID tokens are signed with.
+/// The `oidc-provider` package; each of its clients is named after the algorithm that its ID tokens are
+/// signed with.
 pub(crate) struct OpenIdProvider {
     peer: Running,
     issuer: Url,
@@ -98,7 +99,8 @@ impl<'a> Browser<'a> {
         Self { http, cookies: BTreeMap::new(), user }
     }
 
-    /// From page to page, until one sends the user back to the app: the address that the app is asked for then.
+    /// From page to page, until one sends the user back to the app: the address that the app is asked for
+    /// then.
     async fn walk(&mut self, start: Url, back: &str) -> Url {
         let (mut at, mut request) = (start.clone(), self.http.get(start));
         for _ in 0..LONGEST_WAY {

@@ -6,8 +6,8 @@
 //! 2. a container, where Docker answers;
 //! 3. a throw-away cluster made by the machine's own `initdb`.
 //!
-//! Rust drops no statics, and nobody drops anything after SIGKILL: what has to be cleaned away is therefore watched
-//! by a `sh` that holds a pipe from this process and acts when the pipe closes, whatever closed it.
+//! Rust drops no statics, and nobody drops anything after SIGKILL: what has to be cleaned away is therefore
+//! watched by a `sh` that holds a pipe from this process and acts when the pipe closes, whatever closed it.
 
 mod admin;
 mod cluster;
@@ -48,8 +48,8 @@ struct Job {
 ///
 /// # Panics
 ///
-/// Where there is none although one was promised: by `TEST_DATABASE_URL`, or by `CI`, where a test that did not run
-/// must not look like one that passed.
+/// Where there is none although one was promised: by `TEST_DATABASE_URL`, or by `CI`, where a test that did
+/// not run must not look like one that passed.
 pub(crate) async fn server() -> Option<&'static Server> {
     static SERVER: OnceCell<Result<Server>> = OnceCell::const_new();
     or_say_so(SERVER.get_or_init(start).await.as_ref(), is_set(SERVER_VARIABLE) || is_set("CI"))
@@ -100,7 +100,8 @@ impl Server {
     }
 }
 
-/// A database that is prepared once a process and cloned for every test, which is far quicker than migrating each.
+/// A database that is prepared once a process and cloned for every test, which is far quicker than migrating
+/// each.
 pub(crate) struct Template {
     label: &'static str,
     prepared: OnceCell<()>,
@@ -112,8 +113,8 @@ impl Template {
         Self { label, prepared: OnceCell::const_new() }
     }
 
-    /// A database of the caller's own. The first caller of the process prepares the template: `prepare` is given its
-    /// URL and closes the connections that it opens. `None` as for [`server`].
+    /// A database of the caller's own. The first caller of the process prepares the template: `prepare` is
+    /// given its URL and closes the connections that it opens. `None` as for [`server`].
     ///
     /// # Panics
     ///
@@ -185,9 +186,9 @@ fn drop_statement(name: &str) -> String {
     format!(r#"DROP DATABASE IF EXISTS "{name}" WITH (FORCE)"#)
 }
 
-/// Starts the thread that finds, administers and keeps the server. It has a runtime of its own because a connection
-/// dies with the runtime that opened it, and each test has one; and it does one statement at a time because two
-/// clones of a template at once get in each other's way.
+/// Starts the thread that finds, administers and keeps the server. It has a runtime of its own because a
+/// connection dies with the runtime that opened it, and each test has one; and it does one statement at a
+/// time because two clones of a template at once get in each other's way.
 async fn start() -> Result<Server> {
     let (started, server) = oneshot::channel();
     thread::Builder::new().name("test-postgres".into()).spawn(move || {

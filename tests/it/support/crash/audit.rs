@@ -1,5 +1,5 @@
-//! Holds the database against the account: what was acknowledged is there, and the rows are what the rule makes of
-//! exactly what is journaled.
+//! Holds the database against the account: what was acknowledged is there, and the rows are what the rule
+//! makes of exactly what is journaled.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! The one connection that creates and drops databases, and that tells other test processes that this one lives.
+//! The one connection that creates and drops databases, and that tells other test processes that this one
+//! lives.
 
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,9 @@ pub(super) fn new_run() -> String {
 pub(super) struct Connection(DatabaseConnection);
 
 impl Connection {
-    /// Connects. `run` becomes the connection's name on the server, where it stands for this process: PostgreSQL
-    /// forgets it when the process ends, even by SIGKILL, and [`Connection::sweep`] relies on that.
+    /// Connects. `run` becomes the connection's name on the server, where it stands for this process:
+    /// PostgreSQL forgets it when the process ends, even by SIGKILL, and [`Connection::sweep`] relies on
+    /// that.
     pub(super) async fn open(url: &Url, run: &str) -> Result<Self> {
         let mut options = ConnectOptions::new(url.as_str());
         options
@@ -52,8 +54,8 @@ impl Connection {
         Ok(())
     }
 
-    /// How a clone is made soonest: where nothing waits for the disk, by copying the template's files. (Elsewhere, and
-    /// before version 15, the default is the best or the only way.)
+    /// How a clone is made soonest: where nothing waits for the disk, by copying the template's files.
+    /// (Elsewhere, and before version 15, the default is the best or the only way.)
     pub(super) async fn clone_options(&self) -> Result<&'static str> {
         let by_files = "SELECT current_setting('server_version_num')::int >= 150000
                         AND current_setting('fsync') = 'off' AS by_files";

@@ -6,7 +6,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-/// The writing end of a pipe; when it closes, the script at the other end reads its end of file and cleans up.
+/// The writing end of a pipe; when it closes, the script at the other end reads its end of file and cleans
+/// up.
 ///
 /// The system closes it with the process, however the process ends, and children do not inherit it.
 pub(super) struct Keeper {
@@ -15,11 +16,11 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts `script`, writes it `secret` as one line (a process list would show an argument), and waits for the one
-    /// line that it answers when it is ready.
+    /// Starts `script`, writes it `secret` as one line (a process list would show an argument), and waits for
+    /// the one line that it answers when it is ready.
     ///
-    /// It gets a process group of its own, out of reach of a terminal's Ctrl-C, and a working directory that every
-    /// user may enter.
+    /// It gets a process group of its own, out of reach of a terminal's Ctrl-C, and a working directory that
+    /// every user may enter.
     pub(super) fn start(script: &str, arguments: &[&str], secret: &str) -> Result<(Self, String)> {
         let mut child = Command::new("sh")
             .args(["-c", script, "usersync-test-keeper"])
