@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::Client;
-use url::{Host, Url};
+use url::Url;
 use uuid::Uuid;
 
 use super::Usage;
 use crate::clock::Clock;
+use crate::config::is_loopback;
 use crate::domain::Timestamp;
 use crate::signature;
 
@@ -59,14 +60,8 @@ pub(super) fn new_message_id() -> String {
 
 /// A client for this address: no proxy stands between this machine and itself.
 pub(super) fn client_to(url: &Url) -> reqwest::Result<Client> {
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
     let builder = Client::builder();
-    if is_loopback { builder.no_proxy() } else { builder }.build()
+    if is_loopback(url) { builder.no_proxy() } else { builder }.build()
 }
 
 /// Signs a body and posts it.

@@ -7,7 +7,7 @@ use super::error::{Fault, fault};
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// Whether the address may be fetched: see [`super::Tokens::permits`].
-pub(super) fn is_permitted(url: &Url, allow_http: bool) -> bool {
+pub fn is_permitted(url: &Url, allow_http: bool) -> bool {
     match url.scheme() {
         "https" => true,
         "http" => allow_http || is_loopback(url),
@@ -15,7 +15,8 @@ pub(super) fn is_permitted(url: &Url, allow_http: bool) -> bool {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the address is this machine itself: nothing stands between, so neither encryption nor a proxy is needed.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -33,6 +33,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
 
+pub use address::{is_loopback, is_permitted};
 pub use error::{ConfigError, ConfigErrors};
 pub use limits::Limits;
 pub use map::SourceMap;

@@ -6,12 +6,12 @@ use reqwest::header::ACCEPT;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::jwks::KeySet;
 use crate::auth::error::excerpt;
 use crate::auth::rule::same_issuer;
-use crate::config::Tokens;
+use crate::config::{Tokens, is_loopback, is_permitted};
 
 /// The largest document that is read, in bytes; real key sets have a few kilobytes.
 const LARGEST: usize = 512 * 1024;
@@ -134,7 +134,7 @@ async fn discover(clients: &Clients, settings: &Tokens, domain: &Url) -> Result<
 
 /// A JSON document, whatever its content type says.
 async fn json(clients: &Clients, settings: &Tokens, url: &Url) -> Result<Value, FetchError> {
-    if !is_secure(url, settings.allow_http) {
+    if !is_permitted(url, settings.allow_http) {
         return Err(FetchError::NotSecure(place(url)));
     }
     let body = tokio::time::timeout(settings.fetch_timeout, download(clients, url));
@@ -163,25 +163,11 @@ fn follow(attempt: Attempt, allow_http: bool) -> reqwest::redirect::Action {
     if attempt.previous().len() > MOST_REDIRECTS {
         return attempt.error("too many redirects");
     }
-    if !is_secure(attempt.url(), allow_http) {
+    if !is_permitted(attempt.url(), allow_http) {
         let place = place(attempt.url());
         return attempt.error(FetchError::NotSecure(place));
     }
     attempt.follow()
-}
-
-/// Whether nobody on the way can put keys of their own in the answer.
-fn is_secure(url: &Url, allow_http: bool) -> bool {
-    url.scheme() == "https" || (url.scheme() == "http" && (allow_http || is_loopback(url)))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// Scheme and host of an address: the rest may hold what is nobody's business.
@@ -201,7 +187,7 @@ fn transport(error: reqwest::Error) -> FetchError {
 
 #[cfg(test)]
 mod tests {
-    use super::is_secure;
+    use crate::config::is_permitted;
 
     #[test]
     fn http_is_for_this_machine_only() {
@@ -218,7 +204,7 @@ mod tests {
             ("ftp://localhost/jwks", false, false),
         ] {
             let url = url.parse().unwrap();
-            assert_eq!((is_secure(&url, false), is_secure(&url, true)), (secure, if_allowed), "{url}");
+            assert_eq!((is_permitted(&url, false), is_permitted(&url, true)), (secure, if_allowed), "{url}");
         }
     }
 }
