@@ -146,8 +146,8 @@ async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Arc<Authenti
 
 /// The row of the token's subject; a deleted user's token stops working before it expires.
 pub(super) async fn user_of(state: &State, token: &Authenticated) -> Result<Option<Arc<Known>>, Problem> {
-    let ids = state.sources.ids(&token.source);
-    let (user, deleted_at) = match state.users.get(&token.user()).await? {
+    let ids = state.sources.ids(&token.user.source);
+    let (user, deleted_at) = match state.users.get(&token.user).await? {
         Found::Living(user) => (Some(Arc::clone(&user)), user.deleted_at),
         Found::Nobody(deleted_at) => (None, deleted_at),
     };
