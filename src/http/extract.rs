@@ -165,7 +165,9 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     if values.next().is_some() {
         return Err(invalid("there are several Authorization headers"));
     }
-    let text = value.to_str().map_err(|_| invalid("the Authorization header is no visible ASCII"))?;
+    // No header holds control characters; `to_str` looks for them once more, byte by byte in a long token.
+    let text = str::from_utf8(value.as_bytes()).ok().filter(|text| text.is_ascii());
+    let text = text.ok_or_else(|| invalid("the Authorization header is no visible ASCII"))?;
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
             Ok(token.trim())
