@@ -140,7 +140,8 @@ pub(super) fn verify(
     let identity = Identity::from_claims(claims, rule.kind)
         .filter(|identity| UserKey::flaw_of(identity.subject()).is_none())
         .ok_or(TokenError::NoSubject)?;
-    Ok(Authenticated { source: rule.source.clone(), identity, issued_at, expires_at })
+    let user = UserKey::new(&rule.source, identity.subject());
+    Ok(Authenticated { user, identity, issued_at, expires_at })
 }
 
 /// `azp`, if the rule names authorised parties; a token without one is refused then.

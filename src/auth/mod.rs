@@ -58,8 +58,8 @@ impl AsRef<Rule> for Issuer {
 /// What a token proves that passed every check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Authenticated {
-    /// The name of the source whose rule decided.
-    pub source: String,
+    /// Whom the token speaks for: the source whose rule decided, and `sub`.
+    pub user: UserKey,
     /// What the token says about its bearer.
     pub identity: Identity,
     /// `iat`; always there for an oidc token.
@@ -69,16 +69,11 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// Whom the token speaks for.
-    pub fn user(&self) -> UserKey {
-        UserKey::new(&self.source, self.identity.subject())
-    }
-
     /// What its claims say of the user, dated by when it was issued; one that does not say ranks below every
     /// other.
     pub fn claims(&self) -> Change {
         let stamp = self.issued_at.unwrap_or(Timestamp::EPOCH);
-        Change { user: self.user(), stamp, kind: ChangeKind::Claims { facts: self.identity.facts() } }
+        Change { user: self.user.clone(), stamp, kind: ChangeKind::Claims { facts: self.identity.facts() } }
     }
 }
 
@@ -156,15 +151,17 @@ impl Authenticator {
         if let Some(known) = self.verified.get(&fingerprint)
             && known.is_still_good(clock.now(), settings.leeway).await
         {
-            return Ok(known.authenticated);
+            return Ok(Arc::clone(&known.authenticated));
         }
         let decided = self.decide(token).await?;
-        self.verified.insert(fingerprint, token.len(), &decided);
-        Ok(decided.authenticated)
+        let authenticated = Arc::clone(&decided.authenticated);
+        self.verified.insert(fingerprint, decided);
+        Ok(authenticated)
     }
 
     /// A token whose key is unknown is looked at a second time after the keys were fetched again.
     async fn decide(&self, token: &str) -> Result<Decided, TokenError> {
+        let length = token.len();
         let token = Unverified::parse(token)?;
         let Issuer { rule, keys } = rule::pick(&self.issuers, token.unverified_claims())?;
         token.check_header(rule)?;
@@ -176,7 +173,7 @@ impl Authenticator {
             }
             decided => decided,
         };
-        Ok(Decided { authenticated: Arc::new(decided?), keys: keys.clone(), checked_with: current })
+        Ok(Decided { authenticated: Arc::new(decided?), keys: keys.clone(), checked_with: current, length })
     }
 
     fn verify(

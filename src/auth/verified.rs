@@ -27,22 +27,18 @@ type Fingerprint = [u8; 32];
 
 /// The tokens that are known to be good.
 #[derive(Clone, Debug)]
-pub(super) struct VerifiedTokens(Cache<Fingerprint, Entry>);
+pub(super) struct VerifiedTokens(Cache<Fingerprint, Arc<Decided>>);
 
 /// A token that passed every check.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Decided {
     pub(super) authenticated: Arc<Authenticated>,
     /// The keys of the rule that decided.
     pub(super) keys: Keys,
     /// What they were when the signature was checked.
     pub(super) checked_with: Arc<KeySet>,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    decided: Decided,
-    size: u32,
+    /// Of the token, in bytes.
+    pub(super) length: usize,
 }
 
 impl VerifiedTokens {
@@ -50,7 +46,7 @@ impl VerifiedTokens {
         let cache = Cache::builder()
             .max_capacity(CAPACITY)
             .time_to_idle(LONGEST_UNUSED)
-            .weigher(|_, entry: &Entry| entry.size);
+            .weigher(|_, decided: &Arc<Decided>| u32::try_from(decided.length + ENTRY).unwrap_or(u32::MAX));
         Self(cache.build())
     }
 
@@ -59,13 +55,12 @@ impl VerifiedTokens {
         Sha256::digest(token).into()
     }
 
-    pub(super) fn get(&self, token: &Fingerprint) -> Option<Decided> {
-        self.0.get(token).map(|entry| entry.decided)
+    pub(super) fn get(&self, token: &Fingerprint) -> Option<Arc<Decided>> {
+        self.0.get(token)
     }
 
-    pub(super) fn insert(&self, token: Fingerprint, length: usize, decided: &Decided) {
-        let size = u32::try_from(length + ENTRY).unwrap_or(u32::MAX);
-        self.0.insert(token, Entry { decided: decided.clone(), size });
+    pub(super) fn insert(&self, token: Fingerprint, decided: Decided) {
+        self.0.insert(token, Arc::new(decided));
     }
 }
 

@@ -90,7 +90,7 @@ async fn wait_for(state: &State, caller: &Caller, wait: Duration) -> Result<Arc<
     let token = &caller.authenticated;
     let deadline = Instant::now() + wait.min(token.expires_at.since(state.clock.now()));
     // First subscribe, then read: a row that comes between the two is not missed.
-    let mut changes = state.feed.subscribe(&token.user());
+    let mut changes = state.feed.subscribe(&token.user);
     while Instant::now() < deadline {
         if let Some(user) = user_of(state, token).await? {
             return Ok(user);

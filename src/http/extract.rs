@@ -146,8 +146,8 @@ async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Arc<Authenti
 
 /// The row of the token's subject; a deleted user's token stops working before it expires.
 pub(super) async fn user_of(state: &State, token: &Authenticated) -> Result<Option<Arc<Known>>, Problem> {
-    let ids = state.sources.ids(&token.source);
-    let (user, deleted_at) = match state.users.get(&token.user()).await? {
+    let ids = state.sources.ids(&token.user.source);
+    let (user, deleted_at) = match state.users.get(&token.user).await? {
         Found::Living(user) => (Some(Arc::clone(&user)), user.deleted_at),
         Found::Nobody(deleted_at) => (None, deleted_at),
     };
@@ -165,7 +165,9 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     if values.next().is_some() {
         return Err(invalid("there are several Authorization headers"));
     }
-    let text = value.to_str().map_err(|_| invalid("the Authorization header is no visible ASCII"))?;
+    // No header holds control characters; `to_str` looks for them once more, byte by byte in a long token.
+    let text = str::from_utf8(value.as_bytes()).ok().filter(|text| text.is_ascii());
+    let text = text.ok_or_else(|| invalid("the Authorization header is no visible ASCII"))?;
     match text.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
             Ok(token.trim())

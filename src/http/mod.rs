@@ -89,35 +89,36 @@ pub enum Offer {
 
 fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
     if offer != Offer::MetricsAlone {
-        app.service(one("/webhooks/{source}", "POST", post().to(webhooks::receive)))
-            .service(
-                web::scope("/v1")
-                    .wrap(from_fn(limits::limit))
-                    .wrap(cors::allow(&state.cors_origins))
-                    .service(
-                        web::resource("/users/current")
-                            .route(read().to(current::show))
-                            .route(post().to(current::store))
-                            .default_service(other("GET, HEAD, POST")),
-                    )
-                    .service(one("/users/current/stream", "GET", get().to(stream::follow)))
-                    .service(one("/users/{id}", "GET, HEAD", read().to(users::show)))
-                    .service(
-                        web::resource("/users")
-                            .route(read().guard(guard::fn_guard(users::names_ids)).to(users::by_ids))
-                            .route(read().to(users::list))
-                            .default_service(other("GET, HEAD")),
-                    )
-                    // Envoy asks with the method of the request in question, and puts its path behind this
-                    // one.
-                    .service(web::resource(["/auth", "/auth/{path:.*}"]).to(forward_auth::check))
-                    .service(one("/identity", "GET, HEAD", read().to(identity::show))),
-            )
-            .service(one("/healthz", "GET, HEAD", read().to(operations::healthz)))
-            .service(one("/readyz", "GET, HEAD", read().to(operations::readyz)))
-            .service(one("/openapi.json", "GET, HEAD", read().to(openapi::show)))
-            .service(web::redirect("/docs", "/docs/"))
-            .service(openapi::page("/docs/{_:.*}"));
+        // They are tried in this order, and a path with a parameter is a regular expression: those come last.
+        app.service(
+            web::scope("/v1")
+                .wrap(from_fn(limits::limit))
+                .wrap(cors::allow(&state.cors_origins))
+                .service(
+                    web::resource("/users/current")
+                        .route(read().to(current::show))
+                        .route(post().to(current::store))
+                        .default_service(other("GET, HEAD, POST")),
+                )
+                .service(one("/identity", "GET, HEAD", read().to(identity::show)))
+                .service(one("/users/current/stream", "GET", get().to(stream::follow)))
+                .service(
+                    web::resource("/users")
+                        .route(read().guard(guard::fn_guard(users::names_ids)).to(users::by_ids))
+                        .route(read().to(users::list))
+                        .default_service(other("GET, HEAD")),
+                )
+                // Envoy asks with the method of the request in question, and puts its path behind this
+                // one.
+                .service(web::resource(["/auth", "/auth/{path:.*}"]).to(forward_auth::check))
+                .service(one("/users/{id}", "GET, HEAD", read().to(users::show))),
+        )
+        .service(one("/healthz", "GET, HEAD", read().to(operations::healthz)))
+        .service(one("/readyz", "GET, HEAD", read().to(operations::readyz)))
+        .service(one("/openapi.json", "GET, HEAD", read().to(openapi::show)))
+        .service(one("/webhooks/{source}", "POST", post().to(webhooks::receive)))
+        .service(web::redirect("/docs", "/docs/"))
+        .service(openapi::page("/docs/{_:.*}"));
     }
     if offer != Offer::NoMetrics {
         app.service(one("/metrics", "GET, HEAD", read().to(operations::metrics)));

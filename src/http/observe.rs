@@ -26,22 +26,23 @@ pub(super) async fn observe(
     // The pattern, not the path, and no query: both can hold what belongs in no log.
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let method = known_method(&request);
-    let state = request.app_data::<web::Data<State>>().cloned();
     // Of the highest level, so that the id stands beside whatever a stricter filter lets through.
     let span = error_span!("request", request_id = %id, method, %route);
 
-    let mut response = next.call(request).instrument(span.clone()).await?;
-
-    let elapsed = started.elapsed();
-    let status = response.status().as_u16();
-    span.in_scope(|| log(&response, status, elapsed));
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    if let Some(state) = state {
-        state.metrics.request(&Request { method: method.to_owned(), route, status }, elapsed);
-    }
-    Ok(response)
+    let answering = async move {
+        let mut response = next.call(request).await?;
+        let elapsed = started.elapsed();
+        let status = response.status().as_u16();
+        log(&response, status, elapsed);
+        if let Ok(value) = HeaderValue::try_from(id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        if let Some(state) = response.request().app_data::<web::Data<State>>() {
+            state.metrics.request(Request { method, route, status }, elapsed);
+        }
+        Ok(response)
+    };
+    answering.instrument(span).await
 }
 
 /// The method, if it is one of HTTP's own: any other word would be a label of the caller's making.

@@ -88,7 +88,7 @@ impl Follower {
         heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             // First subscribe, then read: a change between the two is not missed.
-            changes: state.feed.subscribe(&token.user()),
+            changes: state.feed.subscribe(&token.user),
             heart,
             expiry: Instant::now() + token.expires_at.since(state.clock.now()),
             state,

@@ -53,9 +53,9 @@ impl Feed {
         Subscription { feed: self.clone(), fingerprint, woken }
     }
 
-    /// How often the user was woken: a number that moves on with every change.
-    pub(super) fn wakes(&self, user: &UserKey) -> u64 {
-        self.count(user.fingerprint()).load(Ordering::Acquire)
+    /// How often the user with this fingerprint was woken: a number that moves on with every change.
+    pub(super) fn wakes(&self, fingerprint: i64) -> u64 {
+        self.count(fingerprint).load(Ordering::Acquire)
     }
 
     /// Wakes whoever waits for these users.

@@ -37,6 +37,7 @@ pub struct Known {
     user: User,
     shown: OnceLock<Bytes>,
     read_at: Instant,
+    fingerprint: i64,
     wakes: u64,
 }
 
@@ -58,22 +59,25 @@ impl KnownUsers {
 
     /// What is known of a user, at most a moment old.
     pub async fn get(&self, key: &UserKey) -> Result<Found, StoreError> {
-        // Before the reading: a change during it makes it count for nothing.
-        let wakes = self.feed.wakes(key);
-        let recent =
-            self.recent.get(key).filter(|known| known.wakes == wakes && known.read_at.elapsed() < LONGEST);
-        if let Some(known) = recent {
+        if let Some(known) = self.recent.get(key).filter(|known| self.still_counts(known)) {
             return Ok(Found::Living(known));
         }
+        // Before the reading: a change during it makes it count for nothing.
+        let fingerprint = key.fingerprint();
+        let wakes = self.feed.wakes(fingerprint);
         let read_at = Instant::now();
         // The row first: a deletion between the two then shows as one, and never as a user who was not there
         // yet.
         let user = self.store.users().get(key).await?;
         let deleted_at = self.store.users().deleted_at(key).await?;
         let Some(user) = user else { return Ok(Found::Nobody(deleted_at)) };
-        let known = Arc::new(Known { user, deleted_at, shown: OnceLock::new(), read_at, wakes });
+        let known = Arc::new(Known { user, deleted_at, shown: OnceLock::new(), read_at, fingerprint, wakes });
         self.recent.insert(key.clone(), Arc::clone(&known));
         Ok(Found::Living(known))
+    }
+
+    fn still_counts(&self, known: &Known) -> bool {
+        self.feed.wakes(known.fingerprint) == known.wakes && known.read_at.elapsed() < LONGEST
     }
 }
 

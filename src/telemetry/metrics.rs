@@ -67,7 +67,7 @@ struct KeyFetch {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Request {
     /// `GET`, `POST`, …
-    pub method: String,
+    pub method: &'static str,
     /// The route's pattern, not the path: its values are few.
     pub route: String,
     /// The status of the answer.
@@ -134,10 +134,11 @@ impl Metrics {
     }
 
     /// A request was answered.
-    pub fn request(&self, request: &Request, duration: Duration) {
-        let route = Route { route: request.route.clone() };
+    pub fn request(&self, Request { method, route, status }: Request, duration: Duration) {
+        let route = Route { route };
         self.0.durations.get_or_create(&route).observe(duration.as_secs_f64());
-        self.0.requests.get_or_create(request).inc();
+        let request = Request { method, route: route.route, status };
+        self.0.requests.get_or_create(&request).inc();
     }
 
     /// A transaction is about to write so many deliveries.

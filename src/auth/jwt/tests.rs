@@ -287,7 +287,7 @@ fn what_an_accepted_token_proves() {
     let signer = ed25519("k");
     let claims = with(claims(), &json!({"iss": "https://a.example/", "exp": NOW_FLOAT + 0.5}));
     let accepted = decide(&signer.token(&claims), &oidc_rule(), &keys(&[&signer])).unwrap();
-    assert_eq!(accepted.source, "a");
+    assert_eq!(accepted.user.source, "a");
     assert_eq!(accepted.identity.token_identifier(), "https://a.example/|user_1");
     assert_eq!(accepted.issued_at, Some(Timestamp::from_seconds(NOW)));
     assert_eq!(accepted.expires_at, Timestamp::from_micros(NOW * 1_000_000 + 500_000));
