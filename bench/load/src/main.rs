@@ -1,7 +1,9 @@
 //! Starts a program, drives load through it and prints what it cost; `bench/run` builds and calls this.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to the terminal")]
 
+mod call;
 mod compare;
+mod connection;
 mod credentials;
 mod database;
 mod deliveries;

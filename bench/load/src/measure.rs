@@ -5,15 +5,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use http_body_util::Full;
-use hyper::Request;
-use hyper::body::{Body, Bytes};
+use anyhow::bail;
 use tokio::time::sleep;
 
 use crate::Effort;
+use crate::call::Call;
 use crate::deliveries::{self, Deliveries, KNOWN_USERS};
-use crate::load::{Call, Load, drive};
+use crate::load::{Load, drive};
 use crate::machine::{Memory, Processor};
 use crate::program::{Ground, Program, Running};
 
@@ -39,7 +37,7 @@ pub(crate) struct Measured {
     pub(crate) idle: Option<Memory>,
     pub(crate) loaded: Option<Memory>,
     /// Of a delivery's body, the mean, in bytes.
-    pub(crate) payload: u64,
+    pub(crate) payload: usize,
     pub(crate) routes: Vec<Route>,
 }
 
@@ -76,7 +74,7 @@ pub(crate) async fn measure(program: &Program, ground: &Ground, effort: Effort) 
     let (webhook, payload) = stage.webhook().await?;
     let current_user = stage.again("current user", stage.current_user_calls()?).await?;
     let nothing =
-        stage.again("health (does nothing)", vec![stage.get("/healthz", None, Vec::new())?]).await?;
+        stage.again("health (does nothing)", vec![Call::get(&stage.host(), "/healthz", &[])]).await?;
     let loaded = Memory::of(running.id());
     running.stop()?;
     Ok(Measured {
@@ -99,7 +97,7 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     /// Every delivery is sent once; also tells how long their bodies are.
-    async fn webhook(&self) -> anyhow::Result<(Route, u64)> {
+    async fn webhook(&self) -> anyhow::Result<(Route, usize)> {
         let mut deliveries = Deliveries::new(self.ground.credentials.webhook()?, self.host())?;
         eprintln!("webhook: {KNOWN_USERS} users, and a warm-up");
         let users = deliveries.sign(KNOWN_USERS)?;
@@ -111,8 +109,8 @@ impl Stage<'_> {
         let count = saturating(rate * self.effort.duration.as_secs_f64() * 2.0).min(MOST_DELIVERIES);
         eprintln!("webhook: signs {count} deliveries");
         let calls = deliveries.sign(count)?;
-        let bytes: u64 = calls.iter().filter_map(|call| call.request.body().size_hint().exact()).sum();
-        let payload = bytes / u64::from(count.max(1));
+        let bytes: usize = calls.iter().map(|call| call.body().len()).sum();
+        let payload = bytes / calls.len().max(1);
         let driving = self.drive(self.effort.duration, calls.into_iter());
         Ok((self.watch("webhook", driving).await?, payload))
     }
@@ -130,18 +128,11 @@ impl Stage<'_> {
         let call = |number| {
             let user = deliveries::user(number);
             let token = self.ground.credentials.token(&user)?;
-            self.get("/v1/users/current", Some(&token), vec![format!(r#""externalId":"{user}""#).into()])
+            let bearer = format!("Bearer {token}");
+            let call = Call::get(&self.host(), "/v1/users/current", &[("authorization", &bearer)]);
+            Ok(call.expecting(Arc::new([format!(r#""externalId":"{user}""#)])))
         };
         (0..KNOWN_USERS).map(call).collect()
-    }
-
-    fn get(&self, path: &str, token: Option<&str>, expected: Vec<Arc<str>>) -> anyhow::Result<Call> {
-        let mut request = Request::get(path).header("host", self.host());
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = request.body(Full::new(Bytes::new())).context("not a request")?;
-        Ok(Call { request, expected })
     }
 
     fn host(&self) -> String {
