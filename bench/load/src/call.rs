@@ -70,12 +70,12 @@ mod tests {
     #[test]
     fn only_what_is_expected_is_an_answer() {
         let any = Call::get("localhost", "/", &[]);
-        assert_eq!(any.check(&Answer { status: 200, body: b"" }), Ok(()));
+        assert_eq!(any.check(&Answer { status: 200, head: b"", body: b"" }), Ok(()));
         let one_of_two = any.expecting(Arc::new(["this".to_owned(), "that".to_owned()]));
-        assert_eq!(one_of_two.check(&Answer { status: 200, body: b"do that" }), Ok(()));
-        let wrong = one_of_two.check(&Answer { status: 200, body: b"other" });
+        assert_eq!(one_of_two.check(&Answer { status: 200, head: b"", body: b"do that" }), Ok(()));
+        let wrong = one_of_two.check(&Answer { status: 200, head: b"", body: b"other" });
         assert_eq!(wrong, Err("200 other".to_owned()));
-        let failed = one_of_two.check(&Answer { status: 503, body: b"that" });
+        let failed = one_of_two.check(&Answer { status: 503, head: b"", body: b"that" });
         assert_eq!(failed, Err("503 that".to_owned()));
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Connection {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
+    /// The status line and the headers.
+    pub(crate) head: &'a [u8],
     pub(crate) body: &'a [u8],
 }
 
@@ -39,7 +41,7 @@ impl Connection {
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Answer<'_>> {
         self.stream.write_all(request).await?;
         let mut filled = 0;
-        let (status, body) = loop {
+        let (status, length, end) = loop {
             if filled == self.buffer.len() {
                 self.buffer.resize(2 * filled, 0);
             }
@@ -54,10 +56,10 @@ impl Connection {
                 bail!("the program answers more than it was asked");
             }
             if filled == end {
-                break (head.status, head.length..end);
+                break (head.status, head.length, end);
             }
         };
-        Ok(Answer { status, body: &self.buffer[body] })
+        Ok(Answer { status, head: &self.buffer[..length], body: &self.buffer[length..end] })
     }
 }
 

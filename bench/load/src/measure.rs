@@ -2,17 +2,17 @@
 #![expect(clippy::print_stderr, reason = "a long measurement tells how far it is")]
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use tokio::time::sleep;
 
-use crate::Effort;
 use crate::call::Call;
-use crate::deliveries::{self, Deliveries, KNOWN_USERS};
+use crate::deliveries::{Deliveries, KNOWN_USERS};
 use crate::load::{Load, drive};
+use crate::lookups::lookups;
 use crate::machine::{Memory, Processor};
+use crate::options::Effort;
 use crate::program::{Ground, Program, Running};
 
 /// A program that has just started settles before its memory is read.
@@ -56,11 +56,16 @@ impl Measured {
 }
 
 /// Starts it several times, drives each route through the last one, and stops it.
-pub(crate) async fn measure(program: &Program, ground: &Ground, effort: Effort) -> anyhow::Result<Measured> {
-    eprintln!("{}: {} starts", program.title(), effort.starts);
+pub(crate) async fn measure(
+    program: &Program,
+    ground: &Ground,
+    effort: Effort,
+    starts: u32,
+) -> anyhow::Result<Measured> {
+    eprintln!("{}: {} starts", program.title(), starts);
     let (mut running, first_start) = program.start(ground)?;
     let mut later = Vec::new();
-    for _ in 1..effort.starts {
+    for _ in 1..starts {
         running.stop()?;
         let (again, took) = program.start(ground)?;
         running = again;
@@ -72,9 +77,9 @@ pub(crate) async fn measure(program: &Program, ground: &Ground, effort: Effort) 
 
     let stage = Stage { ground, effort, running: &running };
     let (webhook, payload) = stage.webhook().await?;
-    let current_user = stage.again("current user", stage.current_user_calls()?).await?;
+    let current_user = stage.again("current user", lookups(ground, |asked| asked)?).await?;
     let nothing =
-        stage.again("health (does nothing)", vec![Call::get(&stage.host(), "/healthz", &[])]).await?;
+        stage.again("health (does nothing)", vec![Call::get(&ground.host(), "/healthz", &[])]).await?;
     let loaded = Memory::of(running.id());
     running.stop()?;
     Ok(Measured {
@@ -98,7 +103,7 @@ struct Stage<'a> {
 impl Stage<'_> {
     /// Every delivery is sent once; also tells how long their bodies are.
     async fn webhook(&self) -> anyhow::Result<(Route, usize)> {
-        let mut deliveries = Deliveries::new(self.ground.credentials.webhook()?, self.host())?;
+        let mut deliveries = Deliveries::new(self.ground.credentials.webhook()?, self.ground.host())?;
         eprintln!("webhook: {KNOWN_USERS} users, and a warm-up");
         let users = deliveries.sign(KNOWN_USERS)?;
         succeeded(self.drive(ENOUGH, users.into_iter()).await?)?;
@@ -106,12 +111,12 @@ impl Stage<'_> {
         let rate = succeeded(self.drive(WARM_UP, warm_up.into_iter()).await?)?.per_second();
 
         // Twice what will do if it goes on as it began.
-        let count = saturating(rate * self.effort.duration.as_secs_f64() * 2.0).min(MOST_DELIVERIES);
+        let count = saturating(rate * self.effort.duration().as_secs_f64() * 2.0).min(MOST_DELIVERIES);
         eprintln!("webhook: signs {count} deliveries");
         let calls = deliveries.sign(count)?;
         let bytes: usize = calls.iter().map(|call| call.body().len()).sum();
         let payload = bytes / calls.len().max(1);
-        let driving = self.drive(self.effort.duration, calls.into_iter());
+        let driving = self.drive(self.effort.duration(), calls.into_iter());
         Ok((self.watch("webhook", driving).await?, payload))
     }
 
@@ -119,24 +124,8 @@ impl Stage<'_> {
     async fn again(&self, name: &'static str, calls: Vec<Call>) -> anyhow::Result<Route> {
         eprintln!("{name}: warm-up");
         succeeded(self.drive(WARM_UP, calls.clone().into_iter().cycle()).await?)?;
-        let driving = self.drive(self.effort.duration, calls.into_iter().cycle());
+        let driving = self.drive(self.effort.duration(), calls.into_iter().cycle());
         self.watch(name, driving).await
-    }
-
-    /// One for each known user.
-    fn current_user_calls(&self) -> anyhow::Result<Vec<Call>> {
-        let call = |number| {
-            let user = deliveries::user(number);
-            let token = self.ground.credentials.token(&user)?;
-            let bearer = format!("Bearer {token}");
-            let call = Call::get(&self.host(), "/v1/users/current", &[("authorization", &bearer)]);
-            Ok(call.expecting(Arc::new([format!(r#""externalId":"{user}""#)])))
-        };
-        (0..KNOWN_USERS).map(call).collect()
-    }
-
-    fn host(&self) -> String {
-        self.ground.address.to_string()
     }
 
     async fn drive(
@@ -153,7 +142,7 @@ impl Stage<'_> {
         name: &'static str,
         driving: impl Future<Output = anyhow::Result<Load>>,
     ) -> anyhow::Result<Route> {
-        eprintln!("{name}: {} s", self.effort.duration.as_secs());
+        eprintln!("{name}: {} s", self.effort.seconds);
         let before = Processor::used(Some(self.running.id()), None);
         let load = driving.await?;
         let after = Processor::used(Some(self.running.id()), None);
