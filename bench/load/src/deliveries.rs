@@ -53,6 +53,18 @@ impl Deliveries {
         (0..count).map(|_| self.next()).collect()
     }
 
+    /// The known users as they are now: new to an empty database, changes to what it has.
+    pub(crate) fn known(&mut self) -> anyhow::Result<Vec<Call>> {
+        (0..KNOWN_USERS).map(|number| self.update(number)).collect()
+    }
+
+    /// A change of a known user.
+    pub(crate) fn update(&mut self, known: u32) -> anyhow::Result<Call> {
+        let number = self.sent;
+        self.sent += 1;
+        self.call(number, &user(known), &self.updated)
+    }
+
     fn next(&mut self) -> anyhow::Result<Call> {
         let number = self.sent;
         self.sent += 1;

@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod scratch;
 mod spread;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ use clap::Parser;
 enum Command {
     Run(run::Options),
     Compare(compare::Options),
+    Streams(streams::Options),
 }
 
 // One thread: the generator must leave the machine to what it measures, and one thread's share is easy to
@@ -39,6 +41,7 @@ async fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Run(options) => run::run(&options).await,
         Command::Compare(options) => compare::compare(&options).await,
+        Command::Streams(options) => streams::streams(&options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,7 +16,7 @@ use crate::options::Effort;
 use crate::program::{Ground, Program, Running};
 
 /// A program that has just started settles before its memory is read.
-const SETTLE: Duration = Duration::from_secs(1);
+pub(crate) const SETTLE: Duration = Duration::from_secs(1);
 /// How long a route is driven before it counts.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(2);
 /// As long as it takes.

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -25,7 +26,7 @@ pub(crate) struct Ground {
     pub(crate) directory: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) database_url: String,
-    pub(crate) credentials: Credentials,
+    pub(crate) credentials: Arc<Credentials>,
 }
 
 impl Ground {
@@ -35,8 +36,13 @@ impl Ground {
         database_url: String,
         credentials: Credentials,
     ) -> anyhow::Result<Self> {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        Ok(Self { directory, address, database_url, credentials })
+        Ok(Self { directory, address: free_address()?, database_url, credentials: Arc::new(credentials) })
+    }
+
+    /// For a replica: the same database and secrets, at another address.
+    pub(crate) fn beside(&self, directory: PathBuf) -> anyhow::Result<Self> {
+        let (database_url, credentials) = (self.database_url.clone(), Arc::clone(&self.credentials));
+        Ok(Self { directory, address: free_address()?, database_url, credentials })
     }
 
     /// As a request names it.
@@ -47,6 +53,10 @@ impl Ground {
     fn log(&self) -> PathBuf {
         self.directory.join("log")
     }
+}
+
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// Tells, from the ground, the arguments that a program is to be started with.
@@ -202,6 +212,8 @@ listen = "{address}"
 [limits]
 requests_per_second = 1000000
 burst = 1000000
+streams_per_client = 1000000
+streams = 1000000
 
 [database]
 url = "{database}"
