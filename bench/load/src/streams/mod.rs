@@ -15,7 +15,7 @@ use clap::Args;
 use tokio::time::sleep;
 
 use crate::credentials::Credentials;
-use crate::database::Database;
+use crate::database::{self, Database};
 use crate::deliveries::{Deliveries, KNOWN_USERS};
 use crate::load::drive;
 use crate::machine::{self, Memory, Processor};
@@ -100,7 +100,7 @@ struct Round {
     answered: Duration,
     /// From its 200 to when each stream had been told, in milliseconds, the first one first; it may be before.
     told: Vec<f64>,
-    /// Of the program with the streams.
+    /// Of the program with the streams, and of the database's server.
     processor: Option<Processor>,
 }
 
@@ -135,6 +135,10 @@ async fn measure(
     options: &Options,
 ) -> anyhow::Result<Vec<Measured>> {
     let mut deliveries = Deliveries::new(first.credentials.webhook()?, first.host())?;
+    let server = match &options.database {
+        Some(server) => database::server_process(server).await?,
+        None => None,
+    };
     let mut all = Vec::new();
     for followed in [Followed::Everyone, Followed::One] {
         let (writer, _) = program.start(first)?;
@@ -145,6 +149,7 @@ async fn measure(
             writer: first,
             reader: second.unwrap_or(first),
             running: replica.as_ref().map_or(&writer, |(replica, _)| replica),
+            server,
         };
         all.push(stage.measure(followed, &mut deliveries, options).await?);
         if let Some((replica, _)) = replica {
@@ -161,6 +166,8 @@ struct Stage<'a> {
     reader: &'a Ground,
     /// The program with the streams.
     running: &'a Running,
+    /// PostgreSQL's first process, if it runs on this machine.
+    server: Option<u32>,
 }
 
 impl Stage<'_> {
@@ -194,6 +201,8 @@ impl Stage<'_> {
             let call = deliveries.update(user)?;
             let telling = crowd.tell(self.writer.address, call, user);
             let ((answered, told), processor) = self.watch(telling).await?;
+            let last = told.last().copied().unwrap_or_default();
+            eprintln!("webhook {number}: {} told, the last {last:.1} ms after the 200", told.len());
             rounds.push(Round { answered, told, processor });
             sleep(PAUSE).await;
             crowd.check().context("after all had been told")?;
@@ -206,9 +215,9 @@ impl Stage<'_> {
         &self,
         doing: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<(T, Option<Processor>)> {
-        let before = Processor::used(Some(self.running.id()), None);
+        let before = Processor::used(Some(self.running.id()), self.server);
         let done = doing.await?;
-        let after = Processor::used(Some(self.running.id()), None);
+        let after = Processor::used(Some(self.running.id()), self.server);
         Ok((done, before.zip(after).map(|(before, after)| after.since(before))))
     }
 }

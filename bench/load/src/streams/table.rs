@@ -1,8 +1,10 @@
 //! The streams as two tables in Markdown: what they cost, and how soon they are told.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::{Measured, Options, Round};
+use crate::machine::Processor;
 use crate::spread::Spread;
 
 pub(super) fn write(
@@ -24,8 +26,8 @@ pub(super) fn write(
     }
     text.push_str(
         "
-| one webhook, streams of | told | sent to 200 ms | sent to last told ms | 200 to half told ms | 200 to last told ms | least to most | program CPU ms |
-|---|---:|---:|---:|---:|---:|---:|---:|
+| one webhook, streams of | told | sent to 200 ms | sent to last told ms | 200 to half told ms | 200 to last told ms | least to most | program CPU ms | PostgreSQL CPU ms |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|
 ",
     );
     for measured in all {
@@ -69,9 +71,12 @@ fn soon(measured: &Measured) -> String {
     });
     let half = spread(|round| round.told.get(round.told.len() / 2).copied().unwrap_or_default());
     let last = spread(|round| round.told.last().copied().unwrap_or_default());
-    let processor = spread(|round| round.processor.map_or(0.0, |used| used.program.as_secs_f64() * 1000.0));
+    let used = |which: fn(Processor) -> Duration| {
+        let each = measured.rounds.iter().map(|round| round.processor.map_or(Duration::ZERO, which));
+        Spread::of(each.map(|time| time.as_secs_f64() * 1000.0)).median
+    };
     format!(
-        "| **{}** | {told} | {:.2} | {:.2} | {:.2} | **{:.2}** | {:.2} to {:.2} | {:.0} |",
+        "| **{}** | {told} | {:.2} | {:.2} | {:.2} | **{:.2}** | {:.2} to {:.2} | {:.0} | {:.0} |",
         measured.followed,
         answered.median,
         in_all.median,
@@ -79,7 +84,8 @@ fn soon(measured: &Measured) -> String {
         last.median,
         last.least,
         last.most,
-        processor.median
+        used(|it| it.program),
+        used(|it| it.server)
     )
 }
 
