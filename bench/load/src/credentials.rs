@@ -53,8 +53,8 @@ impl Credentials {
         Ok(format!("data:application/json;base64,{}", STANDARD.encode(keys.to_string())))
     }
 
-    /// A token for this user, as large as a usual one.
-    pub(crate) fn token(&self, subject: &str) -> anyhow::Result<String> {
+    /// The `Authorization` of this user, with a token as large as a usual one.
+    pub(crate) fn bearer(&self, subject: &str) -> anyhow::Result<String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let claims = json!({
             "iss": ISSUER, "sub": subject, "aud": APPLICATION_ID,
@@ -63,7 +63,7 @@ impl Credentials {
             "email": format!("{subject}@example.com"), "email_verified": true,
             "picture": "https://img.clerk.com/eyJ0eXBlIjoicHJveHkifQ",
         });
-        self.sign(&claims)
+        Ok(format!("Bearer {}", self.sign(&claims)?))
     }
 
     fn sign(&self, claims: &Value) -> anyhow::Result<String> {

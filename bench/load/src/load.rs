@@ -5,27 +5,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
+
+use crate::call::Call;
+use crate::connection::Connection;
 
 /// No answer takes as long as this.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(5);
-
-/// A request that is ready to go, and texts of which its answer must hold one, if there are any.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) request: Request<Full<Bytes>>,
-    pub(crate) expected: Vec<Arc<str>>,
-}
 
 /// What came of the calls.
 #[derive(Debug, Default)]
@@ -60,6 +49,11 @@ impl Load {
         let rank = (self.latencies.len() * percent).div_ceil(100).max(1);
         self.latencies.get(rank - 1).copied().unwrap_or_default()
     }
+
+    fn fail(&mut self, failure: String) {
+        self.failures += 1;
+        self.failure.get_or_insert(failure);
+    }
 }
 
 /// The connections take their calls from here.
@@ -75,15 +69,15 @@ pub(crate) async fn drive(
     calls: impl Iterator<Item = Call> + Send + 'static,
 ) -> anyhow::Result<Load> {
     let calls: Calls = Arc::new(Mutex::new(calls));
-    let mut senders = Vec::new();
+    let mut open = Vec::new();
     for _ in 0..connections {
-        senders.push(connect(address).await?);
+        open.push(Connection::open(address).await?);
     }
     let started = Instant::now();
     let deadline = started + duration;
     let mut busy = JoinSet::new();
-    for sender in senders {
-        busy.spawn(keep_busy(sender, Arc::clone(&calls), deadline));
+    for connection in open {
+        busy.spawn(keep_busy(connection, Arc::clone(&calls), deadline));
     }
     let progress = tokio::spawn(tell(started, deadline));
     let mut all = Load::default();
@@ -100,16 +94,7 @@ pub(crate) async fn drive(
     Ok(all)
 }
 
-async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-    let stream = TcpStream::connect(address).await.context("no connection")?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // How it ends, its requests tell.
-    tokio::spawn(connection);
-    Ok(sender)
-}
-
-async fn keep_busy(mut sender: SendRequest<Full<Bytes>>, calls: Calls, deadline: Instant) -> Load {
+async fn keep_busy(mut connection: Connection, calls: Calls, deadline: Instant) -> Load {
     let mut load = Load::default();
     while Instant::now() < deadline {
         let call = calls.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -118,35 +103,23 @@ async fn keep_busy(mut sender: SendRequest<Full<Bytes>>, calls: Calls, deadline:
             break;
         };
         let sent = Instant::now();
-        match timeout(PATIENCE, answer(&mut sender, call)).await {
-            Ok(Ok(())) => load.latencies.push(sent.elapsed()),
-            Ok(Err(error)) => fail(&mut load, format!("{error:#}")),
-            Err(_) => fail(&mut load, format!("no answer within {PATIENCE:?}")),
-        }
-        if sender.is_closed() {
-            fail(&mut load, "the program closed a connection".to_owned());
-            break;
+        match timeout(PATIENCE, connection.exchange(&call.request)).await {
+            Ok(Ok(answer)) => match call.check(&answer) {
+                Ok(()) => load.latencies.push(sent.elapsed()),
+                Err(wrong) => load.fail(wrong),
+            },
+            // What comes next on this connection cannot be told from what should have come now.
+            Ok(Err(error)) => {
+                load.fail(format!("{error:#}"));
+                break;
+            }
+            Err(_) => {
+                load.fail(format!("no answer within {PATIENCE:?}"));
+                break;
+            }
         }
     }
     load
-}
-
-fn fail(load: &mut Load, failure: String) {
-    load.failures += 1;
-    load.failure.get_or_insert(failure);
-}
-
-async fn answer(sender: &mut SendRequest<Full<Bytes>>, call: Call) -> anyhow::Result<()> {
-    sender.ready().await?;
-    let response = sender.send_request(call.request).await?;
-    let status = response.status();
-    let body = response.into_body().collect().await?.to_bytes();
-    let holds = |text: &Arc<str>| body.windows(text.len()).any(|window| window == text.as_bytes());
-    let right = call.expected.is_empty() || call.expected.iter().any(holds);
-    if status != StatusCode::OK || !right {
-        bail!("{status} {}", String::from_utf8_lossy(&body));
-    }
-    Ok(())
 }
 
 async fn tell(started: Instant, deadline: Instant) {

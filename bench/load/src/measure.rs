@@ -2,23 +2,21 @@
 #![expect(clippy::print_stderr, reason = "a long measurement tells how far it is")]
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use http_body_util::Full;
-use hyper::Request;
-use hyper::body::{Body, Bytes};
+use anyhow::bail;
 use tokio::time::sleep;
 
-use crate::Effort;
-use crate::deliveries::{self, Deliveries, KNOWN_USERS};
-use crate::load::{Call, Load, drive};
+use crate::call::Call;
+use crate::deliveries::{Deliveries, KNOWN_USERS};
+use crate::load::{Load, drive};
+use crate::lookups::lookups;
 use crate::machine::{Memory, Processor};
+use crate::options::Effort;
 use crate::program::{Ground, Program, Running};
 
 /// A program that has just started settles before its memory is read.
-const SETTLE: Duration = Duration::from_secs(1);
+pub(crate) const SETTLE: Duration = Duration::from_secs(1);
 /// How long a route is driven before it counts.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(2);
 /// As long as it takes.
@@ -39,7 +37,7 @@ pub(crate) struct Measured {
     pub(crate) idle: Option<Memory>,
     pub(crate) loaded: Option<Memory>,
     /// Of a delivery's body, the mean, in bytes.
-    pub(crate) payload: u64,
+    pub(crate) payload: usize,
     pub(crate) routes: Vec<Route>,
 }
 
@@ -58,11 +56,16 @@ impl Measured {
 }
 
 /// Starts it several times, drives each route through the last one, and stops it.
-pub(crate) async fn measure(program: &Program, ground: &Ground, effort: Effort) -> anyhow::Result<Measured> {
-    eprintln!("{}: {} starts", program.title(), effort.starts);
+pub(crate) async fn measure(
+    program: &Program,
+    ground: &Ground,
+    effort: Effort,
+    starts: u32,
+) -> anyhow::Result<Measured> {
+    eprintln!("{}: {} starts", program.title(), starts);
     let (mut running, first_start) = program.start(ground)?;
     let mut later = Vec::new();
-    for _ in 1..effort.starts {
+    for _ in 1..starts {
         running.stop()?;
         let (again, took) = program.start(ground)?;
         running = again;
@@ -74,9 +77,9 @@ pub(crate) async fn measure(program: &Program, ground: &Ground, effort: Effort) 
 
     let stage = Stage { ground, effort, running: &running };
     let (webhook, payload) = stage.webhook().await?;
-    let current_user = stage.again("current user", stage.current_user_calls()?).await?;
+    let current_user = stage.again("current user", lookups(ground, |asked| asked)?).await?;
     let nothing =
-        stage.again("health (does nothing)", vec![stage.get("/healthz", None, Vec::new())?]).await?;
+        stage.again("health (does nothing)", vec![Call::get(&ground.host(), "/healthz", &[])]).await?;
     let loaded = Memory::of(running.id());
     running.stop()?;
     Ok(Measured {
@@ -99,8 +102,8 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     /// Every delivery is sent once; also tells how long their bodies are.
-    async fn webhook(&self) -> anyhow::Result<(Route, u64)> {
-        let mut deliveries = Deliveries::new(self.ground.credentials.webhook()?, self.host())?;
+    async fn webhook(&self) -> anyhow::Result<(Route, usize)> {
+        let mut deliveries = Deliveries::new(self.ground.credentials.webhook()?, self.ground.host())?;
         eprintln!("webhook: {KNOWN_USERS} users, and a warm-up");
         let users = deliveries.sign(KNOWN_USERS)?;
         succeeded(self.drive(ENOUGH, users.into_iter()).await?)?;
@@ -108,12 +111,12 @@ impl Stage<'_> {
         let rate = succeeded(self.drive(WARM_UP, warm_up.into_iter()).await?)?.per_second();
 
         // Twice what will do if it goes on as it began.
-        let count = saturating(rate * self.effort.duration.as_secs_f64() * 2.0).min(MOST_DELIVERIES);
+        let count = saturating(rate * self.effort.duration().as_secs_f64() * 2.0).min(MOST_DELIVERIES);
         eprintln!("webhook: signs {count} deliveries");
         let calls = deliveries.sign(count)?;
-        let bytes: u64 = calls.iter().filter_map(|call| call.request.body().size_hint().exact()).sum();
-        let payload = bytes / u64::from(count.max(1));
-        let driving = self.drive(self.effort.duration, calls.into_iter());
+        let bytes: usize = calls.iter().map(|call| call.body().len()).sum();
+        let payload = bytes / calls.len().max(1);
+        let driving = self.drive(self.effort.duration(), calls.into_iter());
         Ok((self.watch("webhook", driving).await?, payload))
     }
 
@@ -121,31 +124,8 @@ impl Stage<'_> {
     async fn again(&self, name: &'static str, calls: Vec<Call>) -> anyhow::Result<Route> {
         eprintln!("{name}: warm-up");
         succeeded(self.drive(WARM_UP, calls.clone().into_iter().cycle()).await?)?;
-        let driving = self.drive(self.effort.duration, calls.into_iter().cycle());
+        let driving = self.drive(self.effort.duration(), calls.into_iter().cycle());
         self.watch(name, driving).await
-    }
-
-    /// One for each known user.
-    fn current_user_calls(&self) -> anyhow::Result<Vec<Call>> {
-        let call = |number| {
-            let user = deliveries::user(number);
-            let token = self.ground.credentials.token(&user)?;
-            self.get("/v1/users/current", Some(&token), vec![format!(r#""externalId":"{user}""#).into()])
-        };
-        (0..KNOWN_USERS).map(call).collect()
-    }
-
-    fn get(&self, path: &str, token: Option<&str>, expected: Vec<Arc<str>>) -> anyhow::Result<Call> {
-        let mut request = Request::get(path).header("host", self.host());
-        if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = request.body(Full::new(Bytes::new())).context("not a request")?;
-        Ok(Call { request, expected })
-    }
-
-    fn host(&self) -> String {
-        self.ground.address.to_string()
     }
 
     async fn drive(
@@ -162,7 +142,7 @@ impl Stage<'_> {
         name: &'static str,
         driving: impl Future<Output = anyhow::Result<Load>>,
     ) -> anyhow::Result<Route> {
-        eprintln!("{name}: {} s", self.effort.duration.as_secs());
+        eprintln!("{name}: {} s", self.effort.seconds);
         let before = Processor::used(Some(self.running.id()), None);
         let load = driving.await?;
         let after = Processor::used(Some(self.running.id()), None);

@@ -1,11 +1,13 @@
 //! A program to be measured: how it is started, when it is ready, what it uses, how it is stopped.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -24,7 +26,7 @@ pub(crate) struct Ground {
     pub(crate) directory: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) database_url: String,
-    pub(crate) credentials: Credentials,
+    pub(crate) credentials: Arc<Credentials>,
 }
 
 impl Ground {
@@ -34,13 +36,27 @@ impl Ground {
         database_url: String,
         credentials: Credentials,
     ) -> anyhow::Result<Self> {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        Ok(Self { directory, address, database_url, credentials })
+        Ok(Self { directory, address: free_address()?, database_url, credentials: Arc::new(credentials) })
+    }
+
+    /// For a replica: the same database and secrets, at another address.
+    pub(crate) fn beside(&self, directory: PathBuf) -> anyhow::Result<Self> {
+        let (database_url, credentials) = (self.database_url.clone(), Arc::clone(&self.credentials));
+        Ok(Self { directory, address: free_address()?, database_url, credentials })
+    }
+
+    /// As a request names it.
+    pub(crate) fn host(&self) -> String {
+        self.address.to_string()
     }
 
     fn log(&self) -> PathBuf {
         self.directory.join("log")
     }
+}
+
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// Tells, from the ground, the arguments that a program is to be started with.
@@ -70,8 +86,18 @@ impl Program {
     /// `bench/peers/fastify`.
     pub(crate) fn fastify(node: PathBuf, peers: &Path) -> Self {
         let server = peers.join("fastify/server.mjs");
-        let prepare = Box::new(move |ground: &Ground| Ok(arguments_of_fastify(&server, ground)));
+        let prepare = Box::new(move |ground: &Ground| arguments_of_fastify(&server, ground));
         Self { name: "fastify", version: "on Node".to_owned(), executable: node, prepare }
+    }
+
+    /// `bench-memory`, built beside this program: it answers what is kept in this file.
+    pub(crate) fn memory(answer: PathBuf) -> anyhow::Result<Self> {
+        let executable = env::current_exe()?.with_file_name("bench-memory");
+        let prepare = Box::new(move |ground: &Ground| {
+            let port = ground.address.port().to_string();
+            Ok(vec!["--port".into(), port.into(), "--answer".into(), answer.clone().into()])
+        });
+        Ok(Self { name: "memory", version: "on actix-web".to_owned(), executable, prepare })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -158,16 +184,20 @@ fn is_ready(address: SocketAddr) -> bool {
     ask().unwrap_or(false)
 }
 
-fn arguments_of_fastify(server: &Path, ground: &Ground) -> Vec<OsString> {
-    vec![
-        server.into(),
-        "--port".into(),
-        ground.address.port().to_string().into(),
-        "--database".into(),
-        (&ground.database_url).into(),
-        "--secret".into(),
-        ground.credentials.webhook_secret().into(),
-    ]
+fn arguments_of_fastify(server: &Path, ground: &Ground) -> anyhow::Result<Vec<OsString>> {
+    let mut arguments = vec![server.into()];
+    let settings = [
+        ("--port", ground.address.port().to_string()),
+        ("--database", ground.database_url.clone()),
+        ("--secret", ground.credentials.webhook_secret().to_owned()),
+        ("--keys", ground.credentials.key_set_uri()?),
+        ("--issuer", ISSUER.to_owned()),
+        ("--audience", APPLICATION_ID.to_owned()),
+    ];
+    for (name, value) in settings {
+        arguments.extend([name.into(), value.into()]);
+    }
+    Ok(arguments)
 }
 
 /// Every setting that is not needed is left as it comes.
@@ -182,6 +212,8 @@ listen = "{address}"
 [limits]
 requests_per_second = 1000000
 burst = 1000000
+streams_per_client = 1000000
+streams = 1000000
 
 [database]
 url = "{database}"

@@ -3,15 +3,21 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::Effort;
 use crate::machine::Memory;
 use crate::measure::{Measured, Route};
+use crate::options::Effort;
 
 /// Past this share of its one thread the generator may be what limits.
-const BUSY: f64 = 0.9;
+pub(crate) const BUSY: f64 = 0.9;
 
 /// All programs in one table, and the machine below it.
-pub(crate) fn write(programs: &[Measured], machine: &str, database: &str, effort: Effort) -> String {
+pub(crate) fn write(
+    programs: &[Measured],
+    machine: &str,
+    database: &str,
+    effort: Effort,
+    starts: u32,
+) -> String {
     let mut text = String::from(
         "
 | | requests/s | p50 ms | p99 ms | program CPU µs | generator CPU µs | others CPU µs | generator busy |
@@ -37,11 +43,10 @@ pub(crate) fn write(programs: &[Measured], machine: &str, database: &str, effort
         let _ = writeln!(text, "| **{title}** | {first} | {later} | {idle_now} | {loaded_now} | {highest} |");
     }
     let payload = programs.first().map_or(0, |program| program.payload);
-    let Effort { connections, duration, starts } = effort;
+    let Effort { connections, seconds } = effort;
     let _ = write!(
         text,
-        "\n{machine}; {database}; {connections} connections, {} s a route, {starts} starts, deliveries of {payload} bytes",
-        duration.as_secs()
+        "\n{machine}; {database}; {connections} connections, {seconds} s a route, {starts} starts, deliveries of {payload} bytes"
     );
     for note in programs.iter().flat_map(|program| &program.routes).flat_map(notes) {
         let _ = write!(text, "\n\nNOTE: {note}");

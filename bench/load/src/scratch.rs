@@ -24,6 +24,11 @@ impl Scratch {
         fs::create_dir(&path)?;
         Ok(path)
     }
+
+    /// Where a file of this name would be.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
 }
 
 impl Drop for Scratch {
