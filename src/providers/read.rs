@@ -35,10 +35,7 @@ pub(super) fn read(
 ) -> Result<Read, NotJson> {
     let Message { id, body } = message.into_inner();
     let payload = String::from_utf8(body).map_err(|_| NotJson)?;
-    // Judges the grammar alone, however deep: what is JSON is kept even where it cannot be read.
-    serde_json::from_str::<IgnoredAny>(&payload).map_err(|_| NotJson)?;
-
-    let Decoded { id: event_id, event_type, user, says } = Decoded::read(provider, &payload);
+    let Decoded { id: event_id, event_type, user, says } = Decoded::read(provider, &payload)?;
     let message_id = id.or(event_id).unwrap_or_else(|| id_of(&payload));
     let reading = match says.and_then(|says| change(source, says)) {
         Ok(Some(change)) => Reading::Change(change),
@@ -49,7 +46,7 @@ pub(super) fn read(
     };
     // PostgreSQL cannot store U+0000; in JSON it is always written as an escape, so only what was decoded can
     // hold it.
-    let event_type = event_type.map(|name| name.replace('\0', ""));
+    let event_type = event_type.map(|name| name.replace('\0', "")).filter(|name| !name.is_empty());
     Ok(Read::Delivery(Delivery {
         source: source.to_owned(),
         message_id,
@@ -80,15 +77,19 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
-    pub(super) fn read(provider: &dyn Provider, payload: &str) -> Self {
+    pub(super) fn read(provider: &dyn Provider, payload: &str) -> Result<Self, NotJson> {
         let unreadable =
             |reason| Self { id: None, event_type: None, user: None, says: Err(Unreadable::new(reason)) };
         match serde_json::from_str(payload) {
-            Ok(event @ Value::Object(_)) => Self::of(provider, &event),
-            Ok(_) => unreadable("the event is no object"),
-            Err(_) => unreadable(
-                "the event is nested too deep, or holds a number or a character that cannot be read",
-            ),
+            Ok(event @ Value::Object(_)) => Ok(Self::of(provider, &event)),
+            Ok(_) => Ok(unreadable("the event is no object")),
+            // Judged by the grammar alone, however deep: what is JSON is kept even where it cannot be read.
+            Err(_) => match serde_json::from_str::<IgnoredAny>(payload) {
+                Ok(_) => Ok(unreadable(
+                    "the event is nested too deep, or holds a number or a character that cannot be read",
+                )),
+                Err(_) => Err(NotJson),
+            },
         }
     }
 

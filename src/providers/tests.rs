@@ -42,7 +42,7 @@ fn every_fixture_decodes_to_its_snapshot() {
         for file in fixtures {
             let map = registered.kind.is_mapped.then(|| map_of(&file));
             let provider = (registered.make)(map.as_ref());
-            let event = Decoded::read(&*provider, &fs::read_to_string(&file).unwrap());
+            let event = Decoded::read(&*provider, &fs::read_to_string(&file).unwrap()).unwrap();
             insta::assert_debug_snapshot!(format!("{name}__{}", stem(&file)), event);
         }
     }
