@@ -26,18 +26,19 @@ pub(super) async fn observe(
     // The pattern, not the path, and no query: both can hold what belongs in no log.
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let method = known_method(&request);
-    // Of the highest level, so that the id stands beside whatever a stricter filter lets through.
-    let span = error_span!("request", request_id = %id, method, %route);
+    // Of the highest level, so that the id stands beside whatever a stricter filter lets through. It is written out
+    // for every request, logged or not, so it holds nothing more.
+    let span = error_span!("request", request_id = %id);
 
     let answering = async move {
         let mut response = next.call(request).await?;
         let elapsed = started.elapsed();
-        let status = response.status().as_u16();
-        log(&response, status, elapsed);
+        log(&response, method, &route, elapsed);
         if let Ok(value) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         if let Some(state) = response.request().app_data::<web::Data<State>>() {
+            let status = response.status().as_u16();
             state.metrics.request(Request { method, route, status }, elapsed);
         }
         Ok(response)
@@ -53,17 +54,17 @@ fn known_method(request: &ServiceRequest) -> &'static str {
     METHODS.into_iter().find(|method| *method == asked).unwrap_or("other")
 }
 
-fn log<B>(response: &ServiceResponse<B>, status: u16, elapsed: Duration) {
-    let read = response.request().method().is_safe();
+fn log<B>(response: &ServiceResponse<B>, method: &str, route: &str, elapsed: Duration) {
+    let status = response.status().as_u16();
     let milliseconds = elapsed.as_secs_f64() * 1000.0;
     let problem = response.response().error().and_then(actix_web::Error::as_error::<Problem>);
     let (code, cause) = problem.map_or(("", ""), |problem| (problem.code(), problem.cause()));
     match status {
-        500.. => error!(status, code, cause, milliseconds, "answered"),
-        400.. if !code.is_empty() => warn!(status, code, cause, milliseconds, "answered"),
-        // What was read changed nothing, and comes in numbers: the metrics count it.
-        200..300 if read => debug!(status, milliseconds, "answered"),
-        _ => info!(status, milliseconds, "answered"),
+        500.. => error!(method, route, status, code, cause, milliseconds, "answered"),
+        400.. if !code.is_empty() => warn!(method, route, status, code, cause, milliseconds, "answered"),
+        // What changed something has a line of its own, and the metrics count all.
+        200..300 => debug!(method, route, status, milliseconds, "answered"),
+        _ => info!(method, route, status, milliseconds, "answered"),
     }
 }
 

@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{ParseError, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Log, LogFormat};
 
@@ -15,13 +15,11 @@ use crate::config::{Log, LogFormat};
 /// configured level.
 ///
 /// Errors: the filter cannot be read.
-pub fn start_logs(
-    settings: &Log,
-    directives: Option<&str>,
-) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .parse(directives.unwrap_or(&settings.level))?;
+pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), ParseError> {
+    let filter: Targets = directives.unwrap_or(&settings.level).parse()?;
+    // Without a level of its own, whatever is not named is told as usual.
+    let default = filter.default_level().unwrap_or(LevelFilter::INFO);
+    let filter = filter.with_default(default);
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let lines = match settings.format {
         LogFormat::Text => lines.boxed(),
