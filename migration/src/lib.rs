@@ -5,6 +5,7 @@ pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
 mod m20261123_000001_users_and_journal;
+mod m20261124_000001_lighter_writes;
 
 /// Every step, in order.
 #[derive(Debug)]
@@ -13,6 +14,9 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261123_000001_users_and_journal::Migration)]
+        vec![
+            Box::new(m20261123_000001_users_and_journal::Migration),
+            Box::new(m20261124_000001_lighter_writes::Migration),
+        ]
     }
 }

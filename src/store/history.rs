@@ -132,7 +132,7 @@ impl Tx {
         users: &BTreeSet<UserKey>,
     ) -> Result<BTreeMap<UserKey, Vec<Journaled>>, StoreError> {
         let keys = users.iter().map(|user| (&*user.source, &*user.external_id));
-        let rows = Entity::find().filter(is_one_of(&self.tx, USER, keys)).all(&self.tx).await?;
+        let rows = Entity::find().filter(is_one_of(&self.inner, USER, keys)).all(&self.inner).await?;
         let mut history: BTreeMap<UserKey, Vec<Journaled>> = BTreeMap::new();
         for row in rows {
             let external_id = row.external_id.clone().unwrap_or_default();
@@ -144,7 +144,9 @@ impl Tx {
 
 /// Parked, and with a payload that could be read again: without one there is nothing to wait for.
 pub(super) fn is_parked() -> Condition {
-    Condition::all().add(Column::Outcome.eq(Outcome::Parked.as_str())).add(Column::Payload.is_not_null())
+    // Spelled out as in the index of them: neither database finds it by a parameter.
+    let is_parked = Expr::cust("outcome = 'parked'");
+    Condition::all().add(is_parked).add(Column::Payload.is_not_null())
 }
 
 /// Whether a pair of columns stands after a pair of values in the order of both.

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::journal::{ActiveModel, Column, Entity};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait,
+    PaginatorTrait, QueryFilter,
 };
 
 use super::history::is_parked;
 use super::pairs::is_one_of;
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, bulk};
 use crate::domain::{Change, Delivery, DeliveryKey, Outcome, Reading, UserKey};
 
 /// The journal.
@@ -49,11 +50,17 @@ impl Tx {
         // other in a ring.
         let rows: BTreeMap<_, _> =
             deliveries.iter().map(|one| ((&one.source, &one.message_id), one)).collect();
-        let fresh = Entity::insert_many(rows.into_values().map(row))
-            .on_conflict(OnConflict::columns([Column::Source, Column::MessageId]).do_nothing().to_owned())
-            .exec_with_returning_keys(&self.tx)
-            .await?;
-        Ok(fresh.into_iter().map(|(source, message_id)| DeliveryKey { source, message_id }).collect())
+        let key = [Column::Source, Column::MessageId];
+        let unless_seen = OnConflict::columns(key).do_nothing().to_owned();
+        let rows = rows.into_values().map(row).collect();
+        let mut fresh = BTreeSet::new();
+        for append in bulk::inserts(self, rows, unless_seen, Some(Query::returning().columns(key)))? {
+            for row in self.inner.query_all_raw(append).await? {
+                let (source, message_id) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+                fresh.insert(DeliveryKey { source, message_id });
+            }
+        }
+        Ok(fresh)
     }
 
     /// Writes what became of these deliveries, if that is something else than `append` took it for.
@@ -69,7 +76,7 @@ impl Tx {
             if !keep_payload {
                 settled = settled.col_expr(Column::Payload, Expr::value(Option::<String>::None));
             }
-            settled.exec(&self.tx).await?;
+            settled.exec(&self.inner).await?;
         }
         Ok(())
     }
@@ -101,7 +108,7 @@ impl Tx {
             if entry.outcome != Outcome::Applied {
                 update = update.filter(Column::Outcome.eq(Outcome::Parked.as_str()));
             }
-            update.exec(&self.tx).await?;
+            update.exec(&self.inner).await?;
         }
         Ok(())
     }
@@ -128,10 +135,10 @@ impl Tx {
         let keys = users.iter().map(|user| (&*user.source, &*user.external_id));
         Entity::update_many()
             .col_expr(Column::Payload, Expr::value(Option::<String>::None))
-            .filter(is_one_of(&self.tx, USER, keys))
+            .filter(is_one_of(&self.inner, USER, keys))
             .filter(Column::Payload.is_not_null())
             .filter(which)
-            .exec(&self.tx)
+            .exec(&self.inner)
             .await?;
         Ok(())
     }

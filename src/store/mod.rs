@@ -1,6 +1,7 @@
 //! The only room that knows SQL. It speaks domain types; rows are mapped here, every field by name.
 
 mod api_keys;
+mod bulk;
 mod error;
 mod history;
 mod journal;
@@ -16,8 +17,9 @@ use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchrono
 use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
+use uuid::Uuid;
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use error::StoreError;
@@ -39,6 +41,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_TRIES: u32 = 50;
 /// Enough for readers beside the one writer; PostgreSQL's own default limit is 100 for everyone.
 const MAX_CONNECTIONS: u32 = 16;
+/// Beside those: one for deliveries, and some for claims and replays.
+const WRITE_CONNECTIONS: u32 = 4;
 /// "usersync", read as a number: whom an advisory lock belongs to.
 const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 
@@ -46,6 +50,12 @@ const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 #[derive(Clone, Debug)]
 pub struct Store {
     db: DatabaseConnection,
+    /// Where transactions are begun. On PostgreSQL these are connections of their own, for one that a thread opened
+    /// to answer a request would make every batch wait for that thread's other requests.
+    writes: DatabaseConnection,
+    /// Tells this replica's notifications from those of others.
+    replica: Uuid,
+    is_encrypted: bool,
 }
 
 /// One migration and whether it has been applied.
@@ -84,10 +94,26 @@ impl Store {
             match Database::connect(options.clone()).await {
                 // A new database changes to WAL, for which SQLite does not wait however long it may.
                 Err(error) if error::is_locked(&error) && tries < BUSY_TRIES => tries += 1,
-                connected => return Ok(Self { db: connected? }),
+                connected => return Self::new(connected?, &options).await,
             }
             tokio::time::sleep(BUSY_TIMEOUT / BUSY_TRIES).await;
         }
+    }
+
+    async fn new(db: DatabaseConnection, options: &ConnectOptions) -> Result<Self, StoreError> {
+        let backend = db.get_database_backend();
+        let is_encrypted = backend == DbBackend::Postgres && {
+            let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+            let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
+            row.is_some_and(|row| row.try_get_by_index(0).unwrap_or_default())
+        };
+        let writes = match backend {
+            DbBackend::Postgres => {
+                Database::connect(options.clone().max_connections(WRITE_CONNECTIONS).to_owned()).await?
+            }
+            _ => db.clone(),
+        };
+        Ok(Self { db, writes, replica: Uuid::now_v7(), is_encrypted })
     }
 
     /// Applies every migration that the database lacks. Several replicas may do so at once.
@@ -99,12 +125,12 @@ impl Store {
         let alone = self.begin().await?;
         if self.is_postgres() {
             let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-            alone.tx.execute_unprepared(&lock).await?;
+            alone.inner.execute_unprepared(&lock).await?;
             Migrator::up(&self.db, None).await?;
             alone.commit().await
         } else {
             // SQLite's schema changes belong to the transaction that holds the write lock.
-            Migrator::up(&alone.tx, None).await?;
+            Migrator::up(&alone.inner, None).await?;
             alone.commit().await
         }
     }
@@ -123,9 +149,9 @@ impl Store {
     /// Whether this role may write: tries a deletion that finds nothing, and undoes it. Needs every
     /// migration.
     pub async fn try_to_write(&self) -> Result<(), StoreError> {
-        let Tx { tx } = self.begin().await?;
-        tx.execute_unprepared("DELETE FROM journal WHERE 1 = 0").await?;
-        Ok(tx.rollback().await?)
+        let Tx { inner, .. } = self.begin().await?;
+        inner.execute_unprepared("DELETE FROM journal WHERE 1 = 0").await?;
+        Ok(inner.rollback().await?)
     }
 
     /// The users table, to be read.
@@ -144,16 +170,21 @@ impl Store {
     }
 
     /// Begins a transaction that will write: on SQLite it takes the write lock at once.
+    ///
+    /// To be called where the service was started, not by the threads that answer requests: the connection may
+    /// be opened now, and is served by the thread that opened it from then on.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(Tx { tx: self.db.begin_with_options(options).await? })
+        let inner = self.writes.begin_with_options(options).await?;
+        Ok(Tx { inner, replica: self.replica, is_encrypted: self.is_encrypted })
     }
 
     /// Closes every connection.
     pub async fn close(self) -> Result<(), StoreError> {
+        self.writes.close().await?;
         Ok(self.db.close().await?)
     }
 
@@ -187,12 +218,14 @@ async fn in_time<T>(reading: impl Future<Output = Result<T, DbErr>>) -> Result<T
 /// A transaction; what it wrote is undone if it is dropped.
 #[derive(Debug)]
 pub struct Tx {
-    tx: DatabaseTransaction,
+    inner: DatabaseTransaction,
+    replica: Uuid,
+    is_encrypted: bool,
 }
 
 impl Tx {
     /// Makes everything written lasting.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.tx.commit().await?)
+        Ok(self.inner.commit().await?)
     }
 }

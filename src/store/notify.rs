@@ -1,22 +1,27 @@
-//! Telling other replicas that users changed: PostgreSQL's NOTIFY, which only wakes; who is woken reads
-//! again.
+//! Users between transactions and replicas: locks, and PostgreSQL's NOTIFY, which only wakes; who is woken
+//! reads again.
 
 use std::collections::BTreeSet;
 
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
+use uuid::Uuid;
+
 use super::{Store, StoreError, Tx};
 use crate::domain::UserKey;
 
 const CHANNEL: &str = "usersync_users";
 /// Fingerprints in one notification: PostgreSQL takes less than 8000 bytes, and each has up to 20
-/// digits and a comma.
+/// digits and a comma; the replica's id stands before them.
 const PORTION: usize = 350;
 
 /// A connection that hears of changes by every replica.
 #[derive(Debug)]
-pub struct Listener(PgListener);
+pub struct Listener {
+    heard: PgListener,
+    own: Uuid,
+}
 
 /// What a listener heard.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,31 +41,49 @@ impl Store {
         let pool = self.db.get_postgres_connection_pool();
         let mut listener = PgListener::connect_with(pool).await.map_err(away)?;
         listener.listen(CHANNEL).await.map_err(away)?;
-        Ok(Some(Listener(listener)))
+        Ok(Some(Listener { heard: listener, own: self.replica }))
     }
 }
 
 impl Listener {
-    /// Waits for the next change.
+    /// Waits for the next change by another replica.
     pub async fn next(&mut self) -> Result<Heard, StoreError> {
-        let Some(notification) = self.0.try_recv().await.map_err(away)? else { return Ok(Heard::Gap) };
-        let numbers = notification.payload().split(',');
-        Ok(Heard::Changed(numbers.filter_map(|number| number.parse().ok()).collect()))
+        loop {
+            let Some(notification) = self.heard.try_recv().await.map_err(away)? else {
+                return Ok(Heard::Gap);
+            };
+            let (replica, users) = notification.payload().split_once(' ').unwrap_or_default();
+            if replica != self.own.to_string() {
+                let numbers = users.split(',');
+                return Ok(Heard::Changed(numbers.filter_map(|number| number.parse().ok()).collect()));
+            }
+        }
     }
 }
 
 impl Tx {
-    /// Wakes whoever waits for these users, once this transaction is committed.
-    pub async fn notify(&self, users: &BTreeSet<UserKey>) -> Result<(), StoreError> {
-        if self.tx.get_database_backend() != DbBackend::Postgres {
+    /// Keeps every other transaction from changing these users until this one ends; once it is committed, the other
+    /// replicas are told.
+    ///
+    /// A user without a row is locked as well. All replicas take the locks in one order, so they never wait
+    /// for each other in a ring. Locks and notification are one statement, for each is a way to the database; who
+    /// turns out to be unchanged is told of for nothing. SQLite has one writer, in one process.
+    pub async fn lock(&self, users: &BTreeSet<UserKey>) -> Result<(), StoreError> {
+        if self.inner.get_database_backend() != DbBackend::Postgres {
             return Ok(());
         }
-        let fingerprints: Vec<String> = users.iter().map(|user| user.fingerprint().to_string()).collect();
+        let fingerprints: BTreeSet<i64> = users.iter().map(UserKey::fingerprint).collect();
+        let fingerprints: Vec<String> = fingerprints.iter().map(i64::to_string).collect();
         for portion in fingerprints.chunks(PORTION) {
-            let sql = format!("SELECT pg_notify('{CHANNEL}', $1)");
+            // The locks are taken in the order of the list: a function of the select list runs as its row is read.
+            let sql = format!(
+                "SELECT count(pg_advisory_xact_lock(CAST(fingerprint AS bigint))), pg_notify('{CHANNEL}', '{} ' || $1) \
+                 FROM unnest(string_to_array($1, ',')) AS fingerprint",
+                self.replica
+            );
             let statement =
                 Statement::from_sql_and_values(DbBackend::Postgres, sql, [portion.join(",").into()]);
-            self.tx.execute_raw(statement).await?;
+            self.inner.execute_raw(statement).await?;
         }
         Ok(())
     }

@@ -1,29 +1,32 @@
 //! "Is one of these pairs", as one statement whose text is the same for any number of pairs, so that it stays
 //! prepared.
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ConnectionTrait, DbBackend};
+use sea_orm::sea_query::{ArrayType, Expr};
+use sea_orm::{ConnectionTrait, DbBackend, Value};
 
-/// Whether the two columns are one of the pairs, which go over as one JSON text.
+/// Whether the two columns are one of the pairs.
 pub(super) fn is_one_of<'a>(
     db: &impl ConnectionTrait,
     [first, second]: [&str; 2],
     pairs: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Expr {
-    let listed = listed(db);
-    let sql = format!("({first}, {second}) IN (SELECT value ->> 0, value ->> 1 FROM {listed})");
-    Expr::cust_with_values(sql, [json_of(pairs)])
+    let (listed, parameters) = listed(db, pairs);
+    Expr::cust_with_values(format!("({first}, {second}) IN (SELECT one, two FROM {listed})"), parameters)
 }
 
-/// The one parameter of the statement as a table, of which `value` is a pair.
-pub(super) fn listed(db: &impl ConnectionTrait) -> &'static str {
-    match db.get_database_backend() {
-        DbBackend::Postgres => "json_array_elements(CAST($1 AS json))",
-        _ => "json_each(?)",
+/// The pairs as a table `listed` with the columns `one` and `two`, and the statement's parameters that hold them.
+pub(super) fn listed<'a>(
+    db: &impl ConnectionTrait,
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+) -> (&'static str, Vec<Value>) {
+    if db.get_database_backend() == DbBackend::Postgres {
+        let (one, two): (Vec<Value>, Vec<Value>) =
+            pairs.map(|(first, second)| (first.into(), second.into())).unzip();
+        let array = |texts| Value::Array(ArrayType::String, Some(Box::new(texts)));
+        let table = "unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS listed (one, two)";
+        return (table, vec![array(one), array(two)]);
     }
-}
-
-/// The pairs as that parameter.
-pub(super) fn json_of<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    pairs.map(|(first, second)| serde_json::json!([first, second])).collect::<serde_json::Value>().to_string()
+    let pairs: serde_json::Value = pairs.map(|(first, second)| serde_json::json!([first, second])).collect();
+    let table = "(SELECT value ->> 0 AS one, value ->> 1 AS two FROM json_each(?)) AS listed";
+    (table, vec![pairs.to_string().into()])
 }

@@ -7,11 +7,13 @@ use entity::{tombstone, user};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DbBackend, DbErr, EntityTrait, Iterable, QueryFilter, Statement,
+    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, Iterable, QueryFilter, Statement,
 };
 
-use super::pairs::{is_one_of, json_of, listed};
-use super::{StoreError, Tx};
+use uuid::fmt::Hyphenated;
+
+use super::pairs::{is_one_of, listed};
+use super::{StoreError, Tx, bulk};
 use crate::domain::{Life, Profile, Record, Timestamp, UserId, UserKey};
 
 /// A record as it stands in the database, and the row's id while the user lives.
@@ -24,53 +26,29 @@ pub struct Stored {
 }
 
 impl Tx {
-    /// Keeps every other transaction from changing these users until this one ends.
-    ///
-    /// A user without a row is locked as well. All replicas take the locks in one order, so they never wait
-    /// for each other in a ring. SQLite has one writer anyway.
-    pub async fn lock(&self, keys: &BTreeSet<UserKey>) -> Result<(), StoreError> {
-        if self.tx.get_database_backend() != DbBackend::Postgres {
-            return Ok(());
-        }
-        let locks: BTreeSet<i64> = keys.iter().map(UserKey::fingerprint).collect();
-        let locks: serde_json::Value = locks.into_iter().collect();
-        // Taken in the order of the list: a function in the select list runs as its row is read.
-        let sql = "SELECT pg_advisory_xact_lock(CAST(value AS bigint)) FROM json_array_elements_text(CAST($1 AS json))";
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, [locks.to_string().into()]);
-        self.tx.execute_raw(statement).await?;
-        Ok(())
-    }
-
     /// What is known of these users; who is not in the answer was never heard of.
     pub async fn load(&self, keys: &BTreeSet<UserKey>) -> Result<BTreeMap<UserKey, Stored>, StoreError> {
-        let listed = listed(&self.tx);
+        let (listed, parameters) =
+            listed(&self.inner, keys.iter().map(|key| (&*key.source, &*key.external_id)));
         // Each looked up by itself: a join is planned for the table as it was when the statement was
-        // prepared, and reads all of one that was still small then.
+        // prepared, and reads all of one that was still small then. Id and record come as one text, for two
+        // columns would be two look-ups.
         let sql = format!(
-            "SELECT value ->> 0, value ->> 1, \
-             (SELECT id FROM users WHERE source = value ->> 0 AND external_id = value ->> 1), \
-             (SELECT record FROM users WHERE source = value ->> 0 AND external_id = value ->> 1), \
-             (SELECT deleted_at FROM tombstones WHERE source = value ->> 0 AND external_id = value ->> 1) \
+            "SELECT one, two, \
+             (SELECT id || record FROM users WHERE source = one AND external_id = two), \
+             (SELECT deleted_at FROM tombstones WHERE source = one AND external_id = two) \
              FROM {listed}"
         );
-        let pairs = json_of(keys.iter().map(|key| (&*key.source, &*key.external_id)));
-        let backend = self.tx.get_database_backend();
-        let statement = Statement::from_sql_and_values(backend, sql, [pairs.into()]);
+        let statement = Statement::from_sql_and_values(self.inner.get_database_backend(), sql, parameters);
         let mut known = BTreeMap::new();
-        for row in self.tx.query_all_raw(statement).await? {
+        for row in self.inner.query_all_raw(statement).await? {
             let (source, external_id) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            // A `TextUuid` cannot be absent; its text can.
-            let id: Option<String> = row.try_get_by_index(2)?;
-            let record: Option<String> = row.try_get_by_index(3)?;
-            let deleted_at: Option<DateTime<Utc>> = row.try_get_by_index(4)?;
-            let id = id.as_deref().map(str::parse::<TextUuid>).transpose();
-            let id = id.map_err(|error| DbErr::Type(error.to_string()))?.map(|id| UserId(id.0));
-            let life = record.as_deref().map(serde_json::from_str::<Life>).transpose();
-            // Refused, so that it harms only the delivery about this user.
-            let life = life.map_err(|error| StoreError::Refused(DbErr::Json(error.to_string())))?;
-            if life.is_none() && deleted_at.is_none() {
+            let living: Option<String> = row.try_get_by_index(2)?;
+            let deleted_at: Option<DateTime<Utc>> = row.try_get_by_index(3)?;
+            if living.is_none() && deleted_at.is_none() {
                 continue;
             }
+            let (id, life) = living.as_deref().map(id_and_life).transpose()?.unzip();
             let record = Record { deleted_at: deleted_at.map(Into::into), life };
             known.insert(UserKey { source, external_id }, Stored { id, record });
         }
@@ -111,23 +89,35 @@ impl Tx {
             }
         }
         if !gone.is_empty() {
-            user::Entity::delete_many().filter(any_of(&self.tx, &gone)).exec(&self.tx).await?;
+            user::Entity::delete_many().filter(any_of(&self.inner, &gone)).exec(&self.inner).await?;
         }
         let key = [user::Column::Source, user::Column::ExternalId];
         let facts = user::Column::iter().filter(|column| {
             !matches!(column, user::Column::Id | user::Column::Source | user::Column::ExternalId)
         });
-        user::Entity::insert_many(living)
-            .on_conflict(OnConflict::columns(key).update_columns(facts).to_owned())
-            .exec_without_returning(&self.tx)
-            .await?;
+        self.upsert(living, OnConflict::columns(key).update_columns(facts).to_owned()).await?;
         let key = [tombstone::Column::Source, tombstone::Column::ExternalId];
-        tombstone::Entity::insert_many(deleted)
-            .on_conflict(OnConflict::columns(key).update_column(tombstone::Column::DeletedAt).to_owned())
-            .exec_without_returning(&self.tx)
-            .await?;
+        let date = tombstone::Column::DeletedAt;
+        self.upsert(deleted, OnConflict::columns(key).update_column(date).to_owned()).await
+    }
+
+    async fn upsert<A: ActiveModelTrait>(&self, rows: Vec<A>, over: OnConflict) -> Result<(), StoreError> {
+        for upsert in bulk::inserts(self, rows, over, None)? {
+            self.inner.execute_raw(upsert).await?;
+        }
         Ok(())
     }
+}
+
+/// Of a row, from its id and its record behind each other.
+///
+/// What cannot be read is refused, so that it harms only the delivery about this user.
+fn id_and_life(text: &str) -> Result<(UserId, Life), StoreError> {
+    let (id, record) = text.split_at_checked(Hyphenated::LENGTH).unwrap_or_default();
+    let unreadable = |error: String| StoreError::Refused(DbErr::Type(error));
+    let id = id.parse().map_err(|error: uuid::Error| unreadable(error.to_string()))?;
+    let life = serde_json::from_str(record).map_err(|error| unreadable(error.to_string()))?;
+    Ok((UserId(id), life))
 }
 
 /// Whether a row is of one of these users.

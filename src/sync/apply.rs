@@ -84,7 +84,6 @@ async fn apply_once(
     let Known { mut after, ended, .. } = known;
     after.retain(|key, stored| before.get(key) != Some(stored));
     tx.save(&before, &after, now).await?;
-    tx.notify(&after.keys().cloned().collect()).await?;
     let (finally, reusable) = ended.into_iter().partition(|user| sources.ids(&user.source).is_final());
     tx.forget(&finally).await?;
     tx.forget_ended(&reusable).await?;

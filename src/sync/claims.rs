@@ -6,9 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tracing::info;
+
 use super::apply::{PAUSE, TRIES, become_known};
 use super::batcher::Writer;
-use crate::domain::{Change, Record};
+use crate::domain::{Change, Record, UserKey};
 use crate::store::StoreError;
 
 impl Writer {
@@ -40,9 +42,10 @@ impl Writer {
         let is_new = stored.record.life.is_none() && record.life.is_some();
         become_known(&mut stored, record, ids);
         tx.save(&before, &BTreeMap::from([(change.user.clone(), stored)]), self.clock.now()).await?;
-        tx.notify(&users).await?;
         tx.commit().await?;
-        self.feed.wake([change.user.fingerprint()]);
+        self.feed.wake(&[change.user.fingerprint()]);
+        let UserKey { source, external_id } = &change.user;
+        info!(source, external_id, is_new, "stored from a token's claims");
         Ok(is_new)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use super::batcher::{Batcher, TIMEOUT, WriteError, Writer};
@@ -20,6 +21,7 @@ pub struct Intake {
     sources: Arc<Sources>,
     batcher: Batcher,
     writer: Writer,
+    runtime: Handle,
     clock: Clock,
 }
 
@@ -53,7 +55,7 @@ impl Intake {
     /// An intake for these sources, which writes in the background. Must be called within a tokio runtime.
     pub fn start(sources: Arc<Sources>, store: Store, clock: Clock, metrics: Metrics, feed: Feed) -> Self {
         let writer = Writer { store, sources: Arc::clone(&sources), clock: clock.clone(), metrics, feed };
-        Self { sources, batcher: Batcher::start(writer.clone()), writer, clock }
+        Self { sources, batcher: Batcher::start(writer.clone()), writer, runtime: Handle::current(), clock }
     }
 
     /// Takes one message in. Once this returns a receipt, what it says is lasting.
@@ -78,9 +80,14 @@ impl Intake {
     /// Stores what a token's claims say of its user, below what the provider says; tells whether that made
     /// the row.
     pub async fn store_claims(&self, claims: &Change) -> Result<bool, StoreError> {
-        let writing = self.writer.store_claims(claims);
-        let late = |_| Err(StoreError::away("the transaction took too long"));
-        tokio::time::timeout(TIMEOUT, writing).await.unwrap_or_else(late)
+        let (writer, claims) = (self.writer.clone(), claims.clone());
+        let writing = async move {
+            let late = |_| Err(StoreError::away("the transaction took too long"));
+            tokio::time::timeout(TIMEOUT, writer.store_claims(&claims)).await.unwrap_or_else(late)
+        };
+        // Not on the thread that answers the caller: see `Store::begin`.
+        let written = self.runtime.spawn(writing).await;
+        written.unwrap_or_else(|panicked| Err(StoreError::away(&panicked.to_string())))
     }
 
     /// Returns once everything that was taken in is written, whether or not its sender still waits.

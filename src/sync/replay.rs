@@ -136,7 +136,6 @@ impl Replay {
             }
         }
         tx.save(&known, &corrected, clock.now()).await?;
-        tx.notify(&corrected.keys().cloned().collect()).await?;
         tx.commit().await
     }
 
