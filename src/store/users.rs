@@ -1,8 +1,12 @@
 //! The users table as it is read.
 
+use chrono::{DateTime, Utc};
 use entity::user::{Column, Entity, Model};
+use sea_orm::sea_query::Expr;
 use sea_orm::value::TextUuid;
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use super::{StoreError, in_time};
 use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
@@ -10,6 +14,14 @@ use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 /// The users table.
 #[derive(Debug)]
 pub struct Users<'a>(pub(super) &'a DatabaseConnection);
+
+/// A row, and what the tombstone beside it says.
+#[derive(FromQueryResult)]
+struct Living {
+    #[sea_orm(nested)]
+    row: Model,
+    deleted_at: Option<DateTime<Utc>>,
+}
 
 /// Which users to list, in order of creation here.
 #[derive(Clone, Debug, Default)]
@@ -36,14 +48,19 @@ pub struct Page {
 }
 
 impl Users<'_> {
-    /// The user, if it is there.
-    pub async fn get(&self, key: &UserKey) -> Result<Option<User>, StoreError> {
+    /// The user, if it is there, with the highest stamp of an earlier life's deletion.
+    pub async fn get(&self, key: &UserKey) -> Result<Option<(User, Option<Timestamp>)>, StoreError> {
+        let deleted_at = "(SELECT deleted_at FROM tombstones AS t \
+                          WHERE t.source = users.source AND t.external_id = users.external_id)";
         let rows = Entity::find()
+            .expr_as(Expr::cust(deleted_at), "deleted_at")
             .filter(Column::Source.eq(&key.source))
             .filter(Column::ExternalId.eq(&key.external_id))
+            .into_model::<Living>()
             // The key is unique. `one` would add a LIMIT that SQLite plans anew each time.
             .all(self.0);
-        Ok(in_time(rows).await?.pop().map(user))
+        let living = in_time(rows).await?.pop();
+        Ok(living.map(|Living { row, deleted_at }| (user(row), deleted_at.map(Into::into))))
     }
 
     /// When the user was deleted, if it was.

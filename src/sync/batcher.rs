@@ -96,12 +96,15 @@ impl Writer {
         while queue.recv_many(&mut jobs, LARGEST_BATCH).await > 0 {
             let (batch, waiting): (Vec<Delivery>, Vec<_>) =
                 jobs.drain(..).map(|job| (job.delivery, (job.written, job.bytes))).unzip();
+            let users: Vec<i64> = batch.iter().filter_map(Delivery::user).map(UserKey::fingerprint).collect();
             let outcomes = self.write(batch, Arrival::First).await;
             let away = outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Unavailable(_))));
             for ((written, _), outcome) in waiting.into_iter().zip(outcomes) {
                 // A caller that went away needs no answer: what it sent is written all the same.
                 drop(written.send(outcome));
             }
+            // Last, for a user may have thousands who wait. Those who turn out to be unchanged are woken for nothing.
+            self.feed.rouse(users);
             if away {
                 refuse_all(&mut queue);
             }
@@ -157,10 +160,9 @@ impl Writer {
             .await
             .unwrap_or_else(|_| Err(StoreError::away("the transaction took too long")));
         self.metrics.commit(started.elapsed());
-        let outcomes = outcomes?;
-        let changed = batch.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied);
-        self.feed.wake(changed.filter_map(|(delivery, _)| delivery.user()).map(UserKey::fingerprint));
-        Ok(outcomes)
+        // Also if it failed: a commit may have come to the database whose answer was lost.
+        self.feed.outdate(batch.iter().filter_map(Delivery::user).map(UserKey::fingerprint));
+        outcomes
     }
 }
 

@@ -58,15 +58,25 @@ impl Feed {
         self.count(fingerprint).load(Ordering::Acquire)
     }
 
-    /// Wakes whoever waits for these users.
-    pub(super) fn wake(&self, fingerprints: impl IntoIterator<Item = i64>) {
-        let waiters = self.waiters();
+    /// What was read of these users until now counts for nothing.
+    pub(super) fn outdate(&self, fingerprints: impl IntoIterator<Item = i64>) {
         for fingerprint in fingerprints {
             self.count(fingerprint).fetch_add(1, Ordering::Release);
-            if let Some(waiter) = waiters.get(&fingerprint) {
-                waiter.send_replace(());
-            }
         }
+    }
+
+    /// Wakes whoever waits for these users, which have been outdated.
+    pub(super) fn rouse(&self, fingerprints: impl IntoIterator<Item = i64>) {
+        let waiters = self.waiters();
+        for waiter in fingerprints.into_iter().filter_map(|fingerprint| waiters.get(&fingerprint)) {
+            waiter.send_replace(());
+        }
+    }
+
+    /// Both at once.
+    pub(super) fn wake(&self, fingerprints: &[i64]) {
+        self.outdate(fingerprints.iter().copied());
+        self.rouse(fingerprints.iter().copied());
     }
 
     fn wake_all(&self) {
@@ -144,7 +154,7 @@ async fn listen(store: &Store, feed: &Feed) -> Result<(), StoreError> {
     feed.wake_all();
     loop {
         match listener.next().await? {
-            Heard::Changed(fingerprints) => feed.wake(fingerprints),
+            Heard::Changed(fingerprints) => feed.wake(&fingerprints),
             Heard::Gap => feed.wake_all(),
         }
     }
@@ -166,9 +176,9 @@ mod tests {
         let feed = Feed::default();
         let (ada, grace) = (UserKey::new("clerk", "ada"), UserKey::new("clerk", "grace"));
         let mut waiting = feed.subscribe(&ada);
-        feed.wake([grace.fingerprint()]);
+        feed.wake(&[grace.fingerprint()]);
         assert!(!is_woken(&mut waiting).await);
-        feed.wake([ada.fingerprint()]);
+        feed.wake(&[ada.fingerprint()]);
         assert!(is_woken(&mut waiting).await, "the change came before it was asked for");
         assert!(!is_woken(&mut waiting).await);
         feed.wake_all();

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use moka::sync::Cache;
+use moka::future::Cache;
 
 use super::feed::Feed;
 use crate::domain::{Timestamp, User, UserKey};
@@ -26,18 +26,19 @@ const CAPACITY: u64 = 20_000;
 pub struct KnownUsers {
     store: Store,
     feed: Feed,
-    recent: Cache<UserKey, Arc<Known>>,
+    recent: Cache<UserKey, Kept>,
 }
 
-/// A living user as it was read.
+/// A failure is kept for those alone who shared it.
+type Kept = Result<Arc<Reading>, StoreError>;
+
+/// What was read of a user.
 #[derive(Debug)]
-pub struct Known {
-    /// The highest stamp of an earlier life's deletion.
-    pub deleted_at: Option<Timestamp>,
-    user: User,
-    shown: OnceLock<Bytes>,
-    read_at: Instant,
+struct Reading {
+    found: Found,
+    began_at: Instant,
     fingerprint: i64,
+    /// How often the user had been woken before.
     wakes: u64,
 }
 
@@ -50,6 +51,15 @@ pub enum Found {
     Nobody(Option<Timestamp>),
 }
 
+/// A living user as it was read.
+#[derive(Debug)]
+pub struct Known {
+    /// The highest stamp of an earlier life's deletion.
+    pub deleted_at: Option<Timestamp>,
+    user: User,
+    shown: OnceLock<Bytes>,
+}
+
 impl KnownUsers {
     /// Users of this database, whose changes are heard by this feed.
     pub fn new(store: Store, feed: Feed) -> Self {
@@ -58,26 +68,44 @@ impl KnownUsers {
     }
 
     /// What is known of a user, at most a moment old.
+    ///
+    /// Those who ask together share one reading: thousands of streams of one user are woken at once.
     pub async fn get(&self, key: &UserKey) -> Result<Found, StoreError> {
-        if let Some(known) = self.recent.get(key).filter(|known| self.still_counts(known)) {
-            return Ok(Found::Living(known));
+        loop {
+            if let Some(Ok(reading)) = self.recent.get(key).await
+                && self.still_counts(&reading)
+            {
+                return Ok(reading.found.clone());
+            }
+            let is_past = |kept: &Kept| !kept.as_ref().is_ok_and(|kept| self.still_counts(kept));
+            let entry = self.recent.entry_by_ref(key).or_insert_with_if(self.read(key), is_past).await;
+            let is_own = entry.is_fresh();
+            let reading = entry.into_value()?;
+            // Another's may have begun before the change that this one was woken for.
+            if is_own || self.still_counts(&reading) {
+                return Ok(reading.found.clone());
+            }
         }
-        // Before the reading: a change during it makes it count for nothing.
-        let fingerprint = key.fingerprint();
-        let wakes = self.feed.wakes(fingerprint);
-        let read_at = Instant::now();
-        // The row first: a deletion between the two then shows as one, and never as a user who was not there
-        // yet.
-        let user = self.store.users().get(key).await?;
-        let deleted_at = self.store.users().deleted_at(key).await?;
-        let Some(user) = user else { return Ok(Found::Nobody(deleted_at)) };
-        let known = Arc::new(Known { user, deleted_at, shown: OnceLock::new(), read_at, fingerprint, wakes });
-        self.recent.insert(key.clone(), Arc::clone(&known));
-        Ok(Found::Living(known))
     }
 
-    fn still_counts(&self, known: &Known) -> bool {
-        self.feed.wakes(known.fingerprint) == known.wakes && known.read_at.elapsed() < LONGEST
+    async fn read(&self, key: &UserKey) -> Kept {
+        let began_at = Instant::now();
+        let fingerprint = key.fingerprint();
+        // Before the reading: a change during it makes it count for nothing.
+        let wakes = self.feed.wakes(fingerprint);
+        let found = match self.store.users().get(key).await? {
+            Some((user, deleted_at)) => {
+                Found::Living(Arc::new(Known { user, deleted_at, shown: OnceLock::new() }))
+            }
+            // Only after the row: a deletion between the two then shows as one, and never as a user who was not
+            // there yet.
+            None => Found::Nobody(self.store.users().deleted_at(key).await?),
+        };
+        Ok(Arc::new(Reading { found, began_at, fingerprint, wakes }))
+    }
+
+    fn still_counts(&self, reading: &Reading) -> bool {
+        self.feed.wakes(reading.fingerprint) == reading.wakes && reading.began_at.elapsed() < LONGEST
     }
 }
 

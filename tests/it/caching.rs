@@ -1,10 +1,14 @@
 //! Tokens and rows are remembered, on terms: each term is a test.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, Database};
 use secrecy::ExposeSecret;
 use serde_json::json;
+use usersync::domain::UserKey;
+use usersync::sync::{Feed, Found, KnownUsers};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
@@ -85,5 +89,22 @@ on_both_databases! {
         database.close().await.unwrap();
         tokio::time::sleep(Duration::from_millis(1050)).await;
         assert_eq!(name(app, &token).await, "Somebody");
+    }
+}
+
+on_both_databases! {
+    async fn those_who_ask_together_share_one_reading(app: &TestApp) {
+        let users = KnownUsers::new(app.store.clone(), Feed::default());
+        app.client.deliver(CREATED).await;
+        let ada = UserKey::new("clerk", ADA);
+        let found = join_all((0..100).map(|_| users.get(&ada))).await;
+        let rows: Vec<_> = found
+            .iter()
+            .map(|found| match found {
+                Ok(Found::Living(user)) => user,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(rows.iter().all(|row| Arc::ptr_eq(row, rows[0])));
     }
 }
