@@ -33,6 +33,9 @@ pub use self::rule::same_issuer;
 /// How often the background looks whether keys are due; looking costs nothing.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often expired tokens are let go of.
+const FORGET_EVERY: Duration = Duration::from_mins(1);
+
 /// Decides about tokens by the configured rules. Its background work ends when it is dropped.
 #[derive(Debug)]
 pub struct Authenticator {
@@ -105,7 +108,7 @@ impl Authenticator {
     }
 
     /// Fetches every rule's keys in the background, now and whenever they are soon to be too old, so that no
-    /// request waits for them. Must be called within a tokio runtime.
+    /// request waits for them, and lets go of expired tokens. Must be called within a tokio runtime.
     pub fn start(&mut self) {
         let cooldown = self.surroundings.settings.jwks_cooldown.max(TICK);
         for keys in self.issuers.iter().map(|issuer| issuer.keys.clone()) {
@@ -117,6 +120,14 @@ impl Authenticator {
                 }
             });
         }
+        let (verified, Surroundings { clock, settings, .. }) =
+            (self.verified.clone(), self.surroundings.clone());
+        self.background.spawn(async move {
+            loop {
+                tokio::time::sleep(FORGET_EVERY).await;
+                verified.forget_expired(clock.now(), settings.leeway);
+            }
+        });
     }
 
     /// Every rule's source with the number of its usable keys, fetched first if there are none.

@@ -72,6 +72,20 @@ async fn a_new_key_is_found_at_once_and_the_old_one_goes_with_it() {
 }
 
 #[actix_web::test]
+async fn a_token_that_has_expired_is_let_go_of() {
+    let scene = Scene::custom_jwt();
+    let signer = rsa("one");
+    scene.provider.publish(&[&signer]);
+    assert_eq!(scene.verdict(&signer).await, "accepted");
+    let Authenticator { verified, surroundings, .. } = &scene.authenticator;
+    let kept_at = |seconds| {
+        verified.forget_expired(Timestamp::from_seconds(NOW + seconds), surroundings.settings.leeway);
+        verified.len()
+    };
+    assert_eq!([kept_at(86_404), kept_at(86_405)], [1, 0]);
+}
+
+#[actix_web::test]
 async fn a_key_that_left_is_refused_after_the_ttl_at_the_latest() {
     let (scene, old, new) = (Scene::oidc(), p256("old"), p256("new"));
     scene.provider.publish(&[&old, &new]);

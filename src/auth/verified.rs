@@ -8,7 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::sync::Cache;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::Authenticated;
@@ -20,14 +21,23 @@ const CAPACITY: u64 = 32 << 20;
 /// What an entry weighs beside its claims, which are about as long as the token.
 const ENTRY: usize = 512;
 
-/// What nobody asks about any more is not kept: neither claims nor the keys that they were checked with.
-const LONGEST_UNUSED: Duration = Duration::from_mins(10);
+/// How many are expected within that.
+const USUAL: usize = 20_000;
 
 type Fingerprint = [u8; 32];
 
 /// The tokens that are known to be good.
 #[derive(Clone, Debug)]
-pub(super) struct VerifiedTokens(Cache<Fingerprint, Arc<Decided>>);
+pub(super) struct VerifiedTokens(Arc<Cache<Fingerprint, Arc<Decided>, Weight>>);
+
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<Fingerprint, Arc<Decided>> for Weight {
+    fn weight(&self, _: &Fingerprint, decided: &Arc<Decided>) -> u64 {
+        u64::try_from(decided.length + ENTRY).unwrap_or(u64::MAX)
+    }
+}
 
 /// A token that passed every check.
 #[derive(Debug)]
@@ -43,11 +53,7 @@ pub(super) struct Decided {
 
 impl VerifiedTokens {
     pub(super) fn new() -> Self {
-        let cache = Cache::builder()
-            .max_capacity(CAPACITY)
-            .time_to_idle(LONGEST_UNUSED)
-            .weigher(|_, decided: &Arc<Decided>| u32::try_from(decided.length + ENTRY).unwrap_or(u32::MAX));
-        Self(cache.build())
+        Self(Arc::new(Cache::with_weighter(USUAL, CAPACITY, Weight)))
     }
 
     /// By what a token is known; the token itself is not kept.
@@ -61,6 +67,16 @@ impl VerifiedTokens {
 
     pub(super) fn insert(&self, token: Fingerprint, decided: Decided) {
         self.0.insert(token, Arc::new(decided));
+    }
+
+    /// Lets go of those that are past `exp`, which nobody may ask about any more.
+    pub(super) fn forget_expired(&self, now: Timestamp, leeway: Duration) {
+        self.0.retain(|_, decided| now < decided.authenticated.expires_at.plus(leeway));
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use moka::future::Cache;
+use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
 use super::feed::Feed;
 use crate::domain::{Timestamp, User, UserKey};
@@ -18,25 +18,25 @@ use crate::store::{Store, StoreError};
 
 /// How long a reading may be shown again.
 const LONGEST: Duration = Duration::from_secs(1);
+/// How long another's reading is waited for, or another's after one that was given up.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many users are remembered.
-const CAPACITY: u64 = 20_000;
+const CAPACITY: usize = 10_000;
 
 /// Reads users, and remembers them for a moment.
 #[derive(Clone, Debug)]
 pub struct KnownUsers {
     store: Store,
     feed: Feed,
-    recent: Cache<UserKey, Kept>,
+    recent: Arc<Cache<UserKey, Arc<Reading>>>,
 }
-
-/// A failure is kept for those alone who shared it.
-type Kept = Result<Arc<Reading>, StoreError>;
 
 /// What was read of a user.
 #[derive(Debug)]
 struct Reading {
-    found: Found,
+    found: Result<Found, StoreError>,
     began_at: Instant,
+    ended_at: Instant,
     fingerprint: i64,
     /// How often the user had been woken before.
     wakes: u64,
@@ -63,49 +63,73 @@ pub struct Known {
 impl KnownUsers {
     /// Users of this database, whose changes are heard by this feed.
     pub fn new(store: Store, feed: Feed) -> Self {
-        let recent = Cache::builder().max_capacity(CAPACITY).time_to_live(LONGEST).build();
-        Self { store, feed, recent }
+        Self { store, feed, recent: Arc::new(Cache::new(CAPACITY)) }
     }
 
     /// What is known of a user, at most a moment old.
     ///
     /// Those who ask together share one reading: thousands of streams of one user are woken at once.
     pub async fn get(&self, key: &UserKey) -> Result<Found, StoreError> {
-        loop {
-            if let Some(Ok(reading)) = self.recent.get(key).await
-                && self.still_counts(&reading)
-            {
-                return Ok(reading.found.clone());
-            }
-            let is_past = |kept: &Kept| !kept.as_ref().is_ok_and(|kept| self.still_counts(kept));
-            let entry = self.recent.entry_by_ref(key).or_insert_with_if(self.read(key), is_past).await;
-            let is_own = entry.is_fresh();
-            let reading = entry.into_value()?;
-            // Another's may have begun before the change that this one was woken for.
-            if is_own || self.still_counts(&reading) {
-                return Ok(reading.found.clone());
-            }
+        let asked_at = Instant::now();
+        if let Some(reading) = self.recent.get(key)
+            && self.still_counts(&reading, asked_at)
+        {
+            return reading.found.clone();
         }
+        let look = |_: &UserKey, reading: &mut Arc<Reading>| {
+            if self.still_counts(reading, asked_at) {
+                EntryAction::Retain(Arc::clone(reading))
+            } else {
+                EntryAction::ReplaceWithGuard
+            }
+        };
+        let waiting = tokio::time::timeout(PATIENCE, self.recent.entry_async(key, look));
+        let late = |_| StoreError::away("another's reading did not end in time");
+        let place = match waiting.await.map_err(late)? {
+            EntryResult::Retained(reading) => return reading.found.clone(),
+            EntryResult::Vacant(place) | EntryResult::Replaced(place, _) => Some(place),
+            // Of those two `look` asks for nothing, and of the waiting no end.
+            EntryResult::Removed(..) | EntryResult::Timeout => None,
+        };
+        let reading = Arc::new(self.read(key).await);
+        if let Some(place) = place {
+            // Where it has no place any more it is not remembered.
+            drop(place.insert(Arc::clone(&reading)));
+        }
+        reading.found.clone()
     }
 
-    async fn read(&self, key: &UserKey) -> Kept {
+    async fn read(&self, key: &UserKey) -> Reading {
         let began_at = Instant::now();
         let fingerprint = key.fingerprint();
         // Before the reading: a change during it makes it count for nothing.
         let wakes = self.feed.wakes(fingerprint);
-        let found = match self.store.users().get(key).await? {
+        let found = self.find(key).await;
+        Reading { found, began_at, ended_at: Instant::now(), fingerprint, wakes }
+    }
+
+    async fn find(&self, key: &UserKey) -> Result<Found, StoreError> {
+        let users = self.store.users();
+        Ok(match users.get(key).await? {
             Some((user, deleted_at)) => {
                 Found::Living(Arc::new(Known { user, deleted_at, shown: OnceLock::new() }))
             }
             // Only after the row: a deletion between the two then shows as one, and never as a user who was not
             // there yet.
-            None => Found::Nobody(self.store.users().deleted_at(key).await?),
-        };
-        Ok(Arc::new(Reading { found, began_at, fingerprint, wakes }))
+            None => Found::Nobody(users.deleted_at(key).await?),
+        })
     }
 
-    fn still_counts(&self, reading: &Reading) -> bool {
-        self.feed.wakes(reading.fingerprint) == reading.wakes && reading.began_at.elapsed() < LONGEST
+    /// A failure, and that there is nobody, counts for those alone who asked before it was known: who asks later may
+    /// have heard of the row elsewhere.
+    fn still_counts(&self, reading: &Reading, asked_at: Instant) -> bool {
+        let is_shared = asked_at <= reading.ended_at;
+        let is_current = || self.feed.wakes(reading.fingerprint) == reading.wakes;
+        match reading.found {
+            Err(_) => is_shared,
+            Ok(Found::Nobody(_)) => is_shared && is_current(),
+            Ok(Found::Living(_)) => asked_at.duration_since(reading.began_at) < LONGEST && is_current(),
+        }
     }
 }
 
