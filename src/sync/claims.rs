@@ -43,7 +43,6 @@ impl Writer {
         become_known(&mut stored, record, ids);
         tx.save(&before, &BTreeMap::from([(change.user.clone(), stored)]), self.clock.now()).await?;
         tx.commit().await?;
-        self.feed.wake(&[change.user.fingerprint()]);
         let UserKey { source, external_id } = &change.user;
         info!(source, external_id, is_new, "stored from a token's claims");
         Ok(is_new)

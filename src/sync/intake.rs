@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use tokio::runtime::Handle;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::batcher::{Batcher, TIMEOUT, WriteError, Writer};
 use super::feed::Feed;
@@ -21,7 +20,6 @@ pub struct Intake {
     sources: Arc<Sources>,
     batcher: Batcher,
     writer: Writer,
-    runtime: Handle,
     clock: Clock,
 }
 
@@ -55,7 +53,7 @@ impl Intake {
     /// An intake for these sources, which writes in the background. Must be called within a tokio runtime.
     pub fn start(sources: Arc<Sources>, store: Store, clock: Clock, metrics: Metrics, feed: Feed) -> Self {
         let writer = Writer { store, sources: Arc::clone(&sources), clock: clock.clone(), metrics, feed };
-        Self { sources, batcher: Batcher::start(writer.clone()), writer, runtime: Handle::current(), clock }
+        Self { sources, batcher: Batcher::start(writer.clone()), writer, clock }
     }
 
     /// Takes one message in. Once this returns a receipt, what it says is lasting.
@@ -83,11 +81,15 @@ impl Intake {
         let (writer, claims) = (self.writer.clone(), claims.clone());
         let writing = async move {
             let late = |_| Err(StoreError::away("the transaction took too long"));
-            tokio::time::timeout(TIMEOUT, writer.store_claims(&claims)).await.unwrap_or_else(late)
+            let stored =
+                tokio::time::timeout(TIMEOUT, writer.store_claims(&claims)).await.unwrap_or_else(late);
+            // Whatever came of it: another replica may have been first, or the answer to a commit may be lost.
+            writer.feed.wake(&[claims.user.fingerprint()]);
+            stored
         };
-        // Not on the thread that answers the caller: see `Store::begin`.
-        let written = self.runtime.spawn(writing).await;
-        written.unwrap_or_else(|panicked| Err(StoreError::away(&panicked.to_string())))
+        // Of its own, so that a change is told of even if the caller has not waited for the answer.
+        let stored = tokio::spawn(writing.in_current_span()).await;
+        stored.unwrap_or_else(|panicked| Err(StoreError::away(&panicked.to_string())))
     }
 
     /// Returns once everything that was taken in is written, whether or not its sender still waits.

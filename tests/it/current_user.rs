@@ -194,6 +194,22 @@ on_both_databases! {
 }
 
 on_both_databases! {
+    async fn those_who_store_at_the_same_moment_are_all_shown_the_row(app: &TestApp) {
+        let (service, other) = app.replica().await;
+        for number in 0..20 {
+            let token = app.token(&format!("user_{number}"));
+            let elsewhere = || answer(other.request(Method::POST, CURRENT).bearer_auth(&token));
+            let [one, two] = [store(app, &token), store(app, &token)];
+            let (one, two, three, four) = tokio::join!(one, two, elsewhere(), elsewhere());
+            let mut statuses = [one, two, three, four].map(|answer| answer.status);
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, 200, 200, 201]);
+        }
+        service.stop().await.unwrap();
+    }
+}
+
+on_both_databases! {
     async fn rows_known_only_from_tokens_survive_a_rebuild(app: &TestApp) {
         let made = store(app, &app.token("user_claimed")).await.json();
         store(app, &app.token(ADA)).await;
