@@ -30,9 +30,7 @@ impl MigrationTrait for Migration {
         if manager.get_database_backend() == DbBackend::Postgres {
             let connection = manager.get_connection();
             connection.execute_unprepared("ALTER TABLE users RESET (fillfactor)").await?;
-            connection
-                .execute_unprepared("ALTER TABLE journal ALTER payload SET COMPRESSION default")
-                .await?;
+            connection.execute_unprepared(USUAL_COMPRESSION).await?;
         }
         manager.drop_index(Index::drop().table("journal").name("journal_parked").to_owned()).await?;
         let outcome =
@@ -44,10 +42,17 @@ impl MigrationTrait for Migration {
 /// A row that changes stays on its page, and no index has to be told.
 const ROOM_ON_EACH_PAGE: &str = "ALTER TABLE users SET (fillfactor = 60)";
 
-/// Servers built without lz4 keep theirs.
+/// Servers built without lz4, or from before version 14, keep theirs.
 const QUICKER_COMPRESSION: &str = "
 DO $$ BEGIN
-    ALTER TABLE journal ALTER payload SET COMPRESSION lz4;
-EXCEPTION WHEN feature_not_supported THEN
+    EXECUTE 'ALTER TABLE journal ALTER payload SET COMPRESSION lz4';
+EXCEPTION WHEN feature_not_supported OR syntax_error THEN
+    NULL;
+END $$";
+
+const USUAL_COMPRESSION: &str = "
+DO $$ BEGIN
+    EXECUTE 'ALTER TABLE journal ALTER payload SET COMPRESSION default';
+EXCEPTION WHEN syntax_error THEN
     NULL;
 END $$";

@@ -3,22 +3,25 @@
 //! PostgreSQL is given one array a column, so that the statement's text is the same for any number of rows.
 //! SQLite has no arrays; it is given the rows one after the other, and prepares a text for each number of them.
 //!
-//! Over TLS the rows go in portions that fit one TLS record each. sqlx 0.9.0 leaves Nagle's algorithm on, so that each
-//! further record of a statement waits 40 ms for the server's acknowledgement of the one before (sqlx #4335; mended by
-//! #4336, which is in no release yet).
+//! Over TLS a few rows go in portions that fit one TLS record each. sqlx 0.9.0 leaves Nagle's algorithm on, so that a
+//! statement of several records waits 40 ms for the server's acknowledgement of the first (sqlx #4335; mended by #4336,
+//! which is in no release yet). Where there would be many portions, or a row is larger than a record, one statement
+//! waits less than they would.
 
 use sea_orm::sea_query::{
     ArrayType, Expr, InsertStatement, OnConflict, PostgresQueryBuilder, Query, ReturningClause,
 };
 use sea_orm::{
     ActiveModelTrait, ColumnDef, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, DbErr, EntityTrait,
-    Iterable, QueryTrait, Statement, Value,
+    IdenStatic, Iterable, QueryTrait, Statement, Value,
 };
 
 use super::Tx;
 
 /// What rows may weigh in one TLS record of 16 KiB, with room for what goes along.
 const PORTION: usize = 14 << 10;
+/// So many ways to a server that is 5 ms away take as long as the wait that they spare.
+const MOST_PORTIONS: usize = 8;
 
 /// A row's values in the order of the entity's columns.
 type Texts = Vec<String>;
@@ -46,7 +49,7 @@ pub(super) fn inserts<A: ActiveModelTrait>(
     }
     let sql = finish(from_arrays::<A>()?).to_string(PostgresQueryBuilder);
     let rows = rows.into_iter().map(texts_of).collect::<Result<Vec<Texts>, DbErr>>()?;
-    let portions = portions(rows, if *is_encrypted { PORTION } else { usize::MAX });
+    let portions = if *is_encrypted { in_records(rows) } else { vec![rows] };
     let statement = |rows| Statement::from_sql_and_values(backend, &sql, arrays(rows));
     Ok(portions.into_iter().map(statement).collect())
 }
@@ -81,7 +84,15 @@ fn unnested(column: &ColumnDef, number: u32) -> Result<String, DbErr> {
 
 fn texts_of<A: ActiveModelTrait>(mut row: A) -> Result<Texts, DbErr> {
     let columns = <A::Entity as EntityTrait>::Column::iter();
-    columns.map(|column| row.take(column).into_value().map_or_else(|| Ok(String::new()), text_of)).collect()
+    columns
+        .map(|column| match row.take(column).into_value() {
+            // It would come back as NULL.
+            Some(Value::String(Some(text))) if text.is_empty() && column.def().is_null() => {
+                Err(DbErr::Type(format!("{} may not be an empty text", column.as_str())))
+            }
+            value => value.map_or_else(|| Ok(String::new()), text_of),
+        })
+        .collect()
 }
 
 fn text_of(value: Value) -> Result<String, DbErr> {
@@ -95,19 +106,26 @@ fn text_of(value: Value) -> Result<String, DbErr> {
     Ok(text.unwrap_or_default())
 }
 
-/// Rows that weigh no more than that together; one that is heavier goes alone.
-fn portions(rows: Vec<Texts>, most: usize) -> Vec<Vec<Texts>> {
+/// The rows in portions of a TLS record, or all together.
+fn in_records(rows: Vec<Texts>) -> Vec<Vec<Texts>> {
+    // Its length stands before each value.
+    let weigh = |row: &Texts| row.iter().map(|text| text.len() + size_of::<u32>()).sum::<usize>();
+    let weights: Vec<usize> = rows.iter().map(weigh).collect();
+    if weights.iter().any(|weight| *weight > PORTION)
+        || weights.iter().sum::<usize>() > MOST_PORTIONS * PORTION
+    {
+        return vec![rows];
+    }
     let mut portions: Vec<Vec<Texts>> = Vec::new();
-    let mut weight = 0;
-    for row in rows {
-        // Its length stands before each value.
-        let more: usize = row.iter().map(|text| text.len() + size_of::<u32>()).sum();
-        if let Some(portion) = portions.last_mut().filter(|_| weight + more <= most) {
-            portion.push(row);
-            weight += more;
-        } else {
-            portions.push(vec![row]);
-            weight = more;
+    let mut filled = PORTION;
+    for (row, weight) in rows.into_iter().zip(weights) {
+        filled += weight;
+        match portions.last_mut() {
+            Some(portion) if filled <= PORTION => portion.push(row),
+            _ => {
+                portions.push(vec![row]);
+                filled = weight;
+            }
         }
     }
     portions
@@ -127,17 +145,28 @@ fn arrays(rows: Vec<Texts>) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::portions;
+    use super::{MOST_PORTIONS, PORTION, in_records};
+
+    /// How many rows of these lengths each portion has.
+    fn portions(lengths: &[usize]) -> Vec<usize> {
+        let rows: Vec<_> = lengths.iter().map(|length| vec!["x".repeat(*length), String::new()]).collect();
+        let portions = in_records(rows.clone());
+        assert_eq!(portions.concat(), rows, "no row is lost, nor their order");
+        portions.iter().map(Vec::len).collect()
+    }
 
     #[test]
-    fn a_portion_weighs_no_more_than_it_may_and_no_row_is_lost() {
-        let row = |length: usize| vec!["x".repeat(length), String::new()];
-        let rows: Vec<_> = [40, 42, 2, 300, 1, 92, 92].map(row).into();
-        let sizes = |most| -> Vec<Vec<usize>> {
-            let lengths = |portion: Vec<Vec<String>>| portion.iter().map(|row| row[0].len()).collect();
-            portions(rows.clone(), most).into_iter().map(lengths).collect()
-        };
-        assert_eq!(sizes(100), [vec![40, 42], vec![2], vec![300], vec![1], vec![92], vec![92]]);
-        assert_eq!(sizes(usize::MAX), [[40, 42, 2, 300, 1, 92, 92]]);
+    fn a_portion_fits_a_record() {
+        let half = PORTION / 2 - 8;
+        assert_eq!(portions(&[half, half, 1, half, half]), [2, 2, 1]);
+        assert_eq!(portions(&[PORTION - 8, 1]), [1, 1]);
+    }
+
+    #[test]
+    fn rows_that_no_record_holds_and_rows_for_many_records_go_together() {
+        assert_eq!(portions(&[10, PORTION, 10]), [3]);
+        assert_eq!(portions(&[2_000; 256]), [256]);
+        assert_eq!(portions(&[2_300; 32]).len(), 6);
+        assert!(portions(&[2_000; 57]).len() <= MOST_PORTIONS + 1);
     }
 }

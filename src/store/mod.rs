@@ -19,7 +19,6 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
-use uuid::Uuid;
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use error::StoreError;
@@ -41,8 +40,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_TRIES: u32 = 50;
 /// Enough for readers beside the one writer; PostgreSQL's own default limit is 100 for everyone.
 const MAX_CONNECTIONS: u32 = 16;
-/// Beside those: one for deliveries, and some for claims and replays.
-const WRITE_CONNECTIONS: u32 = 4;
+/// Beside those: for batches, which are written one after the other, for one whose connection has just broken, and for
+/// listening.
+const BATCH_CONNECTIONS: u32 = 3;
 /// "usersync", read as a number: whom an advisory lock belongs to.
 const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 
@@ -50,11 +50,10 @@ const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 #[derive(Clone, Debug)]
 pub struct Store {
     db: DatabaseConnection,
-    /// Where transactions are begun. On PostgreSQL these are connections of their own, for one that a thread opened
-    /// to answer a request would make every batch wait for that thread's other requests.
-    writes: DatabaseConnection,
-    /// Tells this replica's notifications from those of others.
-    replica: Uuid,
+    /// Where batches are written. On PostgreSQL these are connections of their own, for one that a thread opened
+    /// to answer a request would make every batch wait for that thread's other requests. So is the one that listens.
+    batches: DatabaseConnection,
+    /// Over TLS to PostgreSQL: see `bulk`.
     is_encrypted: bool,
 }
 
@@ -102,18 +101,18 @@ impl Store {
 
     async fn new(db: DatabaseConnection, options: &ConnectOptions) -> Result<Self, StoreError> {
         let backend = db.get_database_backend();
-        let is_encrypted = backend == DbBackend::Postgres && {
-            let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-            let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
-            row.is_some_and(|row| row.try_get_by_index(0).unwrap_or_default())
-        };
-        let writes = match backend {
-            DbBackend::Postgres => {
-                Database::connect(options.clone().max_connections(WRITE_CONNECTIONS).to_owned()).await?
-            }
-            _ => db.clone(),
-        };
-        Ok(Self { db, writes, replica: Uuid::now_v7(), is_encrypted })
+        if backend != DbBackend::Postgres {
+            return Ok(Self { batches: db.clone(), db, is_encrypted: false });
+        }
+        // The server knows of its own end alone, which may be that of a pooler.
+        let is_asked_for =
+            ["sslmode=require", "sslmode=verify"].iter().any(|one| options.get_url().contains(one));
+        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
+        let is_told = row.is_some_and(|row| row.try_get_by_index(0).unwrap_or_default());
+        let batches =
+            Database::connect(options.clone().max_connections(BATCH_CONNECTIONS).to_owned()).await?;
+        Ok(Self { db, batches, is_encrypted: is_asked_for || is_told })
     }
 
     /// Applies every migration that the database lacks. Several replicas may do so at once.
@@ -170,21 +169,28 @@ impl Store {
     }
 
     /// Begins a transaction that will write: on SQLite it takes the write lock at once.
-    ///
-    /// To be called where the service was started, not by the threads that answer requests: the connection may
-    /// be opened now, and is served by the thread that opened it from then on.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
+        self.begin_on(&self.db).await
+    }
+
+    /// Begins one that writes a batch. To be called where the service was started, not by the threads that answer
+    /// requests: the connection may be opened now, and is served by the thread that opened it from then on.
+    pub async fn begin_batch(&self) -> Result<Tx, StoreError> {
+        self.begin_on(&self.batches).await
+    }
+
+    async fn begin_on(&self, db: &DatabaseConnection) -> Result<Tx, StoreError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let inner = self.writes.begin_with_options(options).await?;
-        Ok(Tx { inner, replica: self.replica, is_encrypted: self.is_encrypted })
+        let inner = db.begin_with_options(options).await?;
+        Ok(Tx { inner, is_encrypted: self.is_encrypted })
     }
 
     /// Closes every connection.
     pub async fn close(self) -> Result<(), StoreError> {
-        self.writes.close().await?;
+        self.batches.close().await?;
         Ok(self.db.close().await?)
     }
 
@@ -219,7 +225,6 @@ async fn in_time<T>(reading: impl Future<Output = Result<T, DbErr>>) -> Result<T
 #[derive(Debug)]
 pub struct Tx {
     inner: DatabaseTransaction,
-    replica: Uuid,
     is_encrypted: bool,
 }
 

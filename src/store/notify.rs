@@ -6,22 +6,17 @@ use std::collections::BTreeSet;
 use sea_orm::sqlx::postgres::PgListener;
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
-use uuid::Uuid;
-
 use super::{Store, StoreError, Tx};
 use crate::domain::UserKey;
 
 const CHANNEL: &str = "usersync_users";
 /// Fingerprints in one notification: PostgreSQL takes less than 8000 bytes, and each has up to 20
-/// digits and a comma; the replica's id stands before them.
+/// digits and a comma.
 const PORTION: usize = 350;
 
 /// A connection that hears of changes by every replica.
 #[derive(Debug)]
-pub struct Listener {
-    heard: PgListener,
-    own: Uuid,
-}
+pub struct Listener(PgListener);
 
 /// What a listener heard.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,32 +33,25 @@ impl Store {
         if !self.is_postgres() {
             return Ok(None);
         }
-        let pool = self.db.get_postgres_connection_pool();
+        let pool = self.batches.get_postgres_connection_pool();
         let mut listener = PgListener::connect_with(pool).await.map_err(away)?;
         listener.listen(CHANNEL).await.map_err(away)?;
-        Ok(Some(Listener { heard: listener, own: self.replica }))
+        Ok(Some(Listener(listener)))
     }
 }
 
 impl Listener {
-    /// Waits for the next change by another replica.
+    /// Waits for the next change, this replica's own among them: of a commit whose answer was lost nothing else tells.
     pub async fn next(&mut self) -> Result<Heard, StoreError> {
-        loop {
-            let Some(notification) = self.heard.try_recv().await.map_err(away)? else {
-                return Ok(Heard::Gap);
-            };
-            let (replica, users) = notification.payload().split_once(' ').unwrap_or_default();
-            if replica != self.own.to_string() {
-                let numbers = users.split(',');
-                return Ok(Heard::Changed(numbers.filter_map(|number| number.parse().ok()).collect()));
-            }
-        }
+        let Some(notification) = self.0.try_recv().await.map_err(away)? else { return Ok(Heard::Gap) };
+        let numbers = notification.payload().split(',');
+        Ok(Heard::Changed(numbers.filter_map(|number| number.parse().ok()).collect()))
     }
 }
 
 impl Tx {
-    /// Keeps every other transaction from changing these users until this one ends; once it is committed, the other
-    /// replicas are told.
+    /// Keeps every other transaction from changing these users until this one ends; once it is committed, every replica is
+    /// told.
     ///
     /// A user without a row is locked as well. All replicas take the locks in one order, so they never wait
     /// for each other in a ring. Locks and notification are one statement, for each is a way to the database; who
@@ -77,9 +65,8 @@ impl Tx {
         for portion in fingerprints.chunks(PORTION) {
             // The locks are taken in the order of the list: a function of the select list runs as its row is read.
             let sql = format!(
-                "SELECT count(pg_advisory_xact_lock(CAST(fingerprint AS bigint))), pg_notify('{CHANNEL}', '{} ' || $1) \
-                 FROM unnest(string_to_array($1, ',')) AS fingerprint",
-                self.replica
+                "SELECT count(pg_advisory_xact_lock(CAST(fingerprint AS bigint))), pg_notify('{CHANNEL}', $1) \
+                 FROM unnest(string_to_array($1, ',')) AS fingerprint"
             );
             let statement =
                 Statement::from_sql_and_values(DbBackend::Postgres, sql, [portion.join(",").into()]);

@@ -52,7 +52,7 @@ async fn apply_once(
     now: Timestamp,
 ) -> Result<Vec<Outcome>, StoreError> {
     let keys: BTreeSet<UserKey> = batch.iter().filter_map(|delivery| delivery.user().cloned()).collect();
-    let tx = store.begin().await?;
+    let tx = store.begin_batch().await?;
     tx.lock(&keys).await?;
     let mut fresh = match arrival {
         Arrival::First => tx.append(batch).await?,

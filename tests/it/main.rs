@@ -26,7 +26,6 @@ mod integrations;
 mod limits;
 mod listing;
 mod minted_elsewhere;
-mod notifications;
 mod openid_provider;
 mod operations;
 mod peers;
