@@ -7,7 +7,8 @@ use entity::{tombstone, user};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, Iterable, QueryFilter, Statement,
+    ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, Iterable, QueryFilter,
+    Statement, TryIntoModel,
 };
 
 use uuid::fmt::Hyphenated;
@@ -53,6 +54,26 @@ impl Tx {
             known.insert(UserKey { source, external_id }, Stored { id, record });
         }
         Ok(known)
+    }
+
+    /// Those of these users whose columns are not what their record makes of them.
+    pub async fn astray(&self, known: &BTreeMap<UserKey, Stored>) -> Result<BTreeSet<UserKey>, StoreError> {
+        let rows = user::Entity::find().filter(any_of(&self.inner, known.keys())).all(&self.inner).await?;
+        let mut astray = BTreeSet::new();
+        for found in rows {
+            let key = UserKey::new(&found.source, &found.external_id);
+            let Some(Stored { id: Some(id), record: Record { life: Some(life), .. } }) = known.get(&key)
+            else {
+                continue;
+            };
+            let made = row(*id, &key, life, found.synced_at.into())?.try_into_model()?;
+            // PostgreSQL writes numbers in JSON its own way, so that what is the same may look different.
+            let made = user::Model { metadata: found.metadata.clone(), record: found.record.clone(), ..made };
+            if made != found {
+                astray.insert(key);
+            }
+        }
+        Ok(astray)
     }
 
     /// Writes what is now known of these users: a row while they live, a tombstone once they were deleted.

@@ -121,13 +121,14 @@ impl Replay {
         let tx = store.begin().await?;
         tx.lock(users).await?;
         let known = tx.load(users).await?;
+        let astray = tx.astray(&known).await?;
         let mut corrected: BTreeMap<UserKey, Stored> = BTreeMap::new();
         for (user, history) in tx.history(users).await? {
             let ids = sources.ids(&user.source);
             let mut stored = known.get(&user).cloned().unwrap_or_default();
             match self.told(&stored.record, history, ids) {
                 None => rebuilt.incomplete += 1,
-                Some(record) if record == stored.record => rebuilt.same += 1,
+                Some(record) if record == stored.record && !astray.contains(&user) => rebuilt.same += 1,
                 Some(record) => {
                     rebuilt.corrected += 1;
                     become_known(&mut stored, record, ids);

@@ -124,3 +124,21 @@ on_both_databases! {
         assert_eq!(app.client.rows().await, before);
     }
 }
+
+on_both_databases! {
+    async fn a_row_that_somebody_changed_by_hand_is_corrected_by_a_rebuild(app: &TestApp) {
+        app.client.deliver(CREATED).await;
+        app.client.deliver(CREATED_GOOGLE).await;
+        let before = app.client.rows().await;
+        let changed = sql(app, "UPDATE users SET name = 'Nobody', email = NULL WHERE name = 'Ada Lovelace'").await;
+        assert_eq!(changed, 1);
+        let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
+        assert_eq!((rebuilt.same, rebuilt.corrected), (1, 1));
+        let after = app.client.rows().await;
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!((&before["id"], &before["name"], &before["email"]), (&after["id"], &after["name"], &after["email"]));
+        }
+        let again = app.replay().rebuild(|_| ()).await.unwrap();
+        assert_eq!((again.same, again.corrected), (2, 0));
+    }
+}
