@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web;
 use secrecy::ExposeSecret;
@@ -18,6 +19,9 @@ use crate::providers::{self, SourceError, Sources};
 use crate::store::{Store, StoreError};
 use crate::sync::{Ear, Feed, Intake, KnownUsers, Sweep};
 use crate::telemetry::Metrics;
+
+/// How long the database may take to let its connections go.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The whole service, ready to serve.
 #[derive(Debug)]
@@ -162,7 +166,11 @@ impl Service {
         // Whatever became of the listeners: what was taken in is written.
         self.intake.drain().await;
         drop(self.background);
-        let closed = self.store.close().await.map_err(io::Error::other);
+        // A database that hangs does not hold it up: everything is written, or nobody was told so.
+        let closed = match tokio::time::timeout(CLOSE_TIMEOUT, self.store.close()).await {
+            Ok(closed) => closed.map_err(io::Error::other),
+            Err(_) => Ok(()),
+        };
         main.and(metrics).and(closed)
     }
 

@@ -16,7 +16,10 @@ use crate::config::{Log, LogFormat};
 ///
 /// Errors: the filter cannot be read.
 pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), ParseError> {
-    let filter: Targets = directives.unwrap_or(&settings.level).parse()?;
+    let directives = directives.unwrap_or(&settings.level);
+    // An empty one would be taken for `error`.
+    let directives: Vec<&str> = directives.split(',').filter(|one| !one.trim().is_empty()).collect();
+    let filter: Targets = directives.join(",").parse()?;
     // Without a level of its own, whatever is not named is told as usual.
     let default = filter.default_level().unwrap_or(LevelFilter::INFO);
     let filter = filter.with_default(default);

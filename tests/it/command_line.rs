@@ -145,6 +145,13 @@ async fn a_log_that_nobody_watches_has_no_colours() {
 }
 
 #[tokio::test]
+async fn an_empty_part_of_the_log_filter_says_nothing() {
+    let home = Home::on_sqlite().with("RUST_LOG", "usersync=info,");
+    let said = home.serve().await.stop().await;
+    assert!(said.stderr.contains("ready"), "{}", said.stderr);
+}
+
+#[tokio::test]
 async fn json_logs_are_one_object_a_line_with_the_request_id() {
     let home = Home::on_sqlite().with("USERSYNC_LOG__FORMAT", "json");
     let service = home.serve().await;
