@@ -15,6 +15,11 @@ use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpResponse, HttpServer};
 use anyhow::{Context, bail};
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// That of usersync, so that it makes no difference.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// As `src/http/server.rs` has it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
