@@ -10,7 +10,6 @@ use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, Iterable, QueryFilter,
     Statement, TryIntoModel,
 };
-
 use uuid::fmt::Hyphenated;
 
 use super::pairs::{is_one_of, listed};

@@ -16,11 +16,11 @@ use crate::store::{Heard, Store, StoreError};
 /// How long to wait before listening again to a database that is away.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Users share a count of wakes with those whose fingerprints are alike in this many ways: a wake too many
+/// Users share a count of changes with those whose fingerprints are alike in this many ways: a change too many
 /// does no harm.
 const COUNTS: usize = 4096;
 
-/// Who waits for whom, and how often each was woken. A waiter costs some bytes and no connection.
+/// Who waits for whom, and how often each may have changed. A waiter costs some bytes and no connection.
 #[derive(Clone, Debug)]
 pub struct Feed(Arc<Inner>);
 
@@ -53,8 +53,8 @@ impl Feed {
         Subscription { feed: self.clone(), fingerprint, woken }
     }
 
-    /// How often the user with this fingerprint was woken: a number that moves on with every change.
-    pub(super) fn wakes(&self, fingerprint: i64) -> u64 {
+    /// How often the user with this fingerprint may have changed: a number that moves on with each time.
+    pub(super) fn changes(&self, fingerprint: i64) -> u64 {
         self.count(fingerprint).load(Ordering::Acquire)
     }
 

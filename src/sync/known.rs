@@ -2,7 +2,7 @@
 //!
 //! A user is asked for far more often than it changes. What was read is shown again for a second at most, and
 //! not at all after the user changed here, or another replica was heard to change it: each reading remembers
-//! how often its user had been woken before it, and counts for nothing once that number has moved on. The
+//! how often its user had changed before it, and counts for nothing once that number has moved on. The
 //! second bounds what nobody told us.
 
 use std::ops::Deref;
@@ -38,8 +38,8 @@ struct Reading {
     began_at: Instant,
     ended_at: Instant,
     fingerprint: i64,
-    /// How often the user had been woken before.
-    wakes: u64,
+    /// How often the user may have changed before.
+    changes: u64,
 }
 
 /// What is known of a user.
@@ -103,9 +103,9 @@ impl KnownUsers {
         let began_at = Instant::now();
         let fingerprint = key.fingerprint();
         // Before the reading: a change during it makes it count for nothing.
-        let wakes = self.feed.wakes(fingerprint);
+        let changes = self.feed.changes(fingerprint);
         let found = self.find(key).await;
-        Reading { found, began_at, ended_at: Instant::now(), fingerprint, wakes }
+        Reading { found, began_at, ended_at: Instant::now(), fingerprint, changes }
     }
 
     async fn find(&self, key: &UserKey) -> Result<Found, StoreError> {
@@ -124,7 +124,7 @@ impl KnownUsers {
     /// have heard of the row elsewhere.
     fn still_counts(&self, reading: &Reading, asked_at: Instant) -> bool {
         let is_shared = asked_at <= reading.ended_at;
-        let is_current = || self.feed.wakes(reading.fingerprint) == reading.wakes;
+        let is_current = || self.feed.changes(reading.fingerprint) == reading.changes;
         match reading.found {
             Err(_) => is_shared,
             Ok(Found::Nobody(_)) => is_shared && is_current(),
