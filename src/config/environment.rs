@@ -15,15 +15,21 @@ const MOST_IN_A_LIST: usize = 1000;
 /// Puts the variables over the tree: `DATABASE_URL` first, so that `USERSYNC_DATABASE__URL` wins over it.
 ///
 /// An empty variable counts as unset, for that is how container tools pass an absent one. Variables without
-/// `__` (`USERSYNC_CONFIG`) are not keys and left alone.
+/// `__` (`USERSYNC_CONFIG`) are not keys and left alone, but for those that would be one with it.
 pub(super) fn apply(tree: &mut Tree, environment: &BTreeMap<String, String>, problems: &Problems) {
     if let Some(url) = environment.get("DATABASE_URL").filter(|url| !url.trim().is_empty()) {
         let steps = [Step::Key("database"), Step::Key("url")];
         tree.set(&steps, Value::String(url.clone()), "DATABASE_URL");
     }
     for (variable, text) in environment {
-        let Some(name) = variable.strip_prefix(PREFIX).filter(|name| name.contains("__")) else { continue };
+        let Some(name) = variable.strip_prefix(PREFIX) else { continue };
         if text.trim().is_empty() {
+            continue;
+        }
+        if !name.contains("__") {
+            if let Some(meant) = meant_by(name) {
+                problems.add(variable, fault("sets no known key", format!("did you mean {meant}?")));
+            }
             continue;
         }
         let placed = locate(name).and_then(|(steps, shape)| Ok((steps, value(shape, text)?)));
@@ -32,6 +38,13 @@ pub(super) fn apply(tree: &mut Tree, environment: &BTreeMap<String, String>, pro
             Err(fault) => problems.add(variable, fault),
         }
     }
+}
+
+/// The variable with two underscores that one with a single one stands for.
+fn meant_by(name: &str) -> Option<String> {
+    let (section, key) = name.split_once('_')?;
+    let (steps, _) = locate(&format!("{section}__{key}")).ok()?;
+    Some(variable(&steps))
 }
 
 /// Follows a variable's name down the schema. Where it leaves the way, the nearest right name is in the

@@ -147,3 +147,13 @@ fn a_far_index_is_refused() {
     let errors = errors_with("", &[("USERSYNC_SOURCES__4000000000__NAME", SECRET)]);
     assert_mentions(&errors, &["sets no known key"]);
 }
+
+#[test]
+fn a_single_underscore_is_told_where_two_make_a_key() {
+    let errors = errors_with(
+        "",
+        &[("USERSYNC_DATABASE_URL", "sqlite://a.db"), ("USERSYNC_SERVER_BODY_LIMIT", "1MiB")],
+    );
+    assert_mentions(&errors, &["USERSYNC_DATABASE__URL?", "USERSYNC_SERVER__BODY_LIMIT?"]);
+    load("", &[("USERSYNC_URL", "http://127.0.0.1:8787"), ("USERSYNC_SERVER_NAME", "ours")]).unwrap();
+}
