@@ -97,11 +97,21 @@ pub async fn run(cli: Cli) -> ExitCode {
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
     if is_of_the_database(&error) {
-        eprintln!(
-            "check DATABASE_URL (or `url` under [database]), and that the database runs and lets this user in"
-        );
+        eprintln!("{}", remedy_of_the_database(&format!("{error:#}")));
     }
     if is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// What to do about a failure in the database's own words, which are all that it gives.
+fn remedy_of_the_database(words: &str) -> &'static str {
+    if words.contains("already exists") {
+        "somebody else's table has this name: give usersync a schema of its own, made beforehand, by \
+         `?options=-csearch_path%3Dusersync` at the end of DATABASE_URL; on SQLite a file of its own"
+    } else if words.contains("no schema has been selected") {
+        "the schema that DATABASE_URL names as search_path is not there: make it with CREATE SCHEMA"
+    } else {
+        "check DATABASE_URL (or `url` under [database]), and that the database runs and lets this user in"
+    }
 }
 
 /// Whether what failed is how the command was called or configured.

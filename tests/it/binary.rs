@@ -87,6 +87,25 @@ on_both_databases! {
     }
 }
 
+#[tokio::test]
+async fn a_table_of_somebody_elses_is_left_alone_and_a_schema_advised() {
+    let sqlite = Home::on_sqlite();
+    let file = format!("sqlite://{}?mode=rwc", sqlite.path("usersync.db").display());
+    let postgres = Home::on_postgres().await.map(|home| {
+        let url = home.variable("DATABASE_URL").to_owned();
+        (home, url)
+    });
+    for (home, url) in std::iter::once((sqlite, file)).chain(postgres) {
+        let theirs = sea_orm::Database::connect(url).await.unwrap();
+        theirs.execute_unprepared("CREATE TABLE users (number int)").await.unwrap();
+        let said = home.run(&["migrate"]).await;
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.contains("a schema of its own"), "{said:?}");
+        theirs.execute_unprepared("INSERT INTO users (number) VALUES (1)").await.unwrap();
+        theirs.close().await.unwrap();
+    }
+}
+
 /// A replica waits for the one that migrates; here for one that never ends.
 #[tokio::test]
 async fn sigterm_while_it_starts_is_a_good_end_too() {
