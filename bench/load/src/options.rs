@@ -23,6 +23,15 @@ impl Subject {
     }
 }
 
+/// Where the tables are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// PostgreSQL server to measure against, postgres://…; a database is made there and dropped [default:
+    /// SQLite]
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<String>,
+}
+
 /// How hard to drive.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Effort {

@@ -8,7 +8,7 @@ use crate::credentials::Credentials;
 use crate::database::Database;
 use crate::machine;
 use crate::measure;
-use crate::options::{Effort, Subject};
+use crate::options::{Effort, Place, Subject};
 use crate::program::{Ground, Program};
 use crate::report;
 use crate::scratch::Scratch;
@@ -18,10 +18,8 @@ use crate::scratch::Scratch;
 pub(crate) struct Options {
     #[command(flatten)]
     subject: Subject,
-    /// PostgreSQL server to measure against, postgres://…; a database is made there and dropped [default:
-    /// SQLite]
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     effort: Effort,
     /// How often the program is started
@@ -39,7 +37,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let mut about = String::new();
     for program in &programs {
         let directory = scratch.directory(program.name())?;
-        let database = Database::make(options.database.as_deref(), &directory, program.name()).await?;
+        let database = Database::make(options.place.database.as_deref(), &directory, program.name()).await?;
         let ground = Ground::new(directory, database.url(), Credentials::generate()?)?;
         let measured = tokio::select! {
             measured = async {

@@ -20,7 +20,7 @@ use crate::deliveries::{Deliveries, KNOWN_USERS};
 use crate::load::drive;
 use crate::machine::{self, Memory, Processor};
 use crate::measure::{ENOUGH, SETTLE, succeeded};
-use crate::options::Subject;
+use crate::options::{Place, Subject};
 use crate::program::{Ground, Program, Running};
 use crate::scratch::Scratch;
 use crowd::Crowd;
@@ -35,10 +35,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Options {
     #[command(flatten)]
     subject: Subject,
-    /// PostgreSQL server to measure against, postgres://…; a database is made there and dropped [default:
-    /// SQLite]
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// How many streams are open
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     streams: u32,
@@ -110,7 +108,7 @@ pub(crate) async fn streams(options: &Options) -> anyhow::Result<()> {
     let scratch = Scratch::beside(&executable)?;
     let program = Program::usersync(executable, &options.subject.commit);
     let directory = scratch.directory("first")?;
-    let database = Database::make(options.database.as_deref(), &directory, "streams").await?;
+    let database = Database::make(options.place.database.as_deref(), &directory, "streams").await?;
     let ground = Ground::new(directory, database.url(), Credentials::generate()?)?;
     let second = if options.replica { Some(ground.beside(scratch.directory("second")?)?) } else { None };
     let mut about = String::new();
@@ -135,7 +133,7 @@ async fn measure(
     options: &Options,
 ) -> anyhow::Result<Vec<Measured>> {
     let mut deliveries = Deliveries::new(first.credentials.webhook()?, first.host())?;
-    let server = match &options.database {
+    let server = match &options.place.database {
         Some(server) => database::server_process(server).await?,
         None => None,
     };
