@@ -8,15 +8,14 @@
 //! which is in no release yet). Where there would be many portions, or a row is larger than a record, one statement
 //! waits less than they would.
 
-use sea_orm::sea_query::{
-    ArrayType, Expr, InsertStatement, OnConflict, PostgresQueryBuilder, Query, ReturningClause,
-};
+use sea_orm::sea_query::{Expr, InsertStatement, OnConflict, PostgresQueryBuilder, Query, ReturningClause};
 use sea_orm::{
     ActiveModelTrait, ColumnDef, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, DbErr, EntityTrait,
     IdenStatic, Iterable, QueryTrait, Statement, Value,
 };
 
 use super::Tx;
+use super::pairs::text_array;
 
 /// What rows may weigh in one TLS record of 16 KiB, with room for what goes along.
 const PORTION: usize = 14 << 10;
@@ -140,7 +139,7 @@ fn arrays(rows: Vec<Texts>) -> Vec<Value> {
             column.push(text.into());
         }
     }
-    columns.into_iter().map(|texts| Value::Array(ArrayType::String, Some(Box::new(texts)))).collect()
+    columns.into_iter().map(text_array).collect()
 }
 
 #[cfg(test)]

@@ -22,11 +22,15 @@ pub(super) fn listed<'a>(
     if db.get_database_backend() == DbBackend::Postgres {
         let (one, two): (Vec<Value>, Vec<Value>) =
             pairs.map(|(first, second)| (first.into(), second.into())).unzip();
-        let array = |texts| Value::Array(ArrayType::String, Some(Box::new(texts)));
         let table = "unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS listed (one, two)";
-        return (table, vec![array(one), array(two)]);
+        return (table, vec![text_array(one), text_array(two)]);
     }
     let pairs: serde_json::Value = pairs.map(|(first, second)| serde_json::json!([first, second])).collect();
     let table = "(SELECT value ->> 0 AS one, value ->> 1 AS two FROM json_each(?)) AS listed";
     (table, vec![pairs.to_string().into()])
+}
+
+/// Texts as one parameter of PostgreSQL.
+pub(super) fn text_array(texts: Vec<Value>) -> Value {
+    Value::Array(ArrayType::String, Some(Box::new(texts)))
 }

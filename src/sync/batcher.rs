@@ -98,6 +98,9 @@ impl Writer {
                 jobs.drain(..).map(|job| (job.delivery, (job.written, job.bytes))).unzip();
             let users: Vec<i64> = batch.iter().filter_map(Delivery::user).map(UserKey::fingerprint).collect();
             let outcomes = self.write(batch, Arrival::First).await;
+            // Before anybody is answered, and also if it failed: a commit may have come to the database whose answer was
+            // lost.
+            self.feed.outdate(users.iter().copied());
             let away = outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Unavailable(_))));
             for ((written, _), outcome) in waiting.into_iter().zip(outcomes) {
                 // A caller that went away needs no answer: what it sent is written all the same.
@@ -160,8 +163,6 @@ impl Writer {
             .await
             .unwrap_or_else(|_| Err(StoreError::away("the transaction took too long")));
         self.metrics.commit(started.elapsed());
-        // Also if it failed: a commit may have come to the database whose answer was lost.
-        self.feed.outdate(batch.iter().filter_map(Delivery::user).map(UserKey::fingerprint));
         outcomes
     }
 }
