@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod bulk;
+mod chain;
 mod error;
 mod history;
 mod journal;
@@ -21,6 +22,7 @@ use sea_orm::{
 };
 
 pub use api_keys::{ApiKey, ApiKeys};
+pub use chain::Chain;
 pub use error::StoreError;
 pub use history::{Journaled, Which};
 pub use journal::{Entry, Journal};
@@ -171,12 +173,6 @@ impl Store {
     /// Begins a transaction that will write: on SQLite it takes the write lock at once.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         self.begin_on(&self.db).await
-    }
-
-    /// Begins one that writes a batch. To be called where the service was started, not by the threads that answer
-    /// requests: the connection may be opened now, and is served by the thread that opened it from then on.
-    pub async fn begin_batch(&self) -> Result<Tx, StoreError> {
-        self.begin_on(&self.batches).await
     }
 
     async fn begin_on(&self, db: &DatabaseConnection) -> Result<Tx, StoreError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{Change, Delivery, IdPolicy, Outcome, Record, Timestamp, UserId, UserKey};
 use crate::providers::Sources;
-use crate::store::{Entry, Store, StoreError, Stored};
+use crate::store::{Chain, Entry, StoreError, Stored};
 
 /// How often two transactions may meet before the database counts as away.
 pub(super) const TRIES: u32 = 5;
@@ -26,7 +26,7 @@ pub(super) enum Arrival {
 ///
 /// After it returns, what was acknowledged is lasting. If it fails, nothing of the batch is there.
 pub(super) async fn apply(
-    store: &Store,
+    chain: &mut Chain,
     sources: &Sources,
     batch: &[Delivery],
     arrival: Arrival,
@@ -34,7 +34,7 @@ pub(super) async fn apply(
 ) -> Result<Vec<Outcome>, StoreError> {
     let mut tries = 1;
     loop {
-        match apply_once(store, sources, batch, arrival, now).await {
+        match apply_once(chain, sources, batch, arrival, now).await {
             Err(StoreError::Conflict(_)) if tries < TRIES => {
                 tokio::time::sleep(PAUSE * tries).await;
                 tries += 1;
@@ -45,14 +45,14 @@ pub(super) async fn apply(
 }
 
 async fn apply_once(
-    store: &Store,
+    chain: &mut Chain,
     sources: &Sources,
     batch: &[Delivery],
     arrival: Arrival,
     now: Timestamp,
 ) -> Result<Vec<Outcome>, StoreError> {
     let keys: BTreeSet<UserKey> = batch.iter().filter_map(|delivery| delivery.user().cloned()).collect();
-    let tx = store.begin_batch().await?;
+    let tx = chain.begin().await?;
     tx.lock(&keys).await?;
     let mut fresh = match arrival {
         Arrival::First => tx.append(batch).await?,
@@ -91,7 +91,11 @@ async fn apply_once(
         Arrival::First => tx.settle(&entries).await?,
         Arrival::Again => tx.amend(&entries).await?,
     }
-    tx.commit().await?;
+    match batch {
+        // It came alone, and so may the next.
+        [_] => tx.commit().await?,
+        _ => chain.commit_and_go_on(tx).await?,
+    }
     Ok(outcomes)
 }
 

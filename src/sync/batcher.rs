@@ -14,7 +14,7 @@ use super::feed::Feed;
 use crate::clock::Clock;
 use crate::domain::{Delivery, Outcome, Reading, UserKey};
 use crate::providers::Sources;
-use crate::store::{Store, StoreError};
+use crate::store::{Chain, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// Deliveries that may wait.
@@ -93,11 +93,12 @@ impl Batcher {
 impl Writer {
     async fn run(self, mut queue: mpsc::Receiver<Job>) {
         let mut jobs = Vec::with_capacity(LARGEST_BATCH);
+        let mut chain = Chain::new(self.store.clone());
         while queue.recv_many(&mut jobs, LARGEST_BATCH).await > 0 {
             let (batch, waiting): (Vec<Delivery>, Vec<_>) =
                 jobs.drain(..).map(|job| (job.delivery, (job.written, job.bytes))).unzip();
             let users: Vec<i64> = batch.iter().filter_map(Delivery::user).map(UserKey::fingerprint).collect();
-            let outcomes = self.write(batch, Arrival::First).await;
+            let outcomes = self.write(&mut chain, batch, Arrival::First).await;
             // Before anybody is answered, and also if it failed: a commit may have come to the database whose answer was
             // lost.
             self.feed.outdate(users.iter().copied());
@@ -111,6 +112,10 @@ impl Writer {
             if away {
                 refuse_all(&mut queue);
             }
+            // An open transaction is for those who wait, not for those who may come.
+            if queue.is_empty() {
+                chain.end();
+            }
         }
     }
 
@@ -118,11 +123,12 @@ impl Writer {
     /// that is poisonous harms only itself.
     pub(super) async fn write(
         &self,
+        chain: &mut Chain,
         batch: Vec<Delivery>,
         arrival: Arrival,
     ) -> Vec<Result<Outcome, StoreError>> {
         self.metrics.batch(batch.len());
-        match self.apply(&batch, arrival).await {
+        match self.apply(chain, &batch, arrival).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(StoreError::Refused(_)) => {
                 let mut outcomes: Vec<Result<Outcome, StoreError>> = Vec::with_capacity(batch.len());
@@ -130,7 +136,7 @@ impl Writer {
                     // Once the database is away, the rest need not find that out one by one.
                     let outcome = match outcomes.last() {
                         Some(Err(away @ StoreError::Unavailable(_))) => Err(away.clone()),
-                        _ => self.write_alone(delivery, arrival).await,
+                        _ => self.write_alone(chain, delivery, arrival).await,
                     };
                     outcomes.push(outcome);
                 }
@@ -141,24 +147,34 @@ impl Writer {
     }
 
     /// Writes one delivery, parked if the database refuses it as what it says.
-    async fn write_alone(&self, mut delivery: Delivery, arrival: Arrival) -> Result<Outcome, StoreError> {
+    async fn write_alone(
+        &self,
+        chain: &mut Chain,
+        mut delivery: Delivery,
+        arrival: Arrival,
+    ) -> Result<Outcome, StoreError> {
         let alone = std::slice::from_ref(&delivery);
-        let outcomes = match self.apply(alone, arrival).await {
+        let outcomes = match self.apply(chain, alone, arrival).await {
             Err(StoreError::Refused(error)) => {
                 warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
                 let user = delivery.user().cloned();
                 let reason = "the database refused to write it; the log says why".to_owned();
                 delivery.reading = Reading::Unreadable { user, reason };
-                self.apply(std::slice::from_ref(&delivery), arrival).await?
+                self.apply(chain, std::slice::from_ref(&delivery), arrival).await?
             }
             outcomes => outcomes?,
         };
         outcomes.first().copied().ok_or_else(|| StoreError::away("there is no outcome"))
     }
 
-    async fn apply(&self, batch: &[Delivery], arrival: Arrival) -> Result<Vec<Outcome>, StoreError> {
+    async fn apply(
+        &self,
+        chain: &mut Chain,
+        batch: &[Delivery],
+        arrival: Arrival,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let started = Instant::now();
-        let writing = apply(&self.store, &self.sources, batch, arrival, self.clock.now());
+        let writing = apply(chain, &self.sources, batch, arrival, self.clock.now());
         let outcomes = tokio::time::timeout(TIMEOUT, writing)
             .await
             .unwrap_or_else(|_| Err(StoreError::away("the transaction took too long")));

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::domain::{Delivery, DeliveryKey, IdPolicy, Outcome, Record, Timestamp, UserKey};
 use crate::providers::{NotJson, Read, Source, Sources};
 use crate::signature::{self, Message, Verified};
-use crate::store::{Journaled, Store, StoreError, Stored, Which};
+use crate::store::{Chain, Journaled, Store, StoreError, Stored, Which};
 use crate::telemetry::Metrics;
 
 /// Deliveries or users in one transaction: few enough that a service beside it hardly waits.
@@ -73,7 +73,8 @@ impl Replay {
         match source.read(message, self.writer.clock.now())? {
             Read::NothingOfUsers { .. } => Ok(Outcome::Ignored),
             Read::Delivery(delivery) => {
-                let mut outcomes = self.writer.write(vec![delivery], Arrival::First).await;
+                let mut chain = Chain::new(self.writer.store.clone());
+                let mut outcomes = self.writer.write(&mut chain, vec![delivery], Arrival::First).await;
                 Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::away("there is no outcome")))?)
             }
         }
@@ -82,6 +83,7 @@ impl Replay {
     /// Reads journaled deliveries anew and applies what they say now. `progress` is told how many are done.
     pub async fn journal(&self, which: &Which, progress: impl Fn(u64)) -> Result<Replayed, ReplayError> {
         let mut replayed = Replayed::default();
+        let mut chain = Chain::new(self.writer.store.clone());
         let mut after: Option<DeliveryKey> = None;
         let mut done = 0;
         loop {
@@ -90,7 +92,7 @@ impl Replay {
             after = Some(last.key.clone());
             done += page.len() as u64;
             let batch = page.into_iter().filter_map(|entry| self.read(entry, &mut replayed)).collect();
-            for outcome in self.writer.write(batch, Arrival::Again).await {
+            for outcome in self.writer.write(&mut chain, batch, Arrival::Again).await {
                 replayed.add(outcome?);
             }
             progress(done);

@@ -4,9 +4,11 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::support::app::OLD_SECRET;
+use crate::support::app::{OLD_SECRET, TestApp};
 use crate::support::client::fixture::{
     ADA, CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED, DELETED_EXTERNAL_ID, GRACE, UPDATED,
 };
@@ -242,4 +244,24 @@ on_both_databases! {
         }
         assert_eq!(app.client.rows().await.len(), 1);
     }
+}
+
+/// A commit begins the next transaction only for those who wait.
+#[tokio::test]
+async fn deliveries_that_came_together_leave_no_transaction_open() {
+    let Some(app) = TestApp::on_postgres(|_| ()).await else { return };
+    let sending = (0..100).map(|_| app.client.deliver(CREATED));
+    futures_util::future::join_all(sending).await;
+    let url = app.config.database.url.expose_secret();
+    let database = sea_orm::Database::connect(url).await.unwrap();
+    let open = "SELECT pid FROM pg_stat_activity
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    let open = Statement::from_string(DbBackend::Postgres, open);
+    let answered = Instant::now();
+    while !database.query_all_raw(open.clone()).await.unwrap().is_empty() {
+        assert!(answered.elapsed() < Duration::from_secs(5), "a transaction is still open");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    database.close().await.unwrap();
+    app.finish().await;
 }
