@@ -90,7 +90,7 @@ impl App {
                 metrics.clone(),
                 feed.clone(),
             ),
-            users: KnownUsers::new(store.clone(), feed.clone()),
+            users: KnownUsers::new(&store, feed.clone()),
             key_use: KeyUse::default(),
             feed,
             stopping: CancellationToken::new(),

@@ -1,5 +1,6 @@
 //! `usersync dev`: the newcomer's door.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -21,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::{Algorithm, Config, RuleKind, Source, TokenRule};
 use crate::domain::{Scope, UserKey};
 use crate::providers;
-use crate::store::{ApiKey, Store};
+use crate::store::{ApiKey, LookedUp, Store};
 
 /// Where the development database, keys and sample events are kept.
 pub(super) const DIRECTORY: &str = ".usersync";
@@ -134,7 +135,8 @@ impl Dev {
 /// The sample user's id is fresh if an earlier one was deleted, and the service key is known.
 async fn prepare(store: &Store, development: &mut Development, clock: &Clock) -> anyhow::Result<()> {
     let key = UserKey::new(SOURCE, &development.subject);
-    if store.users().deleted_at(&key).await?.is_some() {
+    let mut known = store.users().look_up(&BTreeSet::from([&key])).await?;
+    if let Some(Ok(LookedUp { deleted_at: Some(_), .. })) = known.remove(&key) {
         development.subject = format!("user_ada_{}", clock.now().as_micros());
     }
     let hash = service_key::hash(&development.service_key);

@@ -28,7 +28,7 @@ pub use history::{Journaled, Which};
 pub use journal::{Entry, Journal};
 pub use notify::{Heard, Listener};
 pub use records::Stored;
-pub use users::{Listing, Page, Users};
+pub use users::{Listing, LookedUp, Page, Users};
 
 /// How long a request waits for a connection before the database counts as away.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);

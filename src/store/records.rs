@@ -34,9 +34,9 @@ impl Tx {
         // prepared, and reads all of one that was still small then. Id and record come as one text, for two
         // columns would be two look-ups.
         let sql = format!(
-            "SELECT one, two, \
-             (SELECT id || record FROM users WHERE source = one AND external_id = two), \
-             (SELECT deleted_at FROM tombstones WHERE source = one AND external_id = two) \
+            "SELECT listed.one, listed.two, \
+             (SELECT id || record FROM users WHERE source = listed.one AND external_id = listed.two), \
+             (SELECT deleted_at FROM tombstones WHERE source = listed.one AND external_id = listed.two) \
              FROM {listed}"
         );
         let statement = Statement::from_sql_and_values(self.inner.get_database_backend(), sql, parameters);

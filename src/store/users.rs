@@ -1,13 +1,16 @@
 //! The users table as it is read.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, Utc};
 use entity::user::{Column, Entity, Model};
-use sea_orm::sea_query::Expr;
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, FromQueryResult,
+    IdenStatic, Iterable, QueryFilter, QueryOrder, QueryResult, QuerySelect, Statement,
 };
 
+use super::pairs::listed;
 use super::{StoreError, in_time};
 use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 
@@ -15,12 +18,23 @@ use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 #[derive(Debug)]
 pub struct Users<'a>(pub(super) &'a DatabaseConnection);
 
-/// A row, and what the tombstone beside it says.
-#[derive(FromQueryResult)]
-struct Living {
-    #[sea_orm(nested)]
-    row: Model,
-    deleted_at: Option<DateTime<Utc>>,
+/// What the tables say of a user at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LookedUp {
+    /// The user, if it lives.
+    pub user: Option<User>,
+    /// The highest stamp of a deletion, of this life's id or of an earlier life.
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl LookedUp {
+    /// From a row of `users` and the tombstone's date, either of which may be missing.
+    fn read(row: &QueryResult) -> Result<Self, DbErr> {
+        let id: Option<String> = row.try_get("", Column::Id.as_str())?;
+        let user = id.map(|_| Model::from_query_result(row, "")).transpose()?.map(user);
+        let deleted_at: Option<DateTime<Utc>> = row.try_get("", "deleted_at")?;
+        Ok(Self { user, deleted_at: deleted_at.map(Timestamp::from) })
+    }
 }
 
 /// Which users to list, in order of creation here.
@@ -48,26 +62,37 @@ pub struct Page {
 }
 
 impl Users<'_> {
-    /// The user, if it is there, with the highest stamp of an earlier life's deletion.
-    pub async fn get(&self, key: &UserKey) -> Result<Option<(User, Option<Timestamp>)>, StoreError> {
-        let deleted_at = "(SELECT deleted_at FROM tombstones AS t \
-                          WHERE t.source = users.source AND t.external_id = users.external_id)";
-        let rows = Entity::find()
-            .expr_as(Expr::cust(deleted_at), "deleted_at")
-            .filter(Column::Source.eq(&key.source))
-            .filter(Column::ExternalId.eq(&key.external_id))
-            .into_model::<Living>()
-            // The key is unique. `one` would add a LIMIT that SQLite plans anew each time.
-            .all(self.0);
-        let living = in_time(rows).await?.pop();
-        Ok(living.map(|Living { row, deleted_at }| (user(row), deleted_at.map(Into::into))))
-    }
-
-    /// When the user was deleted, if it was.
-    pub async fn deleted_at(&self, key: &UserKey) -> Result<Option<Timestamp>, StoreError> {
-        let id = (key.source.clone(), key.external_id.clone());
-        let row = in_time(entity::tombstone::Entity::find_by_id(id).one(self.0)).await?;
-        Ok(row.map(|tombstone| tombstone.deleted_at.into()))
+    /// What the tables say of each of these users, all at one moment. A row that cannot be read harms its user alone.
+    pub async fn look_up(
+        &self,
+        keys: &BTreeSet<&UserKey>,
+    ) -> Result<BTreeMap<UserKey, Result<LookedUp, StoreError>>, StoreError> {
+        let (listed, parameters) = listed(self.0, keys.iter().map(|key| (&*key.source, &*key.external_id)));
+        let backend = self.0.get_database_backend();
+        let users = match backend {
+            // As in `Tx::load`: each looked up by itself, which takes a word to keep it from being a join.
+            DbBackend::Postgres => {
+                "LATERAL (SELECT * FROM users WHERE source = listed.one AND external_id = listed.two OFFSET 0) \
+                 AS users ON TRUE"
+            }
+            _ => "users ON source = listed.one AND external_id = listed.two",
+        };
+        let columns: Vec<&str> = Column::iter().map(|column| column.as_str()).collect();
+        let sql = format!(
+            "SELECT listed.one, listed.two, {}, \
+             (SELECT deleted_at FROM tombstones AS t WHERE t.source = listed.one AND t.external_id = listed.two) \
+             AS deleted_at FROM {listed} LEFT JOIN {users}",
+            columns.join(", ")
+        );
+        let rows = self.0.query_all_raw(Statement::from_sql_and_values(backend, sql, parameters));
+        let mut known = BTreeMap::new();
+        for row in in_time(rows).await? {
+            let (source, external_id): (String, String) =
+                (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let said = LookedUp::read(&row).map_err(StoreError::from);
+            known.insert(UserKey { source, external_id }, said);
+        }
+        Ok(known)
     }
 
     /// The users with these ids, in no order.

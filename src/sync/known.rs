@@ -13,8 +13,9 @@ use bytes::Bytes;
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
 use super::feed::Feed;
+use super::readers::Readers;
 use crate::domain::{Timestamp, User, UserKey};
-use crate::store::{Store, StoreError};
+use crate::store::{LookedUp, Store, StoreError};
 
 /// How long a reading may be shown again.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ const CAPACITY: usize = 10_000;
 /// Reads users, and remembers them for a moment.
 #[derive(Clone, Debug)]
 pub struct KnownUsers {
-    store: Store,
+    readers: Readers,
     feed: Feed,
     recent: Arc<Cache<UserKey, Arc<Reading>>>,
 }
@@ -61,9 +62,10 @@ pub struct Known {
 }
 
 impl KnownUsers {
-    /// Users of this database, whose changes are heard by this feed.
-    pub fn new(store: Store, feed: Feed) -> Self {
-        Self { store, feed, recent: Arc::new(Cache::new(CAPACITY)) }
+    /// Users of this database, whose changes are heard by this feed. Must be called within a tokio runtime, which
+    /// reads them.
+    pub fn new(store: &Store, feed: Feed) -> Self {
+        Self { readers: Readers::start(store), feed, recent: Arc::new(Cache::new(CAPACITY)) }
     }
 
     /// What is known of a user, at most a moment old.
@@ -104,20 +106,11 @@ impl KnownUsers {
         let fingerprint = key.fingerprint();
         // Before the reading: a change during it makes it count for nothing.
         let changes = self.feed.changes(fingerprint);
-        let found = self.find(key).await;
+        let found = self.readers.look_up(key).await.map(|LookedUp { user, deleted_at }| match user {
+            Some(user) => Found::Living(Arc::new(Known { user, deleted_at, shown: OnceLock::new() })),
+            None => Found::Nobody(deleted_at),
+        });
         Reading { found, began_at, ended_at: Instant::now(), fingerprint, changes }
-    }
-
-    async fn find(&self, key: &UserKey) -> Result<Found, StoreError> {
-        let users = self.store.users();
-        Ok(match users.get(key).await? {
-            Some((user, deleted_at)) => {
-                Found::Living(Arc::new(Known { user, deleted_at, shown: OnceLock::new() }))
-            }
-            // Only after the row: a deletion between the two then shows as one, and never as a user who was not
-            // there yet.
-            None => Found::Nobody(users.deleted_at(key).await?),
-        })
     }
 
     /// A failure, and that there is nobody, counts for those alone who asked before it was known: who asks later may

@@ -7,6 +7,7 @@ mod claims;
 mod feed;
 mod intake;
 mod known;
+mod readers;
 mod replay;
 mod sweep;
 

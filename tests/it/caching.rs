@@ -11,10 +11,14 @@ use usersync::domain::UserKey;
 use usersync::sync::{Feed, Found, KnownUsers};
 
 use crate::support::app::TestApp;
-use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
+use crate::support::client::fixture::{
+    ADA, CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED, GRACE, UPDATED,
+};
 use crate::support::signer::rsa;
 
 const CURRENT: &str = "/v1/users/current";
+/// The user of `CREATED_PHONE_ONLY`.
+const SPOILT: &str = "user_2tPhone000000000000000000003";
 
 async fn name(app: &TestApp, token: &str) -> String {
     let answer = app.client.get_as(token, CURRENT).await;
@@ -94,7 +98,7 @@ on_both_databases! {
 
 on_both_databases! {
     async fn those_who_ask_together_share_one_reading(app: &TestApp) {
-        let users = KnownUsers::new(app.store.clone(), Feed::default());
+        let users = KnownUsers::new(&app.store, Feed::default());
         app.client.deliver(CREATED).await;
         let ada = UserKey::new("clerk", ADA);
         let found = join_all((0..100).map(|_| users.get(&ada))).await;
@@ -106,5 +110,30 @@ on_both_databases! {
             })
             .collect();
         assert!(rows.iter().all(|row| Arc::ptr_eq(row, rows[0])));
+    }
+}
+
+on_both_databases! {
+    async fn those_who_are_read_together_are_told_each_of_themselves(app: &TestApp) {
+        for event in [CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED] {
+            app.client.deliver(event).await;
+        }
+        // A row that somebody has spoilt harms nobody else.
+        let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
+        let spoil = "UPDATE users SET id = 'spoilt' WHERE name IS NULL";
+        assert_eq!(database.execute_unprepared(spoil).await.unwrap().rows_affected(), 1);
+        database.close().await.unwrap();
+        let users = KnownUsers::new(&app.store, Feed::default());
+        let nobody = (0..300).map(|number| format!("user_nobody_{number}"));
+        let asked: Vec<String> = nobody.chain([ADA, GRACE, SPOILT].map(str::to_owned)).collect();
+        let keys: Vec<UserKey> = asked.iter().map(|id| UserKey::new("clerk", id)).collect();
+        for (key, found) in keys.iter().zip(join_all(keys.iter().map(|key| users.get(key))).await) {
+            match (&*key.external_id, found) {
+                (GRACE, Ok(Found::Living(user))) => assert_eq!(user.key, *key),
+                (ADA, Ok(Found::Nobody(Some(_)))) | (SPOILT, Err(_)) => {}
+                (id, Ok(Found::Nobody(None))) if id.starts_with("user_nobody_") => {}
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }
