@@ -61,10 +61,11 @@ fn log<B>(response: &ServiceResponse<B>, method: &str, route: &str, elapsed: Dur
     let (code, cause) = problem.map_or(("", ""), |problem| (problem.code(), problem.cause()));
     match status {
         500.. => error!(method, route, status, code, cause, milliseconds, "answered"),
-        400.. if !code.is_empty() => warn!(method, route, status, code, cause, milliseconds, "answered"),
+        // Without a cause it is an answer like others, such as that a user has not come yet.
+        400.. if !cause.is_empty() => warn!(method, route, status, code, cause, milliseconds, "answered"),
         // What changed something has a line of its own, and the metrics count all.
         200..300 => debug!(method, route, status, milliseconds, "answered"),
-        _ => info!(method, route, status, milliseconds, "answered"),
+        _ => info!(method, route, status, code, milliseconds, "answered"),
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) struct Answer {
         (status = 400, description = "`missing_signature`, `invalid_signature`, `stale_timestamp`, `invalid_json`", body = Document),
         (status = 401, description = "Of a source with bearer tokens: `invalid_auth_header`, `invalid_bearer_token`", body = Document),
         (status = 404, description = "`unknown_source`", body = Document),
+        (status = 408, description = "`body_timeout`", body = Document),
         (status = 413, description = "`body_too_large`", body = Document),
         (status = 503, description = "`database_unavailable`: nothing was kept, send it again", body = Document),
     )

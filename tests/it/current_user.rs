@@ -220,3 +220,13 @@ on_both_databases! {
         assert_eq!(kept, made);
     }
 }
+
+on_both_databases! {
+    async fn nothing_that_is_said_of_a_user_is_kept_by_a_cache(app: &TestApp) {
+        app.client.deliver(CREATED).await;
+        for (token, status) in [(app.token(ADA), 200), ("none".to_owned(), 401)] {
+            let answer = app.client.get_as(&token, CURRENT).await;
+            assert_eq!((answer.status, answer.header("cache-control")), (status, "no-store"));
+        }
+    }
+}
