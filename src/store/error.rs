@@ -1,13 +1,14 @@
 //! What can go wrong in the database, by what the caller can do about it.
 
 use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
+use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// The database did not do as it was told.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// It refused what was written, and will each time: another value may pass.
-    #[error("the database refused a value: {0}")]
+    #[error("the database refused a value: {}", without_values(.0))]
     Refused(DbErr),
     /// Two transactions met; the same again may pass.
     #[error("two transactions met in the database: {0}")]
@@ -34,10 +35,31 @@ impl From<DbErr> for StoreError {
     }
 }
 
+/// What PostgreSQL says is told by its code and by names: its words, and a trigger's, may quote what was written.
+fn without_values(error: &DbErr) -> String {
+    let refusal = match error {
+        DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
+            inner.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+        }
+        _ => None,
+    };
+    let Some(refusal) = refusal else { return error.to_string() };
+    let names =
+        [("table", refusal.table()), ("column", refusal.column()), ("constraint", refusal.constraint())];
+    let named = names.into_iter().filter_map(|(what, name)| Some(format!(", {what} {}", name?)));
+    format!("SQLSTATE {}{}; its own log has the words", refusal.code(), named.collect::<String>())
+}
+
 /// Whether SQLite could not be opened because another process holds the database.
 pub(super) fn is_locked(error: &DbErr) -> bool {
     let DbErr::Conn(RuntimeErr::SqlxError(inner)) = error else { return false };
     matches!(&**inner, sqlx::Error::Database(database) if matches!(kind_of_code(&**database), Kind::Conflict))
+}
+
+/// Whether no connection was to be had in time.
+pub(super) fn is_late(error: &DbErr) -> bool {
+    let DbErr::Conn(RuntimeErr::SqlxError(inner)) = error else { return false };
+    matches!(**inner, sqlx::Error::PoolTimedOut)
 }
 
 enum Kind {

@@ -14,11 +14,12 @@ mod users;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 
 pub use api_keys::{ApiKey, ApiKeys};
@@ -26,7 +27,7 @@ pub use chain::Chain;
 pub use error::StoreError;
 pub use history::{Journaled, Which};
 pub use journal::{Entry, Journal};
-pub use notify::{Heard, Listener};
+pub use notify::Listener;
 pub use records::Stored;
 pub use users::{Listing, LookedUp, Page, Users};
 
@@ -42,9 +43,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_TRIES: u32 = 50;
 /// Enough for readers beside the one writer; PostgreSQL's own default limit is 100 for everyone.
 const MAX_CONNECTIONS: u32 = 16;
-/// Beside those: for batches, which are written one after the other, for one whose connection has just broken, and for
-/// listening.
-const BATCH_CONNECTIONS: u32 = 3;
+/// Beside those: for batches, which are written one after the other, and for one whose connection has just broken.
+const BATCH_CONNECTIONS: u32 = 2;
 /// "usersync", read as a number: whom an advisory lock belongs to.
 const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 
@@ -53,7 +53,7 @@ const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 pub struct Store {
     db: DatabaseConnection,
     /// Where batches are written. On PostgreSQL these are connections of their own, for one that a thread opened
-    /// to answer a request would make every batch wait for that thread's other requests. So is the one that listens.
+    /// to answer a request would make every batch wait for that thread's other requests.
     batches: DatabaseConnection,
     /// Over TLS to PostgreSQL: see `bulk`.
     is_encrypted: bool,
@@ -95,6 +95,7 @@ impl Store {
             match Database::connect(options.clone()).await {
                 // A new database changes to WAL, for which SQLite does not wait however long it may.
                 Err(error) if error::is_locked(&error) && tries < BUSY_TRIES => tries += 1,
+                Err(late) if error::is_late(&late) => return Err(why_nobody_came_in(url, late).await),
                 connected => return Self::new(connected?, &options).await,
             }
             tokio::time::sleep(BUSY_TIMEOUT / BUSY_TRIES).await;
@@ -192,6 +193,15 @@ impl Store {
 
     fn is_postgres(&self) -> bool {
         self.db.get_database_backend() == DbBackend::Postgres
+    }
+}
+
+/// Why PostgreSQL let nobody in: the pool, which had tried for a while, only says that it was too long.
+async fn why_nobody_came_in(url: &str, late: DbErr) -> StoreError {
+    let alone = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect(url));
+    match alone.await {
+        Ok(Err(refusal)) => StoreError::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(refusal.into()))),
+        Ok(Ok(_)) | Err(_) => StoreError::from(late),
     }
 }
 

@@ -2,11 +2,13 @@
 //! reads again.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use sea_orm::sqlx::postgres::PgListener;
+use sea_orm::sqlx::Executor as _;
+use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
-use super::{Store, StoreError, Tx};
+use super::{ACQUIRE_TIMEOUT, Store, StoreError, Tx};
 use crate::domain::UserKey;
 
 const CHANNEL: &str = "usersync_users";
@@ -14,18 +16,15 @@ const CHANNEL: &str = "usersync_users";
 /// digits and a comma.
 const PORTION: usize = 350;
 
+/// After so long in which nothing was heard it is looked whether the connection is still there: one that a firewall
+/// has forgotten ends without a word.
+const QUIET: Duration = Duration::from_secs(5);
+/// How long the server may take to say that it is.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// A connection that hears of changes by every replica.
 #[derive(Debug)]
 pub struct Listener(PgListener);
-
-/// What a listener heard.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// These users changed; by their fingerprints.
-    Changed(Vec<i64>),
-    /// The connection was lost and is there again: anything may have changed.
-    Gap,
-}
 
 impl Store {
     /// Begins to listen; `None` on SQLite, where one process has the database.
@@ -33,8 +32,13 @@ impl Store {
         if !self.is_postgres() {
             return Ok(None);
         }
-        let pool = self.batches.get_postgres_connection_pool();
-        let mut listener = PgListener::connect_with(pool).await.map_err(away)?;
+        // Of its own, so that one that hangs takes no place from others.
+        let options = self.db.get_postgres_connection_pool().connect_options();
+        let alone = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+        let alone = alone.max_lifetime(None).idle_timeout(None).connect_lazy_with((*options).clone());
+        let mut listener = PgListener::connect_with(&alone).await.map_err(away)?;
+        // It would come again by itself, and nobody would know what was missed.
+        listener.eager_reconnect(false);
         listener.listen(CHANNEL).await.map_err(away)?;
         Ok(Some(Listener(listener)))
     }
@@ -42,10 +46,25 @@ impl Store {
 
 impl Listener {
     /// Waits for the next change, this replica's own among them: of a commit whose answer was lost nothing else tells.
-    pub async fn next(&mut self) -> Result<Heard, StoreError> {
-        let Some(notification) = self.0.try_recv().await.map_err(away)? else { return Ok(Heard::Gap) };
-        let numbers = notification.payload().split(',');
-        Ok(Heard::Changed(numbers.filter_map(|number| number.parse().ok()).collect()))
+    /// The users are told by their fingerprints. Once it fails, anything may have been missed.
+    pub async fn next(&mut self) -> Result<Vec<i64>, StoreError> {
+        loop {
+            let Ok(heard) = tokio::time::timeout(QUIET, self.0.try_recv()).await else {
+                self.is_there().await?;
+                continue;
+            };
+            let lost = || StoreError::away("the connection that listens was lost");
+            let notification = heard.map_err(away)?.ok_or_else(lost)?;
+            let numbers = notification.payload().split(',');
+            return Ok(numbers.filter_map(|number| number.parse().ok()).collect());
+        }
+    }
+
+    async fn is_there(&mut self) -> Result<(), StoreError> {
+        let asked = tokio::time::timeout(PATIENCE, self.0.execute("SELECT 1"));
+        let late = |_| StoreError::away("the connection that listens does not answer");
+        asked.await.map_err(late)?.map_err(away)?;
+        Ok(())
     }
 }
 

@@ -155,7 +155,7 @@ impl Writer {
     ) -> Result<Outcome, StoreError> {
         let alone = std::slice::from_ref(&delivery);
         let outcomes = match self.apply(chain, alone, arrival).await {
-            Err(StoreError::Refused(error)) => {
+            Err(error @ StoreError::Refused(_)) => {
                 warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
                 let user = delivery.user().cloned();
                 let reason = "the database refused to write it; the log says why".to_owned();

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::domain::UserKey;
-use crate::store::{Heard, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How long to wait before listening again to a database that is away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -153,10 +153,7 @@ async fn listen(store: &Store, feed: &Feed) -> Result<(), StoreError> {
     // What changed before somebody listened is known to nobody who waits.
     feed.wake_all();
     loop {
-        match listener.next().await? {
-            Heard::Changed(fingerprints) => feed.wake(&fingerprints),
-            Heard::Gap => feed.wake_all(),
-        }
+        feed.wake(&listener.next().await?);
     }
 }
 

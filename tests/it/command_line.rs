@@ -40,6 +40,7 @@ async fn wrong_usage_exits_with_2() {
         (&["send", "nowhere.json", "--to", "http://127.0.0.1:1", "--secret", "whsec_AAAA"], "nowhere.json"),
         (&["send", "nowhere.json", "--to", "nowhere", "--secret", "whsec_hunter2"], "--to"),
         (&["serve", "--config", "nowhere.toml"], "nowhere.toml"),
+        (&["dev", "--config", "usersync.toml"], "reads no --config"),
         (&["dev", "--listen", "0.0.0.0:0"], "127.0.0.1"),
         (&["dev", "--listen", "[::]:0"], "127.0.0.1"),
         (&["dev", "--listen", "192.0.2.1:8787"], "127.0.0.1"),
@@ -173,4 +174,10 @@ async fn json_logs_are_one_object_a_line_with_the_request_id() {
     let applied = of(delivered.header("x-request-id"));
     assert!(applied.iter().any(|line| line["outcome"] == "applied"), "{}", said.stderr);
     assert!(lines.iter().all(|line| line["timestamp"].is_string() && line["target"].is_string()));
+}
+
+#[tokio::test]
+async fn a_database_that_refuses_is_told_of_in_its_own_words() {
+    let home = Home::bare().with("DATABASE_URL", "postgres://me@127.0.0.1:1/users");
+    assert_fails(&home.run(&["migrate"]).await, 1, &["refused", "check DATABASE_URL"]);
 }

@@ -1,6 +1,7 @@
 //! What the log must never hold, however loud it is.
 
 use reqwest::Method;
+use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use usersync::clock::Clock;
 
@@ -161,4 +162,22 @@ async fn a_start_that_fails_does_not_tell_the_password() {
             assert!(!format!("{said:?}").contains(PRIVATE), "{said:?}");
         }
     }
+}
+
+/// An application's trigger may say in its words what was written.
+#[tokio::test]
+async fn what_a_trigger_says_is_not_repeated() {
+    let Some(home) = Home::on_postgres().await else { return };
+    let service = home.serve().await;
+    let database = sea_orm::Database::connect(home.variable("DATABASE_URL")).await.unwrap();
+    let trigger = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                       BEGIN RAISE EXCEPTION 'not %', NEW.email; END $$;
+                   CREATE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()";
+    database.execute_unprepared(trigger).await.unwrap();
+    database.close().await.unwrap();
+    let client = home.client(&service).await;
+    assert_eq!(client.deliver(CREATED).await, "200 parked");
+    let said = service.stop().await;
+    assert!(said.stderr.contains("SQLSTATE P0001"), "{said:?}");
+    assert!(!said.stderr.contains("@example.com"), "{said:?}");
 }
