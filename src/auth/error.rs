@@ -48,7 +48,7 @@ pub enum TokenError {
     #[error("its header has no `kid`, which a customJwt rule requires")]
     NoKeyId,
     /// No key of the rule has this `kid` and algorithm.
-    #[error("none of the issuer's {known} usable keys has the algorithm and the `kid` {kid:?}")]
+    #[error("none of the issuer's {known} usable keys has the algorithm{}", and_kid(.kid.as_deref()))]
     UnknownKey {
         /// `kid` of the header, if it has one.
         kid: Option<String>,
@@ -172,6 +172,10 @@ impl TokenError {
 /// The beginning of a text that the token chose itself: it may be long.
 pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(LONGEST_EXCERPT).collect()
+}
+
+fn and_kid(kid: Option<&str>) -> String {
+    kid.map(|kid| format!(" and the `kid` {kid:?}")).unwrap_or_default()
 }
 
 fn either(expected: &[String]) -> String {

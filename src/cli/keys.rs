@@ -60,7 +60,7 @@ async fn create(store: &Store, name: String, scopes: Scopes, clock: &Clock) -> a
     let name = name.trim();
     let living = store.api_keys().list().await?.into_iter().filter(|key| key.revoked_at.is_none());
     if living.map(|key| key.name).any(|taken| taken == name) {
-        bail!(Usage(format!("a key named {name:?} lives already; revoke it first, or choose another name")));
+        bail!("a key named {name:?} lives already; revoke it first, or choose another name");
     }
     let key = ServiceKey::generate().context("the system gives no random numbers")?;
     let row = ApiKey::new(name, key.prefix(), scopes, clock.now());

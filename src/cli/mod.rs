@@ -84,6 +84,9 @@ pub async fn run(cli: Cli) -> ExitCode {
     let clock = Clock::system();
     let config = cli.config.as_deref();
     let done = match cli.command {
+        Command::Dev(_) if config.is_some() => {
+            Err(Usage("`usersync dev` configures itself and reads no --config".to_owned()).into())
+        }
         Command::Serve => serve::run(config, clock).await,
         Command::Dev(dev) => dev.run(clock).await,
         Command::Migrate(migrate) => migrate.run(config).await,

@@ -14,8 +14,7 @@ pub(super) fn look(config: &Config, rules: &[Placed<'_>]) -> Vec<Finding> {
         findings.push(Finding::error(
             "no source is configured",
             "every webhook and every token is refused",
-            "add [[sources]] (docs/configuration.md), or set CLERK_WEBHOOK_SECRET and \
-                CLERK_JWT_ISSUER_DOMAIN",
+            "add [[sources]], or set the variables of Clerk, Auth0 or WorkOS (docs/configuration.md)",
         ));
     }
     findings.extend(config.sources.iter().enumerate().flat_map(|(index, it)| source(index, it, config)));
@@ -49,8 +48,7 @@ fn source(index: usize, source: &Source, config: &Config) -> Vec<Finding> {
             format!("{place} has no token rule"),
             "its users' tokens are refused",
             format!(
-                "add [[sources.tokens]] to it, or CLERK_JWT_ISSUER_DOMAIN; leave it so if nobody \
-                asks with tokens of `{name}`"
+                "add [[sources.tokens]] to it (docs/configuration.md); leave it so if nobody asks with tokens of `{name}`"
             ),
         ));
     }

@@ -113,8 +113,8 @@ fn malformed(text: &str) -> &'static str {
 
 fn foreign_issuer<'a>(found: &'a str, rules: &'a [Placed<'a>]) -> String {
     if rules.is_empty() {
-        return "no source has a token rule, so every token is refused: add [[sources.tokens]] \
-            (docs/configuration.md), or set CLERK_JWT_ISSUER_DOMAIN"
+        return "no source has a token rule, so every token is refused: add [[sources.tokens]], or set the \
+            variables of Clerk, Auth0 or WorkOS (docs/configuration.md)"
             .to_owned();
     }
     for rule in rules {
