@@ -350,7 +350,9 @@ impl From<SignatureError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let code = match error {
-            StoreError::Unavailable(_) | StoreError::Conflict(_) => Code::DatabaseUnavailable,
+            StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Hindered(_) => {
+                Code::DatabaseUnavailable
+            }
             StoreError::Refused(_) => Code::Internal,
         };
         Self::because(code, error)

@@ -10,11 +10,15 @@ pub enum StoreError {
     /// It refused what was written, and will each time: another value may pass.
     #[error("the database refused a value: {}", without_values(.0))]
     Refused(DbErr),
+    /// It does not let what was written pass now: somebody else holds a row, or a rule of its own says no. The same may
+    /// pass later, and another value now.
+    #[error("the database lets it not pass: {}", without_values(.0))]
+    Hindered(DbErr),
     /// Two transactions met; the same again may pass.
-    #[error("two transactions met in the database: {0}")]
+    #[error("two transactions met in the database: {}", without_values(.0))]
     Conflict(DbErr),
     /// It is away, full, read-only, or not as the migrations left it.
-    #[error("the database did not do its work: {0}")]
+    #[error("the database did not do its work: {}", without_values(.0))]
     Unavailable(DbErr),
 }
 
@@ -29,6 +33,7 @@ impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         match kind_of(&error) {
             Kind::Refused => Self::Refused(error),
+            Kind::Hindered => Self::Hindered(error),
             Kind::Conflict => Self::Conflict(error),
             Kind::Unavailable => Self::Unavailable(error),
         }
@@ -46,8 +51,8 @@ fn without_values(error: &DbErr) -> String {
     let Some(refusal) = refusal else { return error.to_string() };
     let names =
         [("table", refusal.table()), ("column", refusal.column()), ("constraint", refusal.constraint())];
-    let named = names.into_iter().filter_map(|(what, name)| Some(format!(", {what} {}", name?)));
-    format!("SQLSTATE {}{}; its own log has the words", refusal.code(), named.collect::<String>())
+    let listed = names.into_iter().filter_map(|(what, name)| Some(format!(", {what} {}", name?)));
+    format!("SQLSTATE {}{}; its own log has the words", refusal.code(), listed.collect::<String>())
 }
 
 /// Whether SQLite could not be opened because another process holds the database.
@@ -64,6 +69,7 @@ pub(super) fn is_late(error: &DbErr) -> bool {
 
 enum Kind {
     Refused,
+    Hindered,
     Conflict,
     Unavailable,
 }
@@ -100,7 +106,18 @@ fn kind_of_code(error: &dyn DatabaseError) -> Kind {
         "40001" | "40P01" => Kind::Conflict,
         // Data exception, integrity constraint, check option of a view, program limit exceeded, raised by a
         // trigger.
-        code if ["22", "23", "44", "54", "P0"].iter().any(|class| code.starts_with(class)) => Kind::Refused,
-        _ => Kind::Unavailable,
+        code if is_of_class(code, &["22", "23", "44", "54", "P0"]) => Kind::Refused,
+        // Insufficient privilege is what row security says of a row, too.
+        "42501" => Kind::Hindered,
+        // Connection, transaction state, authorisation, no such database or schema, syntax or no such table, resources,
+        // shut down, system, internal.
+        code if is_of_class(code, &["08", "25", "28", "3D", "3F", "42", "53", "57P", "58", "XX"]) => {
+            Kind::Unavailable
+        }
+        _ => Kind::Hindered,
     }
+}
+
+fn is_of_class(code: &str, classes: &[&str]) -> bool {
+    classes.iter().any(|class| code.starts_with(class))
 }

@@ -81,6 +81,9 @@ impl Store {
             // Statements carry users' data; what goes wrong is logged where it is answered.
             .sqlx_logging(false)
             .set_application_name("usersync")
+            .map_sqlx_postgres_pool_opts(|pool| {
+                pool.after_release(|connection, _| Box::pin(is_there(connection)))
+            })
             .map_sqlx_sqlite_opts(|sqlite| {
                 sqlite
                     .journal_mode(SqliteJournalMode::Wal)
@@ -194,6 +197,15 @@ impl Store {
     fn is_postgres(&self) -> bool {
         self.db.get_database_backend() == DbBackend::Postgres
     }
+}
+
+/// Whether a PostgreSQL connection that is given back may be used again; if not, it is closed.
+///
+/// sqlx asks the same, but waits for the answer as long as it takes: where something between has forgotten the
+/// connection, its place in the pool would be lost.
+async fn is_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let answered = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
+    answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
 }
 
 /// Why PostgreSQL let nobody in: the pool, which had tried for a while, only says that it was too long.

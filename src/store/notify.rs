@@ -22,6 +22,9 @@ const QUIET: Duration = Duration::from_secs(5);
 /// How long the server may take to say that it is.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long a row is waited for that somebody else than usersync holds; until then nobody's deliveries are written.
+const LONGEST_HOLD: &str = "1s";
+
 /// A connection that hears of changes by every replica.
 #[derive(Debug)]
 pub struct Listener(PgListener);
@@ -74,7 +77,8 @@ impl Tx {
     ///
     /// A user without a row is locked as well. All replicas take the locks in one order, so they never wait
     /// for each other in a ring. Locks and notification are one statement, for each is a way to the database; who
-    /// turns out to be unchanged is told of for nothing. SQLite has one writer, in one process.
+    /// turns out to be unchanged is told of for nothing. From then on no lock is waited for long. SQLite has one writer, in
+    /// one process.
     pub async fn lock(&self, users: &BTreeSet<UserKey>) -> Result<(), StoreError> {
         if self.inner.get_database_backend() != DbBackend::Postgres {
             return Ok(());
@@ -84,8 +88,8 @@ impl Tx {
         for portion in fingerprints.chunks(PORTION) {
             // The locks are taken in the order of the list: a function of the select list runs as its row is read.
             let sql = format!(
-                "SELECT count(pg_advisory_xact_lock(CAST(fingerprint AS bigint))), pg_notify('{CHANNEL}', $1) \
-                 FROM unnest(string_to_array($1, ',')) AS fingerprint"
+                "SELECT count(pg_advisory_xact_lock(CAST(fingerprint AS bigint))), pg_notify('{CHANNEL}', $1), \
+                 set_config('lock_timeout', '{LONGEST_HOLD}', true) FROM unnest(string_to_array($1, ',')) AS fingerprint"
             );
             let statement =
                 Statement::from_sql_and_values(DbBackend::Postgres, sql, [portion.join(",").into()]);

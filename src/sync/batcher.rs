@@ -3,6 +3,7 @@
 //! A lone delivery waits for nobody. The queue is bounded in number and in bytes; what does not fit is told
 //! so at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -119,8 +120,8 @@ impl Writer {
         }
     }
 
-    /// Writes a batch at once; if the database refuses a value in it, each delivery by itself, so that one
-    /// that is poisonous harms only itself.
+    /// Writes a batch at once; if the database does not take something in it, each delivery by itself, so that one
+    /// that is poisonous, or whose user somebody else has locked, harms only itself.
     pub(super) async fn write(
         &self,
         chain: &mut Chain,
@@ -130,20 +131,43 @@ impl Writer {
         self.metrics.batch(batch.len());
         match self.apply(chain, &batch, arrival).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(StoreError::Refused(_)) => {
-                let mut outcomes: Vec<Result<Outcome, StoreError>> = Vec::with_capacity(batch.len());
-                for delivery in batch {
-                    // Once the database is away, the rest need not find that out one by one.
-                    let outcome = match outcomes.last() {
-                        Some(Err(away @ StoreError::Unavailable(_))) => Err(away.clone()),
-                        _ => self.write_alone(chain, delivery, arrival).await,
-                    };
-                    outcomes.push(outcome);
-                }
-                outcomes
-            }
+            Err(StoreError::Refused(_)) => self.write_each(chain, batch, arrival).await,
+            Err(StoreError::Hindered(_)) if batch.len() > 1 => self.write_each(chain, batch, arrival).await,
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         }
+    }
+
+    async fn write_each(
+        &self,
+        chain: &mut Chain,
+        batch: Vec<Delivery>,
+        arrival: Arrival,
+    ) -> Vec<Result<Outcome, StoreError>> {
+        let started = Instant::now();
+        // What need not be found out once more.
+        let mut away: Option<StoreError> = None;
+        let mut hindered: BTreeMap<UserKey, StoreError> = BTreeMap::new();
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            let user = delivery.user().cloned();
+            if started.elapsed() > TIMEOUT {
+                away.get_or_insert_with(|| StoreError::away("one by one took too long"));
+            }
+            let known = away.as_ref().or_else(|| hindered.get(user.as_ref()?));
+            let outcome = match known {
+                Some(error) => Err(error.clone()),
+                None => self.write_alone(chain, delivery, arrival).await,
+            };
+            match (&outcome, user) {
+                (Err(error @ StoreError::Unavailable(_)), _) => away = Some(error.clone()),
+                (Err(error @ StoreError::Hindered(_)), Some(user)) => {
+                    hindered.insert(user, error.clone());
+                }
+                _ => {}
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
     }
 
     /// Writes one delivery, parked if the database refuses it as what it says.

@@ -1,40 +1,42 @@
-//! A replica hears of the others as long as its connection is there, and learns when it is not.
+//! Connections that end without a word: a replica hears of the others all the same, and goes on writing.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 use usersync::domain::UserKey;
-use usersync::store::Store;
+use usersync::store::{Chain, Store};
 
-use crate::support::postgres::Template;
+use crate::support::postgres::{Database, Template};
 
 /// Longer than a listener is quiet without looking, and than it waits for an answer then.
 const LONG: Duration = Duration::from_secs(6);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Something between that forgets its connections: they stay open, and nothing passes any more.
+/// Something between that can forget the connections that it has: they stay open, and nothing passes any more.
 struct Firewall {
     address: SocketAddr,
-    forgets: CancellationToken,
+    forgets: Arc<Notify>,
 }
 
 impl Firewall {
     async fn before(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, forgets) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let forgetting = forgets.clone();
+        let (address, forgets) = (listener.local_addr().unwrap(), Arc::new(Notify::new()));
+        let forgetting = Arc::clone(&forgets);
         tokio::spawn(async move {
             loop {
                 let (mut near, _) = listener.accept().await.unwrap();
-                let (mut far, forgetting) = (TcpStream::connect(&server).await.unwrap(), forgetting.clone());
+                let mut far = TcpStream::connect(&server).await.unwrap();
+                let forgetting = Arc::clone(&forgetting);
                 tokio::spawn(async move {
                     tokio::select! {
                         _ = copy_bidirectional(&mut near, &mut far) => {}
-                        () = forgetting.cancelled() => std::future::pending().await,
+                        () = forgetting.notified() => std::future::pending().await,
                     }
                 });
             }
@@ -43,10 +45,10 @@ impl Firewall {
     }
 }
 
-#[tokio::test]
-async fn a_connection_that_was_forgotten_is_noticed_and_one_that_is_quiet_is_kept() {
-    static EMPTY: Template = Template::new("listening");
-    let Some(database) = EMPTY.database(async |_| anyhow::Ok(())).await else { return };
+/// A store on an empty database, and another one with a firewall between. The database goes when it is dropped.
+async fn stores() -> Option<(Database, Store, Firewall, Store)> {
+    static EMPTY: Template = Template::new("firewall");
+    let database = EMPTY.database(async |_| anyhow::Ok(())).await?;
     let direct = Store::connect(&database.url()).await.unwrap();
     let mut url: url::Url = database.url().parse().unwrap();
     let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
@@ -54,6 +56,12 @@ async fn a_connection_that_was_forgotten_is_noticed_and_one_that_is_quiet_is_kep
     url.set_host(Some("127.0.0.1")).unwrap();
     url.set_port(Some(firewall.address.port())).unwrap();
     let behind = Store::connect(url.as_str()).await.unwrap();
+    Some((database, direct, firewall, behind))
+}
+
+#[tokio::test]
+async fn a_connection_that_was_forgotten_is_noticed_and_one_that_is_quiet_is_kept() {
+    let Some((_database, direct, firewall, behind)) = stores().await else { return };
     let mut listener = behind.listen().await.unwrap().unwrap();
 
     let ada = UserKey::new("clerk", "ada");
@@ -66,8 +74,26 @@ async fn a_connection_that_was_forgotten_is_noticed_and_one_that_is_quiet_is_kep
     let (heard, ()) = tokio::join!(listener.next(), told);
     assert_eq!(heard.unwrap(), [ada.fingerprint()]);
 
-    firewall.forgets.cancel();
+    firewall.forgets.notify_waiters();
     let noticed = tokio::time::timeout(LONGEST, listener.next()).await.expect("it listens to nobody");
     assert!(noticed.unwrap_err().to_string().contains("does not answer"));
+    direct.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_were_forgotten_leave_their_place_to_others() {
+    let Some((_database, direct, firewall, behind)) = stores().await else { return };
+    let forgotten = [(); 2].map(|()| Chain::new(behind.clone()));
+    let mut transactions = Vec::new();
+    for mut chain in forgotten {
+        transactions.push(chain.begin().await.unwrap());
+    }
+    firewall.forgets.notify_waiters();
+    drop(transactions);
+    let until = Instant::now() + LONGEST;
+    let mut chain = Chain::new(behind);
+    while let Err(error) = chain.begin().await {
+        assert!(Instant::now() < until, "{error}");
+    }
     direct.close().await.unwrap();
 }

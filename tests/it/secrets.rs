@@ -164,20 +164,28 @@ async fn a_start_that_fails_does_not_tell_the_password() {
     }
 }
 
-/// An application's trigger may say in its words what was written.
+/// An application's trigger may say in its words what was written, under whatever code.
 #[tokio::test]
 async fn what_a_trigger_says_is_not_repeated() {
     let Some(home) = Home::on_postgres().await else { return };
     let service = home.serve().await;
     let database = sea_orm::Database::connect(home.variable("DATABASE_URL")).await.unwrap();
-    let trigger = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-                       BEGIN RAISE EXCEPTION 'not %', NEW.email; END $$;
-                   CREATE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()";
-    database.execute_unprepared(trigger).await.unwrap();
-    database.close().await.unwrap();
     let client = home.client(&service).await;
-    assert_eq!(client.deliver(CREATED).await, "200 parked");
+    for (code, answer) in [
+        ("UE001", "503 database_unavailable"),
+        ("57P03", "503 database_unavailable"),
+        ("P0001", "200 parked"),
+    ] {
+        let trigger = format!(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN RAISE EXCEPTION 'not %', NEW.email USING ERRCODE = '{code}'; END $$;
+             CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()"
+        );
+        database.execute_unprepared(&trigger).await.unwrap();
+        assert_eq!(client.deliver(CREATED).await, answer);
+    }
+    database.close().await.unwrap();
     let said = service.stop().await;
-    assert!(said.stderr.contains("SQLSTATE P0001"), "{said:?}");
+    assert!(["UE001", "57P03", "P0001"].iter().all(|code| said.stderr.contains(code)), "{said:?}");
     assert!(!said.stderr.contains("@example.com"), "{said:?}");
 }

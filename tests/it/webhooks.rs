@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement, TransactionTrait as _};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -262,6 +262,37 @@ async fn deliveries_that_came_together_leave_no_transaction_open() {
         assert!(answered.elapsed() < Duration::from_secs(5), "a transaction is still open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    database.close().await.unwrap();
+    app.finish().await;
+}
+
+/// As an application's own long transaction holds one.
+#[tokio::test]
+async fn a_user_whom_somebody_else_has_locked_holds_up_no_other() {
+    let Some(app) = TestApp::on_postgres(|_| ()).await else { return };
+    assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+    let database = sea_orm::Database::connect(app.config.database.url.expose_secret()).await.unwrap();
+    let holding = database.begin().await.unwrap();
+    holding.execute_unprepared("SELECT 1 FROM users FOR UPDATE").await.unwrap();
+    let started = Instant::now();
+    let sending = (0..40).map(|number| {
+        let event = if number % 4 == 0 {
+            UPDATED.to_owned()
+        } else {
+            CREATED_GOOGLE.replace(GRACE, &format!("user_{number}"))
+        };
+        app.client.deliver(event)
+    });
+    for (number, answer) in futures_util::future::join_all(sending).await.into_iter().enumerate() {
+        assert_eq!(
+            answer,
+            if number % 4 == 0 { "503 database_unavailable" } else { "200 applied" },
+            "{number}"
+        );
+    }
+    assert!(started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
+    holding.rollback().await.unwrap();
+    assert_eq!(app.client.deliver(UPDATED).await, "200 applied");
     database.close().await.unwrap();
     app.finish().await;
 }
