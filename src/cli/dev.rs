@@ -136,7 +136,7 @@ impl Dev {
 async fn prepare(store: &Store, development: &mut Development, clock: &Clock) -> anyhow::Result<()> {
     let key = UserKey::new(SOURCE, &development.subject);
     let mut known = store.users().look_up(&BTreeSet::from([&key])).await?;
-    if let Some(Ok(LookedUp { deleted_at: Some(_), .. })) = known.remove(&key) {
+    if let Some(LookedUp { deleted_at: Some(_), .. }) = known.remove(&key).transpose()? {
         development.subject = format!("user_ada_{}", clock.now().as_micros());
     }
     let hash = service_key::hash(&development.service_key);

@@ -6,9 +6,9 @@ use super::{Store, StoreError, Tx};
 
 /// Transactions one after the other.
 ///
-/// To give a connection back, to take one and to begin are three ways to PostgreSQL, and the next connection is
-/// seldom the last one, whose server process has all that it needs at hand. So a commit may begin the next
-/// transaction by itself.
+/// To give a connection back is two ways to PostgreSQL (it is asked for a sign of life, by us and by sqlx), to begin
+/// is a third, and the next connection is seldom the last one, whose server process has all that it needs at hand. So a
+/// commit may begin the next transaction by itself.
 #[derive(Debug)]
 pub struct Chain {
     store: Store,

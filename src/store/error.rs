@@ -4,6 +4,9 @@ use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::sqlx::postgres::PgDatabaseError;
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
+/// Data exception, integrity constraint, check option of a view, program limit exceeded, raised by a trigger.
+const ABOUT_VALUES: [&str; 5] = ["22", "23", "44", "54", "P0"];
+
 /// The database did not do as it was told.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -40,7 +43,8 @@ impl From<DbErr> for StoreError {
     }
 }
 
-/// What PostgreSQL says is told by its code and by names: its words, and a trigger's, may quote what was written.
+/// PostgreSQL's words without what they may quote of what was written. About a value it is told by its code and by
+/// names, and so is what comes from within a function, such as a trigger: that has a `where`.
 fn without_values(error: &DbErr) -> String {
     let refusal = match error {
         DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
@@ -48,7 +52,10 @@ fn without_values(error: &DbErr) -> String {
         }
         _ => None,
     };
-    let Some(refusal) = refusal else { return error.to_string() };
+    let may_quote = |refusal: &&PgDatabaseError| {
+        refusal.r#where().is_some() || is_of_class(refusal.code(), &ABOUT_VALUES)
+    };
+    let Some(refusal) = refusal.filter(may_quote) else { return error.to_string() };
     let names =
         [("table", refusal.table()), ("column", refusal.column()), ("constraint", refusal.constraint())];
     let listed = names.into_iter().filter_map(|(what, name)| Some(format!(", {what} {}", name?)));
@@ -104,9 +111,7 @@ fn kind_of_code(error: &dyn DatabaseError) -> Kind {
     }
     match &*code {
         "40001" | "40P01" => Kind::Conflict,
-        // Data exception, integrity constraint, check option of a view, program limit exceeded, raised by a
-        // trigger.
-        code if is_of_class(code, &["22", "23", "44", "54", "P0"]) => Kind::Refused,
+        code if is_of_class(code, &ABOUT_VALUES) => Kind::Refused,
         // Insufficient privilege is what row security says of a row, too.
         "42501" => Kind::Hindered,
         // Connection, transaction state, authorisation, no such database or schema, syntax or no such table, resources,

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sea_orm::sqlx::Executor as _;
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
+use sea_orm::sqlx::{self, Executor as _};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use super::{ACQUIRE_TIMEOUT, Store, StoreError, Tx};
@@ -42,7 +42,7 @@ impl Store {
         let mut listener = PgListener::connect_with(&alone).await.map_err(away)?;
         // It would come again by itself, and nobody would know what was missed.
         listener.eager_reconnect(false);
-        listener.listen(CHANNEL).await.map_err(away)?;
+        in_time(listener.listen(CHANNEL)).await?;
         Ok(Some(Listener(listener)))
     }
 }
@@ -53,7 +53,7 @@ impl Listener {
     pub async fn next(&mut self) -> Result<Vec<i64>, StoreError> {
         loop {
             let Ok(heard) = tokio::time::timeout(QUIET, self.0.try_recv()).await else {
-                self.is_there().await?;
+                in_time(self.0.execute("SELECT 1")).await?;
                 continue;
             };
             let lost = || StoreError::away("the connection that listens was lost");
@@ -62,13 +62,11 @@ impl Listener {
             return Ok(numbers.filter_map(|number| number.parse().ok()).collect());
         }
     }
+}
 
-    async fn is_there(&mut self) -> Result<(), StoreError> {
-        let asked = tokio::time::timeout(PATIENCE, self.0.execute("SELECT 1"));
-        let late = |_| StoreError::away("the connection that listens does not answer");
-        asked.await.map_err(late)?.map_err(away)?;
-        Ok(())
-    }
+async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    let late = |_| StoreError::away("the connection that listens does not answer");
+    tokio::time::timeout(PATIENCE, answer).await.map_err(late)?.map_err(away)
 }
 
 impl Tx {
@@ -100,6 +98,6 @@ impl Tx {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
-fn away(error: sea_orm::sqlx::Error) -> StoreError {
+fn away(error: sqlx::Error) -> StoreError {
     StoreError::Unavailable(DbErr::Custom(error.to_string()))
 }

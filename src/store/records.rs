@@ -136,7 +136,9 @@ fn id_and_life(text: &str) -> Result<(UserId, Life), StoreError> {
     let (id, record) = text.split_at_checked(Hyphenated::LENGTH).unwrap_or_default();
     let unreadable = |error: String| StoreError::Refused(DbErr::Type(error));
     let id = id.parse().map_err(|error: uuid::Error| unreadable(error.to_string()))?;
-    let life = serde_json::from_str(record).map_err(|error| unreadable(error.to_string()))?;
+    // Its words may quote the record.
+    let nonsense = |error: serde_json::Error| format!("no record, at its column {}", error.column());
+    let life = serde_json::from_str(record).map_err(|error| unreadable(nonsense(error)))?;
     Ok((UserId(id), life))
 }
 

@@ -93,7 +93,7 @@ async fn apply_once(
     }
     match batch {
         // It came alone, and so may the next.
-        [_] => tx.commit().await?,
+        [] | [_] => tx.commit().await?,
         _ => chain.commit_and_go_on(tx).await?,
     }
     Ok(outcomes)

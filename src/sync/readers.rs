@@ -60,6 +60,9 @@ async fn answer(store: Store, queue: Arc<Mutex<mpsc::UnboundedReceiver<Question>
     while queue.lock().await.recv_many(&mut questions, LARGEST).await > 0 {
         // Who has gone away needs no answer.
         questions.retain(|question| !question.answer.is_closed());
+        if questions.is_empty() {
+            continue;
+        }
         let users: BTreeSet<&UserKey> = questions.iter().map(|question| &question.user).collect();
         let known = store.users().look_up(&users).await;
         for Question { user, answer } in questions.drain(..) {

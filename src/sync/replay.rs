@@ -95,6 +95,7 @@ impl Replay {
             for outcome in self.writer.write(&mut chain, batch, Arrival::Again).await {
                 replayed.add(outcome?);
             }
+            chain.end();
             progress(done);
         }
     }

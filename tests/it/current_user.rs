@@ -228,5 +228,9 @@ on_both_databases! {
             let answer = app.client.get_as(&token, CURRENT).await;
             assert_eq!((answer.status, answer.header("cache-control")), (status, "no-store"));
         }
+        for (path, status) in [("/v1/auth", 401), ("/v1/users?limit=x", 401), ("/v1/nothing", 404)] {
+            let answer = app.client.get(path).await;
+            assert_eq!((answer.status, answer.header("cache-control")), (status, "no-store"), "{path}");
+        }
     }
 }

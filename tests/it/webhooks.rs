@@ -250,8 +250,11 @@ on_both_databases! {
 #[tokio::test]
 async fn deliveries_that_came_together_leave_no_transaction_open() {
     let Some(app) = TestApp::on_postgres(|_| ()).await else { return };
-    let sending = (0..100).map(|_| app.client.deliver(CREATED));
-    futures_util::future::join_all(sending).await;
+    let sending =
+        (0..100).map(|number| app.client.deliver(CREATED_GOOGLE.replace(GRACE, &format!("user_{number}"))));
+    for answer in futures_util::future::join_all(sending).await {
+        assert_eq!(answer, "200 applied");
+    }
     let url = app.config.database.url.expose_secret();
     let database = sea_orm::Database::connect(url).await.unwrap();
     let open = "SELECT pid FROM pg_stat_activity
