@@ -52,16 +52,23 @@ impl Replay {
         let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
+        let done = self.on(&store, sources, clock).await;
+        // SQLite then has everything in its one file.
+        store.close().await?;
+        done
+    }
+
+    async fn on(self, store: &Store, sources: Arc<Sources>, clock: Clock) -> anyhow::Result<()> {
         let which = Which { parked: self.parked, source: self.source.clone(), since: self.since(&clock)? };
         if self.list {
-            return list(&store, which).await;
+            return list(store, which).await;
         }
         let replay = Replaying::new(Arc::clone(&sources), store.clone(), clock);
         if self.rebuild {
-            return rebuild(&replay, &store).await;
+            return rebuild(&replay, store).await;
         }
         if self.files.is_empty() {
-            return again(&replay, &store, &which).await;
+            return again(&replay, store, &which).await;
         }
         self.events(&replay, &sources).await
     }

@@ -22,8 +22,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use actix_web::guard;
-use actix_web::http::header;
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, get, post};
 use actix_web::{Resource, Route};
 
@@ -94,8 +93,6 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
         app.service(
             web::scope("/v1")
                 .wrap(from_fn(limits::limit))
-                // What is said of a user is for who asked, now.
-                .wrap(DefaultHeaders::new().add((header::CACHE_CONTROL, "no-store")))
                 .wrap(cors::allow(&state.cors_origins))
                 .service(
                     web::resource("/users/current")

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web;
 use tracing::{Instrument, debug, error, error_span, info, warn};
@@ -26,6 +26,7 @@ pub(super) async fn observe(
     // The pattern, not the path, and no query: both can hold what belongs in no log.
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let method = known_method(&request);
+    let is_about_users = request.path().starts_with("/v1/");
     // Of the highest level, so that the id stands beside whatever a stricter filter lets through. It is written out
     // for every request, logged or not, so it holds nothing more.
     let span = error_span!("request", request_id = %id);
@@ -36,6 +37,10 @@ pub(super) async fn observe(
         log(&response, method, &route, elapsed);
         if let Ok(value) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID, value);
+        }
+        if is_about_users {
+            // What is said of a user is for who asked, now.
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         if let Some(state) = response.request().app_data::<web::Data<State>>() {
             let status = response.status().as_u16();

@@ -49,7 +49,6 @@ pub(super) async fn follow(
     let follower = Follower::new(state, caller.authenticated, known.to_owned(), place);
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
         // nginx would otherwise keep events back until its buffer is full.
         .insert_header(("x-accel-buffering", "no"))
         .streaming(follower.events()))

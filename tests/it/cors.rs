@@ -51,6 +51,7 @@ on_both_databases! {
         let headers = ["authorization", "content-type", "last-event-id", "x-request-id"];
         assert_eq!(words(&allowed, "access-control-allow-headers"), headers);
         assert_eq!(allowed.header("access-control-allow-credentials"), "");
+        assert_eq!(allowed.header("cache-control"), "no-store");
 
         for path in [CURRENT, "/v1/users/current/stream", "/v1/users", "/v1/nowhere"] {
             let refused = get_from(app, APP, path).await;
