@@ -179,7 +179,8 @@ async fn what_a_trigger_says_is_not_repeated() {
         let trigger = format!(
             "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
                  BEGIN RAISE EXCEPTION 'not %', NEW.email USING ERRCODE = '{code}'; END $$;
-             CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()"
+             DROP TRIGGER IF EXISTS refuse ON users;
+             CREATE TRIGGER refuse BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION refuse()"
         );
         database.execute_unprepared(&trigger).await.unwrap();
         assert_eq!(client.deliver(CREATED).await, answer);
