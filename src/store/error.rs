@@ -46,12 +46,8 @@ impl From<DbErr> for StoreError {
 /// PostgreSQL's words without what they may quote of what was written. About a value it is told by its code and by
 /// names, and so is what comes from within a function, such as a trigger: that has a `where`.
 fn without_values(error: &DbErr) -> String {
-    let refusal = match error {
-        DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner)) => {
-            inner.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
-        }
-        _ => None,
-    };
+    let refusal = of_a_statement(error).and_then(sqlx::Error::as_database_error);
+    let refusal = refusal.and_then(|refusal| refusal.try_downcast_ref::<PgDatabaseError>());
     let may_quote = |refusal: &&PgDatabaseError| {
         refusal.r#where().is_some() || is_of_class(refusal.code(), &ABOUT_VALUES)
     };
@@ -64,14 +60,19 @@ fn without_values(error: &DbErr) -> String {
 
 /// Whether SQLite could not be opened because another process holds the database.
 pub(super) fn is_locked(error: &DbErr) -> bool {
-    let DbErr::Conn(RuntimeErr::SqlxError(inner)) = error else { return false };
-    matches!(&**inner, sqlx::Error::Database(database) if matches!(kind_of_code(&**database), Kind::Conflict))
+    let database = of_a_connection(error).and_then(sqlx::Error::as_database_error);
+    database.is_some_and(|refusal| matches!(kind_of_code(refusal), Kind::Conflict))
 }
 
 /// Whether no connection was to be had in time.
 pub(super) fn is_late(error: &DbErr) -> bool {
-    let DbErr::Conn(RuntimeErr::SqlxError(inner)) = error else { return false };
-    matches!(**inner, sqlx::Error::PoolTimedOut)
+    matches!(of_a_connection(error), Some(sqlx::Error::PoolTimedOut))
+}
+
+/// What the driver says of a connection that it did not make.
+fn of_a_connection(error: &DbErr) -> Option<&sqlx::Error> {
+    let DbErr::Conn(RuntimeErr::SqlxError(inner)) = error else { return None };
+    Some(inner)
 }
 
 enum Kind {
@@ -82,14 +83,18 @@ enum Kind {
 }
 
 fn kind_of(error: &DbErr) -> Kind {
-    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
-    else {
-        return Kind::Unavailable;
-    };
-    match &**inner {
-        sqlx::Error::Database(database) => kind_of_code(&**database),
-        sqlx::Error::Encode(_) => Kind::Refused,
+    match of_a_statement(error) {
+        Some(sqlx::Error::Database(database)) => kind_of_code(&**database),
+        Some(sqlx::Error::Encode(_)) => Kind::Refused,
         _ => Kind::Unavailable,
+    }
+}
+
+/// What the driver says of a statement that failed.
+fn of_a_statement(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner)) => Some(inner),
+        _ => None,
     }
 }
 

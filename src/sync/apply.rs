@@ -91,10 +91,11 @@ async fn apply_once(
         Arrival::First => tx.settle(&entries).await?,
         Arrival::Again => tx.amend(&entries).await?,
     }
-    match batch {
-        // It came alone, and so may the next.
-        [] | [_] => tx.commit().await?,
-        _ => chain.commit_and_go_on(tx).await?,
+    // What came alone is seldom followed at once, nor is a page of the journal.
+    if arrival == Arrival::First && batch.len() > 1 {
+        chain.commit_and_go_on(tx).await?;
+    } else {
+        tx.commit().await?;
     }
     Ok(outcomes)
 }

@@ -95,7 +95,6 @@ impl Replay {
             for outcome in self.writer.write(&mut chain, batch, Arrival::Again).await {
                 replayed.add(outcome?);
             }
-            chain.end();
             progress(done);
         }
     }
