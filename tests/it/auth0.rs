@@ -41,74 +41,69 @@ async fn current(app: &TestApp, hours_ago: i64) -> String {
     if answer.status == 200 { "200".to_owned() } else { answer.brief() }
 }
 
-on_both_databases! {
-    configured by by_variables;
-    async fn an_update_sets_only_what_it_carries(app: &TestApp) {
-        for body in [CREATED, PARTIAL, UPDATED] {
-            assert_eq!(deliver(app, body).await, "200 applied");
-        }
-        let row = &app.client.rows().await[0];
-        assert_eq!(row["name"], "Ada King");
-        assert_eq!(row["nickname"], "ada", "a username that comes alone says nothing of the nickname");
-        assert_eq!((&row["phoneNumber"], &row["phoneNumberVerified"]), (&json!("+15555550100"), &json!(true)));
-        assert_eq!(row["metadata"], json!({"theme": "light"}), "never app_metadata");
-        assert_eq!(row["updatedAt"], "2026-01-02T18:00:00Z");
+async fn an_update_sets_only_what_it_carries(app: &TestApp) {
+    for body in [CREATED, PARTIAL, UPDATED] {
+        assert_eq!(deliver(app, body).await, "200 applied");
     }
+    let row = &app.client.rows().await[0];
+    assert_eq!(row["name"], "Ada King");
+    assert_eq!(row["nickname"], "ada", "a username that comes alone says nothing of the nickname");
+    assert_eq!((&row["phoneNumber"], &row["phoneNumberVerified"]), (&json!("+15555550100"), &json!(true)));
+    assert_eq!(row["metadata"], json!({"theme": "light"}), "never app_metadata");
+    assert_eq!(row["updatedAt"], "2026-01-02T18:00:00Z");
 }
 
-on_both_databases! {
-    configured by by_variables;
-    async fn the_older_names_are_understood_and_a_username_stands_in_for_a_nickname(app: &TestApp) {
-        assert_eq!(deliver(app, OLDER_NAMES).await, "200 applied");
-        let row = &app.client.rows().await[0];
-        assert_eq!((&row["externalId"], &row["nickname"]), (&json!("github|1000001"), &json!("linus_t")));
-    }
+on_both_databases!(an_update_sets_only_what_it_carries, configured by by_variables);
+
+async fn the_older_names_are_understood_and_a_username_stands_in_for_a_nickname(app: &TestApp) {
+    assert_eq!(deliver(app, OLDER_NAMES).await, "200 applied");
+    let row = &app.client.rows().await[0];
+    assert_eq!((&row["externalId"], &row["nickname"]), (&json!("github|1000001"), &json!("linus_t")));
 }
 
-on_both_databases! {
-    configured by by_variables;
-    async fn a_test_event_is_taken_and_makes_no_user(app: &TestApp) {
-        assert_eq!(deliver(app, TEST).await, "200 ignored");
-        assert!(app.client.rows().await.is_empty());
-    }
+on_both_databases!(the_older_names_are_understood_and_a_username_stands_in_for_a_nickname, configured by by_variables);
+
+async fn a_test_event_is_taken_and_makes_no_user(app: &TestApp) {
+    assert_eq!(deliver(app, TEST).await, "200 ignored");
+    assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases! {
-    configured by by_variables;
-    async fn without_the_creation_a_life_cannot_be_told_from_the_next(app: &TestApp) {
-        let mut event: Value = serde_json::from_str(CREATED).unwrap();
-        event["data"]["object"].as_object_mut().unwrap().remove("created_at");
-        assert_eq!(deliver(app, &event.to_string()).await, "200 parked");
-        app.expect_parked(1);
-    }
+on_both_databases!(a_test_event_is_taken_and_makes_no_user, configured by by_variables);
+
+async fn without_the_creation_a_life_cannot_be_told_from_the_next(app: &TestApp) {
+    let mut event: Value = serde_json::from_str(CREATED).unwrap();
+    event["data"]["object"].as_object_mut().unwrap().remove("created_at");
+    assert_eq!(deliver(app, &event.to_string()).await, "200 parked");
+    app.expect_parked(1);
 }
 
-on_both_databases! {
-    configured by by_variables;
-    async fn who_signs_up_again_is_a_new_user_under_the_old_id(app: &TestApp) {
-        assert_eq!(deliver(app, SOCIAL_CREATED).await, "200 applied");
-        let first = app.client.rows().await.remove(0);
-        assert_eq!((current(app, 70).await, current(app, 0).await), ("200".into(), "200".into()));
+on_both_databases!(without_the_creation_a_life_cannot_be_told_from_the_next, configured by by_variables);
 
-        // 51 hours ago. A token from before stops; one from after speaks of the user to come.
-        assert_eq!(deliver(app, SOCIAL_DELETED).await, "200 applied");
-        assert_eq!(current(app, 70).await, "410 user_deleted");
-        assert_eq!(current(app, 0).await, "404 user_not_synced");
-        assert_eq!(deliver(app, SOCIAL_UPDATED_LATE).await, "200 stale");
-        assert!(app.client.rows().await.is_empty());
+async fn who_signs_up_again_is_a_new_user_under_the_old_id(app: &TestApp) {
+    assert_eq!(deliver(app, SOCIAL_CREATED).await, "200 applied");
+    let first = app.client.rows().await.remove(0);
+    assert_eq!((current(app, 70).await, current(app, 0).await), ("200".into(), "200".into()));
 
-        assert_eq!(deliver(app, SOCIAL_CREATED_AGAIN).await, "200 applied");
-        let second = app.client.rows().await.remove(0);
-        assert_eq!(second["externalId"], first["externalId"]);
-        assert_ne!(second["id"], first["id"]);
-        assert_eq!(second["name"], "Grace Murray");
-        assert_eq!((&second["nickname"], &second["metadata"]), (&Value::Null, &Value::Null), "of the old life");
-        assert_eq!(current(app, 70).await, "410 user_deleted", "it was issued to the user who is gone");
-        assert_eq!(current(app, 0).await, "200");
+    // 51 hours ago. A token from before stops; one from after speaks of the user to come.
+    assert_eq!(deliver(app, SOCIAL_DELETED).await, "200 applied");
+    assert_eq!(current(app, 70).await, "410 user_deleted");
+    assert_eq!(current(app, 0).await, "404 user_not_synced");
+    assert_eq!(deliver(app, SOCIAL_UPDATED_LATE).await, "200 stale");
+    assert!(app.client.rows().await.is_empty());
 
-        // Sent again under another id, the deletion of the first life leaves the second alone.
-        let again = SOCIAL_DELETED.replace("gra2", "gra5");
-        assert_eq!(deliver(app, &again).await, "200 stale");
-        assert_eq!(app.client.rows().await, [second]);
-    }
+    assert_eq!(deliver(app, SOCIAL_CREATED_AGAIN).await, "200 applied");
+    let second = app.client.rows().await.remove(0);
+    assert_eq!(second["externalId"], first["externalId"]);
+    assert_ne!(second["id"], first["id"]);
+    assert_eq!(second["name"], "Grace Murray");
+    assert_eq!((&second["nickname"], &second["metadata"]), (&Value::Null, &Value::Null), "of the old life");
+    assert_eq!(current(app, 70).await, "410 user_deleted", "it was issued to the user who is gone");
+    assert_eq!(current(app, 0).await, "200");
+
+    // Sent again under another id, the deletion of the first life leaves the second alone.
+    let again = SOCIAL_DELETED.replace("gra2", "gra5");
+    assert_eq!(deliver(app, &again).await, "200 stale");
+    assert_eq!(app.client.rows().await, [second]);
 }
+
+on_both_databases!(who_signs_up_again_is_a_new_user_under_the_old_id, configured by by_variables);

@@ -40,52 +40,52 @@ async fn finish(mut stream: TcpStream, body: &str) -> String {
     answer
 }
 
-on_both_databases! {
-    async fn an_empty_database_is_migrated_and_a_second_start_keeps_the_rows(home: &mut Home) {
-        let service = home.serve().await;
-        let client = home.client(&service).await;
-        assert_eq!(client.get("/readyz").await.status, 200);
-        assert_eq!(client.deliver(CREATED).await, "200 applied");
-        let before = client.rows().await;
-        assert_eq!(before.len(), 1);
-        service.stop().await;
+async fn an_empty_database_is_migrated_and_a_second_start_keeps_the_rows(home: &mut Home) {
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    assert_eq!(client.get("/readyz").await.status, 200);
+    assert_eq!(client.deliver(CREATED).await, "200 applied");
+    let before = client.rows().await;
+    assert_eq!(before.len(), 1);
+    service.stop().await;
 
-        let service = home.serve().await;
-        let client = home.client(&service).await;
-        assert_eq!(client.rows().await, before);
-        let again = client.send(client.signed_as("msg_later", CREATED)).await;
-        assert_eq!(again.brief(), "200 stale");
-        service.stop().await;
-    }
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    assert_eq!(client.rows().await, before);
+    let again = client.send(client.signed_as("msg_later", CREATED)).await;
+    assert_eq!(again.brief(), "200 stale");
+    service.stop().await;
 }
 
-on_both_databases! {
-    async fn sigterm_lets_a_delivery_on_its_way_be_answered_and_kept(home: &mut Home) {
-        let mut service = home.serve().await;
-        let client = home.client(&service).await;
-        // A connection without a request must hold up nothing.
-        assert_eq!(client.get("/healthz").await.status, 200);
-        let silent = TcpStream::connect(&service.address).await.unwrap();
-        let stream = begin(&client, &service, CREATED).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        service.terminate();
-        service.line_with("stopping").await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert!(TcpStream::connect(&service.address).await.is_err(), "it still accepts");
+on_both_databases!(an_empty_database_is_migrated_and_a_second_start_keeps_the_rows, with Home);
 
-        let answer = finish(stream, CREATED).await;
-        let answered = Instant::now();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("applied"), "{answer}");
-        let said = service.end().await;
-        assert_eq!(said.code, Some(0), "{said:?}");
-        assert!(answered.elapsed() < PROMPT, "ended after {:?}", answered.elapsed());
-        drop(silent);
+async fn sigterm_lets_a_delivery_on_its_way_be_answered_and_kept(home: &mut Home) {
+    let mut service = home.serve().await;
+    let client = home.client(&service).await;
+    // A connection without a request must hold up nothing.
+    assert_eq!(client.get("/healthz").await.status, 200);
+    let silent = TcpStream::connect(&service.address).await.unwrap();
+    let stream = begin(&client, &service, CREATED).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    service.terminate();
+    service.line_with("stopping").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(TcpStream::connect(&service.address).await.is_err(), "it still accepts");
 
-        let service = home.serve().await;
-        assert_eq!(home.client(&service).await.rows().await[0]["externalId"], ADA);
-        service.stop().await;
-    }
+    let answer = finish(stream, CREATED).await;
+    let answered = Instant::now();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("applied"), "{answer}");
+    let said = service.end().await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(answered.elapsed() < PROMPT, "ended after {:?}", answered.elapsed());
+    drop(silent);
+
+    let service = home.serve().await;
+    assert_eq!(home.client(&service).await.rows().await[0]["externalId"], ADA);
+    service.stop().await;
 }
+
+on_both_databases!(sigterm_lets_a_delivery_on_its_way_be_answered_and_kept, with Home);
 
 #[tokio::test]
 async fn a_table_of_somebody_elses_is_left_alone_and_a_schema_advised() {
@@ -128,31 +128,31 @@ async fn sigterm_while_it_starts_is_a_good_end_too() {
     other.close().await.unwrap();
 }
 
-on_both_databases! {
-    async fn an_idle_service_ends_at_once(home: &mut Home) {
-        let service = home.serve().await;
-        let client = home.client(&service).await;
-        assert_eq!(client.get("/healthz").await.status, 200);
-        let asked = Instant::now();
-        let said = service.stop().await;
-        assert!(asked.elapsed() < PROMPT, "ended after {:?}: {said:?}", asked.elapsed());
-        assert_eq!(said.stdout, "", "a service speaks to its log");
+async fn an_idle_service_ends_at_once(home: &mut Home) {
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    assert_eq!(client.get("/healthz").await.status, 200);
+    let asked = Instant::now();
+    let said = service.stop().await;
+    assert!(asked.elapsed() < PROMPT, "ended after {:?}: {said:?}", asked.elapsed());
+    assert_eq!(said.stdout, "", "a service speaks to its log");
+}
+
+on_both_databases!(an_idle_service_ends_at_once, with Home);
+
+async fn migrate_tells_what_the_database_has(home: &mut Home) {
+    let status = home.run(&["migrate", "--status"]).await;
+    assert_eq!(status.code, Some(0), "{status:?}");
+    assert!(status.stdout.lines().count() > 0, "{status:?}");
+    assert!(status.stdout.lines().all(|line| line.starts_with("pending  m")), "{status:?}");
+    for arguments in [&["migrate"][..], &["migrate"], &["migrate", "--status"]] {
+        let after = home.run(arguments).await;
+        assert_eq!(after.code, Some(0), "{after:?}");
+        assert_eq!(after.stdout, status.stdout.replace("pending", "applied"));
     }
 }
 
-on_both_databases! {
-    async fn migrate_tells_what_the_database_has(home: &mut Home) {
-        let status = home.run(&["migrate", "--status"]).await;
-        assert_eq!(status.code, Some(0), "{status:?}");
-        assert!(status.stdout.lines().count() > 0, "{status:?}");
-        assert!(status.stdout.lines().all(|line| line.starts_with("pending  m")), "{status:?}");
-        for arguments in [&["migrate"][..], &["migrate"], &["migrate", "--status"]] {
-            let after = home.run(arguments).await;
-            assert_eq!(after.code, Some(0), "{after:?}");
-            assert_eq!(after.stdout, status.stdout.replace("pending", "applied"));
-        }
-    }
-}
+on_both_databases!(migrate_tells_what_the_database_has, with Home);
 
 /// Several find no database and make it at once: one changes its mode while another writes.
 #[tokio::test]
@@ -169,73 +169,73 @@ async fn a_new_sqlite_database_that_another_program_holds_is_waited_for() {
     assert_eq!(said.code, Some(0), "{said:?}");
 }
 
-on_both_databases! {
-    async fn several_that_start_at_once_migrate_once(home: &mut Home) {
-        let starts = [home.start(&["migrate"]), home.start(&["migrate"]), home.start(&["migrate"])];
-        for start in starts {
-            let said = start.end().await;
-            assert_eq!(said.code, Some(0), "{said:?}");
+async fn several_that_start_at_once_migrate_once(home: &mut Home) {
+    let starts = [home.start(&["migrate"]), home.start(&["migrate"]), home.start(&["migrate"])];
+    for start in starts {
+        let said = start.end().await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+}
+
+on_both_databases!(several_that_start_at_once_migrate_once, with Home);
+
+async fn a_service_key_works_until_it_is_revoked(home: &mut Home) {
+    let key = home.key("reports").await;
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    assert_eq!(client.get_as(&key, "/v1/users").await.status, 200);
+
+    let prefix = key.get(..12).unwrap();
+    let listed = home.run(&["keys", "list"]).await.stdout;
+    let line = listed.lines().find(|line| line.ends_with("reports")).unwrap();
+    assert!(line.starts_with(prefix) && line.contains("users:read") && !listed.contains(&key), "{listed}");
+
+    home.run(&["keys", "create", "operators", "--scope", "admin", "--scope", "users:read"]).await;
+    let listed = home.run(&["keys", "list"]).await.stdout;
+    assert!(listed.lines().any(|line| line.contains("users:read admin") && line.ends_with("operators")));
+
+    let again = home.run(&["keys", "create", "reports"]).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert_eq!(home.run(&["keys", "revoke", "reports"]).await.code, Some(0));
+    assert_eq!(client.get_as(&key, "/v1/users").await.brief(), "401 unauthenticated");
+    assert_eq!(client.list("").await.status, 200, "the other lives");
+    assert_eq!(home.run(&["keys", "revoke", "reports"]).await.code, Some(1), "none is left");
+    service.stop().await;
+}
+
+on_both_databases!(a_service_key_works_until_it_is_revoked, with Home);
+
+async fn a_key_is_revoked_by_its_prefix_or_pasted_whole_and_not_repeated(home: &mut Home) {
+    for length in [12, 68] {
+        let key = home.key("leaked").await;
+        let revoked = home.run(&["keys", "revoke", &key[..length]]).await;
+        assert_eq!(revoked.code, Some(0), "{revoked:?}");
+        let unknown = home.run(&["keys", "revoke", &key[..length]]).await;
+        assert_eq!(unknown.code, Some(1), "{unknown:?}");
+        for said in [revoked, unknown] {
+            assert!(!format!("{said:?}").contains(&key), "{said:?}");
         }
     }
 }
 
-on_both_databases! {
-    async fn a_service_key_works_until_it_is_revoked(home: &mut Home) {
-        let key = home.key("reports").await;
-        let service = home.serve().await;
-        let client = home.client(&service).await;
-        assert_eq!(client.get_as(&key, "/v1/users").await.status, 200);
+on_both_databases!(a_key_is_revoked_by_its_prefix_or_pasted_whole_and_not_repeated, with Home);
 
-        let prefix = key.get(..12).unwrap();
-        let listed = home.run(&["keys", "list"]).await.stdout;
-        let line = listed.lines().find(|line| line.ends_with("reports")).unwrap();
-        assert!(line.starts_with(prefix) && line.contains("users:read") && !listed.contains(&key), "{listed}");
-
-        home.run(&["keys", "create", "operators", "--scope", "admin", "--scope", "users:read"]).await;
-        let listed = home.run(&["keys", "list"]).await.stdout;
-        assert!(listed.lines().any(|line| line.contains("users:read admin") && line.ends_with("operators")));
-
-        let again = home.run(&["keys", "create", "reports"]).await;
-        assert_eq!(again.code, Some(1), "{again:?}");
-        assert_eq!(home.run(&["keys", "revoke", "reports"]).await.code, Some(0));
-        assert_eq!(client.get_as(&key, "/v1/users").await.brief(), "401 unauthenticated");
-        assert_eq!(client.list("").await.status, 200, "the other lives");
-        assert_eq!(home.run(&["keys", "revoke", "reports"]).await.code, Some(1), "none is left");
-        service.stop().await;
-    }
+async fn two_variables_make_a_whole_clerk_source(home: &mut Home) {
+    let (provider, signer) = (Provider::start(), rsa("key_1"));
+    provider.publish(&[&signer]);
+    home.set("CLERK_JWT_ISSUER_DOMAIN", provider.url(""));
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    assert_eq!(client.deliver(UPDATED).await, "200 applied");
+    let now = usersync::clock::Clock::system().now().as_seconds();
+    let claims =
+        json!({"iss": provider.url(""), "sub": ADA, "aud": APPLICATION_ID, "iat": now, "exp": now + 60});
+    let user = client.get_as(&signer.token(&claims), "/v1/users/current").await;
+    assert_eq!((user.status, &user.json()["name"]), (200, &json!("Ada King")));
+    service.stop().await;
 }
 
-on_both_databases! {
-    async fn a_key_is_revoked_by_its_prefix_or_pasted_whole_and_not_repeated(home: &mut Home) {
-        for length in [12, 68] {
-            let key = home.key("leaked").await;
-            let revoked = home.run(&["keys", "revoke", &key[..length]]).await;
-            assert_eq!(revoked.code, Some(0), "{revoked:?}");
-            let unknown = home.run(&["keys", "revoke", &key[..length]]).await;
-            assert_eq!(unknown.code, Some(1), "{unknown:?}");
-            for said in [revoked, unknown] {
-                assert!(!format!("{said:?}").contains(&key), "{said:?}");
-            }
-        }
-    }
-}
-
-on_both_databases! {
-    async fn two_variables_make_a_whole_clerk_source(home: &mut Home) {
-        let (provider, signer) = (Provider::start(), rsa("key_1"));
-        provider.publish(&[&signer]);
-        home.set("CLERK_JWT_ISSUER_DOMAIN", provider.url(""));
-        let service = home.serve().await;
-        let client = home.client(&service).await;
-        assert_eq!(client.deliver(UPDATED).await, "200 applied");
-        let now = usersync::clock::Clock::system().now().as_seconds();
-        let claims =
-            json!({"iss": provider.url(""), "sub": ADA, "aud": APPLICATION_ID, "iat": now, "exp": now + 60});
-        let user = client.get_as(&signer.token(&claims), "/v1/users/current").await;
-        assert_eq!((user.status, &user.json()["name"]), (200, &json!("Ada King")));
-        service.stop().await;
-    }
-}
+on_both_databases!(two_variables_make_a_whole_clerk_source, with Home);
 
 #[tokio::test]
 async fn the_two_variables_alone_are_enough() {

@@ -25,115 +25,118 @@ async fn name(app: &TestApp, token: &str) -> String {
     answer.json().get("name").map_or_else(|| answer.brief(), |name| name.as_str().unwrap().to_owned())
 }
 
-on_both_databases! {
-    async fn a_token_is_remembered_no_longer_than_it_is_valid(app: &TestApp) {
-        app.client.deliver(CREATED).await;
-        let token = app.token(ADA);
-        assert_eq!(name(app, &token).await, "Ada Lovelace");
-        app.clock.advance(Duration::from_secs(64));
-        assert_eq!(name(app, &token).await, "Ada Lovelace", "within the leeway");
-        app.clock.advance(Duration::from_secs(1));
-        assert_eq!(name(app, &token).await, "401 unauthenticated");
-    }
+async fn a_token_is_remembered_no_longer_than_it_is_valid(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    let token = app.token(ADA);
+    assert_eq!(name(app, &token).await, "Ada Lovelace");
+    app.clock.advance(Duration::from_secs(64));
+    assert_eq!(name(app, &token).await, "Ada Lovelace", "within the leeway");
+    app.clock.advance(Duration::from_secs(1));
+    assert_eq!(name(app, &token).await, "401 unauthenticated");
 }
 
-on_both_databases! {
-    async fn a_token_is_forgotten_when_its_key_leaves_the_set(app: &TestApp) {
-        app.client.deliver(CREATED).await;
-        let mut claims = app.claims(ADA);
-        claims["exp"] = json!(app.clock.now().as_seconds() + 86_400);
-        let token = app.signer.token(&claims);
-        assert_eq!(name(app, &token).await, "Ada Lovelace");
-        app.provider.publish(&[&rsa("another")]);
-        // Past the life of the keys: the next question waits for the new set.
-        app.clock.advance(Duration::from_mins(11));
-        assert_eq!(name(app, &token).await, "401 unauthenticated");
-    }
+on_both_databases!(a_token_is_remembered_no_longer_than_it_is_valid);
+
+async fn a_token_is_forgotten_when_its_key_leaves_the_set(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    let mut claims = app.claims(ADA);
+    claims["exp"] = json!(app.clock.now().as_seconds() + 86_400);
+    let token = app.signer.token(&claims);
+    assert_eq!(name(app, &token).await, "Ada Lovelace");
+    app.provider.publish(&[&rsa("another")]);
+    // Past the life of the keys: the next question waits for the new set.
+    app.clock.advance(Duration::from_mins(11));
+    assert_eq!(name(app, &token).await, "401 unauthenticated");
 }
 
-on_both_databases! {
-    async fn a_row_that_changes_here_is_shown_changed_at_once(app: &TestApp) {
-        let token = app.token(ADA);
-        app.client.deliver(CREATED).await;
-        assert_eq!(name(app, &token).await, "Ada Lovelace");
-        app.client.deliver(UPDATED).await;
-        assert_eq!(name(app, &token).await, "Ada King");
-        app.client.deliver(DELETED).await;
-        assert_eq!(name(app, &token).await, "410 user_deleted");
-    }
+on_both_databases!(a_token_is_forgotten_when_its_key_leaves_the_set);
+
+async fn a_row_that_changes_here_is_shown_changed_at_once(app: &TestApp) {
+    let token = app.token(ADA);
+    app.client.deliver(CREATED).await;
+    assert_eq!(name(app, &token).await, "Ada Lovelace");
+    app.client.deliver(UPDATED).await;
+    assert_eq!(name(app, &token).await, "Ada King");
+    app.client.deliver(DELETED).await;
+    assert_eq!(name(app, &token).await, "410 user_deleted");
 }
 
-on_both_databases! {
-    async fn a_row_that_changes_elsewhere_is_shown_changed_within_a_second(app: &TestApp) {
-        let (service, other) = app.replica().await;
-        let token = app.token(ADA);
-        app.client.deliver(CREATED).await;
-        assert_eq!(other.get_as(&token, CURRENT).await.json()["name"], "Ada Lovelace");
-        app.client.deliver(UPDATED).await;
-        tokio::time::sleep(Duration::from_millis(1050)).await;
-        assert_eq!(other.get_as(&token, CURRENT).await.json()["name"], "Ada King");
-        app.client.deliver(DELETED).await;
-        tokio::time::sleep(Duration::from_millis(1050)).await;
-        assert_eq!(other.get_as(&token, CURRENT).await.brief(), "410 user_deleted");
-        service.stop().await.unwrap();
-    }
+on_both_databases!(a_row_that_changes_here_is_shown_changed_at_once);
+
+async fn a_row_that_changes_elsewhere_is_shown_changed_within_a_second(app: &TestApp) {
+    let (service, other) = app.replica().await;
+    let token = app.token(ADA);
+    app.client.deliver(CREATED).await;
+    assert_eq!(other.get_as(&token, CURRENT).await.json()["name"], "Ada Lovelace");
+    app.client.deliver(UPDATED).await;
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    assert_eq!(other.get_as(&token, CURRENT).await.json()["name"], "Ada King");
+    app.client.deliver(DELETED).await;
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    assert_eq!(other.get_as(&token, CURRENT).await.brief(), "410 user_deleted");
+    service.stop().await.unwrap();
 }
 
-on_both_databases! {
-    async fn what_nobody_told_of_is_shown_within_a_second_all_the_same(app: &TestApp) {
-        let token = app.token(ADA);
-        app.client.deliver(CREATED).await;
-        let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
-        let read = std::time::Instant::now();
-        assert_eq!(name(app, &token).await, "Ada Lovelace");
-        database.execute_unprepared("UPDATE users SET name = 'Somebody'").await.unwrap();
-        let shown = name(app, &token).await;
-        // A machine so slow that the second was over by then proves nothing.
-        assert!(shown == "Ada Lovelace" || read.elapsed() > Duration::from_millis(900), "it is remembered: {shown}");
-        database.close().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1050)).await;
-        assert_eq!(name(app, &token).await, "Somebody");
-    }
+on_both_databases!(a_row_that_changes_elsewhere_is_shown_changed_within_a_second);
+
+async fn what_nobody_told_of_is_shown_within_a_second_all_the_same(app: &TestApp) {
+    let token = app.token(ADA);
+    app.client.deliver(CREATED).await;
+    let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
+    let read = std::time::Instant::now();
+    assert_eq!(name(app, &token).await, "Ada Lovelace");
+    database.execute_unprepared("UPDATE users SET name = 'Somebody'").await.unwrap();
+    let shown = name(app, &token).await;
+    // A machine so slow that the second was over by then proves nothing.
+    assert!(
+        shown == "Ada Lovelace" || read.elapsed() > Duration::from_millis(900),
+        "it is remembered: {shown}"
+    );
+    database.close().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    assert_eq!(name(app, &token).await, "Somebody");
 }
 
-on_both_databases! {
-    async fn those_who_ask_together_share_one_reading(app: &TestApp) {
-        let users = KnownUsers::new(&app.store, Feed::default());
-        app.client.deliver(CREATED).await;
-        let ada = UserKey::new("clerk", ADA);
-        let found = join_all((0..100).map(|_| users.get(&ada))).await;
-        let rows: Vec<_> = found
-            .iter()
-            .map(|found| match found {
-                Ok(Found::Living(user)) => user,
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert!(rows.iter().all(|row| Arc::ptr_eq(row, rows[0])));
-    }
+on_both_databases!(what_nobody_told_of_is_shown_within_a_second_all_the_same);
+
+async fn those_who_ask_together_share_one_reading(app: &TestApp) {
+    let users = KnownUsers::new(&app.store, Feed::default());
+    app.client.deliver(CREATED).await;
+    let ada = UserKey::new("clerk", ADA);
+    let found = join_all((0..100).map(|_| users.get(&ada))).await;
+    let rows: Vec<_> = found
+        .iter()
+        .map(|found| match found {
+            Ok(Found::Living(user)) => user,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(rows.iter().all(|row| Arc::ptr_eq(row, rows[0])));
 }
 
-on_both_databases! {
-    async fn those_who_are_read_together_are_told_each_of_themselves(app: &TestApp) {
-        for event in [CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED] {
-            app.client.deliver(event).await;
+on_both_databases!(those_who_ask_together_share_one_reading);
+
+async fn those_who_are_read_together_are_told_each_of_themselves(app: &TestApp) {
+    for event in [CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED] {
+        app.client.deliver(event).await;
+    }
+    // A row that somebody has spoilt harms nobody else.
+    let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
+    let spoil = "UPDATE users SET id = 'spoilt' WHERE name IS NULL";
+    assert_eq!(database.execute_unprepared(spoil).await.unwrap().rows_affected(), 1);
+    database.close().await.unwrap();
+    let users = KnownUsers::new(&app.store, Feed::default());
+    let nobody = (0..300).map(|number| format!("user_nobody_{number}"));
+    let asked: Vec<String> = nobody.chain([ADA, GRACE, SPOILT].map(str::to_owned)).collect();
+    let keys: Vec<UserKey> = asked.iter().map(|id| UserKey::new("clerk", id)).collect();
+    for (key, found) in keys.iter().zip(join_all(keys.iter().map(|key| users.get(key))).await) {
+        match (&*key.external_id, found) {
+            (GRACE, Ok(Found::Living(user))) => assert_eq!(user.key, *key),
+            (ADA, Ok(Found::Nobody(Some(_)))) | (SPOILT, Err(_)) => {}
+            (id, Ok(Found::Nobody(None))) if id.starts_with("user_nobody_") => {}
+            other => panic!("{other:?}"),
         }
-        // A row that somebody has spoilt harms nobody else.
-        let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
-        let spoil = "UPDATE users SET id = 'spoilt' WHERE name IS NULL";
-        assert_eq!(database.execute_unprepared(spoil).await.unwrap().rows_affected(), 1);
-        database.close().await.unwrap();
-        let users = KnownUsers::new(&app.store, Feed::default());
-        let nobody = (0..300).map(|number| format!("user_nobody_{number}"));
-        let asked: Vec<String> = nobody.chain([ADA, GRACE, SPOILT].map(str::to_owned)).collect();
-        let keys: Vec<UserKey> = asked.iter().map(|id| UserKey::new("clerk", id)).collect();
-        for (key, found) in keys.iter().zip(join_all(keys.iter().map(|key| users.get(key))).await) {
-            match (&*key.external_id, found) {
-                (GRACE, Ok(Found::Living(user))) => assert_eq!(user.key, *key),
-                (ADA, Ok(Found::Nobody(Some(_)))) | (SPOILT, Err(_)) => {}
-                (id, Ok(Found::Nobody(None))) if id.starts_with("user_nobody_") => {}
-                other => panic!("{other:?}"),
-            }
-        }
     }
 }
+
+on_both_databases!(those_who_are_read_together_are_told_each_of_themselves);

@@ -124,34 +124,34 @@ async fn assert_rule(app: &TestApp, clients: &[&Client], events: &[Event]) {
     }
 }
 
-on_both_databases! {
-    async fn a_random_history_ends_in_the_rows_of_the_rule(app: &TestApp) {
-        let (events, sent) = a_history(1);
-        send(&[&app.client], sent).await;
-        assert_rule(app, &[&app.client], &events).await;
-    }
+async fn a_random_history_ends_in_the_rows_of_the_rule(app: &TestApp) {
+    let (events, sent) = a_history(1);
+    send(&[&app.client], sent).await;
+    assert_rule(app, &[&app.client], &events).await;
 }
 
-on_both_databases! {
-    async fn a_history_split_over_two_replicas_ends_in_the_same_rows(app: &TestApp) {
-        let (service, other) = app.replica().await;
-        let (events, sent) = a_history(2);
-        send(&[&app.client, &other], sent).await;
-        assert_rule(app, &[&app.client, &other], &events).await;
-        service.stop().await.unwrap();
-    }
+on_both_databases!(a_random_history_ends_in_the_rows_of_the_rule);
+
+async fn a_history_split_over_two_replicas_ends_in_the_same_rows(app: &TestApp) {
+    let (service, other) = app.replica().await;
+    let (events, sent) = a_history(2);
+    send(&[&app.client, &other], sent).await;
+    assert_rule(app, &[&app.client, &other], &events).await;
+    service.stop().await.unwrap();
 }
 
-on_both_databases! {
-    async fn a_history_ends_in_the_same_rows_after_a_restart_in_its_middle(app: &TestApp) {
-        let (events, mut sent) = a_history(3);
-        let rest = sent.split_off(sent.len() / 2);
-        let (service, first) = app.replica().await;
-        send(&[&first], sent).await;
-        service.stop().await.unwrap();
-        let (service, second) = app.replica().await;
-        send(&[&second], rest).await;
-        assert_rule(app, &[&second], &events).await;
-        service.stop().await.unwrap();
-    }
+on_both_databases!(a_history_split_over_two_replicas_ends_in_the_same_rows);
+
+async fn a_history_ends_in_the_same_rows_after_a_restart_in_its_middle(app: &TestApp) {
+    let (events, mut sent) = a_history(3);
+    let rest = sent.split_off(sent.len() / 2);
+    let (service, first) = app.replica().await;
+    send(&[&first], sent).await;
+    service.stop().await.unwrap();
+    let (service, second) = app.replica().await;
+    send(&[&second], rest).await;
+    assert_rule(app, &[&second], &events).await;
+    service.stop().await.unwrap();
 }
+
+on_both_databases!(a_history_ends_in_the_same_rows_after_a_restart_in_its_middle);

@@ -41,71 +41,67 @@ fn words(answer: &Answer, header: &str) -> Vec<String> {
     words
 }
 
-on_both_databases! {
-    configured by the_app;
-    async fn a_page_of_the_app_may_ask_and_read_refusals(app: &TestApp) {
-        let allowed = preflight(app, APP, "POST", CURRENT).await;
-        assert!(allowed.status == 200 || allowed.status == 204, "{allowed:?}");
-        assert_eq!(allowed.header("access-control-allow-origin"), APP);
-        assert_eq!(words(&allowed, "access-control-allow-methods"), ["get", "post"]);
-        let headers = ["authorization", "content-type", "last-event-id", "x-request-id"];
-        assert_eq!(words(&allowed, "access-control-allow-headers"), headers);
-        assert_eq!(allowed.header("access-control-allow-credentials"), "");
-        assert_eq!(allowed.header("cache-control"), "no-store");
+async fn a_page_of_the_app_may_ask_and_read_refusals(app: &TestApp) {
+    let allowed = preflight(app, APP, "POST", CURRENT).await;
+    assert!(allowed.status == 200 || allowed.status == 204, "{allowed:?}");
+    assert_eq!(allowed.header("access-control-allow-origin"), APP);
+    assert_eq!(words(&allowed, "access-control-allow-methods"), ["get", "post"]);
+    let headers = ["authorization", "content-type", "last-event-id", "x-request-id"];
+    assert_eq!(words(&allowed, "access-control-allow-headers"), headers);
+    assert_eq!(allowed.header("access-control-allow-credentials"), "");
+    assert_eq!(allowed.header("cache-control"), "no-store");
 
-        for path in [CURRENT, "/v1/users/current/stream", "/v1/users", "/v1/nowhere"] {
-            let refused = get_from(app, APP, path).await;
-            assert!(refused.brief().starts_with('4'), "{refused:?}");
-            assert_eq!(refused.header("access-control-allow-origin"), APP, "{path}");
-            assert_eq!(words(&refused, "access-control-expose-headers"), ["retry-after", "x-request-id"]);
-            assert!(words(&refused, "vary").contains(&"origin".to_owned()), "{refused:?}");
+    for path in [CURRENT, "/v1/users/current/stream", "/v1/users", "/v1/nowhere"] {
+        let refused = get_from(app, APP, path).await;
+        assert!(refused.brief().starts_with('4'), "{refused:?}");
+        assert_eq!(refused.header("access-control-allow-origin"), APP, "{path}");
+        assert_eq!(words(&refused, "access-control-expose-headers"), ["retry-after", "x-request-id"]);
+        assert!(words(&refused, "vary").contains(&"origin".to_owned()), "{refused:?}");
+    }
+}
+
+on_both_databases!(a_page_of_the_app_may_ask_and_read_refusals, configured by the_app);
+
+async fn another_page_and_another_method_are_not_allowed(app: &TestApp) {
+    for (origin, method) in [("https://evil.example.com", "GET"), ("null", "GET"), (APP, "DELETE")] {
+        let refused = preflight(app, origin, method, CURRENT).await;
+        assert_eq!(refused.status, 400, "{origin} {method}");
+        assert_eq!(refused.header("access-control-allow-methods"), "", "{origin} {method}");
+    }
+    let unreadable = get_from(app, "https://evil.example.com", "/v1/users").await;
+    assert_eq!(unreadable.brief(), "401 invalid_auth_header");
+    assert_eq!(unreadable.header("access-control-allow-origin"), "");
+}
+
+on_both_databases!(another_page_and_another_method_are_not_allowed, configured by the_app);
+
+async fn nothing_else_is_for_pages(app: &TestApp) {
+    for path in ["/webhooks/clerk", "/healthz", "/metrics"] {
+        assert_eq!(preflight(app, APP, "POST", path).await.brief(), "405 method_not_allowed", "{path}");
+    }
+    let mut delivery = app.client.signed(CREATED);
+    delivery.headers.push(("origin", APP.to_owned()));
+    let delivered = app.client.send(delivery).await;
+    assert_eq!(delivered.brief(), "200 applied");
+    assert_eq!(delivered.header("access-control-allow-origin"), "");
+}
+
+on_both_databases!(nothing_else_is_for_pages, configured by the_app);
+
+async fn without_configured_origins_there_is_no_such_header(app: &TestApp) {
+    assert_eq!(preflight(app, APP, "GET", CURRENT).await.brief(), "405 method_not_allowed");
+    assert_eq!(get_from(app, APP, CURRENT).await.header("access-control-allow-origin"), "");
+}
+
+on_both_databases!(without_configured_origins_there_is_no_such_header);
+
+async fn every_page_may_ask_without_credentials(app: &TestApp) {
+    for origin in [APP, "https://other.example.com"] {
+        for answer in [preflight(app, origin, "GET", CURRENT).await, get_from(app, origin, CURRENT).await] {
+            assert_eq!(answer.header("access-control-allow-origin"), "*");
+            assert_eq!(answer.header("access-control-allow-credentials"), "");
         }
     }
 }
 
-on_both_databases! {
-    configured by the_app;
-    async fn another_page_and_another_method_are_not_allowed(app: &TestApp) {
-        for (origin, method) in [("https://evil.example.com", "GET"), ("null", "GET"), (APP, "DELETE")] {
-            let refused = preflight(app, origin, method, CURRENT).await;
-            assert_eq!(refused.status, 400, "{origin} {method}");
-            assert_eq!(refused.header("access-control-allow-methods"), "", "{origin} {method}");
-        }
-        let unreadable = get_from(app, "https://evil.example.com", "/v1/users").await;
-        assert_eq!(unreadable.brief(), "401 invalid_auth_header");
-        assert_eq!(unreadable.header("access-control-allow-origin"), "");
-    }
-}
-
-on_both_databases! {
-    configured by the_app;
-    async fn nothing_else_is_for_pages(app: &TestApp) {
-        for path in ["/webhooks/clerk", "/healthz", "/metrics"] {
-            assert_eq!(preflight(app, APP, "POST", path).await.brief(), "405 method_not_allowed", "{path}");
-        }
-        let mut delivery = app.client.signed(CREATED);
-        delivery.headers.push(("origin", APP.to_owned()));
-        let delivered = app.client.send(delivery).await;
-        assert_eq!(delivered.brief(), "200 applied");
-        assert_eq!(delivered.header("access-control-allow-origin"), "");
-    }
-}
-
-on_both_databases! {
-    async fn without_configured_origins_there_is_no_such_header(app: &TestApp) {
-        assert_eq!(preflight(app, APP, "GET", CURRENT).await.brief(), "405 method_not_allowed");
-        assert_eq!(get_from(app, APP, CURRENT).await.header("access-control-allow-origin"), "");
-    }
-}
-
-on_both_databases! {
-    configured by every_page;
-    async fn every_page_may_ask_without_credentials(app: &TestApp) {
-        for origin in [APP, "https://other.example.com"] {
-            for answer in [preflight(app, origin, "GET", CURRENT).await, get_from(app, origin, CURRENT).await] {
-                assert_eq!(answer.header("access-control-allow-origin"), "*");
-                assert_eq!(answer.header("access-control-allow-credentials"), "");
-            }
-        }
-    }
-}
+on_both_databases!(every_page_may_ask_without_credentials, configured by every_page);

@@ -27,13 +27,14 @@ async fn waiting(app: &TestApp, client: &Client, meanwhile: impl Future<Output =
     tokio::join!(ask, later).0
 }
 
-on_both_databases! {
-    async fn a_waiting_question_is_answered_when_the_row_comes(app: &TestApp) {
-        let (answer, elapsed) = waiting(app, &app.client, async { drop(app.client.deliver(CREATED).await) }).await;
-        assert_eq!((answer.status, answer.json()["name"].clone()), (200, json!("Ada Lovelace")));
-        assert!(elapsed < Duration::from_secs(4), "woken, not found by the slow tick: {elapsed:?}");
-    }
+async fn a_waiting_question_is_answered_when_the_row_comes(app: &TestApp) {
+    let (answer, elapsed) =
+        waiting(app, &app.client, async { drop(app.client.deliver(CREATED).await) }).await;
+    assert_eq!((answer.status, answer.json()["name"].clone()), (200, json!("Ada Lovelace")));
+    assert!(elapsed < Duration::from_secs(4), "woken, not found by the slow tick: {elapsed:?}");
 }
+
+on_both_databases!(a_waiting_question_is_answered_when_the_row_comes);
 
 #[tokio::test]
 async fn a_row_written_by_another_replica_wakes_who_waits_here() {
@@ -48,40 +49,40 @@ async fn a_row_written_by_another_replica_wakes_who_waits_here() {
     app.finish().await;
 }
 
-on_both_databases! {
-    async fn a_wait_ends_with_what_is_true_then(app: &TestApp) {
-        let short = app.client.get_as(&app.token(ADA), "/v1/users/current?wait=1").await;
-        assert_eq!(short.brief(), "404 user_not_synced");
-        let (gone, elapsed) = waiting(app, &app.client, async { drop(app.client.deliver(DELETED).await) }).await;
-        assert_eq!(gone.brief(), "410 user_deleted");
-        assert!(elapsed < Duration::from_secs(4));
-        for wrong in ["?wait=-1", "?wait=soon", "?wait", "?waits=1"] {
-            let refused = app.client.get_as(&app.token("user_1"), &format!("{CURRENT}{wrong}")).await;
-            assert_eq!(refused.brief(), "400 invalid_query", "{wrong}");
-        }
+async fn a_wait_ends_with_what_is_true_then(app: &TestApp) {
+    let short = app.client.get_as(&app.token(ADA), "/v1/users/current?wait=1").await;
+    assert_eq!(short.brief(), "404 user_not_synced");
+    let (gone, elapsed) = waiting(app, &app.client, async { drop(app.client.deliver(DELETED).await) }).await;
+    assert_eq!(gone.brief(), "410 user_deleted");
+    assert!(elapsed < Duration::from_secs(4));
+    for wrong in ["?wait=-1", "?wait=soon", "?wait", "?waits=1"] {
+        let refused = app.client.get_as(&app.token("user_1"), &format!("{CURRENT}{wrong}")).await;
+        assert_eq!(refused.brief(), "400 invalid_query", "{wrong}");
     }
 }
 
-on_both_databases! {
-    async fn a_service_that_stops_lets_nobody_wait(app: &TestApp) {
-        let (service, other) = app.replica().await;
-        let stop = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            let started = Instant::now();
-            service.stop().await.unwrap();
-            started.elapsed()
-        };
-        let token = app.token(ADA);
-        let (answer, stream, stopped) = tokio::join!(
-            other.get_as(&token, "/v1/users/current?wait=20"),
-            other.get_as(&token, "/v1/users/current/stream"),
-            stop,
-        );
-        assert_eq!(answer.brief(), "404 user_not_synced");
-        assert!(stream.text.starts_with("event: pending\n"));
-        assert!(stopped < Duration::from_secs(5), "{stopped:?}");
-    }
+on_both_databases!(a_wait_ends_with_what_is_true_then);
+
+async fn a_service_that_stops_lets_nobody_wait(app: &TestApp) {
+    let (service, other) = app.replica().await;
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let started = Instant::now();
+        service.stop().await.unwrap();
+        started.elapsed()
+    };
+    let token = app.token(ADA);
+    let (answer, stream, stopped) = tokio::join!(
+        other.get_as(&token, "/v1/users/current?wait=20"),
+        other.get_as(&token, "/v1/users/current/stream"),
+        stop,
+    );
+    assert_eq!(answer.brief(), "404 user_not_synced");
+    assert!(stream.text.starts_with("event: pending\n"));
+    assert!(stopped < Duration::from_secs(5), "{stopped:?}");
 }
+
+on_both_databases!(a_service_that_stops_lets_nobody_wait);
 
 /// The events of a stream, each as its name and data.
 async fn follow(
@@ -109,128 +110,128 @@ async fn next(events: &mut (impl Stream<Item = String> + Unpin)) -> (String, Str
     (field("event"), field("id"), serde_json::from_str(&field("data")).unwrap())
 }
 
-on_both_databases! {
-    async fn a_stream_tells_of_every_change_and_ends_with_the_user(app: &TestApp) {
-        let token = app.token(ADA);
-        let mut events = follow(app, &token, None).await;
-        assert_eq!(next(&mut events).await.0, "pending");
-        app.client.deliver(CREATED).await;
-        let (event, _, data) = next(&mut events).await;
-        assert_eq!((event.as_str(), &data["name"]), ("user", &json!("Ada Lovelace")));
-        app.client.deliver(UPDATED).await;
-        let (event, id, data) = next(&mut events).await;
-        assert_eq!((event.as_str(), &data["name"]), ("user", &json!("Ada King")));
+async fn a_stream_tells_of_every_change_and_ends_with_the_user(app: &TestApp) {
+    let token = app.token(ADA);
+    let mut events = follow(app, &token, None).await;
+    assert_eq!(next(&mut events).await.0, "pending");
+    app.client.deliver(CREATED).await;
+    let (event, _, data) = next(&mut events).await;
+    assert_eq!((event.as_str(), &data["name"]), ("user", &json!("Ada Lovelace")));
+    app.client.deliver(UPDATED).await;
+    let (event, id, data) = next(&mut events).await;
+    assert_eq!((event.as_str(), &data["name"]), ("user", &json!("Ada King")));
 
-        let mut again = follow(app, &token, Some(&id)).await;
-        app.client.deliver(DELETED).await;
-        assert_eq!(next(&mut again).await.0, "deleted", "what it knew is not told again");
-        assert_eq!(next(&mut events).await.0, "deleted");
-        assert_eq!(events.next().await, None, "that was the last");
-        let refused = app.client.get_as(&token, "/v1/users/current/stream").await;
-        assert_eq!(refused.brief(), "410 user_deleted");
-    }
+    let mut again = follow(app, &token, Some(&id)).await;
+    app.client.deliver(DELETED).await;
+    assert_eq!(next(&mut again).await.0, "deleted", "what it knew is not told again");
+    assert_eq!(next(&mut events).await.0, "deleted");
+    assert_eq!(events.next().await, None, "that was the last");
+    let refused = app.client.get_as(&token, "/v1/users/current/stream").await;
+    assert_eq!(refused.brief(), "410 user_deleted");
 }
 
-on_both_databases! {
-    async fn a_stream_ends_when_the_token_does(app: &TestApp) {
-        app.client.deliver(CREATED).await;
-        let mut claims = app.claims(ADA);
-        claims["exp"] = json!(app.clock.now().as_seconds() + 1);
-        let mut events = follow(app, &app.signer.token(&claims), None).await;
-        assert_eq!(next(&mut events).await.0, "user");
-        assert_eq!(next(&mut events).await.0, "expired");
-        assert_eq!(events.next().await, None);
-    }
+on_both_databases!(a_stream_tells_of_every_change_and_ends_with_the_user);
+
+async fn a_stream_ends_when_the_token_does(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    let mut claims = app.claims(ADA);
+    claims["exp"] = json!(app.clock.now().as_seconds() + 1);
+    let mut events = follow(app, &app.signer.token(&claims), None).await;
+    assert_eq!(next(&mut events).await.0, "user");
+    assert_eq!(next(&mut events).await.0, "expired");
+    assert_eq!(events.next().await, None);
 }
+
+on_both_databases!(a_stream_ends_when_the_token_does);
 
 async fn store(app: &TestApp, token: &str) -> Answer {
     answer(app.client.request(Method::POST, CURRENT).bearer_auth(token)).await
 }
 
-on_both_databases! {
-    async fn a_token_stores_its_user_until_the_webhook_speaks(app: &TestApp) {
-        let made = store(app, &app.token(ADA)).await;
-        assert_eq!(made.status, 201);
-        let row = made.json();
-        assert_eq!((&row["email"], &row["createdAt"]), (&json!("claimed@example.com"), &Value::Null));
-        assert_eq!(store(app, &app.token(ADA)).await.status, 200);
+async fn a_token_stores_its_user_until_the_webhook_speaks(app: &TestApp) {
+    let made = store(app, &app.token(ADA)).await;
+    assert_eq!(made.status, 201);
+    let row = made.json();
+    assert_eq!((&row["email"], &row["createdAt"]), (&json!("claimed@example.com"), &Value::Null));
+    assert_eq!(store(app, &app.token(ADA)).await.status, 200);
 
-        app.client.deliver(CREATED).await;
-        let known = app.client.get_as(&app.token(ADA), CURRENT).await.json();
-        assert_eq!((&known["id"], &known["email"]), (&row["id"], &json!("ada@example.com")));
-        let kept = store(app, &app.token(ADA)).await;
-        assert_eq!((kept.status, kept.json()["email"].clone()), (200, json!("ada@example.com")));
+    app.client.deliver(CREATED).await;
+    let known = app.client.get_as(&app.token(ADA), CURRENT).await.json();
+    assert_eq!((&known["id"], &known["email"]), (&row["id"], &json!("ada@example.com")));
+    let kept = store(app, &app.token(ADA)).await;
+    assert_eq!((kept.status, kept.json()["email"].clone()), (200, json!("ada@example.com")));
 
-        app.client.deliver(DELETED).await;
-        assert_eq!(store(app, &app.token(ADA)).await.brief(), "410 user_deleted");
-        assert!(app.client.rows().await.is_empty());
+    app.client.deliver(DELETED).await;
+    assert_eq!(store(app, &app.token(ADA)).await.brief(), "410 user_deleted");
+    assert!(app.client.rows().await.is_empty());
+}
+
+on_both_databases!(a_token_stores_its_user_until_the_webhook_speaks);
+
+async fn a_token_that_says_nothing_but_who_it_is_makes_a_row_too(app: &TestApp) {
+    let mut claims = app.claims(ADA);
+    claims.as_object_mut().unwrap().remove("email");
+    let made = store(app, &app.signer.token(&claims)).await;
+    assert_eq!((made.status, made.json()["email"].clone()), (201, Value::Null));
+    let richer = store(app, &app.token(ADA)).await;
+    assert_eq!((richer.status, richer.json()["email"].clone()), (200, json!("claimed@example.com")));
+}
+
+on_both_databases!(a_token_that_says_nothing_but_who_it_is_makes_a_row_too);
+
+async fn the_webhook_that_comes_at_the_same_moment_is_no_race(app: &TestApp) {
+    for number in 0..20 {
+        let subject = format!("user_{number}");
+        let body = CREATED.replace(ADA, &subject);
+        let token = app.token(&subject);
+        let (stored, delivered) = tokio::join!(store(app, &token), app.client.deliver(body));
+        assert!(stored.status == 200 || stored.status == 201, "{stored:?}");
+        assert_eq!(delivered, "200 applied");
+        assert_eq!(app.client.get_as(&token, CURRENT).await.json()["email"], "ada@example.com");
+    }
+    assert_eq!(app.client.rows().await.len(), 20);
+}
+
+on_both_databases!(the_webhook_that_comes_at_the_same_moment_is_no_race);
+
+async fn those_who_store_at_the_same_moment_are_all_shown_the_row(app: &TestApp) {
+    let (service, other) = app.replica().await;
+    for number in 0..20 {
+        let token = app.token(&format!("user_{number}"));
+        let elsewhere = || answer(other.request(Method::POST, CURRENT).bearer_auth(&token));
+        let [one, two] = [store(app, &token), store(app, &token)];
+        let (one, two, three, four) = tokio::join!(one, two, elsewhere(), elsewhere());
+        let mut statuses = [one, two, three, four].map(|answer| answer.status);
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 200, 200, 201]);
+    }
+    service.stop().await.unwrap();
+}
+
+on_both_databases!(those_who_store_at_the_same_moment_are_all_shown_the_row);
+
+async fn rows_known_only_from_tokens_survive_a_rebuild(app: &TestApp) {
+    let made = store(app, &app.token("user_claimed")).await.json();
+    store(app, &app.token(ADA)).await;
+    app.client.deliver(CREATED).await;
+    let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
+    assert_eq!((rebuilt.same, rebuilt.corrected), (1, 0));
+    let kept = app.client.get_as(&app.token("user_claimed"), CURRENT).await.json();
+    assert_eq!(kept, made);
+}
+
+on_both_databases!(rows_known_only_from_tokens_survive_a_rebuild);
+
+async fn nothing_that_is_said_of_a_user_is_kept_by_a_cache(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    for (token, status) in [(app.token(ADA), 200), ("none".to_owned(), 401)] {
+        let answer = app.client.get_as(&token, CURRENT).await;
+        assert_eq!((answer.status, answer.header("cache-control")), (status, "no-store"));
+    }
+    for (path, status) in [("/v1/auth", 401), ("/v1/users?limit=x", 401), ("/v1/nothing", 404)] {
+        let answer = app.client.get(path).await;
+        assert_eq!((answer.status, answer.header("cache-control")), (status, "no-store"), "{path}");
     }
 }
 
-on_both_databases! {
-    async fn a_token_that_says_nothing_but_who_it_is_makes_a_row_too(app: &TestApp) {
-        let mut claims = app.claims(ADA);
-        claims.as_object_mut().unwrap().remove("email");
-        let made = store(app, &app.signer.token(&claims)).await;
-        assert_eq!((made.status, made.json()["email"].clone()), (201, Value::Null));
-        let richer = store(app, &app.token(ADA)).await;
-        assert_eq!((richer.status, richer.json()["email"].clone()), (200, json!("claimed@example.com")));
-    }
-}
-
-on_both_databases! {
-    async fn the_webhook_that_comes_at_the_same_moment_is_no_race(app: &TestApp) {
-        for number in 0..20 {
-            let subject = format!("user_{number}");
-            let body = CREATED.replace(ADA, &subject);
-            let token = app.token(&subject);
-            let (stored, delivered) = tokio::join!(store(app, &token), app.client.deliver(body));
-            assert!(stored.status == 200 || stored.status == 201, "{stored:?}");
-            assert_eq!(delivered, "200 applied");
-            assert_eq!(app.client.get_as(&token, CURRENT).await.json()["email"], "ada@example.com");
-        }
-        assert_eq!(app.client.rows().await.len(), 20);
-    }
-}
-
-on_both_databases! {
-    async fn those_who_store_at_the_same_moment_are_all_shown_the_row(app: &TestApp) {
-        let (service, other) = app.replica().await;
-        for number in 0..20 {
-            let token = app.token(&format!("user_{number}"));
-            let elsewhere = || answer(other.request(Method::POST, CURRENT).bearer_auth(&token));
-            let [one, two] = [store(app, &token), store(app, &token)];
-            let (one, two, three, four) = tokio::join!(one, two, elsewhere(), elsewhere());
-            let mut statuses = [one, two, three, four].map(|answer| answer.status);
-            statuses.sort_unstable();
-            assert_eq!(statuses, [200, 200, 200, 201]);
-        }
-        service.stop().await.unwrap();
-    }
-}
-
-on_both_databases! {
-    async fn rows_known_only_from_tokens_survive_a_rebuild(app: &TestApp) {
-        let made = store(app, &app.token("user_claimed")).await.json();
-        store(app, &app.token(ADA)).await;
-        app.client.deliver(CREATED).await;
-        let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
-        assert_eq!((rebuilt.same, rebuilt.corrected), (1, 0));
-        let kept = app.client.get_as(&app.token("user_claimed"), CURRENT).await.json();
-        assert_eq!(kept, made);
-    }
-}
-
-on_both_databases! {
-    async fn nothing_that_is_said_of_a_user_is_kept_by_a_cache(app: &TestApp) {
-        app.client.deliver(CREATED).await;
-        for (token, status) in [(app.token(ADA), 200), ("none".to_owned(), 401)] {
-            let answer = app.client.get_as(&token, CURRENT).await;
-            assert_eq!((answer.status, answer.header("cache-control")), (status, "no-store"));
-        }
-        for (path, status) in [("/v1/auth", 401), ("/v1/users?limit=x", 401), ("/v1/nothing", 404)] {
-            let answer = app.client.get(path).await;
-            assert_eq!((answer.status, answer.header("cache-control")), (status, "no-store"), "{path}");
-        }
-    }
-}
+on_both_databases!(nothing_that_is_said_of_a_user_is_kept_by_a_cache);

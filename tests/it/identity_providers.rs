@@ -19,19 +19,18 @@ fn nobody(config: &mut Config) {
     }
 }
 
-on_both_databases! {
-    configured by nobody;
-    async fn nobody_there_is_503_at_once_and_webhooks_go_on(app: &TestApp) {
-        let mut claims = app.claims(ADA);
-        claims["iss"] = json!(NOBODY);
-        for _ in 0..20 {
-            let asked = app.client.get_as(&app.signer.token(&claims), "/v1/users/current").await;
-            assert_eq!(asked.brief(), "503 keys_unavailable");
-            assert_eq!(asked.header("retry-after"), "5");
-        }
-        assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+async fn nobody_there_is_503_at_once_and_webhooks_go_on(app: &TestApp) {
+    let mut claims = app.claims(ADA);
+    claims["iss"] = json!(NOBODY);
+    for _ in 0..20 {
+        let asked = app.client.get_as(&app.signer.token(&claims), "/v1/users/current").await;
+        assert_eq!(asked.brief(), "503 keys_unavailable");
+        assert_eq!(asked.header("retry-after"), "5");
     }
+    assert_eq!(app.client.deliver(CREATED).await, "200 applied");
 }
+
+on_both_databases!(nobody_there_is_503_at_once_and_webhooks_go_on, configured by nobody);
 
 /// What the provider answers at `/jwks` and what a token then gets; each on a service that has no keys yet.
 async fn with_jwks(app: &TestApp, page: Page) -> (String, Duration) {
@@ -43,59 +42,58 @@ async fn with_jwks(app: &TestApp, page: Page) -> (String, Duration) {
     (asked.brief(), started.elapsed())
 }
 
-on_both_databases! {
-    async fn nonsense_leaves_the_last_good_keys_in_use(app: &TestApp) {
-        // The keys are there before the provider goes wrong.
-        let first = app.client.get_as(&app.token(ADA), "/v1/users/current").await;
-        assert_eq!(first.brief(), "404 user_not_synced");
-        let huge = format!("{{\"keys\":[],\"padding\":\"{}\"}}", "x".repeat(2 << 20));
-        for page in [
-            Page::status(500),
-            Page::ok("<html>maintenance</html>"),
-            Page::ok("{}"),
-            Page::ok(huge),
-            Page::redirect("http://192.0.2.1/jwks"),
-        ] {
-            let (brief, _) = with_jwks(app, page).await;
-            assert_eq!(brief, "404 user_not_synced");
-        }
+async fn nonsense_leaves_the_last_good_keys_in_use(app: &TestApp) {
+    // The keys are there before the provider goes wrong.
+    let first = app.client.get_as(&app.token(ADA), "/v1/users/current").await;
+    assert_eq!(first.brief(), "404 user_not_synced");
+    let huge = format!("{{\"keys\":[],\"padding\":\"{}\"}}", "x".repeat(2 << 20));
+    for page in [
+        Page::status(500),
+        Page::ok("<html>maintenance</html>"),
+        Page::ok("{}"),
+        Page::ok(huge),
+        Page::redirect("http://192.0.2.1/jwks"),
+    ] {
+        let (brief, _) = with_jwks(app, page).await;
+        assert_eq!(brief, "404 user_not_synced");
     }
 }
+
+on_both_databases!(nonsense_leaves_the_last_good_keys_in_use);
 
 fn impatient(config: &mut Config) {
     config.tokens.fetch_timeout = Duration::from_millis(300);
 }
 
-on_both_databases! {
-    configured by impatient;
-    async fn a_slow_provider_is_waited_for_no_longer_than_configured(app: &TestApp) {
-        let first = app.client.get_as(&app.token(ADA), "/v1/users/current").await;
-        assert_eq!(first.brief(), "404 user_not_synced");
-        let slow = Page::ok("{}").after(Duration::from_mins(1));
-        let (brief, elapsed) = with_jwks(app, slow).await;
-        assert_eq!(brief, "404 user_not_synced", "the last good keys");
-        assert!(elapsed < Duration::from_secs(20), "{elapsed:?}");
-    }
+async fn a_slow_provider_is_waited_for_no_longer_than_configured(app: &TestApp) {
+    let first = app.client.get_as(&app.token(ADA), "/v1/users/current").await;
+    assert_eq!(first.brief(), "404 user_not_synced");
+    let slow = Page::ok("{}").after(Duration::from_mins(1));
+    let (brief, elapsed) = with_jwks(app, slow).await;
+    assert_eq!(brief, "404 user_not_synced", "the last good keys");
+    assert!(elapsed < Duration::from_secs(20), "{elapsed:?}");
 }
 
-on_both_databases! {
-    async fn a_healthy_provider_without_keys_is_a_refusal_not_an_outage(app: &TestApp) {
-        let (brief, _) = with_jwks(app, Page::ok(r#"{"keys":[]}"#)).await;
-        assert_eq!(brief, "401 unauthenticated");
-    }
+on_both_databases!(a_slow_provider_is_waited_for_no_longer_than_configured, configured by impatient);
+
+async fn a_healthy_provider_without_keys_is_a_refusal_not_an_outage(app: &TestApp) {
+    let (brief, _) = with_jwks(app, Page::ok(r#"{"keys":[]}"#)).await;
+    assert_eq!(brief, "401 unauthenticated");
 }
 
-on_both_databases! {
-    async fn a_flood_of_unknown_keys_is_one_question_to_the_provider(app: &TestApp) {
-        assert_eq!(app.client.get_as(&app.token(ADA), "/v1/users/current").await.status, 404);
-        let before = app.provider.asked();
-        let flood = (0..30).map(|number| {
-            let token = crate::support::signer::rsa(&format!("invented_{number}")).token(&app.claims(ADA));
-            async move { app.client.get_as(&token, "/v1/users/current").await.brief() }
-        });
-        for refused in futures_util::future::join_all(flood).await {
-            assert_eq!(refused, "401 unauthenticated");
-        }
-        assert_eq!(app.provider.asked() - before, 1);
+on_both_databases!(a_healthy_provider_without_keys_is_a_refusal_not_an_outage);
+
+async fn a_flood_of_unknown_keys_is_one_question_to_the_provider(app: &TestApp) {
+    assert_eq!(app.client.get_as(&app.token(ADA), "/v1/users/current").await.status, 404);
+    let before = app.provider.asked();
+    let flood = (0..30).map(|number| {
+        let token = crate::support::signer::rsa(&format!("invented_{number}")).token(&app.claims(ADA));
+        async move { app.client.get_as(&token, "/v1/users/current").await.brief() }
+    });
+    for refused in futures_util::future::join_all(flood).await {
+        assert_eq!(refused, "401 unauthenticated");
     }
+    assert_eq!(app.provider.asked() - before, 1);
 }
+
+on_both_databases!(a_flood_of_unknown_keys_is_one_question_to_the_provider);

@@ -45,47 +45,54 @@ async fn run(
     node::run(HOST, &[&file, handler, &event.to_string()]).await
 }
 
-on_both_databases! {
-    configured by auth0;
-    async fn the_event_stream_action_sends_each_event_once_and_fails_aloud(app: &TestApp) {
-        keep_real_time(app);
-        let message: Value = serde_json::from_str(CREATED).unwrap();
-        let event = json!({"message": message});
-        let url = app.client.url("/webhooks/auth0");
-        let Some(refused) = run(EVENT_STREAM, event.clone(), &url, FOREIGN_SECRET).await else { return };
-        let complaint = refused.unwrap_err();
-        assert!(complaint.contains("usersync answered 400") && complaint.contains("invalid_signature"), "{complaint}");
-        for _ in 0..2 {
-            assert_eq!(run(EVENT_STREAM, event.clone(), &url, SECRET).await, Some(Ok(String::new())));
-        }
-        let rows = app.client.rows().await;
-        assert_eq!((rows.len(), &rows[0]["name"]), (1, &json!("Ada Lovelace")));
-        let metrics = app.client.get("/metrics").await.text;
-        assert!(metrics.lines().any(|line| line.contains("outcome=\"duplicate\"") && line.ends_with(" 1")), "{metrics}");
-        assert!(run(EVENT_STREAM, event, "http://127.0.0.1:9/", SECRET).await.unwrap().is_err());
+async fn the_event_stream_action_sends_each_event_once_and_fails_aloud(app: &TestApp) {
+    keep_real_time(app);
+    let message: Value = serde_json::from_str(CREATED).unwrap();
+    let event = json!({"message": message});
+    let url = app.client.url("/webhooks/auth0");
+    let Some(refused) = run(EVENT_STREAM, event.clone(), &url, FOREIGN_SECRET).await else { return };
+    let complaint = refused.unwrap_err();
+    assert!(
+        complaint.contains("usersync answered 400") && complaint.contains("invalid_signature"),
+        "{complaint}"
+    );
+    for _ in 0..2 {
+        assert_eq!(run(EVENT_STREAM, event.clone(), &url, SECRET).await, Some(Ok(String::new())));
     }
+    let rows = app.client.rows().await;
+    assert_eq!((rows.len(), &rows[0]["name"]), (1, &json!("Ada Lovelace")));
+    let metrics = app.client.get("/metrics").await.text;
+    assert!(
+        metrics.lines().any(|line| line.contains("outcome=\"duplicate\"") && line.ends_with(" 1")),
+        "{metrics}"
+    );
+    assert!(run(EVENT_STREAM, event, "http://127.0.0.1:9/", SECRET).await.unwrap().is_err());
 }
 
-on_both_databases! {
-    configured by auth0;
-    async fn the_post_login_action_sends_who_signs_in_and_never_stands_in_the_way(app: &TestApp) {
-        keep_real_time(app);
-        let message: Value = serde_json::from_str(CREATED).unwrap();
-        let event = json!({"user": message["data"]["object"], "tenant": {"id": "tenant-0000"}});
-        let url = app.client.url("/webhooks/auth0");
-        for (url, secret, why) in [
-            (&*url, FOREIGN_SECRET, "answered 400"),
-            ("http://127.0.0.1:9/", SECRET, "fetch failed"),
-            ("no address", "no secret", ""),
-        ] {
-            let Some(logged) = run(POST_LOGIN, event.clone(), url, secret).await else { return };
-            let logged = logged.unwrap();
-            assert!(logged.starts_with("usersync was not told of a sign-in: ") && logged.contains(why), "{logged}");
-        }
-        assert!(app.client.rows().await.is_empty());
-        assert_eq!(run(POST_LOGIN, event, &url, SECRET).await, Some(Ok(String::new())));
-        let rows = app.client.rows().await;
-        assert_eq!((rows.len(), &rows[0]["name"]), (1, &json!("Ada Lovelace")));
-        assert_eq!(rows[0]["metadata"], json!({"theme": "dark"}));
+on_both_databases!(the_event_stream_action_sends_each_event_once_and_fails_aloud, configured by auth0);
+
+async fn the_post_login_action_sends_who_signs_in_and_never_stands_in_the_way(app: &TestApp) {
+    keep_real_time(app);
+    let message: Value = serde_json::from_str(CREATED).unwrap();
+    let event = json!({"user": message["data"]["object"], "tenant": {"id": "tenant-0000"}});
+    let url = app.client.url("/webhooks/auth0");
+    for (url, secret, why) in [
+        (&*url, FOREIGN_SECRET, "answered 400"),
+        ("http://127.0.0.1:9/", SECRET, "fetch failed"),
+        ("no address", "no secret", ""),
+    ] {
+        let Some(logged) = run(POST_LOGIN, event.clone(), url, secret).await else { return };
+        let logged = logged.unwrap();
+        assert!(
+            logged.starts_with("usersync was not told of a sign-in: ") && logged.contains(why),
+            "{logged}"
+        );
     }
+    assert!(app.client.rows().await.is_empty());
+    assert_eq!(run(POST_LOGIN, event, &url, SECRET).await, Some(Ok(String::new())));
+    let rows = app.client.rows().await;
+    assert_eq!((rows.len(), &rows[0]["name"]), (1, &json!("Ada Lovelace")));
+    assert_eq!(rows[0]["metadata"], json!({"theme": "dark"}));
 }
+
+on_both_databases!(the_post_login_action_sends_who_signs_in_and_never_stands_in_the_way, configured by auth0);

@@ -68,59 +68,61 @@ async fn until_open(app: &TestApp, client: &str) -> Response {
     }
 }
 
-on_both_databases! {
-    configured by three_requests_behind_a_proxy;
-    async fn a_client_that_sends_too_much_is_told_to_wait_and_another_is_not(app: &TestApp) {
-        for _ in 0..3 {
-            let answer = get_by_way_of_the_proxy(app, ADA_AT_HOME, "/v1/users").await;
-            assert_eq!(answer.brief(), "401 invalid_auth_header");
-        }
-        let refused = get_by_way_of_the_proxy(app, ADA_AT_HOME, "/v1/nowhere").await;
-        assert_eq!((refused.brief().as_str(), refused.header("retry-after")), ("429 too_many_requests", "1"));
-        assert_eq!(refused.header("access-control-allow-origin"), "*", "a page can read it");
-        assert_eq!(refused.header("x-request-id").len(), 36);
+async fn a_client_that_sends_too_much_is_told_to_wait_and_another_is_not(app: &TestApp) {
+    for _ in 0..3 {
+        let answer = get_by_way_of_the_proxy(app, ADA_AT_HOME, "/v1/users").await;
+        assert_eq!(answer.brief(), "401 invalid_auth_header");
+    }
+    let refused = get_by_way_of_the_proxy(app, ADA_AT_HOME, "/v1/nowhere").await;
+    assert_eq!((refused.brief().as_str(), refused.header("retry-after")), ("429 too_many_requests", "1"));
+    assert_eq!(refused.header("access-control-allow-origin"), "*", "a page can read it");
+    assert_eq!(refused.header("x-request-id").len(), 36);
 
-        assert_eq!(get_by_way_of_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 401);
-        assert_eq!(get_by_way_of_the_proxy(app, ADA_AT_HOME, "/healthz").await.status, 200);
-        for _ in 0..9 {
-            assert_eq!(app.client.get("/v1/users").await.status, 401, "the proxy itself is not limited");
-        }
+    assert_eq!(get_by_way_of_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 401);
+    assert_eq!(get_by_way_of_the_proxy(app, ADA_AT_HOME, "/healthz").await.status, 200);
+    for _ in 0..9 {
+        assert_eq!(app.client.get("/v1/users").await.status, 401, "the proxy itself is not limited");
     }
 }
 
-on_both_databases! {
-    configured by three_requests;
-    async fn who_is_no_trusted_proxy_cannot_pretend_to_be_many(app: &TestApp) {
-        for _ in 0..3 {
-            assert_eq!(get_by_way_of_the_proxy(app, ADA_AT_HOME, "/v1/users").await.status, 401);
-        }
-        assert_eq!(get_by_way_of_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 429);
-        for number in 0..9 {
-            let body = CREATED.replace(ADA, &format!("user_{number}"));
-            assert_eq!(app.client.deliver(body).await, "200 applied", "webhooks are not limited by address");
-        }
+on_both_databases!(a_client_that_sends_too_much_is_told_to_wait_and_another_is_not, configured by three_requests_behind_a_proxy);
+
+async fn who_is_no_trusted_proxy_cannot_pretend_to_be_many(app: &TestApp) {
+    for _ in 0..3 {
+        assert_eq!(get_by_way_of_the_proxy(app, ADA_AT_HOME, "/v1/users").await.status, 401);
+    }
+    assert_eq!(get_by_way_of_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 429);
+    for number in 0..9 {
+        let body = CREATED.replace(ADA, &format!("user_{number}"));
+        assert_eq!(app.client.deliver(body).await, "200 applied", "webhooks are not limited by address");
     }
 }
 
-on_both_databases! {
-    configured by one_stream_behind_a_proxy;
-    async fn streams_and_waiting_questions_have_so_many_places(app: &TestApp) {
-        let stream = open(app, ADA_AT_HOME).await;
-        assert_eq!(stream.status(), 200);
-        let wait = "/v1/users/current?wait=1";
-        let ask = |client| {
-            answer(app.client.request(Method::GET, wait).bearer_auth(app.token(ADA)).header("x-forwarded-for", client))
-        };
-        assert_eq!(ask(ADA_AT_HOME).await.brief(), "429 too_many_requests");
-        assert_eq!(ask(GRACE_AT_HOME).await.brief(), "404 user_not_synced");
+on_both_databases!(who_is_no_trusted_proxy_cannot_pretend_to_be_many, configured by three_requests);
 
-        let last = open(app, GRACE_AT_HOME).await;
-        assert_eq!((last.status().as_u16(), open(app, "198.51.100.3").await.status().as_u16()), (200, 429));
-        drop(stream);
-        let again = until_open(app, ADA_AT_HOME).await;
-        drop((last, again));
-    }
+async fn streams_and_waiting_questions_have_so_many_places(app: &TestApp) {
+    let stream = open(app, ADA_AT_HOME).await;
+    assert_eq!(stream.status(), 200);
+    let wait = "/v1/users/current?wait=1";
+    let ask = |client| {
+        answer(
+            app.client
+                .request(Method::GET, wait)
+                .bearer_auth(app.token(ADA))
+                .header("x-forwarded-for", client),
+        )
+    };
+    assert_eq!(ask(ADA_AT_HOME).await.brief(), "429 too_many_requests");
+    assert_eq!(ask(GRACE_AT_HOME).await.brief(), "404 user_not_synced");
+
+    let last = open(app, GRACE_AT_HOME).await;
+    assert_eq!((last.status().as_u16(), open(app, "198.51.100.3").await.status().as_u16()), (200, 429));
+    drop(stream);
+    let again = until_open(app, ADA_AT_HOME).await;
+    drop((last, again));
 }
+
+on_both_databases!(streams_and_waiting_questions_have_so_many_places, configured by one_stream_behind_a_proxy);
 
 /// A user whom no window of a connection holds.
 fn large() -> String {
@@ -129,22 +131,21 @@ fn large() -> String {
     event.to_string()
 }
 
-on_both_databases! {
-    configured by one_stream_behind_a_proxy;
-    async fn a_client_that_does_not_read_is_cut_off(app: &TestApp) {
-        assert_eq!(app.client.deliver(large()).await, "200 applied");
-        let address = app.client.url("").replace("http://", "");
-        let mut deaf = TcpStream::connect(&address).unwrap();
-        let token = app.token(ADA);
-        write!(
-            deaf,
-            "GET {STREAM} HTTP/1.1\r\nhost: {address}\r\nx-forwarded-for: {ADA_AT_HOME}\r\n\
-             authorization: Bearer {token}\r\n\r\n"
-        )
-        .unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(open(app, ADA_AT_HOME).await.status(), 429, "its place is taken");
-        until_open(app, ADA_AT_HOME).await;
-        drop(deaf);
-    }
+async fn a_client_that_does_not_read_is_cut_off(app: &TestApp) {
+    assert_eq!(app.client.deliver(large()).await, "200 applied");
+    let address = app.client.url("").replace("http://", "");
+    let mut deaf = TcpStream::connect(&address).unwrap();
+    let token = app.token(ADA);
+    write!(
+        deaf,
+        "GET {STREAM} HTTP/1.1\r\nhost: {address}\r\nx-forwarded-for: {ADA_AT_HOME}\r\n\
+         authorization: Bearer {token}\r\n\r\n"
+    )
+    .unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(open(app, ADA_AT_HOME).await.status(), 429, "its place is taken");
+    until_open(app, ADA_AT_HOME).await;
+    drop(deaf);
 }
+
+on_both_databases!(a_client_that_does_not_read_is_cut_off, configured by one_stream_behind_a_proxy);

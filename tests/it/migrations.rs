@@ -4,31 +4,32 @@ use migration::{Migrator, MigratorTrait as _};
 use sea_orm::Database;
 use secrecy::ExposeSecret as _;
 
+use crate::support::app::TestApp;
 use crate::support::client::fixture::{CREATED, CREATED_GOOGLE, DELETED};
 
-on_both_databases! {
-    async fn the_last_step_goes_back_and_forth_and_leaves_the_rows_alone(app: &TestApp) {
-        for event in [CREATED, CREATED_GOOGLE, DELETED] {
-            assert_eq!(app.client.deliver(event).await, "200 applied");
-        }
-        let (rows, journal) = (app.client.rows().await, app.journal().await);
-        let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
-        Migrator::down(&database, Some(1)).await.unwrap();
-        assert!(app.store.migrations().await.unwrap().iter().any(|one| !one.applied));
-        Migrator::up(&database, None).await.unwrap();
-        database.close().await.unwrap();
-        assert_eq!((app.client.rows().await, app.journal().await), (rows, journal));
-        assert_eq!(app.client.deliver(CREATED).await, "200 stale");
+async fn the_last_step_goes_back_and_forth_and_leaves_the_rows_alone(app: &TestApp) {
+    for event in [CREATED, CREATED_GOOGLE, DELETED] {
+        assert_eq!(app.client.deliver(event).await, "200 applied");
     }
+    let (rows, journal) = (app.client.rows().await, app.journal().await);
+    let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
+    Migrator::down(&database, Some(1)).await.unwrap();
+    assert!(app.store.migrations().await.unwrap().iter().any(|one| !one.applied));
+    Migrator::up(&database, None).await.unwrap();
+    database.close().await.unwrap();
+    assert_eq!((app.client.rows().await, app.journal().await), (rows, journal));
+    assert_eq!(app.client.deliver(CREATED).await, "200 stale");
 }
 
-on_both_databases! {
-    async fn every_step_goes_back_to_nothing(app: &TestApp) {
-        let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
-        Migrator::down(&database, None).await.unwrap();
-        assert!(app.store.migrations().await.unwrap().iter().all(|one| !one.applied));
-        Migrator::up(&database, None).await.unwrap();
-        database.close().await.unwrap();
-        assert_eq!(app.client.deliver(CREATED).await, "200 applied");
-    }
+on_both_databases!(the_last_step_goes_back_and_forth_and_leaves_the_rows_alone);
+
+async fn every_step_goes_back_to_nothing(app: &TestApp) {
+    let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
+    Migrator::down(&database, None).await.unwrap();
+    assert!(app.store.migrations().await.unwrap().iter().all(|one| !one.applied));
+    Migrator::up(&database, None).await.unwrap();
+    database.close().await.unwrap();
+    assert_eq!(app.client.deliver(CREATED).await, "200 applied");
 }
+
+on_both_databases!(every_step_goes_back_to_nothing);

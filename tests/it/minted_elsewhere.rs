@@ -100,38 +100,38 @@ async fn is_known_by_its_configuration(app: &TestApp, peer: &Peer) {
     }
 }
 
-on_both_databases! {
-    async fn what_jose_mints_is_found_by_discovery(app: &TestApp) {
-        is_found_by_discovery(app, &JOSE).await;
-    }
+async fn what_jose_mints_is_found_by_discovery(app: &TestApp) {
+    is_found_by_discovery(app, &JOSE).await;
 }
 
-on_both_databases! {
-    async fn what_jose_mints_is_known_by_its_configuration(app: &TestApp) {
-        is_known_by_its_configuration(app, &JOSE).await;
-    }
+on_both_databases!(what_jose_mints_is_found_by_discovery);
+
+async fn what_jose_mints_is_known_by_its_configuration(app: &TestApp) {
+    is_known_by_its_configuration(app, &JOSE).await;
 }
 
-on_both_databases! {
-    async fn what_jose_mints_with_other_keys_is_refused(app: &TestApp) {
-        is_refused_by_other_keys(app, &JOSE).await;
-    }
+on_both_databases!(what_jose_mints_is_known_by_its_configuration);
+
+async fn what_jose_mints_with_other_keys_is_refused(app: &TestApp) {
+    is_refused_by_other_keys(app, &JOSE).await;
 }
 
-on_both_databases! {
-    async fn what_pyjwt_mints_is_found_by_discovery(app: &TestApp) {
-        is_found_by_discovery(app, &PYJWT).await;
-    }
+on_both_databases!(what_jose_mints_with_other_keys_is_refused);
+
+async fn what_pyjwt_mints_is_found_by_discovery(app: &TestApp) {
+    is_found_by_discovery(app, &PYJWT).await;
 }
 
-on_both_databases! {
-    async fn what_pyjwt_mints_is_known_by_its_configuration(app: &TestApp) {
-        is_known_by_its_configuration(app, &PYJWT).await;
-    }
+on_both_databases!(what_pyjwt_mints_is_found_by_discovery);
+
+async fn what_pyjwt_mints_is_known_by_its_configuration(app: &TestApp) {
+    is_known_by_its_configuration(app, &PYJWT).await;
 }
 
-on_both_databases! {
-    async fn what_pyjwt_mints_with_other_keys_is_refused(app: &TestApp) {
-        is_refused_by_other_keys(app, &PYJWT).await;
-    }
+on_both_databases!(what_pyjwt_mints_is_known_by_its_configuration);
+
+async fn what_pyjwt_mints_with_other_keys_is_refused(app: &TestApp) {
+    is_refused_by_other_keys(app, &PYJWT).await;
 }
+
+on_both_databases!(what_pyjwt_mints_with_other_keys_is_refused);

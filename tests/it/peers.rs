@@ -8,7 +8,7 @@ use usersync::clock::Clock;
 use usersync::domain::Timestamp;
 use usersync::signature::{self, Scheme as _, StandardWebhooks};
 
-use crate::support::app::{NOW, OLD_SECRET, SECRET};
+use crate::support::app::{NOW, OLD_SECRET, SECRET, TestApp};
 use crate::support::client::{Wire, fixture};
 use crate::support::peers::{Peer, STANDARD_WEBHOOKS, SVIX};
 use crate::support::senders::{senders, with_every_provider};
@@ -74,45 +74,44 @@ fn bytes_of(headers: &[(&'static str, String)]) -> Vec<(&'static str, Vec<u8>)> 
     headers.iter().map(|(name, value)| (*name, value.clone().into_bytes())).collect()
 }
 
-on_both_databases! {
-    async fn what_svix_signs_is_accepted(app: &TestApp) {
-        // The source has both secrets, for one is being rotated out.
-        let Some(wires) = signed_by_svix(SECRET).await else { return };
-        let old = signed_by_svix(OLD_SECRET).await.unwrap();
-        for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {
-            assert_eq!(app.client.send(wire).await.brief(), expected);
-        }
-        for wire in old {
-            assert_eq!(app.client.send(wire).await.brief(), "200 duplicate");
-        }
+async fn what_svix_signs_is_accepted(app: &TestApp) {
+    // The source has both secrets, for one is being rotated out.
+    let Some(wires) = signed_by_svix(SECRET).await else { return };
+    let old = signed_by_svix(OLD_SECRET).await.unwrap();
+    for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {
+        assert_eq!(app.client.send(wire).await.brief(), expected);
+    }
+    for wire in old {
+        assert_eq!(app.client.send(wire).await.brief(), "200 duplicate");
     }
 }
 
-on_both_databases! {
-    async fn what_the_authors_of_standard_webhooks_sign_is_accepted(app: &TestApp) {
-        let Some(wires) = signed_by(&STANDARD_WEBHOOKS, UNBRANDED, SECRET).await else { return };
-        for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {
-            assert_eq!(app.client.send(wire).await.brief(), expected);
-        }
+on_both_databases!(what_svix_signs_is_accepted);
+
+async fn what_the_authors_of_standard_webhooks_sign_is_accepted(app: &TestApp) {
+    let Some(wires) = signed_by(&STANDARD_WEBHOOKS, UNBRANDED, SECRET).await else { return };
+    for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {
+        assert_eq!(app.client.send(wire).await.brief(), expected);
     }
 }
 
-on_both_databases! {
-    configured by with_every_provider;
-    async fn a_mapped_source_accepts_what_they_sign(app: &TestApp) {
-        let Some(mut peer) = STANDARD_WEBHOOKS.start() else { return };
-        for sender in senders().iter().filter(|sender| matches!(sender.source, "stytch" | "supabase")) {
-            let body = sender.created;
-            let asked = json!({"secret": SECRET, "id": id(0), "timestamp": NOW, "body": STANDARD.encode(body)});
-            let signature = peer.ask(&asked).await["signature"].as_str().unwrap().to_owned();
-            let values = [id(0), NOW.to_string(), signature];
-            let headers = UNBRANDED.into_iter().zip(values).collect();
-            let path = format!("/webhooks/{}", sender.source);
-            let answer = app.client.send(Wire { path, headers, body: body.into() }).await.brief();
-            assert_eq!(answer, "200 applied", "{}", sender.source);
-        }
+on_both_databases!(what_the_authors_of_standard_webhooks_sign_is_accepted);
+
+async fn a_mapped_source_accepts_what_they_sign(app: &TestApp) {
+    let Some(mut peer) = STANDARD_WEBHOOKS.start() else { return };
+    for sender in senders().iter().filter(|sender| matches!(sender.source, "stytch" | "supabase")) {
+        let body = sender.created;
+        let asked = json!({"secret": SECRET, "id": id(0), "timestamp": NOW, "body": STANDARD.encode(body)});
+        let signature = peer.ask(&asked).await["signature"].as_str().unwrap().to_owned();
+        let values = [id(0), NOW.to_string(), signature];
+        let headers = UNBRANDED.into_iter().zip(values).collect();
+        let path = format!("/webhooks/{}", sender.source);
+        let answer = app.client.send(Wire { path, headers, body: body.into() }).await.brief();
+        assert_eq!(answer, "200 applied", "{}", sender.source);
     }
 }
+
+on_both_databases!(a_mapped_source_accepts_what_they_sign, configured by with_every_provider);
 
 #[tokio::test]
 async fn what_we_sign_is_accepted_by_the_authors_of_standard_webhooks() {
@@ -130,30 +129,30 @@ async fn what_we_sign_is_accepted_by_the_authors_of_standard_webhooks() {
     }
 }
 
-on_both_databases! {
-    async fn one_byte_changed_on_its_way_is_refused_and_leaves_nothing(app: &TestApp) {
-        let Some(wires) = signed_by_svix(SECRET).await else { return };
-        for wire in &wires {
-            for position in (0..wire.body.len()).step_by(SAMPLE) {
-                let mut changed = copy(wire);
-                changed.body[position] ^= 1;
-                let answer = app.client.send(changed).await.brief();
-                assert_eq!(answer, "400 invalid_signature", "byte {position}");
-            }
+async fn one_byte_changed_on_its_way_is_refused_and_leaves_nothing(app: &TestApp) {
+    let Some(wires) = signed_by_svix(SECRET).await else { return };
+    for wire in &wires {
+        for position in (0..wire.body.len()).step_by(SAMPLE) {
+            let mut changed = copy(wire);
+            changed.body[position] ^= 1;
+            let answer = app.client.send(changed).await.brief();
+            assert_eq!(answer, "400 invalid_signature", "byte {position}");
         }
-        for (header, (name, value)) in wires[0].headers.iter().enumerate() {
-            for position in 0..value.len() {
-                let mut changed = copy(&wires[0]);
-                let other = if &value[position..=position] == "1" { "2" } else { "1" };
-                changed.headers[header].1.replace_range(position..=position, other);
-                let answer = app.client.send(changed).await.brief();
-                let refused = answer == "400 invalid_signature" || answer == "400 stale_timestamp";
-                assert!(refused, "{name}, byte {position}: {answer}");
-            }
-        }
-        assert!(app.client.rows().await.is_empty());
     }
+    for (header, (name, value)) in wires[0].headers.iter().enumerate() {
+        for position in 0..value.len() {
+            let mut changed = copy(&wires[0]);
+            let other = if &value[position..=position] == "1" { "2" } else { "1" };
+            changed.headers[header].1.replace_range(position..=position, other);
+            let answer = app.client.send(changed).await.brief();
+            let refused = answer == "400 invalid_signature" || answer == "400 stale_timestamp";
+            assert!(refused, "{name}, byte {position}: {answer}");
+        }
+    }
+    assert!(app.client.rows().await.is_empty());
 }
+
+on_both_databases!(one_byte_changed_on_its_way_is_refused_and_leaves_nothing);
 
 #[tokio::test]
 async fn no_byte_of_any_body_can_be_changed_added_or_taken_away() {

@@ -22,123 +22,133 @@ fn parked() -> Which {
     Which { parked: true, ..Which::default() }
 }
 
-on_both_databases! {
-    async fn a_fixture_is_taken_in_once(app: &TestApp) {
-        let sources = app.sources();
-        let clerk = sources.get("clerk").unwrap();
-        let event = |body: &str| body.as_bytes().to_vec();
-        assert_eq!(app.replay().event(clerk, event(CREATED)).await.unwrap(), Outcome::Applied);
-        assert_eq!(app.replay().event(clerk, event(CREATED)).await.unwrap(), Outcome::Duplicate);
-        assert_eq!(app.replay().event(clerk, event(UPDATED)).await.unwrap(), Outcome::Applied);
-        assert_eq!(app.replay().event(clerk, event(r#"{"type":"session.created"}"#)).await.unwrap(), Outcome::Ignored);
-        assert!(app.replay().event(clerk, event("{")).await.is_err());
-        assert_eq!(app.client.rows().await[0]["name"], "Ada King");
-    }
+async fn a_fixture_is_taken_in_once(app: &TestApp) {
+    let sources = app.sources();
+    let clerk = sources.get("clerk").unwrap();
+    let event = |body: &str| body.as_bytes().to_vec();
+    assert_eq!(app.replay().event(clerk, event(CREATED)).await.unwrap(), Outcome::Applied);
+    assert_eq!(app.replay().event(clerk, event(CREATED)).await.unwrap(), Outcome::Duplicate);
+    assert_eq!(app.replay().event(clerk, event(UPDATED)).await.unwrap(), Outcome::Applied);
+    assert_eq!(
+        app.replay().event(clerk, event(r#"{"type":"session.created"}"#)).await.unwrap(),
+        Outcome::Ignored
+    );
+    assert!(app.replay().event(clerk, event("{")).await.is_err());
+    assert_eq!(app.client.rows().await[0]["name"], "Ada King");
 }
 
-on_both_databases! {
-    async fn what_was_parked_is_applied_once_it_can_be_read(app: &TestApp) {
-        app.client.deliver(r#"{"type":"user.created","data":{}}"#).await;
-        app.client.deliver(r#"{"type":"user.created","data":{"id":""}}"#).await;
-        app.client.deliver(CREATED_GOOGLE).await;
-        let replayed = app.replay().journal(&parked(), |_| ()).await.unwrap();
-        assert_eq!(replayed.count(Outcome::Parked), 2, "nothing learnt to read them meanwhile");
-        // As if a later version could read one: what it holds is another event now.
-        let readable = CREATED.replace('\'', "''");
-        let changed = sql(app, &format!("UPDATE journal SET payload = '{readable}' WHERE message_id = 'msg_0'")).await;
-        assert_eq!(changed, 1);
-        let replayed = app.replay().journal(&parked(), |_| ()).await.unwrap();
-        assert_eq!((replayed.count(Outcome::Applied), replayed.count(Outcome::Parked)), (1, 1));
-        assert_eq!(app.client.rows().await.len(), 2);
-        assert_eq!(app.store.journal().count(&parked()).await.unwrap(), 1);
-        let entry = app.store.journal().page(&parked(), None, 10).await.unwrap().remove(0);
-        assert_eq!(entry.reason.as_deref(), Some("neither `data.updated_at` nor `timestamp` dates it"));
-        app.expect_parked(1);
-    }
+on_both_databases!(a_fixture_is_taken_in_once);
+
+async fn what_was_parked_is_applied_once_it_can_be_read(app: &TestApp) {
+    app.client.deliver(r#"{"type":"user.created","data":{}}"#).await;
+    app.client.deliver(r#"{"type":"user.created","data":{"id":""}}"#).await;
+    app.client.deliver(CREATED_GOOGLE).await;
+    let replayed = app.replay().journal(&parked(), |_| ()).await.unwrap();
+    assert_eq!(replayed.count(Outcome::Parked), 2, "nothing learnt to read them meanwhile");
+    // As if a later version could read one: what it holds is another event now.
+    let readable = CREATED.replace('\'', "''");
+    let changed =
+        sql(app, &format!("UPDATE journal SET payload = '{readable}' WHERE message_id = 'msg_0'")).await;
+    assert_eq!(changed, 1);
+    let replayed = app.replay().journal(&parked(), |_| ()).await.unwrap();
+    assert_eq!((replayed.count(Outcome::Applied), replayed.count(Outcome::Parked)), (1, 1));
+    assert_eq!(app.client.rows().await.len(), 2);
+    assert_eq!(app.store.journal().count(&parked()).await.unwrap(), 1);
+    let entry = app.store.journal().page(&parked(), None, 10).await.unwrap().remove(0);
+    assert_eq!(entry.reason.as_deref(), Some("neither `data.updated_at` nor `timestamp` dates it"));
+    app.expect_parked(1);
 }
 
-on_both_databases! {
-    async fn replaying_the_journal_changes_nothing_that_is_right(app: &TestApp) {
-        for body in [CREATED, UPDATED, CREATED_GOOGLE, CREATED_PHONE_ONLY] {
-            app.client.deliver(body).await;
-        }
-        let before = app.client.rows().await;
-        let replayed = app.replay().journal(&Which::default(), |_| ()).await.unwrap();
-        assert_eq!(replayed.count(Outcome::Stale), 4);
-        assert_eq!(app.client.rows().await, before);
-        let later = Which { since: Some(app.clock.now().plus(std::time::Duration::from_secs(1))), ..Which::default() };
-        assert_eq!(app.replay().journal(&later, |_| ()).await.unwrap().outcomes.len(), 0);
+on_both_databases!(what_was_parked_is_applied_once_it_can_be_read);
+
+async fn replaying_the_journal_changes_nothing_that_is_right(app: &TestApp) {
+    for body in [CREATED, UPDATED, CREATED_GOOGLE, CREATED_PHONE_ONLY] {
+        app.client.deliver(body).await;
     }
+    let before = app.client.rows().await;
+    let replayed = app.replay().journal(&Which::default(), |_| ()).await.unwrap();
+    assert_eq!(replayed.count(Outcome::Stale), 4);
+    assert_eq!(app.client.rows().await, before);
+    let later =
+        Which { since: Some(app.clock.now().plus(std::time::Duration::from_secs(1))), ..Which::default() };
+    assert_eq!(app.replay().journal(&later, |_| ()).await.unwrap().outcomes.len(), 0);
 }
 
-on_both_databases! {
-    async fn a_rebuild_of_a_right_table_changes_nothing(app: &TestApp) {
-        for body in [CREATED, UPDATED, CREATED_GOOGLE, CREATED_PHONE_ONLY] {
-            app.client.deliver(body).await;
-        }
-        let before = app.client.rows().await;
-        app.clock.advance(std::time::Duration::from_mins(1));
-        let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
-        assert_eq!(rebuilt, Rebuilt { same: 3, corrected: 0, incomplete: 0 });
-        assert_eq!(app.client.rows().await, before, "not even the time of writing");
+on_both_databases!(replaying_the_journal_changes_nothing_that_is_right);
+
+async fn a_rebuild_of_a_right_table_changes_nothing(app: &TestApp) {
+    for body in [CREATED, UPDATED, CREATED_GOOGLE, CREATED_PHONE_ONLY] {
+        app.client.deliver(body).await;
     }
+    let before = app.client.rows().await;
+    app.clock.advance(std::time::Duration::from_mins(1));
+    let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
+    assert_eq!(rebuilt, Rebuilt { same: 3, corrected: 0, incomplete: 0 });
+    assert_eq!(app.client.rows().await, before, "not even the time of writing");
 }
 
-on_both_databases! {
-    async fn a_rebuild_corrects_a_row_and_keeps_its_id(app: &TestApp) {
-        app.client.deliver(CREATED).await;
-        let id = app.client.rows().await[0]["id"].clone();
-        // As if another version of the program had written only the first of two deliveries.
-        let record: Value = json!({"provider": {"created_at": null, "updated_at": "1970-01-01T00:00:00Z", "facts": {}}});
-        assert_eq!(sql(app, &format!("UPDATE users SET name = 'Wrong', record = '{record}'")).await, 1);
-        let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
-        assert_eq!(rebuilt, Rebuilt { same: 0, corrected: 1, incomplete: 0 });
-        let row = &app.client.rows().await[0];
-        assert_eq!((&row["id"], &row["name"]), (&id, &json!("Ada Lovelace")));
-    }
+on_both_databases!(a_rebuild_of_a_right_table_changes_nothing);
+
+async fn a_rebuild_corrects_a_row_and_keeps_its_id(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    let id = app.client.rows().await[0]["id"].clone();
+    // As if another version of the program had written only the first of two deliveries.
+    let record: Value =
+        json!({"provider": {"created_at": null, "updated_at": "1970-01-01T00:00:00Z", "facts": {}}});
+    assert_eq!(sql(app, &format!("UPDATE users SET name = 'Wrong', record = '{record}'")).await, 1);
+    let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
+    assert_eq!(rebuilt, Rebuilt { same: 0, corrected: 1, incomplete: 0 });
+    let row = &app.client.rows().await[0];
+    assert_eq!((&row["id"], &row["name"]), (&id, &json!("Ada Lovelace")));
 }
 
-on_both_databases! {
-    async fn a_rebuild_brings_back_a_row_that_was_lost_and_removes_one_that_should_be(app: &TestApp) {
-        app.client.deliver(CREATED).await;
-        app.client.deliver(CREATED_GOOGLE).await;
-        app.client.deliver(DELETED).await;
-        assert_eq!(sql(app, "DELETE FROM users").await, 1);
-        let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
-        assert_eq!(rebuilt, Rebuilt { same: 1, corrected: 1, incomplete: 0 });
-        let rows = app.client.rows().await;
-        assert_eq!((rows.len(), &rows[0]["name"]), (1, &json!("Grace Hopper")));
-        let gone = app.client.get_as(&app.token(ADA), "/v1/users/current").await;
-        assert_eq!(gone.brief(), "410 user_deleted");
-    }
+on_both_databases!(a_rebuild_corrects_a_row_and_keeps_its_id);
+
+async fn a_rebuild_brings_back_a_row_that_was_lost_and_removes_one_that_should_be(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    app.client.deliver(CREATED_GOOGLE).await;
+    app.client.deliver(DELETED).await;
+    assert_eq!(sql(app, "DELETE FROM users").await, 1);
+    let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
+    assert_eq!(rebuilt, Rebuilt { same: 1, corrected: 1, incomplete: 0 });
+    let rows = app.client.rows().await;
+    assert_eq!((rows.len(), &rows[0]["name"]), (1, &json!("Grace Hopper")));
+    let gone = app.client.get_as(&app.token(ADA), "/v1/users/current").await;
+    assert_eq!(gone.brief(), "410 user_deleted");
 }
 
-on_both_databases! {
-    async fn a_rebuild_leaves_alone_what_the_journal_does_not_have_whole(app: &TestApp) {
-        app.client.deliver(CREATED).await;
-        app.client.deliver(UPDATED).await;
-        assert_eq!(sql(app, "UPDATE journal SET payload = NULL WHERE message_id = 'msg_1'").await, 1);
-        let before = app.client.rows().await;
-        let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
-        assert_eq!(rebuilt, Rebuilt { same: 0, corrected: 0, incomplete: 1 });
-        assert_eq!(app.client.rows().await, before);
-    }
+on_both_databases!(a_rebuild_brings_back_a_row_that_was_lost_and_removes_one_that_should_be);
+
+async fn a_rebuild_leaves_alone_what_the_journal_does_not_have_whole(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    app.client.deliver(UPDATED).await;
+    assert_eq!(sql(app, "UPDATE journal SET payload = NULL WHERE message_id = 'msg_1'").await, 1);
+    let before = app.client.rows().await;
+    let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
+    assert_eq!(rebuilt, Rebuilt { same: 0, corrected: 0, incomplete: 1 });
+    assert_eq!(app.client.rows().await, before);
 }
 
-on_both_databases! {
-    async fn a_row_that_somebody_changed_by_hand_is_corrected_by_a_rebuild(app: &TestApp) {
-        app.client.deliver(CREATED).await;
-        app.client.deliver(CREATED_GOOGLE).await;
-        let before = app.client.rows().await;
-        let changed = sql(app, "UPDATE users SET name = 'Nobody', email = NULL WHERE name = 'Ada Lovelace'").await;
-        assert_eq!(changed, 1);
-        let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
-        assert_eq!((rebuilt.same, rebuilt.corrected), (1, 1));
-        let after = app.client.rows().await;
-        for (before, after) in before.iter().zip(&after) {
-            assert_eq!((&before["id"], &before["name"], &before["email"]), (&after["id"], &after["name"], &after["email"]));
-        }
-        let again = app.replay().rebuild(|_| ()).await.unwrap();
-        assert_eq!((again.same, again.corrected), (2, 0));
+on_both_databases!(a_rebuild_leaves_alone_what_the_journal_does_not_have_whole);
+
+async fn a_row_that_somebody_changed_by_hand_is_corrected_by_a_rebuild(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    app.client.deliver(CREATED_GOOGLE).await;
+    let before = app.client.rows().await;
+    let changed =
+        sql(app, "UPDATE users SET name = 'Nobody', email = NULL WHERE name = 'Ada Lovelace'").await;
+    assert_eq!(changed, 1);
+    let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
+    assert_eq!((rebuilt.same, rebuilt.corrected), (1, 1));
+    let after = app.client.rows().await;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(
+            (&before["id"], &before["name"], &before["email"]),
+            (&after["id"], &after["name"], &after["email"])
+        );
     }
+    let again = app.replay().rebuild(|_| ()).await.unwrap();
+    assert_eq!((again.same, again.corrected), (2, 0));
 }
+
+on_both_databases!(a_row_that_somebody_changed_by_hand_is_corrected_by_a_rebuild);

@@ -135,17 +135,17 @@ async fn listen_in(home: &mut Home, format: &str) {
     confided.assert_kept(&service.stop().await);
 }
 
-on_both_databases! {
-    async fn the_loudest_log_for_people_holds_no_secret_and_nothing_of_anybody(home: &mut Home) {
-        listen_in(home, "text").await;
-    }
+async fn the_loudest_log_for_people_holds_no_secret_and_nothing_of_anybody(home: &mut Home) {
+    listen_in(home, "text").await;
 }
 
-on_both_databases! {
-    async fn the_loudest_log_for_machines_holds_no_secret_and_nothing_of_anybody(home: &mut Home) {
-        listen_in(home, "json").await;
-    }
+on_both_databases!(the_loudest_log_for_people_holds_no_secret_and_nothing_of_anybody, with Home);
+
+async fn the_loudest_log_for_machines_holds_no_secret_and_nothing_of_anybody(home: &mut Home) {
+    listen_in(home, "json").await;
 }
+
+on_both_databases!(the_loudest_log_for_machines_holds_no_secret_and_nothing_of_anybody, with Home);
 
 #[tokio::test]
 async fn a_start_that_fails_does_not_tell_the_password() {

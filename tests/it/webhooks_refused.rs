@@ -23,117 +23,121 @@ fn set(wire: &mut Wire, name: &str, value: &str) {
     header.1 = value.to_owned();
 }
 
-on_both_databases! {
-    async fn a_delivery_that_is_not_the_sources_own_leaves_nothing(app: &TestApp) {
-        assert_eq!(refused(app, |wire| wire.headers.clear()).await, "400 missing_signature");
-        for name in ["svix-id", "svix-timestamp", "svix-signature"] {
-            let without = refused(app, |wire| wire.headers.retain(|(known, _)| *known != name)).await;
-            assert_eq!(without, "400 missing_signature", "{name}");
-        }
-        for signature in ["", "v1", "v1,", "v1,AAAA", "v2,AAAA", "AAAA", "v1,!!!!", "é"] {
-            let bad = refused(app, |wire| set(wire, "svix-signature", signature)).await;
-            assert_eq!(bad, "400 invalid_signature", "{signature:?}");
-        }
-        assert_eq!(refused(app, |wire| set(wire, "svix-id", "msg_other")).await, "400 invalid_signature");
-        assert_eq!(refused(app, |wire| wire.body[20] ^= 1).await, "400 invalid_signature");
-        assert_eq!(refused(app, |wire| wire.body.push(b' ')).await, "400 invalid_signature");
-        let foreign = "whsec_plJ3nmyCDGBKInavdOK15jsl";
-        let now = app.clock.now().as_seconds();
-        let wire = signed_at("msg_foreign", now, foreign, CREATED);
-        assert_eq!(app.client.send(wire).await.brief(), "400 invalid_signature");
-        assert!(app.client.rows().await.is_empty());
+async fn a_delivery_that_is_not_the_sources_own_leaves_nothing(app: &TestApp) {
+    assert_eq!(refused(app, |wire| wire.headers.clear()).await, "400 missing_signature");
+    for name in ["svix-id", "svix-timestamp", "svix-signature"] {
+        let without = refused(app, |wire| wire.headers.retain(|(known, _)| *known != name)).await;
+        assert_eq!(without, "400 missing_signature", "{name}");
+    }
+    for signature in ["", "v1", "v1,", "v1,AAAA", "v2,AAAA", "AAAA", "v1,!!!!", "é"] {
+        let bad = refused(app, |wire| set(wire, "svix-signature", signature)).await;
+        assert_eq!(bad, "400 invalid_signature", "{signature:?}");
+    }
+    assert_eq!(refused(app, |wire| set(wire, "svix-id", "msg_other")).await, "400 invalid_signature");
+    assert_eq!(refused(app, |wire| wire.body[20] ^= 1).await, "400 invalid_signature");
+    assert_eq!(refused(app, |wire| wire.body.push(b' ')).await, "400 invalid_signature");
+    let foreign = "whsec_plJ3nmyCDGBKInavdOK15jsl";
+    let now = app.clock.now().as_seconds();
+    let wire = signed_at("msg_foreign", now, foreign, CREATED);
+    assert_eq!(app.client.send(wire).await.brief(), "400 invalid_signature");
+    assert!(app.client.rows().await.is_empty());
+}
+
+on_both_databases!(a_delivery_that_is_not_the_sources_own_leaves_nothing);
+
+async fn a_timestamp_is_tolerated_for_five_minutes_by_our_own_clock(app: &TestApp) {
+    let now = app.clock.now().as_seconds();
+    for (offset, expected) in [
+        (-301, "400 stale_timestamp"),
+        (301, "400 stale_timestamp"),
+        (-300, "200 applied"),
+        (300, "200 stale"),
+    ] {
+        let wire = signed_at(&app.client.message_id(), now + offset, SECRET, CREATED);
+        assert_eq!(app.client.send(wire).await.brief(), expected, "{offset}");
+    }
+    for spelling in ["soon", "", "+1767528000", "01767528000", "1767528000.0"] {
+        let bad = refused(app, |wire| set(wire, "svix-timestamp", spelling)).await;
+        assert_eq!(bad, "400 invalid_signature", "{spelling:?}");
     }
 }
 
-on_both_databases! {
-    async fn a_timestamp_is_tolerated_for_five_minutes_by_our_own_clock(app: &TestApp) {
-        let now = app.clock.now().as_seconds();
-        for (offset, expected) in [
-            (-301, "400 stale_timestamp"),
-            (301, "400 stale_timestamp"),
-            (-300, "200 applied"),
-            (300, "200 stale"),
-        ] {
-            let wire = signed_at(&app.client.message_id(), now + offset, SECRET, CREATED);
-            assert_eq!(app.client.send(wire).await.brief(), expected, "{offset}");
-        }
-        for spelling in ["soon", "", "+1767528000", "01767528000", "1767528000.0"] {
-            let bad = refused(app, |wire| set(wire, "svix-timestamp", spelling)).await;
-            assert_eq!(bad, "400 invalid_signature", "{spelling:?}");
-        }
+on_both_databases!(a_timestamp_is_tolerated_for_five_minutes_by_our_own_clock);
+
+async fn a_signed_body_that_is_no_json_is_refused(app: &TestApp) {
+    for body in [&b""[..], b"{", b"{}x", b"hello", b"\xff\xfe", b"{'a':1}", b"\"\x01\"", b"NaN"] {
+        let refused = app.client.send(app.client.signed(body)).await.brief();
+        // The signature scheme is defined over text, so other bytes cannot even be signed.
+        let expected =
+            if std::str::from_utf8(body).is_ok() { "400 invalid_json" } else { "400 invalid_signature" };
+        assert_eq!(refused, expected, "{body:?}");
     }
+    assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases! {
-    async fn a_signed_body_that_is_no_json_is_refused(app: &TestApp) {
-        for body in [&b""[..], b"{", b"{}x", b"hello", b"\xff\xfe", b"{'a':1}", b"\"\x01\"", b"NaN"] {
-            let refused = app.client.send(app.client.signed(body)).await.brief();
-            // The signature scheme is defined over text, so other bytes cannot even be signed.
-            let expected =
-                if std::str::from_utf8(body).is_ok() { "400 invalid_json" } else { "400 invalid_signature" };
-            assert_eq!(refused, expected, "{body:?}");
-        }
-        assert!(app.client.rows().await.is_empty());
-    }
+on_both_databases!(a_signed_body_that_is_no_json_is_refused);
+
+async fn a_body_over_the_limit_is_refused_and_the_service_goes_on(app: &TestApp) {
+    let large = json!({"type": "session.created", "padding": "x".repeat((1 << 20) - 50)}).to_string();
+    assert_eq!(app.client.deliver(large.clone()).await, "200 ignored");
+    assert_eq!(app.client.deliver(format!("{large}{}", " ".repeat(100))).await, "413 body_too_large");
+    assert_eq!(app.client.deliver(CREATED).await, "200 applied");
 }
 
-on_both_databases! {
-    async fn a_body_over_the_limit_is_refused_and_the_service_goes_on(app: &TestApp) {
-        let large = json!({"type": "session.created", "padding": "x".repeat((1 << 20) - 50)}).to_string();
-        assert_eq!(app.client.deliver(large.clone()).await, "200 ignored");
-        assert_eq!(app.client.deliver(format!("{large}{}", " ".repeat(100))).await, "413 body_too_large");
-        assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+on_both_databases!(a_body_over_the_limit_is_refused_and_the_service_goes_on);
+
+async fn a_wrong_address_or_method_has_its_own_answer(app: &TestApp) {
+    assert_eq!(refused(app, |wire| wire.path = "/webhooks/nobody".to_owned()).await, "404 unknown_source");
+    assert_eq!(refused(app, |wire| wire.path = "/webhooks".to_owned()).await, "404 not_found");
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        let wrong = answer(app.client.request(method, "/webhooks/clerk")).await;
+        assert_eq!(wrong.brief(), "405 method_not_allowed");
+        assert_eq!(wrong.header("allow"), "POST");
     }
+    let wrong = answer(app.client.request(Method::PUT, "/v1/users/current")).await;
+    assert_eq!(
+        (wrong.brief().as_str(), wrong.header("allow")),
+        ("405 method_not_allowed", "GET, HEAD, POST")
+    );
 }
 
-on_both_databases! {
-    async fn a_wrong_address_or_method_has_its_own_answer(app: &TestApp) {
-        assert_eq!(refused(app, |wire| wire.path = "/webhooks/nobody".to_owned()).await, "404 unknown_source");
-        assert_eq!(refused(app, |wire| wire.path = "/webhooks".to_owned()).await, "404 not_found");
-        for method in [Method::GET, Method::PUT, Method::DELETE] {
-            let wrong = answer(app.client.request(method, "/webhooks/clerk")).await;
-            assert_eq!(wrong.brief(), "405 method_not_allowed");
-            assert_eq!(wrong.header("allow"), "POST");
-        }
-        let wrong = answer(app.client.request(Method::PUT, "/v1/users/current")).await;
-        assert_eq!((wrong.brief().as_str(), wrong.header("allow")), ("405 method_not_allowed", "GET, HEAD, POST"));
-    }
-}
+on_both_databases!(a_wrong_address_or_method_has_its_own_answer);
 
 fn without_a_secret(config: &mut Config) {
     config.sources[0].webhook_secrets.clear();
 }
 
-on_both_databases! {
-    configured by without_a_secret;
-    async fn a_source_without_a_secret_accepts_no_delivery(app: &TestApp) {
-        assert_eq!(app.client.deliver(CREATED).await, "400 invalid_signature");
-    }
+async fn a_source_without_a_secret_accepts_no_delivery(app: &TestApp) {
+    assert_eq!(app.client.deliver(CREATED).await, "400 invalid_signature");
 }
 
-on_both_databases! {
-    async fn a_connection_that_breaks_off_in_a_body_leaves_nothing(app: &TestApp) {
-        let address = app.client.url("").trim_start_matches("http://").to_owned();
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let head = "POST /webhooks/clerk HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{\"type\":";
-        stream.write_all(head.as_bytes()).await.unwrap();
-        drop(stream);
-        assert_eq!(app.client.deliver(CREATED).await, "200 applied");
-        assert_eq!(app.client.rows().await.len(), 1);
-    }
+on_both_databases!(a_source_without_a_secret_accepts_no_delivery, configured by without_a_secret);
+
+async fn a_connection_that_breaks_off_in_a_body_leaves_nothing(app: &TestApp) {
+    let address = app.client.url("").trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "POST /webhooks/clerk HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{\"type\":";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    drop(stream);
+    assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+    assert_eq!(app.client.rows().await.len(), 1);
 }
 
-on_both_databases! {
-    async fn a_request_that_is_no_http_is_answered_in_time(app: &TestApp) {
-        let address = app.client.url("").trim_start_matches("http://").to_owned();
-        for nonsense in ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "POST /webhooks/clerk HTTP/1.1\r\ncontent-length: -1\r\n\r\n"] {
-            let mut stream = TcpStream::connect(&address).await.unwrap();
-            stream.write_all(nonsense.as_bytes()).await.unwrap();
-            let mut said = Vec::new();
-            let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut said)).await;
-            read.unwrap().unwrap();
-            assert!(String::from_utf8_lossy(&said).starts_with("HTTP/1.1 400"), "{nonsense:?}");
-        }
-        assert_eq!(app.client.get("/healthz").await.status, 200);
+on_both_databases!(a_connection_that_breaks_off_in_a_body_leaves_nothing);
+
+async fn a_request_that_is_no_http_is_answered_in_time(app: &TestApp) {
+    let address = app.client.url("").trim_start_matches("http://").to_owned();
+    for nonsense in
+        ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "POST /webhooks/clerk HTTP/1.1\r\ncontent-length: -1\r\n\r\n"]
+    {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(nonsense.as_bytes()).await.unwrap();
+        let mut said = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut said)).await;
+        read.unwrap().unwrap();
+        assert!(String::from_utf8_lossy(&said).starts_with("HTTP/1.1 400"), "{nonsense:?}");
     }
+    assert_eq!(app.client.get("/healthz").await.status, 200);
 }
+
+on_both_databases!(a_request_that_is_no_http_is_answered_in_time);

@@ -45,17 +45,14 @@ pub(crate) fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
-/// A test on SQLite and the same test on PostgreSQL.
+/// Makes two cases of a test function that stands above it: `name::on_sqlite` and `name::on_postgres`.
 ///
-/// The test is given an app of its own, and may be preceded by `configured by change_settings;` to change its
-/// settings. It fails if it leaves parked deliveries behind that it has not expected with
-/// `app.expect_parked(n)`.
-///
-/// A test of the program itself is given a home to run it in instead.
+/// The function is given an app of its own (`&TestApp`), whose settings `configured by change_settings` may change
+/// first. The case fails if it leaves parked deliveries behind that it has not expected with
+/// `app.expect_parked(n)`. A test of the program itself says `with Home`, and is given a home (`&mut Home`) to run
+/// it in.
 macro_rules! on_both_databases {
-    ($(configured by $configure:ident;)? async fn $name:ident($app:ident: &TestApp) $body:block) => {
-        async fn $name($app: &$crate::support::app::TestApp) $body
-
+    ($name:ident $(, configured by $configure:ident)?) => {
         mod $name {
             use $crate::support::app::TestApp;
 
@@ -79,9 +76,7 @@ macro_rules! on_both_databases {
         }
     };
 
-    (async fn $name:ident($home:ident: &mut Home) $body:block) => {
-        async fn $name($home: &mut $crate::support::binary::Home) $body
-
+    ($name:ident, with Home) => {
         mod $name {
             use $crate::support::binary::Home;
 
