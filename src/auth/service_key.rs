@@ -1,7 +1,8 @@
 //! Service keys: `usk_` and 64 hexadecimal digits, kept by their hash alone.
 
-use aws_lc_rs::rand;
 use sha2::{Digest, Sha256};
+
+use crate::clock::{NoRandomness, random_bytes};
 
 /// How every service key begins, for people and for secret scanners.
 const PREFIX: &str = "usk_";
@@ -15,11 +16,9 @@ pub(crate) const SHOWN: usize = 12;
 pub struct ServiceKey(String);
 
 impl ServiceKey {
-    /// A key that nobody can guess; `None` if the system has no randomness to give.
-    pub fn generate() -> Option<Self> {
-        let mut secret = [0; SECRET_BYTES];
-        rand::fill(&mut secret).ok()?;
-        Some(Self(format!("{PREFIX}{}", hexadecimal(&secret))))
+    /// A key that nobody can guess.
+    pub fn generate() -> Result<Self, NoRandomness> {
+        Ok(Self(format!("{PREFIX}{}", hex::encode(random_bytes::<SECRET_BYTES>()?))))
     }
 
     /// The whole key.
@@ -58,11 +57,7 @@ pub fn is_whole(text: &str) -> bool {
 /// What is kept of a key: its SHA-256. The key has 256 random bits, so a slow hash would protect nothing
 /// more.
 pub fn hash(key: &str) -> String {
-    hexadecimal(&Sha256::digest(key))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    hex::encode(Sha256::digest(key))
 }
 
 #[cfg(test)]

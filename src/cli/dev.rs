@@ -143,7 +143,7 @@ async fn prepare(store: &Store, development: &mut Development, clock: &Clock) ->
     if store.api_keys().find(&hash).await?.is_none() {
         let prefix: String = development.service_key.chars().take(service_key::SHOWN).collect();
         let scopes = [Scope::UsersRead].into_iter().collect();
-        let row = ApiKey::new(SOURCE, prefix, scopes, clock.now());
+        let row = ApiKey::new(SOURCE, prefix, scopes, clock);
         store.api_keys().insert(row, hash).await?;
     }
     Ok(())

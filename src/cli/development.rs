@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::auth::service_key::ServiceKey;
+use crate::clock::{NoRandomness, random_bytes, randomness};
 use crate::domain::Timestamp;
 use crate::http::DevelopmentIssuer;
 
@@ -54,16 +54,13 @@ impl Development {
 
     /// New secrets and a new key.
     pub(super) fn generate() -> anyhow::Result<Self> {
-        let unlucky = || anyhow!("the system gives no random numbers");
-        let mut secret = [0; 24];
-        rand::fill(&mut secret).map_err(|_| unlucky())?;
-        let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+        let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &randomness());
         Ok(Self {
             issuer: String::new(),
-            secret: format!("whsec_{}", STANDARD.encode(secret)),
-            service_key: ServiceKey::generate().ok_or_else(unlucky)?.reveal().to_owned(),
+            secret: format!("whsec_{}", STANDARD.encode(random_bytes::<24>()?)),
+            service_key: ServiceKey::generate()?.reveal().to_owned(),
             subject: "user_ada".to_owned(),
-            private_key: STANDARD.encode(key.map_err(|_| unlucky())?),
+            private_key: STANDARD.encode(key.map_err(|_| NoRandomness)?),
         })
     }
 

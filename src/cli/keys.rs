@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 
@@ -62,8 +62,8 @@ async fn create(store: &Store, name: String, scopes: Scopes, clock: &Clock) -> a
     if living.map(|key| key.name).any(|taken| taken == name) {
         bail!("a key named {name:?} lives already; revoke it first, or choose another name");
     }
-    let key = ServiceKey::generate().context("the system gives no random numbers")?;
-    let row = ApiKey::new(name, key.prefix(), scopes, clock.now());
+    let key = ServiceKey::generate()?;
+    let row = ApiKey::new(name, key.prefix(), scopes, clock);
     store.api_keys().insert(row, key.hash()).await?;
     // A key that nobody has seen must not live.
     if writeln!(std::io::stdout(), "{}", key.reveal()).is_err() {
@@ -81,7 +81,7 @@ async fn list(store: &Store) -> anyhow::Result<()> {
     };
     line(["PREFIX", "SCOPES", "CREATED", "LAST USED", "REVOKED", "NAME"]);
     let or_never = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
-    for ApiKey { name, prefix, scopes, created_at, last_used_at, revoked_at } in
+    for ApiKey { id: _, name, prefix, scopes, created_at, last_used_at, revoked_at } in
         store.api_keys().list().await?
     {
         let (scopes, created) = (scopes.to_string(), created_at.to_string());

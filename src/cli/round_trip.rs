@@ -63,7 +63,8 @@ impl<'a> RoundTrip<'a> {
 
         say!("1. The provider sends a signed event: user.created, of {subject} ({})", sample.display());
         let to = Url::parse(&format!("{}/webhooks/{SOURCE}", self.base))?;
-        let answer = post(&to, secret, &new_message_id(), self.clock.now(), fs::read(sample)?).await?;
+        let answer =
+            post(&to, secret, &new_message_id(self.clock), self.clock.now(), fs::read(sample)?).await?;
         say!("   POST /webhooks/{SOURCE} -> {} {}\n", answer.status, answer.body);
         ensure!(answer.status.is_success(), "the event was not accepted");
 

@@ -7,7 +7,6 @@ use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::Client;
 use url::Url;
-use uuid::Uuid;
 
 use super::Usage;
 use crate::clock::Clock;
@@ -36,7 +35,7 @@ pub(super) struct Send {
 impl Send {
     pub(super) async fn run(self, clock: Clock) -> anyhow::Result<()> {
         let body = read(&self.file)?;
-        let id = self.id.unwrap_or_else(new_message_id);
+        let id = self.id.unwrap_or_else(|| new_message_id(&clock));
         let timestamp = self.timestamp.map_or_else(|| clock.now(), Timestamp::from_seconds);
         let answer = post(&self.to, &self.secret, &id, timestamp, body).await?;
         say!("{} {}", answer.status, answer.body);
@@ -54,8 +53,8 @@ pub(super) struct Answer {
 }
 
 /// An id that no message had before.
-pub(super) fn new_message_id() -> String {
-    format!("msg_{}", Uuid::now_v7().simple())
+pub(super) fn new_message_id(clock: &Clock) -> String {
+    format!("msg_{}", clock.fresh_id().simple())
 }
 
 /// A client for this address: no proxy stands between this machine and itself.

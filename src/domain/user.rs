@@ -53,13 +53,6 @@ impl UserKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct UserId(pub Uuid);
 
-impl UserId {
-    /// An id never used before.
-    pub fn fresh() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
-
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -8,10 +8,10 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web;
 use tracing::{Instrument, debug, error, error_span, info, warn};
-use uuid::Uuid;
 
 use super::State;
 use super::problem::Problem;
+use crate::clock::Clock;
 use crate::telemetry::Request;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,7 +22,9 @@ pub(super) async fn observe(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
-    let id = request_id(&request);
+    let state = request.app_data::<web::Data<State>>();
+    let clock = state.map_or_else(Clock::system, |state| state.clock.clone());
+    let id = request_id(&request, &clock);
     // The pattern, not the path, and no query: both can hold what belongs in no log.
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let method = known_method(&request);
@@ -75,11 +77,11 @@ fn log<B>(response: &ServiceResponse<B>, method: &str, route: &str, elapsed: Dur
 }
 
 /// The caller's own id of the request if it is a plain one, else a new one.
-fn request_id(request: &ServiceRequest) -> String {
+fn request_id(request: &ServiceRequest, clock: &Clock) -> String {
     let plain = |id: &&str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         !id.is_empty() && id.len() <= LONGEST_REQUEST_ID && id.bytes().all(allowed)
     };
     let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(plain);
-    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+    given.map_or_else(|| clock.fresh_id().to_string(), str::to_owned)
 }

@@ -9,6 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{StoreError, in_time};
+use crate::clock::Clock;
 use crate::domain::{Scopes, Timestamp};
 
 /// The service keys.
@@ -18,6 +19,8 @@ pub struct ApiKeys<'a>(pub(super) &'a DatabaseConnection);
 /// A service key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
+    /// The row's own id: a `UUIDv7`, so that keys sort by when they were made.
+    pub id: Uuid,
     /// What its owner calls it.
     pub name: String,
     /// The first characters of the key.
@@ -34,18 +37,19 @@ pub struct ApiKey {
 
 impl ApiKey {
     /// A key that has not been used yet.
-    pub fn new(name: impl Into<String>, prefix: impl Into<String>, scopes: Scopes, now: Timestamp) -> Self {
+    pub fn new(name: impl Into<String>, prefix: impl Into<String>, scopes: Scopes, clock: &Clock) -> Self {
         let (name, prefix) = (name.into(), prefix.into());
-        Self { name, prefix, scopes, created_at: now, last_used_at: None, revoked_at: None }
+        let (id, created_at) = (clock.fresh_id(), clock.now());
+        Self { id, name, prefix, scopes, created_at, last_used_at: None, revoked_at: None }
     }
 }
 
 impl ApiKeys<'_> {
     /// Keeps a new key by the hash of its secret.
     pub async fn insert(&self, key: ApiKey, hash: String) -> Result<(), StoreError> {
-        let ApiKey { name, prefix, scopes, created_at, last_used_at, revoked_at } = key;
+        let ApiKey { id, name, prefix, scopes, created_at, last_used_at, revoked_at } = key;
         let row = ActiveModel {
-            id: Set(TextUuid(Uuid::now_v7())),
+            id: Set(TextUuid(id)),
             name: Set(name),
             prefix: Set(prefix),
             hash: Set(hash),
@@ -96,8 +100,9 @@ impl ApiKeys<'_> {
 }
 
 fn key(row: Model) -> ApiKey {
-    let Model { id: _, name, prefix, hash: _, scopes, created_at, last_used_at, revoked_at } = row;
+    let Model { id, name, prefix, hash: _, scopes, created_at, last_used_at, revoked_at } = row;
     ApiKey {
+        id: id.0,
         name,
         prefix,
         scopes: Scopes::parse(&scopes),

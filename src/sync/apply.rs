@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use std::time::Duration;
 
-use crate::domain::{Change, Delivery, IdPolicy, Outcome, Record, Timestamp, UserId, UserKey};
+use crate::clock::Clock;
+use crate::domain::{Change, Delivery, IdPolicy, Outcome, Record, UserId, UserKey};
 use crate::providers::Sources;
 use crate::store::{Chain, Entry, StoreError, Stored};
 
@@ -30,11 +31,11 @@ pub(super) async fn apply(
     sources: &Sources,
     batch: &[Delivery],
     arrival: Arrival,
-    now: Timestamp,
+    clock: &Clock,
 ) -> Result<Vec<Outcome>, StoreError> {
     let mut tries = 1;
     loop {
-        match apply_once(chain, sources, batch, arrival, now).await {
+        match apply_once(chain, sources, batch, arrival, clock).await {
             Err(StoreError::Conflict(_)) if tries < TRIES => {
                 tokio::time::sleep(PAUSE * tries).await;
                 tries += 1;
@@ -49,7 +50,7 @@ async fn apply_once(
     sources: &Sources,
     batch: &[Delivery],
     arrival: Arrival,
-    now: Timestamp,
+    clock: &Clock,
 ) -> Result<Vec<Outcome>, StoreError> {
     let keys: BTreeSet<UserKey> = batch.iter().filter_map(|delivery| delivery.user().cloned()).collect();
     let tx = chain.begin().await?;
@@ -60,7 +61,7 @@ async fn apply_once(
     };
     let before = tx.load(&keys).await?;
 
-    let mut known = Known { sources, after: before.clone(), ended: BTreeSet::new() };
+    let mut known = Known { sources, clock, after: before.clone(), ended: BTreeSet::new() };
     let mut outcomes = Vec::with_capacity(batch.len());
     for delivery in batch {
         // Of a message that stands in the batch twice, the second is the duplicate.
@@ -83,7 +84,7 @@ async fn apply_once(
         .collect();
     let Known { mut after, ended, .. } = known;
     after.retain(|key, stored| before.get(key) != Some(stored));
-    tx.save(&before, &after, now).await?;
+    tx.save(&before, &after, clock.now()).await?;
     let (finally, reusable) = ended.into_iter().partition(|user| sources.ids(&user.source).is_final());
     tx.forget(&finally).await?;
     tx.forget_ended(&reusable).await?;
@@ -103,6 +104,7 @@ async fn apply_once(
 /// What is known of the users of a batch while it is worked out.
 struct Known<'a> {
     sources: &'a Sources,
+    clock: &'a Clock,
     after: BTreeMap<UserKey, Stored>,
     /// Users of whom a life has ended in this batch.
     ended: BTreeSet<UserKey>,
@@ -116,7 +118,7 @@ impl Known<'_> {
             self.ended.insert(change.user.clone());
         }
         let ids = self.sources.ids(&change.user.source);
-        advance(self.after.entry(change.user.clone()).or_default(), change, ids)
+        advance(self.after.entry(change.user.clone()).or_default(), change, ids, self.clock)
     }
 
     /// Whether a delivery speaks of a life that has ended, so that its payload is not kept. What could not be
@@ -133,21 +135,21 @@ impl Known<'_> {
 }
 
 /// Joins one change to what is known of its user.
-fn advance(stored: &mut Stored, change: &Change, ids: IdPolicy) -> Outcome {
+fn advance(stored: &mut Stored, change: &Change, ids: IdPolicy, clock: &Clock) -> Outcome {
     let record = stored.record.clone().join(Record::of(change), ids);
     if record == stored.record {
         return Outcome::Stale;
     }
-    become_known(stored, record, ids);
+    become_known(stored, record, ids, clock);
     Outcome::Applied
 }
 
 /// Puts a record in the place of an earlier one; the row's id lasts as long as the life it stands for.
-pub(super) fn become_known(stored: &mut Stored, record: Record, ids: IdPolicy) {
+pub(super) fn become_known(stored: &mut Stored, record: Record, ids: IdPolicy, clock: &Clock) {
     stored.id = match stored.id {
         _ if record.life.is_none() => None,
         Some(id) if record.continues(&stored.record, ids) => Some(id),
-        _ => Some(UserId::fresh()),
+        _ => Some(UserId(clock.fresh_id())),
     };
     stored.record = record;
 }

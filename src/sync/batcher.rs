@@ -198,7 +198,7 @@ impl Writer {
         arrival: Arrival,
     ) -> Result<Vec<Outcome>, StoreError> {
         let started = Instant::now();
-        let writing = apply(chain, &self.sources, batch, arrival, self.clock.now());
+        let writing = apply(chain, &self.sources, batch, arrival, &self.clock);
         let outcomes = tokio::time::timeout(TIMEOUT, writing)
             .await
             .unwrap_or_else(|_| Err(StoreError::away("the transaction took too long")));

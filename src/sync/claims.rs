@@ -40,7 +40,7 @@ impl Writer {
             return Ok(false);
         }
         let is_new = stored.record.life.is_none() && record.life.is_some();
-        become_known(&mut stored, record, ids);
+        become_known(&mut stored, record, ids, &self.clock);
         tx.save(&before, &BTreeMap::from([(change.user.clone(), stored)]), self.clock.now()).await?;
         tx.commit().await?;
         let UserKey { source, external_id } = &change.user;

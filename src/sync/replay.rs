@@ -133,7 +133,7 @@ impl Replay {
                 Some(record) if record == stored.record && !astray.contains(&user) => rebuilt.same += 1,
                 Some(record) => {
                     rebuilt.corrected += 1;
-                    become_known(&mut stored, record, ids);
+                    become_known(&mut stored, record, ids, clock);
                     corrected.insert(user, stored);
                 }
             }

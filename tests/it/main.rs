@@ -1,5 +1,5 @@
 //! The integration tests: one binary, for linking is what takes the time; one file a behaviour.
-
+#![expect(clippy::disallowed_methods, reason = "tests run beside each other and need names of their own")]
 // Always so here. It tells clippy that all of this is test code, where a panic is how a failure is told.
 #![cfg(test)]
 

@@ -14,7 +14,7 @@ const ROUTES: [&str; 3] = ["/v1/users", "/v1/users?ids=", "/v1/users/01a20884-80
 /// A new key that may do this much.
 async fn key(app: &TestApp, scopes: Scopes) -> String {
     let key = ServiceKey::generate().unwrap();
-    let row = ApiKey::new(scopes.to_string(), key.prefix(), scopes, app.clock.now());
+    let row = ApiKey::new(scopes.to_string(), key.prefix(), scopes, &app.clock);
     app.store.api_keys().insert(row, key.hash()).await.unwrap();
     key.reveal().to_owned()
 }

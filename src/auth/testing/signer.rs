@@ -1,4 +1,5 @@
 //! Keys that sign tokens; the integration tests use this file too.
+#![expect(clippy::disallowed_methods, reason = "a test signs as a provider does")]
 
 use std::sync::{Arc, LazyLock};
 

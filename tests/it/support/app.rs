@@ -82,7 +82,7 @@ impl TestApp {
         let store = app.store().clone();
         let service_key = ServiceKey::generate().unwrap();
         let scopes = [Scope::UsersRead].into_iter().collect();
-        let row = ApiKey::new("tests", service_key.prefix(), scopes, clock.now());
+        let row = ApiKey::new("tests", service_key.prefix(), scopes, &clock);
         store.api_keys().insert(row, service_key.hash()).await.unwrap();
         let service = app.serve(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
         let base = format!("http://{}", service.main.address);
