@@ -18,7 +18,7 @@ pub struct Delivery {
     /// The provider's own name of the event, where it could be read.
     pub event_type: Option<String>,
     /// What it says.
-    pub reading: Reading,
+    pub content: Content,
 }
 
 /// Which delivery: what a repetition is recognised by.
@@ -32,7 +32,7 @@ pub struct DeliveryKey {
 
 /// What a verified message was read as.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reading {
+pub enum Content {
     /// A change of one user.
     Change(Change),
     /// About a user, but not understood: kept, to be read again by a version that does.
@@ -52,17 +52,17 @@ impl Delivery {
 
     /// Whom it is about, where that could be read.
     pub fn user(&self) -> Option<&UserKey> {
-        match &self.reading {
-            Reading::Change(change) => Some(&change.user),
-            Reading::Unreadable { user, .. } => user.as_ref(),
+        match &self.content {
+            Content::Change(change) => Some(&change.user),
+            Content::Unreadable { user, .. } => user.as_ref(),
         }
     }
 
     /// The change, if it could be read.
     pub fn change(&self) -> Option<&Change> {
-        match &self.reading {
-            Reading::Change(change) => Some(change),
-            Reading::Unreadable { .. } => None,
+        match &self.content {
+            Content::Change(change) => Some(change),
+            Content::Unreadable { .. } => None,
         }
     }
 }

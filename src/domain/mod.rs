@@ -6,14 +6,16 @@ mod delivery;
 mod facts;
 mod identity;
 mod scope;
+mod stored_user;
 mod timestamp;
 mod user;
 
 pub use change::{Change, ChangeKind, IdPolicy};
 pub use converge::{Life, Record};
-pub use delivery::{Delivery, DeliveryKey, Outcome, Reading};
+pub use delivery::{Content, Delivery, DeliveryKey, Outcome};
 pub use facts::{Facts, Field, ImpossibleType};
 pub use identity::{Identity, TokenKind};
 pub use scope::{Scope, Scopes};
+pub use stored_user::StoredUser;
 pub use timestamp::Timestamp;
 pub use user::{Profile, User, UserId, UserKey};

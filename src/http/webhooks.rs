@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::problem::{Code, Document, Problem};
 use super::{State, extract};
-use crate::sync::{Receipt, ReceiveError};
+use crate::sync::{Receipt, Refusal};
 
 /// What the sender is told, after the commit.
 #[derive(Debug, Serialize, ToSchema)]
@@ -43,38 +43,20 @@ pub(super) async fn receive(
     payload: web::Payload,
 ) -> Result<web::Json<Answer>, Problem> {
     let headers = headers_of(&request);
-    let taking = async move {
-        let received = take_in(&state, &source, &headers, payload).await;
-        count(&state, &source, &received);
-        received
+    let receiving = async move {
+        let body = extract::body(payload, state.body_limit);
+        state.intake.receive::<Problem>(&source, &headers, body).await
     };
     // Of its own, so that a delivery is logged and counted even if its sender has not waited for the answer.
-    let taken = spawn(taking.in_current_span()).await;
+    let received = spawn(receiving.in_current_span()).await;
     let Receipt { outcome, message_id } =
-        taken.map_err(|error| Problem::because(Code::Internal, error))??;
+        received.map_err(|error| Problem::because(Code::Internal, error))??;
     Ok(web::Json(Answer { outcome: outcome.as_str(), message_id }))
 }
 
-async fn take_in(
-    state: &State,
-    source: &str,
-    headers: &HeaderMap,
-    payload: web::Payload,
-) -> Result<Receipt, Problem> {
-    // Before the body: who knocks at no door need not be heard out.
-    state.sources.get(source).ok_or(ReceiveError::UnknownSource)?;
-    let body = extract::body(payload, state.body_limit).await?;
-    Ok(state.intake.receive(source, headers, body).await?)
-}
-
-fn count(state: &State, source: &str, received: &Result<Receipt, Problem>) {
-    match received {
-        Ok(receipt) => state.metrics.delivery(source, receipt.outcome.as_str()),
-        Err(problem) => {
-            // A name of the caller's own would make labels without end.
-            let source = state.sources.get(source).map_or("unknown", |known| known.name());
-            state.metrics.delivery_refused(source, problem.code());
-        }
+impl Refusal for Problem {
+    fn code(&self) -> &'static str {
+        Problem::code(self)
     }
 }
 

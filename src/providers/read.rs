@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{Provider, Says, Unreadable};
-use crate::domain::{Change, Delivery, Reading, Timestamp, UserKey};
+use crate::domain::{Change, Content, Delivery, Timestamp, UserKey};
 use crate::signature::{self, Message, Verified};
 
 /// What a message was read as.
@@ -37,11 +37,11 @@ pub(super) fn read(
     let payload = String::from_utf8(body).map_err(|_| NotJson)?;
     let Decoded { id: event_id, event_type, user, says } = Decoded::read(provider, &payload)?;
     let message_id = id.or(event_id).unwrap_or_else(|| id_of(&payload));
-    let reading = match says.and_then(|says| change(source, says)) {
-        Ok(Some(change)) => Reading::Change(change),
+    let content = match says.and_then(|says| change(source, says)) {
+        Ok(Some(change)) => Content::Change(change),
         Ok(None) => return Ok(Read::NothingOfUsers { message_id, event_type }),
         Err(Unreadable(reason)) => {
-            Reading::Unreadable { user: user.map(|id| UserKey::new(source, id)), reason }
+            Content::Unreadable { user: user.map(|id| UserKey::new(source, id)), reason }
         }
     };
     // PostgreSQL cannot store U+0000; in JSON it is always written as an escape, so only what was decoded can
@@ -53,7 +53,7 @@ pub(super) fn read(
         received_at,
         payload,
         event_type,
-        reading,
+        content,
     }))
 }
 

@@ -4,7 +4,6 @@ mod api_keys;
 mod bulk;
 mod chain;
 mod error;
-mod history;
 mod journal;
 mod notify;
 mod pairs;
@@ -25,10 +24,9 @@ use sea_orm::{
 pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
 pub use error::StoreError;
-pub use history::{Journaled, Which};
-pub use journal::{Entry, Journal};
+pub use journal::{Entry, Journal, Journaled, Which};
 pub use notify::Listener;
-pub use records::Stored;
+pub use records::UserUpdate;
 pub use users::{Listing, LookedUp, Page, Users};
 
 /// How long a request waits for a connection before the database counts as away.

@@ -14,20 +14,52 @@ use uuid::fmt::Hyphenated;
 
 use super::pairs::{is_one_of, listed};
 use super::{StoreError, Tx, bulk};
-use crate::domain::{Life, Profile, Record, Timestamp, UserId, UserKey};
+use crate::domain::{Life, Profile, Record, StoredUser, Timestamp, UserId, UserKey};
 
-/// A record as it stands in the database, and the row's id while the user lives.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Stored {
-    /// The row's id.
-    pub id: Option<UserId>,
-    /// What is known.
-    pub record: Record,
+/// What a transaction changes of one user.
+#[derive(Clone, Copy, Debug)]
+pub struct UserUpdate<'a> {
+    /// Whom.
+    pub key: &'a UserKey,
+    /// What was loaded, if anything was known.
+    pub before: Option<&'a StoredUser>,
+    /// What is known now.
+    pub now: &'a StoredUser,
+    /// Whether the row is written even if nothing about the user changed.
+    pub is_rewritten: bool,
+}
+
+impl UserUpdate<'_> {
+    /// Whether there is anything to write.
+    pub fn changes_anything(&self) -> bool {
+        self.is_rewritten || self.before != Some(self.now)
+    }
+
+    /// The row to write. A deletion of an earlier lifetime changes the tombstone alone, and leaves the row as it is.
+    fn written_row(&self) -> Option<(UserId, &Life)> {
+        let is_same =
+            |before: &StoredUser| before.id == self.now.id && before.record.life == self.now.record.life;
+        let is_written = self.is_rewritten || !self.before.is_some_and(is_same);
+        self.now.id.zip(self.now.record.life.as_ref()).filter(|_| is_written)
+    }
+
+    /// Whether the row that was loaded has to go. A row with another id is another row, and the old one is deleted
+    /// first, so that what an application hangs on it goes with it.
+    fn deletes_row(&self) -> bool {
+        let id_before = self.before.and_then(|before| before.id);
+        id_before.is_some() && id_before != self.now.id
+    }
+
+    /// The date of the tombstone, if it is a new one.
+    fn written_tombstone(&self) -> Option<Timestamp> {
+        let before = self.before.and_then(|before| before.record.deleted_at);
+        self.now.record.deleted_at.filter(|deleted_at| before != Some(*deleted_at))
+    }
 }
 
 impl Tx {
     /// What is known of these users; who is not in the answer was never heard of.
-    pub async fn load(&self, keys: &BTreeSet<UserKey>) -> Result<BTreeMap<UserKey, Stored>, StoreError> {
+    pub async fn load(&self, keys: &BTreeSet<UserKey>) -> Result<BTreeMap<UserKey, StoredUser>, StoreError> {
         let (listed, parameters) =
             listed(&self.inner, keys.iter().map(|key| (&*key.source, &*key.external_id)));
         // Each looked up by itself: a join is planned for the table as it was when the statement was
@@ -50,18 +82,21 @@ impl Tx {
             }
             let (id, life) = living.as_deref().map(id_and_life).transpose()?.unzip();
             let record = Record { deleted_at: deleted_at.map(Into::into), life };
-            known.insert(UserKey { source, external_id }, Stored { id, record });
+            known.insert(UserKey { source, external_id }, StoredUser { id, record });
         }
         Ok(known)
     }
 
     /// Those of these users whose columns are not what their record makes of them.
-    pub async fn astray(&self, known: &BTreeMap<UserKey, Stored>) -> Result<BTreeSet<UserKey>, StoreError> {
+    pub async fn rows_out_of_sync(
+        &self,
+        known: &BTreeMap<UserKey, StoredUser>,
+    ) -> Result<BTreeSet<UserKey>, StoreError> {
         let rows = user::Entity::find().filter(any_of(&self.inner, known.keys())).all(&self.inner).await?;
-        let mut astray = BTreeSet::new();
+        let mut out_of_sync = BTreeSet::new();
         for found in rows {
             let key = UserKey::new(&found.source, &found.external_id);
-            let Some(Stored { id: Some(id), record: Record { life: Some(life), .. } }) = known.get(&key)
+            let Some(StoredUser { id: Some(id), record: Record { life: Some(life), .. } }) = known.get(&key)
             else {
                 continue;
             };
@@ -69,47 +104,32 @@ impl Tx {
             // PostgreSQL writes numbers in JSON its own way, so that what is the same may look different.
             let made = user::Model { metadata: found.metadata.clone(), record: found.record.clone(), ..made };
             if made != found {
-                astray.insert(key);
+                out_of_sync.insert(key);
             }
         }
-        Ok(astray)
+        Ok(out_of_sync)
     }
 
-    /// Writes what is now known of these users: a row while they live, a tombstone once they were deleted.
-    ///
-    /// `before` is what was loaded: a row that gets another id is another row, and the old one is deleted
-    /// first, so that what an application hangs on it goes with it.
-    pub async fn save(
-        &self,
-        before: &BTreeMap<UserKey, Stored>,
-        known: &BTreeMap<UserKey, Stored>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    /// Writes what changed of these users: a row while they live, a tombstone once they were deleted.
+    pub async fn save(&self, updates: &[UserUpdate<'_>], now: Timestamp) -> Result<(), StoreError> {
+        let gone: BTreeSet<&UserKey> =
+            updates.iter().filter(|update| update.deletes_row()).map(|update| update.key).collect();
         let mut living = Vec::new();
-        let mut gone = BTreeSet::new();
         let mut deleted = Vec::new();
-        for (key, Stored { id, record }) in known {
-            match (id, &record.life) {
-                (Some(id), Some(life)) => {
-                    if before.get(key).is_some_and(|earlier| earlier.id.is_some_and(|it| it != *id)) {
-                        gone.insert(key.clone());
-                    }
-                    living.push(row(*id, key, life, now)?);
-                }
-                _ => {
-                    gone.insert(key.clone());
-                }
+        for update in updates {
+            if let Some((id, life)) = update.written_row() {
+                living.push(row(id, update.key, life, now)?);
             }
-            if let Some(deleted_at) = record.deleted_at {
+            if let Some(deleted_at) = update.written_tombstone() {
                 deleted.push(tombstone::ActiveModel {
-                    source: Set(key.source.clone()),
-                    external_id: Set(key.external_id.clone()),
+                    source: Set(update.key.source.clone()),
+                    external_id: Set(update.key.external_id.clone()),
                     deleted_at: Set(deleted_at.into()),
                 });
             }
         }
         if !gone.is_empty() {
-            user::Entity::delete_many().filter(any_of(&self.inner, &gone)).exec(&self.inner).await?;
+            user::Entity::delete_many().filter(any_of(&self.inner, gone)).exec(&self.inner).await?;
         }
         let key = [user::Column::Source, user::Column::ExternalId];
         let facts = user::Column::iter().filter(|column| {

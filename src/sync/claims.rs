@@ -1,50 +1,41 @@
 //! Storing a user from a token's claims, for an app that cannot wait for the webhook.
 //!
-//! It goes through the same rule and the same locks as a delivery, so it is no race with the webhook that
-//! arrives at the same moment. It has no place in the journal: what a token says can be had again from the
-//! next token.
+//! It goes through the same rule and the same locks as a delivery, so it does not race with a webhook that arrives
+//! at the same moment. It has no place in the journal: the next token says the same again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use tracing::info;
+use super::transaction::{LoadedUsers, Work};
+use crate::domain::{Change, Outcome, UserKey};
+use crate::store::{StoreError, Tx};
 
-use super::apply::{PAUSE, TRIES, become_known};
-use super::batcher::Writer;
-use crate::domain::{Change, Record, UserKey};
-use crate::store::StoreError;
+/// A token's claims to be joined to what is known of their user.
+pub(super) struct Claims<'a>(pub(super) &'a Change);
 
-impl Writer {
-    /// Joins claims to what is known of their user; tells whether that made the row.
-    pub(super) async fn store_claims(&self, change: &Change) -> Result<bool, StoreError> {
-        let mut tries = 1;
-        loop {
-            match self.store_claims_once(change).await {
-                Err(StoreError::Conflict(_)) if tries < TRIES => {
-                    tokio::time::sleep(PAUSE * tries).await;
-                    tries += 1;
-                }
-                other => return other,
-            }
-        }
+/// What became of a token's claims.
+pub(super) struct ClaimsStored {
+    /// Whether they changed what is known of the user, or the provider had said it all.
+    pub(super) outcome: Outcome,
+    /// Whether they made the row.
+    pub(super) is_new: bool,
+}
+
+impl Work for Claims<'_> {
+    type Prepared = ();
+    type Output = ClaimsStored;
+
+    fn users(&self) -> BTreeSet<UserKey> {
+        BTreeSet::from([self.0.user.clone()])
     }
 
-    async fn store_claims_once(&self, change: &Change) -> Result<bool, StoreError> {
-        let users = BTreeSet::from([change.user.clone()]);
-        let ids = self.sources.ids(&change.user.source);
-        let tx = self.store.begin().await?;
-        tx.lock(&users).await?;
-        let before = tx.load(&users).await?;
-        let mut stored = before.get(&change.user).cloned().unwrap_or_default();
-        let record = stored.record.clone().join(Record::of(change), ids);
-        if record == stored.record {
-            return Ok(false);
-        }
-        let is_new = stored.record.life.is_none() && record.life.is_some();
-        become_known(&mut stored, record, ids, &self.clock);
-        tx.save(&before, &BTreeMap::from([(change.user.clone(), stored)]), self.clock.now()).await?;
-        tx.commit().await?;
-        let UserKey { source, external_id } = &change.user;
-        info!(source, external_id, is_new, "stored from a token's claims");
-        Ok(is_new)
+    async fn prepare(&self, _: &Tx, _: &LoadedUsers<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn change(&self, (): (), users: &mut LoadedUsers<'_>) -> ClaimsStored {
+        let has_row = |users: &LoadedUsers<'_>| users.get(&self.0.user).is_some_and(|it| it.id.is_some());
+        let is_known = has_row(users);
+        let outcome = users.apply(self.0);
+        ClaimsStored { outcome, is_new: !is_known && has_row(users) }
     }
 }

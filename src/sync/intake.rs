@@ -1,26 +1,32 @@
-//! The door: a message is verified, read and written, and only then answered.
+//! Where messages come in: each is verified, read and written, and only then answered.
+//!
+//! The source is looked up, and the message logged and counted, here and nowhere else.
 
 use std::sync::Arc;
 
 use http::HeaderMap;
 use tracing::{Instrument, info, warn};
 
-use super::batcher::{Batcher, TIMEOUT, WriteError, Writer};
+use super::claims::{Claims, ClaimsStored};
 use super::feed::Feed;
+use super::queue::{Queue, WriteError};
+use super::writer::Writer;
 use crate::clock::Clock;
-use crate::domain::{Change, Delivery, Outcome, Reading};
-use crate::providers::{NotJson, Read, Sources};
+use crate::domain::{Change, Content, Delivery, Outcome, UserKey};
+use crate::providers::{NotJson, Read, Source, Sources};
 use crate::signature::SignatureError;
-use crate::store::{Store, StoreError};
+use crate::store::{Chain, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// Takes messages in.
 #[derive(Clone, Debug)]
 pub struct Intake {
     sources: Arc<Sources>,
-    batcher: Batcher,
+    queue: Queue,
     writer: Writer,
+    feed: Feed,
     clock: Clock,
+    metrics: Metrics,
 }
 
 /// What the sender is told.
@@ -49,21 +55,54 @@ pub enum ReceiveError {
     Write(#[from] WriteError),
 }
 
+/// How a caller refuses a message: with a stable code, by which refusals are counted.
+pub trait Refusal: From<ReceiveError> {
+    /// The code, such as `invalid_signature`.
+    fn code(&self) -> &'static str;
+}
+
 impl Intake {
     /// An intake for these sources, which writes in the background. Must be called within a tokio runtime.
     pub fn start(sources: Arc<Sources>, store: Store, clock: Clock, metrics: Metrics, feed: Feed) -> Self {
-        let writer = Writer { store, sources: Arc::clone(&sources), clock: clock.clone(), metrics, feed };
-        Self { sources, batcher: Batcher::start(writer.clone()), writer, clock }
+        let (writers_sources, writers_clock) = (Arc::clone(&sources), clock.clone());
+        let writer =
+            Writer { store, sources: writers_sources, clock: writers_clock, metrics: metrics.clone() };
+        let queue = Queue::start(writer.clone(), feed.clone());
+        Self { sources, queue, writer, feed, clock, metrics }
     }
 
-    /// Takes one message in. Once this returns a receipt, what it says is lasting.
-    pub async fn receive(
+    /// Takes one message in. Once this returns a receipt, what the message says is lasting.
+    ///
+    /// The body is read only if the source is known.
+    pub async fn receive<E: Refusal>(
         &self,
         source: &str,
         headers: &HeaderMap,
+        body: impl Future<Output = Result<Vec<u8>, E>>,
+    ) -> Result<Receipt, E> {
+        let Some(source) = self.sources.get(source) else {
+            let refusal = E::from(ReceiveError::UnknownSource);
+            // A name of the sender's own would make labels without end.
+            self.metrics.delivery_refused("unknown", refusal.code());
+            return Err(refusal);
+        };
+        let received = match body.await {
+            Ok(body) => self.receive_from(source, headers, body).await.map_err(E::from),
+            Err(refusal) => Err(refusal),
+        };
+        match &received {
+            Ok(receipt) => self.metrics.delivery(source.name(), receipt.outcome.as_str()),
+            Err(refusal) => self.metrics.delivery_refused(source.name(), refusal.code()),
+        }
+        received
+    }
+
+    async fn receive_from(
+        &self,
+        source: &Source,
+        headers: &HeaderMap,
         body: Vec<u8>,
     ) -> Result<Receipt, ReceiveError> {
-        let source = self.sources.get(source).ok_or(ReceiveError::UnknownSource)?;
         let now = self.clock.now();
         let message = source.verify(headers, body, now)?;
         match source.read(message, now)? {
@@ -71,38 +110,40 @@ impl Intake {
                 info!(source = source.name(), message_id, event_type, outcome = "ignored", "delivery");
                 Ok(Receipt { outcome: Outcome::Ignored, message_id })
             }
-            Read::Delivery(delivery) => self.write(delivery).await,
+            Read::Delivery(delivery) => {
+                let message_id = delivery.message_id.clone();
+                let line = Line::of(&delivery);
+                let outcome = self.queue.write(delivery).await?;
+                line.log(outcome);
+                Ok(Receipt { outcome, message_id })
+            }
         }
     }
 
     /// Stores what a token's claims say of its user, below what the provider says; tells whether that made
     /// the row.
     pub async fn store_claims(&self, claims: &Change) -> Result<bool, StoreError> {
-        let (writer, claims) = (self.writer.clone(), claims.clone());
-        let writing = async move {
-            let late = |_| Err(StoreError::away("the transaction took too long"));
-            let stored =
-                tokio::time::timeout(TIMEOUT, writer.store_claims(&claims)).await.unwrap_or_else(late);
+        let (intake, claims) = (self.clone(), claims.clone());
+        let storing = async move {
+            let mut chain = Chain::for_request(intake.writer.store.clone());
+            let stored = intake.writer.change_users(&mut chain, &Claims(&claims)).await;
             // Whatever came of it: another replica may have been first, or the answer to a commit may be lost.
-            writer.feed.wake(&[claims.user.fingerprint()]);
-            stored
+            intake.feed.wake(&[claims.user.fingerprint()]);
+            let ClaimsStored { outcome, is_new } = stored?;
+            if outcome == Outcome::Applied {
+                let UserKey { source, external_id } = &claims.user;
+                info!(source, external_id, is_new, "stored from a token's claims");
+            }
+            Ok(is_new)
         };
-        // Of its own, so that a change is told of even if the caller has not waited for the answer.
-        let stored = tokio::spawn(writing.in_current_span()).await;
+        // A task of its own, so that a change is told of even if the caller does not wait for the answer.
+        let stored = tokio::spawn(storing.in_current_span()).await;
         stored.unwrap_or_else(|panicked| Err(StoreError::away(&panicked.to_string())))
     }
 
     /// Returns once everything that was taken in is written, whether or not its sender still waits.
     pub async fn drain(&self) {
-        self.batcher.drain().await;
-    }
-
-    async fn write(&self, delivery: Delivery) -> Result<Receipt, ReceiveError> {
-        let message_id = delivery.message_id.clone();
-        let line = Line::of(&delivery);
-        let outcome = self.batcher.write(delivery).await?;
-        line.log(outcome);
-        Ok(Receipt { outcome, message_id })
+        self.queue.drain().await;
     }
 }
 
@@ -117,10 +158,10 @@ struct Line {
 
 impl Line {
     fn of(delivery: &Delivery) -> Self {
-        let Delivery { source, message_id, event_type, reading, .. } = delivery;
-        let reason = match reading {
-            Reading::Change(_) => None,
-            Reading::Unreadable { reason, .. } => Some(reason.clone()),
+        let Delivery { source, message_id, event_type, content, .. } = delivery;
+        let reason = match content {
+            Content::Change(_) => None,
+            Content::Unreadable { reason, .. } => Some(reason.clone()),
         };
         Self {
             source: source.clone(),

@@ -4,17 +4,17 @@
 //! Everything goes in small transactions of whole users, and saying a thing twice changes nothing: a replay
 //! may stop anywhere and begin again, beside a service that runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::apply::{Arrival, become_known};
-use super::batcher::Writer;
-use super::feed::Feed;
+use super::deliveries::Arrival;
+use super::rebuild::{Rebuild, Rebuilt};
+use super::writer::Writer;
 use crate::clock::Clock;
-use crate::domain::{Delivery, DeliveryKey, IdPolicy, Outcome, Record, Timestamp, UserKey};
+use crate::domain::{Delivery, DeliveryKey, Outcome, Timestamp, UserKey};
 use crate::providers::{NotJson, Read, Source, Sources};
 use crate::signature::{self, Message, Verified};
-use crate::store::{Chain, Journaled, Store, StoreError, Stored, Which};
+use crate::store::{Chain, Journaled, Store, StoreError, Which};
 use crate::telemetry::Metrics;
 
 /// Deliveries or users in one transaction: few enough that a service beside it hardly waits.
@@ -37,17 +37,6 @@ pub struct Replayed {
     pub without_source: u64,
 }
 
-/// What came of working the table out anew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rebuilt {
-    /// Users whose history is complete and gives what the table has.
-    pub same: u64,
-    /// Users whose row was corrected.
-    pub corrected: u64,
-    /// Users left alone, because payloads of theirs are no longer kept or cannot be read.
-    pub incomplete: u64,
-}
-
 impl Replayed {
     /// How many had an outcome.
     pub fn count(&self, outcome: Outcome) -> u64 {
@@ -62,7 +51,7 @@ impl Replayed {
 impl Replay {
     /// A replay into this database.
     pub fn new(sources: Arc<Sources>, store: Store, clock: Clock) -> Self {
-        Self { writer: Writer { store, sources, clock, metrics: Metrics::default(), feed: Feed::default() } }
+        Self { writer: Writer { store, sources, clock, metrics: Metrics::default() } }
     }
 
     /// Takes an event given by hand as if its source had sent it. Its message id is made of its content, so
@@ -73,8 +62,8 @@ impl Replay {
         match source.read(message, self.writer.clock.now())? {
             Read::NothingOfUsers { .. } => Ok(Outcome::Ignored),
             Read::Delivery(delivery) => {
-                let mut chain = Chain::new(self.writer.store.clone());
-                let mut outcomes = self.writer.write(&mut chain, vec![delivery], Arrival::First).await;
+                let mut chain = Chain::for_batches(self.writer.store.clone());
+                let mut outcomes = self.writer.write_batch(&mut chain, vec![delivery], Arrival::First).await;
                 Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::away("there is no outcome")))?)
             }
         }
@@ -83,7 +72,7 @@ impl Replay {
     /// Reads journaled deliveries anew and applies what they say now. `progress` is told how many are done.
     pub async fn journal(&self, which: &Which, progress: impl Fn(u64)) -> Result<Replayed, ReplayError> {
         let mut replayed = Replayed::default();
-        let mut chain = Chain::new(self.writer.store.clone());
+        let mut chain = Chain::for_batches(self.writer.store.clone());
         let mut after: Option<DeliveryKey> = None;
         let mut done = 0;
         loop {
@@ -92,7 +81,7 @@ impl Replay {
             after = Some(last.key.clone());
             done += page.len() as u64;
             let batch = page.into_iter().filter_map(|entry| self.read(entry, &mut replayed)).collect();
-            for outcome in self.writer.write(&mut chain, batch, Arrival::Again).await {
+            for outcome in self.writer.write_batch(&mut chain, batch, Arrival::Again).await {
                 replayed.add(outcome?);
             }
             progress(done);
@@ -102,6 +91,7 @@ impl Replay {
     /// Works the table out anew from the journal. `progress` is told how many users are done.
     pub async fn rebuild(&self, progress: impl Fn(u64)) -> Result<Rebuilt, ReplayError> {
         let mut rebuilt = Rebuilt::default();
+        let mut chain = Chain::for_batches(self.writer.store.clone());
         let mut after: Option<UserKey> = None;
         let mut done = 0;
         loop {
@@ -109,52 +99,10 @@ impl Replay {
             let Some(last) = users.last() else { return Ok(rebuilt) };
             after = Some(last.clone());
             done += users.len() as u64;
-            self.rebuild_users(&users.into_iter().collect(), &mut rebuilt).await?;
+            let page = Rebuild { sources: &self.writer.sources, users: users.into_iter().collect() };
+            rebuilt.add(self.writer.change_users(&mut chain, &page).await?);
             progress(done);
         }
-    }
-
-    async fn rebuild_users(
-        &self,
-        users: &BTreeSet<UserKey>,
-        rebuilt: &mut Rebuilt,
-    ) -> Result<(), StoreError> {
-        let Writer { store, sources, clock, .. } = &self.writer;
-        let tx = store.begin().await?;
-        tx.lock(users).await?;
-        let known = tx.load(users).await?;
-        let astray = tx.astray(&known).await?;
-        let mut corrected: BTreeMap<UserKey, Stored> = BTreeMap::new();
-        for (user, history) in tx.history(users).await? {
-            let ids = sources.ids(&user.source);
-            let mut stored = known.get(&user).cloned().unwrap_or_default();
-            match self.told(&stored.record, history, ids) {
-                None => rebuilt.incomplete += 1,
-                Some(record) if record == stored.record && !astray.contains(&user) => rebuilt.same += 1,
-                Some(record) => {
-                    rebuilt.corrected += 1;
-                    become_known(&mut stored, record, ids, clock);
-                    corrected.insert(user, stored);
-                }
-            }
-        }
-        tx.save(&known, &corrected, clock.now()).await?;
-        tx.commit().await
-    }
-
-    /// What a history tells of a user, beside the deletions and claims that are known; `None` if it is
-    /// incomplete.
-    fn told(&self, known: &Record, history: Vec<Journaled>, ids: IdPolicy) -> Option<Record> {
-        let mut record = known.without_provider();
-        for entry in history {
-            if entry.is_parked || has_ended(known, &entry, ids) {
-                continue;
-            }
-            let source = self.writer.sources.get(&entry.key.source)?;
-            let delivery = read(source, entry.key.message_id, entry.payload?, entry.received_at)?;
-            record = record.join(Record::of(delivery.change()?), ids);
-        }
-        Some(record)
     }
 
     fn read(&self, entry: Journaled, replayed: &mut Replayed) -> Option<Delivery> {
@@ -170,12 +118,13 @@ impl Replay {
     }
 }
 
-/// Whether an entry tells only of lives that the tombstone has ended, so that nothing of it is missed.
-fn has_ended(known: &Record, entry: &Journaled, ids: IdPolicy) -> bool {
-    known.deleted_at.is_some() && (ids.is_final() || entry.lifetime <= known.deleted_at)
-}
-
-fn read(source: &Source, message_id: String, payload: String, received_at: Timestamp) -> Option<Delivery> {
+/// Reads a journaled payload anew; `None` if it says nothing of a user.
+pub(super) fn read(
+    source: &Source,
+    message_id: String,
+    payload: String,
+    received_at: Timestamp,
+) -> Option<Delivery> {
     let message = Verified::vouched(Message { id: Some(message_id.clone()), body: payload.into_bytes() });
     match source.read(message, received_at) {
         // Under the id of its entry, wherever this version of the provider would look for one.

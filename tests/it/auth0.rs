@@ -1,5 +1,8 @@
 //! Auth0, made by its variables alone: partial updates, test events, and ids that come back.
 
+use std::time::Duration;
+
+use reqwest::Method;
 use serde_json::{Value, json};
 use usersync::config::{Config, RuleKind};
 
@@ -107,3 +110,29 @@ async fn who_signs_up_again_is_a_new_user_under_the_old_id(app: &TestApp) {
 }
 
 on_both_databases!(who_signs_up_again_is_a_new_user_under_the_old_id, configured by by_variables);
+
+async fn a_late_deletion_of_an_earlier_lifetime_writes_no_row_and_sends_no_event(app: &TestApp) {
+    assert_eq!(deliver(app, SOCIAL_CREATED_AGAIN).await, "200 applied");
+    let living = app.client.rows().await;
+    let request = app.client.request(Method::GET, "/v1/users/current/stream");
+    let mut stream = request.bearer_auth(app.token(SOCIAL)).send().await.unwrap();
+    let first = String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(first.starts_with("event: user\n") && first.contains("Grace Murray"), "{first}");
+
+    app.clock.advance(Duration::from_mins(1));
+    // Of the lifetime before: the tombstone is new, but the living row stays as it is.
+    assert_eq!(deliver(app, SOCIAL_DELETED).await, "200 applied");
+    assert_eq!(app.client.rows().await, living, "not even the time of writing");
+    let renamed = SOCIAL_CREATED_AGAIN
+        .replace("gra4", "gra6")
+        .replace("Grace Murray", "Grace Hopper")
+        .replace(r#""updated_at": "2026-01-03T09"#, r#""updated_at": "2026-01-03T10"#);
+    assert_eq!(deliver(app, &renamed).await, "200 applied");
+    let next = String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(next.starts_with("event: user\n") && next.contains("Grace Hopper"), "{next}");
+}
+
+on_both_databases!(
+    a_late_deletion_of_an_earlier_lifetime_writes_no_row_and_sends_no_event,
+    configured by by_variables
+);

@@ -83,7 +83,7 @@ async fn a_connection_that_was_forgotten_is_noticed_and_one_that_is_quiet_is_kep
 #[tokio::test]
 async fn connections_that_were_forgotten_leave_their_place_to_others() {
     let Some((_database, direct, firewall, behind)) = stores().await else { return };
-    let forgotten = [(); 2].map(|()| Chain::new(behind.clone()));
+    let forgotten = [(); 2].map(|()| Chain::for_batches(behind.clone()));
     let mut transactions = Vec::new();
     for mut chain in forgotten {
         transactions.push(chain.begin().await.unwrap());
@@ -91,7 +91,7 @@ async fn connections_that_were_forgotten_leave_their_place_to_others() {
     firewall.forgets.notify_waiters();
     drop(transactions);
     let until = Instant::now() + LONGEST;
-    let mut chain = Chain::new(behind);
+    let mut chain = Chain::for_batches(behind);
     while let Err(error) = chain.begin().await {
         assert!(Instant::now() < until, "{error}");
     }

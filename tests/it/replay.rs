@@ -152,3 +152,29 @@ async fn a_row_that_somebody_changed_by_hand_is_corrected_by_a_rebuild(app: &Tes
 }
 
 on_both_databases!(a_row_that_somebody_changed_by_hand_is_corrected_by_a_rebuild);
+
+/// A sequence is not rolled back, so each of these rows fails as often as it says, as if another transaction had won.
+const CONFLICTS: &str = "
+    CREATE SEQUENCE conflicts;
+    CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF nextval('conflicts') % 3 <> 0 THEN
+            RAISE EXCEPTION 'as told' USING ERRCODE = 'serialization_failure';
+        END IF;
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER meet BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION meet();";
+
+#[tokio::test]
+async fn a_delivery_a_tokens_claims_and_a_rebuild_are_tried_again_where_they_meet_another_transaction() {
+    let Some(app) = TestApp::on_postgres(|_| ()).await else { return };
+    sql(&app, CONFLICTS).await;
+    assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+    let stored = app.client.request(reqwest::Method::POST, "/v1/users/current");
+    let stored = stored.bearer_auth(app.token("user_claimed")).send().await.unwrap();
+    assert_eq!(stored.status(), 201);
+    assert_eq!(sql(&app, "UPDATE users SET name = 'Wrong' WHERE name = 'Ada Lovelace'").await, 1);
+    let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
+    assert_eq!(rebuilt, Rebuilt { same: 0, corrected: 1, incomplete: 0 });
+    assert_eq!(app.client.rows().await[0]["name"], "Ada Lovelace");
+    app.finish().await;
+}

@@ -12,7 +12,7 @@ use super::{moment, webhook_fix};
 use crate::cli::Usage;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::domain::{Change, ChangeKind, Delivery, Reading, Timestamp};
+use crate::domain::{Change, ChangeKind, Content, Delivery, Timestamp};
 use crate::providers::{Read, Source};
 use crate::signature::{Message, SignatureError, Verified};
 
@@ -176,10 +176,10 @@ fn read(source: &Source, message: Verified<Message>, at: Timestamp, report: &mut
             let event = excerpt(event_type.as_deref());
             report.passed("event", format!("{event} says nothing of users: it would be ignored"));
         }
-        Read::Delivery(Delivery { event_type, reading: Reading::Change(change), .. }) => {
+        Read::Delivery(Delivery { event_type, content: Content::Change(change), .. }) => {
             report.passed("event", effect(&excerpt(event_type.as_deref()), &change));
         }
-        Read::Delivery(Delivery { event_type, reading: Reading::Unreadable { reason, .. }, .. }) => {
+        Read::Delivery(Delivery { event_type, content: Content::Unreadable { reason, .. }, .. }) => {
             let found = format!("{} cannot be understood: {reason}", excerpt(event_type.as_deref()));
             let fix = "it would be parked: answered 200 and kept; is this the source's provider? If so, \
                 report it; a later version can read it by `usersync replay --parked`";

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use entity::{journal, tombstone, user};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, EntityTrait as _};
 use sea_orm::{FromQueryResult as _, Statement};
-use usersync::domain::{IdPolicy, Outcome, Profile, Reading, Record, Timestamp, User, UserId, UserKey};
+use usersync::domain::{Content, IdPolicy, Outcome, Profile, Record, Timestamp, User, UserId, UserKey};
 use usersync::store::{Listing, Store};
 
 use super::Account;
@@ -72,15 +72,15 @@ impl Audit {
             let id = &row.message_id;
             let sent = book.sent.get(id).unwrap_or_else(|| panic!("{id} was never sent"));
             let delivery = &sent.message.delivery;
-            let outcomes = match &delivery.reading {
-                Reading::Change(change) => {
+            let outcomes = match &delivery.content {
+                Content::Change(change) => {
                     let record = self.records.entry(change.user.clone()).or_default();
                     *record = std::mem::take(record).join(Record::of(change), IDS);
                     assert_eq!(row.external_id.as_ref(), Some(&change.user.external_id), "{id}");
                     assert_eq!(row.stamp.map(Timestamp::from), Some(change.stamp), "{id}");
                     &[Outcome::Applied, Outcome::Stale][..]
                 }
-                Reading::Unreadable { .. } => &[Outcome::Parked],
+                Content::Unreadable { .. } => &[Outcome::Parked],
             };
             assert!(outcomes.iter().any(|outcome| outcome.as_str() == row.outcome), "{id}: {}", row.outcome);
         }

@@ -1,0 +1,100 @@
+//! A batch of deliveries as one transaction: the journal, the rows and the tombstones, together or not at all.
+
+use std::collections::BTreeSet;
+
+use super::transaction::{Ending, LoadedUsers, Work};
+use crate::domain::{Delivery, DeliveryKey, Outcome, UserKey};
+use crate::providers::Sources;
+use crate::store::{Entry, StoreError, Tx};
+
+/// Whether deliveries come from their source or from the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// From the source: the journal may have seen them, and then they are duplicates.
+    First,
+    /// From the journal: they are read anew, and their entries are brought up to date.
+    Again,
+}
+
+/// A batch to be written; the outcomes stand in the order of the deliveries.
+pub(super) struct Deliveries<'a> {
+    pub(super) sources: &'a Sources,
+    pub(super) batch: &'a [Delivery],
+    pub(super) arrival: Arrival,
+}
+
+impl Work for Deliveries<'_> {
+    /// The deliveries that were not received before.
+    type Prepared = BTreeSet<DeliveryKey>;
+    type Output = Vec<Outcome>;
+
+    fn users(&self) -> BTreeSet<UserKey> {
+        self.batch.iter().filter_map(|delivery| delivery.user().cloned()).collect()
+    }
+
+    async fn prepare(&self, tx: &Tx, _: &LoadedUsers<'_>) -> Result<BTreeSet<DeliveryKey>, StoreError> {
+        match self.arrival {
+            Arrival::First => tx.append(self.batch).await,
+            Arrival::Again => Ok(self.batch.iter().map(Delivery::key).collect()),
+        }
+    }
+
+    fn change(&self, mut unseen: BTreeSet<DeliveryKey>, users: &mut LoadedUsers<'_>) -> Vec<Outcome> {
+        let outcome = |delivery: &Delivery| match delivery.change() {
+            // If a message stands in the batch twice, the second one is the duplicate.
+            _ if !unseen.remove(&delivery.key()) => Outcome::Duplicate,
+            Some(change) => users.apply(change),
+            None => Outcome::Parked,
+        };
+        self.batch.iter().map(outcome).collect()
+    }
+
+    async fn finish(
+        &self,
+        tx: &Tx,
+        users: &LoadedUsers<'_>,
+        outcomes: &Vec<Outcome>,
+    ) -> Result<(), StoreError> {
+        let written = self.batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome != Outcome::Duplicate);
+        let mut deleted = BTreeSet::new();
+        let mut entries = Vec::new();
+        for (delivery, outcome) in written {
+            deleted.extend(delivery.change().filter(|change| change.is_delete()).map(|it| it.user.clone()));
+            let keep_payload = !self.has_ended(delivery, users);
+            entries.push(Entry { delivery, outcome: *outcome, keep_payload });
+        }
+        let (finally, reusable) = deleted.into_iter().partition(|user| self.has_final_id(user));
+        tx.erase_payloads(&finally).await?;
+        tx.erase_payloads_of_ended_lifetimes(&reusable).await?;
+        match self.arrival {
+            Arrival::First => tx.record_outcomes(&entries).await,
+            Arrival::Again => tx.update_outcomes(&entries).await,
+        }
+    }
+
+    fn ending(&self, _: &LoadedUsers<'_>) -> Ending {
+        // A delivery that came alone is seldom followed at once, nor is a page of the journal.
+        if self.arrival == Arrival::First && self.batch.len() > 1 {
+            Ending::CommitAndContinue
+        } else {
+            Ending::Commit
+        }
+    }
+}
+
+impl Deliveries<'_> {
+    fn has_final_id(&self, user: &UserKey) -> bool {
+        self.sources.ids(&user.source).is_final()
+    }
+
+    /// Whether a delivery speaks of a lifetime that has ended, so that its payload is not kept.
+    ///
+    /// A delivery that could not be understood names no lifetime. Where ids are final there is only one.
+    fn has_ended(&self, delivery: &Delivery, users: &LoadedUsers<'_>) -> bool {
+        let Some(user) = delivery.user() else { return false };
+        users.get(user).is_some_and(|stored| match delivery.change() {
+            Some(change) => stored.record.has_ended(change, self.sources.ids(&user.source)),
+            None => self.has_final_id(user) && stored.record.deleted_at.is_some(),
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Group commit: deliveries that come while a commit is under way are written together by the next one.
+//!
+//! A lone delivery waits for no other. The queue is bounded in number and in bytes; what does not fit is refused at
+//! once.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::deliveries::Arrival;
+use super::feed::Feed;
+use super::writer::Writer;
+use crate::domain::{Delivery, Outcome, UserKey};
+use crate::store::{Chain, StoreError};
+
+/// How many deliveries may wait.
+const QUEUE_LENGTH: usize = 1024;
+/// How many bytes may wait, so that a queue of the largest bodies does not use up the memory.
+const QUEUE_BYTES: u32 = 64 << 20;
+/// Deliveries in one transaction: past some hundreds a larger one is no quicker, and holds its locks longer.
+const LARGEST_BATCH: usize = 256;
+
+/// Where deliveries wait to be written.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    jobs: mpsc::Sender<Job>,
+    bytes: Arc<Semaphore>,
+}
+
+/// A delivery was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Too many wait already.
+    #[error("too many deliveries wait to be written")]
+    QueueFull,
+    /// The database did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+#[derive(Debug)]
+struct Job {
+    delivery: Delivery,
+    written: oneshot::Sender<Result<Outcome, StoreError>>,
+    /// Given back once the delivery is written.
+    bytes: OwnedSemaphorePermit,
+}
+
+impl Queue {
+    /// Starts to write in the background, until the last handle of the queue is dropped and the queue is empty.
+    pub(super) fn start(writer: Writer, feed: Feed) -> Self {
+        let (jobs, waiting) = mpsc::channel(QUEUE_LENGTH);
+        tokio::spawn(write_all(waiting, writer, feed));
+        Self { jobs, bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) }
+    }
+
+    /// Has a delivery written. Returns once the commit is lasting.
+    pub(super) async fn write(&self, delivery: Delivery) -> Result<Outcome, WriteError> {
+        // A delivery that is larger than the whole queue has it to itself.
+        let size = u32::try_from(delivery.payload.len()).unwrap_or(u32::MAX).min(QUEUE_BYTES);
+        let bytes =
+            Arc::clone(&self.bytes).try_acquire_many_owned(size).map_err(|_| WriteError::QueueFull)?;
+        let (written, outcome) = oneshot::channel();
+        let job = Job { delivery, written, bytes };
+        self.jobs.try_send(job).map_err(|_| WriteError::QueueFull)?;
+        // The writer answers every job, unless the process is ending.
+        Ok(outcome.await.map_err(|_| WriteError::QueueFull)??)
+    }
+
+    /// Returns once nothing waits to be written.
+    pub(super) async fn drain(&self) {
+        // Every byte is given back only after its delivery is written; the semaphore is never closed.
+        drop(self.bytes.acquire_many(QUEUE_BYTES).await);
+    }
+}
+
+async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
+    let mut jobs = Vec::with_capacity(LARGEST_BATCH);
+    let mut chain = Chain::for_batches(writer.store.clone());
+    while queue.recv_many(&mut jobs, LARGEST_BATCH).await > 0 {
+        let (batch, waiting): (Vec<Delivery>, Vec<_>) =
+            jobs.drain(..).map(|job| (job.delivery, (job.written, job.bytes))).unzip();
+        let users: Vec<i64> = batch.iter().filter_map(Delivery::user).map(UserKey::fingerprint).collect();
+        let outcomes = writer.write_batch(&mut chain, batch, Arrival::First).await;
+        // Before anybody is answered, and also after a failure: the commit may have reached the database, and only its
+        // answer was lost.
+        feed.outdate(users.iter().copied());
+        let away = outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Unavailable(_))));
+        for ((written, _), outcome) in waiting.into_iter().zip(outcomes) {
+            // A caller that went away needs no answer: what it sent is written all the same.
+            drop(written.send(outcome));
+        }
+        // Last, for a user may have thousands who wait. Those of unchanged users are woken for nothing.
+        feed.rouse(users);
+        if away {
+            refuse_all(&mut queue);
+        }
+        // An open transaction is for those who wait now, not for those who may come.
+        if queue.is_empty() {
+            chain.end();
+        }
+    }
+}
+
+/// While the database is away, nobody waits for the next attempt to find that out.
+fn refuse_all(queue: &mut mpsc::Receiver<Job>) {
+    while let Ok(job) = queue.try_recv() {
+        drop(job.written.send(Err(StoreError::away("the database was away a moment ago"))));
+    }
+}

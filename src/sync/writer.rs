@@ -1,0 +1,115 @@
+//! Writing batches of deliveries. One bad delivery never spoils its batch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::warn;
+
+use super::deliveries::{Arrival, Deliveries};
+use super::transaction::TRANSACTION_TIMEOUT;
+use crate::clock::Clock;
+use crate::domain::{Content, Delivery, Outcome, UserKey};
+use crate::providers::Sources;
+use crate::store::{Chain, Store, StoreError};
+use crate::telemetry::Metrics;
+
+/// Writes what is said of users.
+#[derive(Clone, Debug)]
+pub(super) struct Writer {
+    pub(super) store: Store,
+    pub(super) sources: Arc<Sources>,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+}
+
+impl Writer {
+    /// Writes a batch in one transaction; the outcomes stand in the order of the deliveries.
+    ///
+    /// If the database does not take something in it, each delivery is written by itself. So a value that the database
+    /// refuses, or a user whose row somebody else has locked, harms only its own delivery.
+    pub(super) async fn write_batch(
+        &self,
+        chain: &mut Chain,
+        batch: Vec<Delivery>,
+        arrival: Arrival,
+    ) -> Vec<Result<Outcome, StoreError>> {
+        self.metrics.batch(batch.len());
+        match self.apply_batch(chain, &batch, arrival).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(StoreError::Refused(_)) => self.write_one_by_one(chain, batch, arrival).await,
+            Err(StoreError::Hindered(_)) if batch.len() > 1 => {
+                self.write_one_by_one(chain, batch, arrival).await
+            }
+            Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    async fn write_one_by_one(
+        &self,
+        chain: &mut Chain,
+        batch: Vec<Delivery>,
+        arrival: Arrival,
+    ) -> Vec<Result<Outcome, StoreError>> {
+        let started = Instant::now();
+        // What was found out need not be found out once more: that the database is away, and which users it blocks.
+        let mut away: Option<StoreError> = None;
+        let mut blocked: BTreeMap<UserKey, StoreError> = BTreeMap::new();
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            let user = delivery.user().cloned();
+            if started.elapsed() > TRANSACTION_TIMEOUT {
+                away.get_or_insert_with(|| StoreError::away("one by one took too long"));
+            }
+            let known = away.as_ref().or_else(|| blocked.get(user.as_ref()?));
+            let outcome = match known {
+                Some(error) => Err(error.clone()),
+                None => self.write_alone(chain, delivery, arrival).await,
+            };
+            match (&outcome, user) {
+                (Err(error @ StoreError::Unavailable(_)), _) => away = Some(error.clone()),
+                (Err(error @ StoreError::Hindered(_)), Some(user)) => {
+                    blocked.insert(user, error.clone());
+                }
+                _ => {}
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    /// Writes one delivery. If the database refuses what it says, it is parked.
+    async fn write_alone(
+        &self,
+        chain: &mut Chain,
+        mut delivery: Delivery,
+        arrival: Arrival,
+    ) -> Result<Outcome, StoreError> {
+        let alone = std::slice::from_ref(&delivery);
+        let outcomes = match self.apply_batch(chain, alone, arrival).await {
+            Err(error @ StoreError::Refused(_)) => {
+                warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
+                let user = delivery.user().cloned();
+                let reason = "the database refused to write it; the log says why".to_owned();
+                delivery.content = Content::Unreadable { user, reason };
+                self.apply_batch(chain, std::slice::from_ref(&delivery), arrival).await?
+            }
+            outcomes => outcomes?,
+        };
+        outcomes.first().copied().ok_or_else(|| StoreError::away("there is no outcome"))
+    }
+
+    /// Writes a batch in one transaction, all of it or nothing.
+    async fn apply_batch(
+        &self,
+        chain: &mut Chain,
+        batch: &[Delivery],
+        arrival: Arrival,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        let started = Instant::now();
+        let deliveries = Deliveries { sources: &self.sources, batch, arrival };
+        let outcomes = self.change_users(chain, &deliveries).await;
+        self.metrics.commit(started.elapsed());
+        outcomes
+    }
+}
