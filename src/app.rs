@@ -1,4 +1,4 @@
-//! The composition root: what production and the tests put together in one way.
+//! The composition root: it puts the rooms together, in the same way for production and for tests.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,32 +9,25 @@ use std::time::Duration;
 
 use actix_web::web;
 use secrecy::ExposeSecret;
-use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors};
 use crate::http::{self, DevelopmentIssuer, KeyUse, Limits, Offer, Running, State};
+use crate::jobs::{Jobs, JobsGuard};
 use crate::providers::{self, SourceError, Sources};
 use crate::store::{Store, StoreError};
-use crate::sync::{Ear, Feed, Intake, KnownUsers, Sweep};
+use crate::sync::{Feed, Intake, ReplicaListener, UserCache, Writer, start_sweeping};
 use crate::telemetry::Metrics;
 
-/// How long the database may take to let its connections go.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long background tasks may take to end, and then the database to close its connections.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The whole service, ready to serve.
 #[derive(Debug)]
 pub struct App {
     state: State,
-    background: Background,
-}
-
-/// What goes on until the service ends.
-#[derive(Debug)]
-struct Background {
-    _sweep: Sweep,
-    _ear: Ear,
+    jobs: JobsGuard,
 }
 
 /// Why the service cannot start.
@@ -59,7 +52,7 @@ pub fn configure(
     Config::load(file, environment, &providers::kinds())
 }
 
-/// What decides about tokens, by the rules of all sources in configured order. Fetches nothing yet.
+/// The authenticator of all sources' token rules, in configured order. It fetches nothing yet.
 pub fn authenticator(config: &Config, clock: Clock) -> Result<Authenticator, SetupError> {
     let rules = config
         .sources
@@ -72,28 +65,25 @@ impl App {
     /// Connects, migrates and puts the rooms together. Must be called within a tokio runtime.
     pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let sources = Arc::new(Sources::new(&config.sources)?);
-        let mut authenticator = authenticator(config, clock.clone())?;
+        let authenticator = authenticator(config, clock.clone())?;
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
-        authenticator.start();
-        let metrics = Metrics::default();
-        let feed = Feed::default();
-        let background = Background {
-            _sweep: Sweep::start(store.clone(), clock.clone(), config.journal.retention),
-            _ear: Ear::start(store.clone(), feed.clone()),
+        let (metrics, feed, jobs) = (Metrics::default(), Feed::default(), Jobs::default());
+        authenticator.start(&jobs);
+        start_sweeping(&jobs, store.clone(), clock.clone(), config.journal.retention);
+        ReplicaListener::start(&jobs, store.clone(), feed.clone());
+        let writer = Writer {
+            store: store.clone(),
+            sources: Arc::clone(&sources),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
         };
         let state = State {
-            intake: Intake::start(
-                Arc::clone(&sources),
-                store.clone(),
-                clock.clone(),
-                metrics.clone(),
-                feed.clone(),
-            ),
-            users: KnownUsers::new(&store, feed.clone()),
-            key_use: KeyUse::default(),
+            intake: Intake::start(jobs.clone(), writer, feed.clone()),
+            users: UserCache::new(&jobs, &store, feed.clone()),
+            key_use: KeyUse::new(jobs.clone()),
             feed,
-            stopping: CancellationToken::new(),
+            stopping: jobs.stopping(),
             sources,
             authenticator: Arc::new(authenticator),
             store,
@@ -104,7 +94,7 @@ impl App {
             body_limit: config.server.body_limit,
             development: None,
         };
-        Ok(Self { state, background })
+        Ok(Self { state, jobs: jobs.guard() })
     }
 
     /// Serves the development issuer beside everything else.
@@ -122,7 +112,7 @@ impl App {
     /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]:
     /// `.app_data(usersync.data())`.
     ///
-    /// Keep this app, or the [`Service`] that it becomes, for as long as the other runs: the background ends
+    /// Keep this app, or the [`Service`] that it becomes, for as long as the other runs: background tasks end
     /// with it.
     pub fn data(&self) -> web::Data<State> {
         web::Data::new(self.state.clone())
@@ -134,9 +124,9 @@ impl App {
         let metrics = metrics
             .map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone))
             .transpose()?;
-        let State { store, intake, stopping, .. } = self.state.clone();
+        let State { store, intake, .. } = self.state.clone();
         let main = http::serve(listener, self.state, offer)?;
-        Ok(Service { main, metrics, stopping, intake, store, background: self.background })
+        Ok(Service { main, metrics, intake, store, jobs: self.jobs })
     }
 }
 
@@ -147,34 +137,33 @@ pub struct Service {
     pub main: Running,
     /// The listener for metrics, if they have their own.
     pub metrics: Option<Running>,
-    stopping: CancellationToken,
     intake: Intake,
     store: Store,
-    background: Background,
+    jobs: JobsGuard,
 }
 
 impl Service {
-    /// Accepts nothing more, answers what has begun, writes what was taken in, and ends.
+    /// Accepts no more requests, answers those that have begun, writes what was taken in, and ends.
     pub async fn stop(self) -> io::Result<()> {
-        // Those who wait and those who listen would otherwise hold it up until they are done.
-        self.stopping.cancel();
+        // Open streams would otherwise keep the listener from ending.
+        self.jobs.stop();
         let main = self.main.stop().await;
         let metrics = match self.metrics {
             Some(metrics) => metrics.stop().await,
             None => Ok(()),
         };
-        // Whatever became of the listeners: what was taken in is written.
+        // Even if a listener failed: what was taken in is written.
         self.intake.drain().await;
-        drop(self.background);
-        // A database that hangs does not hold it up: everything is written, or nobody was told so.
-        let closed = match tokio::time::timeout(CLOSE_TIMEOUT, self.store.close()).await {
+        self.jobs.end(END_TIMEOUT).await;
+        // A database that hangs is not waited for: everything is written, or its sender was told that it is not.
+        let closed = match tokio::time::timeout(END_TIMEOUT, self.store.close()).await {
             Ok(closed) => closed.map_err(io::Error::other),
             Err(_) => Ok(()),
         };
         main.and(metrics).and(closed)
     }
 
-    /// Returns only if the main listener ends without having been told to: then nothing is served any more.
+    /// Returns only if the main listener fails: then nothing is served any more.
     pub async fn failed(&mut self) -> io::Error {
         self.main.failed().await
     }

@@ -10,7 +10,7 @@
 //!          └──► all of them: the composition root
 //! ```
 //!
-//! Everyone may name [`domain`] (which names nobody), [`clock`], [`config`] and [`telemetry`].
+//! Everyone may name [`domain`] (which names nobody), [`clock`], [`config`], [`jobs`] and [`telemetry`].
 //!
 //! # In your own actix-web app
 //!
@@ -50,6 +50,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod jobs;
 pub mod providers;
 pub mod signature;
 pub mod store;

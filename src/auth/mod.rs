@@ -15,8 +15,6 @@ mod verified;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
 use self::jwt::Unverified;
 use self::keys::{Keys, Surroundings};
 use self::rule::Rule;
@@ -24,6 +22,7 @@ use self::verified::{Decided, VerifiedTokens};
 use crate::clock::Clock;
 use crate::config::{TokenRule, Tokens};
 use crate::domain::{Change, ChangeKind, Identity, Timestamp, UserKey};
+use crate::jobs::Jobs;
 
 pub use self::error::TokenError;
 pub use self::explain::{Claimed, Explained};
@@ -36,13 +35,12 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often expired tokens are let go of.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
-/// Decides about tokens by the configured rules. Its background work ends when it is dropped.
+/// Decides about tokens by the configured rules.
 #[derive(Debug)]
 pub struct Authenticator {
     issuers: Vec<Issuer>,
     surroundings: Surroundings,
     verified: VerifiedTokens,
-    background: JoinSet<()>,
 }
 
 /// A rule and the keys that belong to it alone.
@@ -104,15 +102,15 @@ impl Authenticator {
             Ok(Issuer { rule: Rule::new(source, &rule), keys })
         });
         let issuers = issuers.collect::<Result<_, SetupError>>()?;
-        Ok(Self { issuers, surroundings, verified: VerifiedTokens::new(), background: JoinSet::new() })
+        Ok(Self { issuers, surroundings, verified: VerifiedTokens::new() })
     }
 
     /// Fetches every rule's keys in the background, now and whenever they are soon to be too old, so that no
     /// request waits for them, and lets go of expired tokens. Must be called within a tokio runtime.
-    pub fn start(&mut self) {
+    pub fn start(&self, jobs: &Jobs) {
         let cooldown = self.surroundings.settings.jwks_cooldown.max(TICK);
         for keys in self.issuers.iter().map(|issuer| issuer.keys.clone()) {
-            self.background.spawn(async move {
+            jobs.spawn_loop("key refresh", async move {
                 loop {
                     // A failure is logged and counted where it happens. Requests may ask again sooner.
                     let pause = if keys.current().await.is_ok() { TICK } else { cooldown };
@@ -122,7 +120,7 @@ impl Authenticator {
         }
         let (verified, Surroundings { clock, settings, .. }) =
             (self.verified.clone(), self.surroundings.clone());
-        self.background.spawn(async move {
+        jobs.spawn_loop("expired tokens", async move {
             loop {
                 tokio::time::sleep(FORGET_EVERY).await;
                 verified.forget_expired(clock.now(), settings.leeway);

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,6 +10,7 @@ use super::{Authenticator, SetupError, TokenError};
 use crate::clock::Clock;
 use crate::config::{JwksLocation, TokenRule, Tokens};
 use crate::domain::Timestamp;
+use crate::jobs::Jobs;
 
 /// A provider, an authenticator with one rule for it, and the time.
 struct Scene {
@@ -284,20 +284,20 @@ async fn two_rules_do_not_share_a_kid() {
 }
 
 #[actix_web::test]
-async fn the_background_keeps_keys_fresh_until_the_authenticator_is_gone() {
-    let (mut scene, signer) = (Scene::oidc(), p256("k"));
+async fn keys_are_kept_fresh_in_the_background_until_the_service_stops() {
+    let (scene, signer) = (Scene::oidc(), p256("k"));
     scene.provider.publish(&[&signer]);
-    scene.authenticator.start();
+    let jobs = Jobs::default();
+    scene.authenticator.start(&jobs);
     until(|| scene.authenticator.key_fetches().ok() == 1).await;
     scene.later(480);
     until(|| scene.authenticator.key_fetches().ok() == 2).await;
 
     let Scene { provider, authenticator, clock } = scene;
-    let fetches = Arc::clone(&authenticator.surroundings.fetches);
-    drop(authenticator);
+    jobs.stop();
     clock.advance(Duration::from_hours(1));
     tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!((provider.asked(), fetches.ok()), (2, 2));
+    assert_eq!((provider.asked(), authenticator.key_fetches().ok()), (2, 2));
 }
 
 async fn until(condition: impl Fn() -> bool) {

@@ -14,7 +14,7 @@ use super::State;
 use super::extract::{Caller, user_of};
 use super::problem::{Code, Document, Problem};
 use super::views::{UserView, shown};
-use crate::sync::Known;
+use crate::sync::CachedUser;
 
 /// The longest wait that can be asked for, in seconds.
 const LONGEST_WAIT: u64 = 30;
@@ -86,7 +86,7 @@ pub(super) async fn store(state: web::Data<State>, caller: Caller) -> Result<Htt
 }
 
 /// Waits until the row is there, by this replica or another; `user_not_synced` once the time is over.
-async fn wait_for(state: &State, caller: &Caller, wait: Duration) -> Result<Arc<Known>, Problem> {
+async fn wait_for(state: &State, caller: &Caller, wait: Duration) -> Result<Arc<CachedUser>, Problem> {
     let token = &caller.authenticated;
     let deadline = Instant::now() + wait.min(token.expires_at.since(state.clock.now()));
     // First subscribe, then read: a row that comes between the two is not missed.

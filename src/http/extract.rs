@@ -13,7 +13,7 @@ use super::State;
 use super::problem::{Code, Problem};
 use crate::auth::{Authenticated, service_key};
 use crate::domain::{Scope, User};
-use crate::sync::{Found, Known};
+use crate::sync::{CachedUser, Found};
 
 /// How long a body may take on its way.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -24,7 +24,7 @@ type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) authenticated: Arc<Authenticated>,
-    pub(super) user: Option<Arc<Known>>,
+    pub(super) user: Option<Arc<CachedUser>>,
 }
 
 /// The row of the user whom a verified token speaks for: for handlers of any actix-web app that is given
@@ -145,7 +145,10 @@ async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Arc<Authenti
 }
 
 /// The row of the token's subject; a deleted user's token stops working before it expires.
-pub(super) async fn user_of(state: &State, token: &Authenticated) -> Result<Option<Arc<Known>>, Problem> {
+pub(super) async fn user_of(
+    state: &State,
+    token: &Authenticated,
+) -> Result<Option<Arc<CachedUser>>, Problem> {
     let ids = state.sources.ids(&token.user.source);
     let (user, deleted_at) = match state.users.get(&token.user).await? {
         Found::Living(user) => (Some(Arc::clone(&user)), user.deleted_at),

@@ -40,7 +40,7 @@ use crate::auth::Authenticator;
 use crate::clock::Clock;
 use crate::providers::Sources;
 use crate::store::Store;
-use crate::sync::{Feed, Intake, KnownUsers};
+use crate::sync::{Feed, Intake, UserCache};
 use crate::telemetry::Metrics;
 
 /// What the handlers work with.
@@ -53,7 +53,7 @@ pub struct State {
     /// Decides about tokens.
     pub authenticator: Arc<Authenticator>,
     /// Reads users by whom a token speaks for.
-    pub users: KnownUsers,
+    pub users: UserCache,
     /// Reads users in every other way, and service keys.
     pub store: Store,
     /// When service keys were last used.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::domain::{Profile, Timestamp, User, UserKey};
-use crate::sync::Known;
+use crate::sync::CachedUser;
 
 /// A user; absent facts are null, times RFC 3339.
 #[derive(Debug, Serialize, ToSchema)]
@@ -107,7 +107,7 @@ pub(super) enum View {
 }
 
 /// A user's whole view as JSON, worked out once a reading.
-pub(super) fn shown(user: &Known) -> Bytes {
+pub(super) fn shown(user: &CachedUser) -> Bytes {
     // The view is plain data, which always is JSON.
     user.shown(|user| serde_json::to_vec(&UserView::from(user.clone())).unwrap_or_default().into())
 }

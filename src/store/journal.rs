@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::journal::{ActiveModel, Column, Entity, Model};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -113,7 +113,11 @@ impl Journal<'_> {
             .columns(key)
             .filter(Column::Payload.is_not_null())
             .filter(Column::ReceivedAt.lt(before))
+            // In the order of their index, so that it is used whatever the statistics say.
+            .order_by_asc(Column::ReceivedAt)
             .limit(limit)
+            // Rows that another transaction is changing are left for the next time.
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
             .into_query();
         let cleared = Entity::update_many()
             .col_expr(Column::Payload, Expr::value(Option::<String>::None))

@@ -1,62 +1,71 @@
-//! Users between transactions and replicas: locks, and PostgreSQL's NOTIFY, which only wakes; who is woken
-//! reads again.
+//! What keeps transactions and replicas in step: advisory locks, and PostgreSQL's NOTIFY. A notification carries no
+//! data: whoever is notified reads again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
-use sea_orm::sqlx::{self, Executor as _};
+use sea_orm::sqlx::{self, Executor as _, PgPool};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use super::{ACQUIRE_TIMEOUT, Store, StoreError, Tx};
 use crate::domain::UserKey;
 
 const CHANNEL: &str = "usersync_users";
-/// Fingerprints in one notification: PostgreSQL takes less than 8000 bytes, and each has up to 20
+/// Fingerprints in one notification: its payload must be shorter than 8000 bytes, and each takes up to 20
 /// digits and a comma.
-const PORTION: usize = 350;
+const FINGERPRINTS_PER_NOTIFICATION: usize = 350;
 
-/// After so long in which nothing was heard it is looked whether the connection is still there: one that a firewall
-/// has forgotten ends without a word.
-const QUIET: Duration = Duration::from_secs(5);
-/// How long the server may take to say that it is.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// After so long without a notification the connection is tested: one that a firewall has dropped ends without an error.
+const TEST_AFTER: Duration = Duration::from_secs(5);
+/// How long the server may take to answer the listening connection.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long a row is waited for that somebody else than usersync holds; until then nobody's deliveries are written.
+/// How long to wait for a row that another program has locked. No delivery is written meanwhile.
 const LONGEST_HOLD: &str = "1s";
 
-/// A connection that hears of changes by every replica.
+/// A connection that is notified of changes by every replica.
 #[derive(Debug)]
-pub struct Listener(PgListener);
+pub struct Listener {
+    connection: PgListener,
+    pool: PgPool,
+}
 
 impl Store {
-    /// Begins to listen; `None` on SQLite, where one process has the database.
+    /// Starts to listen; `None` on SQLite, where one process has the database.
     pub async fn listen(&self) -> Result<Option<Listener>, StoreError> {
         if !self.is_postgres() {
             return Ok(None);
         }
-        // Of its own, so that one that hangs takes no place from others.
+        // A pool of its own: a connection that hangs takes no place from others.
         let options = self.db.get_postgres_connection_pool().connect_options();
-        let alone = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
-        let alone = alone.max_lifetime(None).idle_timeout(None).connect_lazy_with((*options).clone());
-        let mut listener = PgListener::connect_with(&alone).await.map_err(away)?;
-        // It would come again by itself, and nobody would know what was missed.
-        listener.eager_reconnect(false);
-        in_time(listener.listen(CHANNEL)).await?;
-        Ok(Some(Listener(listener)))
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = pool.max_lifetime(None).idle_timeout(None).connect_lazy_with((*options).clone());
+        let mut connection = PgListener::connect_with(&pool).await.map_err(away)?;
+        // It would reconnect by itself, and nobody would know that notifications were missed.
+        connection.eager_reconnect(false);
+        in_time(connection.listen(CHANNEL)).await?;
+        Ok(Some(Listener { connection, pool }))
     }
 }
 
 impl Listener {
-    /// Waits for the next change, this replica's own among them: of a commit whose answer was lost nothing else tells.
-    /// The users are told by their fingerprints. Once it fails, anything may have been missed.
+    /// Closes the connection; one that does not answer is not waited for.
+    pub async fn close(self) {
+        let Self { connection, pool } = self;
+        drop(connection);
+        tokio::time::timeout(ANSWER_TIMEOUT, pool.close()).await.unwrap_or_default();
+    }
+
+    /// Waits for the next change and returns the users' fingerprints. Changes by this replica are among them: nothing
+    /// else tells of a commit whose answer was lost. After an error, notifications may have been missed.
     pub async fn next(&mut self) -> Result<Vec<i64>, StoreError> {
         loop {
-            let Ok(heard) = tokio::time::timeout(QUIET, self.0.try_recv()).await else {
-                in_time(self.0.execute("SELECT 1")).await?;
+            let Ok(heard) = tokio::time::timeout(TEST_AFTER, self.connection.try_recv()).await else {
+                in_time(self.connection.execute("SELECT 1")).await?;
                 continue;
             };
-            let lost = || StoreError::away("the connection that listens was lost");
+            let lost = || StoreError::away("the listening connection was lost");
             let notification = heard.map_err(away)?.ok_or_else(lost)?;
             let numbers = notification.payload().split(',');
             return Ok(numbers.filter_map(|number| number.parse().ok()).collect());
@@ -65,32 +74,32 @@ impl Listener {
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    let late = |_| StoreError::away("the connection that listens does not answer");
-    tokio::time::timeout(PATIENCE, answer).await.map_err(late)?.map_err(away)
+    let late = |_| StoreError::away("the listening connection does not answer");
+    tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(late)?.map_err(away)
 }
 
 impl Tx {
-    /// Keeps every other transaction from changing these users until this one ends; once it is committed, every replica is
-    /// told.
+    /// Keeps every other transaction from changing these users until this one ends. With the commit, every replica is
+    /// notified.
     ///
-    /// A user without a row is locked as well. All replicas take the locks in one order, so they never wait
-    /// for each other in a ring. Locks and notification are one statement, for each is a way to the database; who
-    /// turns out to be unchanged is told of for nothing. From then on no lock is waited for long. SQLite has one writer, in
-    /// one process.
+    /// A user without a row is locked as well. All replicas take the locks in the same order, so there is no deadlock.
+    /// Locks and notification are one statement, which saves a round trip; replicas are notified of users that turn out
+    /// to be unchanged, too. After this the transaction waits for no lock for long. SQLite has one writer, in one
+    /// process.
     pub async fn lock(&self, users: &BTreeSet<UserKey>) -> Result<(), StoreError> {
         if self.inner.get_database_backend() != DbBackend::Postgres {
             return Ok(());
         }
         let fingerprints: BTreeSet<i64> = users.iter().map(UserKey::fingerprint).collect();
         let fingerprints: Vec<String> = fingerprints.iter().map(i64::to_string).collect();
-        for portion in fingerprints.chunks(PORTION) {
+        for chunk in fingerprints.chunks(FINGERPRINTS_PER_NOTIFICATION) {
             // The locks are taken in the order of the list: a function of the select list runs as its row is read.
             let sql = format!(
                 "SELECT count(pg_advisory_xact_lock(CAST(fingerprint AS bigint))), pg_notify('{CHANNEL}', $1), \
                  set_config('lock_timeout', '{LONGEST_HOLD}', true) FROM unnest(string_to_array($1, ',')) AS fingerprint"
             );
             let statement =
-                Statement::from_sql_and_values(DbBackend::Postgres, sql, [portion.join(",").into()]);
+                Statement::from_sql_and_values(DbBackend::Postgres, sql, [chunk.join(",").into()]);
             self.inner.execute_raw(statement).await?;
         }
         Ok(())

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use tracing::{Instrument, info, warn};
+use tracing::{info, warn};
 
 use super::claims::{Claims, ClaimsStored};
 use super::feed::Feed;
@@ -13,9 +13,10 @@ use super::queue::{Queue, WriteError};
 use super::writer::Writer;
 use crate::clock::Clock;
 use crate::domain::{Change, Content, Delivery, Outcome, UserKey};
+use crate::jobs::Jobs;
 use crate::providers::{NotJson, Read, Source, Sources};
 use crate::signature::SignatureError;
-use crate::store::{Chain, Store, StoreError};
+use crate::store::{Chain, StoreError};
 use crate::telemetry::Metrics;
 
 /// Takes messages in.
@@ -27,6 +28,7 @@ pub struct Intake {
     feed: Feed,
     clock: Clock,
     metrics: Metrics,
+    jobs: Jobs,
 }
 
 /// What the sender is told.
@@ -62,13 +64,11 @@ pub trait Refusal: From<ReceiveError> {
 }
 
 impl Intake {
-    /// An intake for these sources, which writes in the background. Must be called within a tokio runtime.
-    pub fn start(sources: Arc<Sources>, store: Store, clock: Clock, metrics: Metrics, feed: Feed) -> Self {
-        let (writers_sources, writers_clock) = (Arc::clone(&sources), clock.clone());
-        let writer =
-            Writer { store, sources: writers_sources, clock: writers_clock, metrics: metrics.clone() };
-        let queue = Queue::start(writer.clone(), feed.clone());
-        Self { sources, queue, writer, feed, clock, metrics }
+    /// An intake for the writer's sources, which writes in the background. Must be called within a tokio runtime.
+    pub fn start(jobs: Jobs, writer: Writer, feed: Feed) -> Self {
+        let Writer { sources, clock, metrics, .. } = writer.clone();
+        let queue = Queue::start(&jobs, writer.clone(), feed.clone());
+        Self { sources, queue, writer, feed, clock, metrics, jobs }
     }
 
     /// Takes one message in. Once this returns a receipt, what the message says is lasting.
@@ -137,7 +137,7 @@ impl Intake {
             Ok(is_new)
         };
         // A task of its own, so that a change is told of even if the caller does not wait for the answer.
-        let stored = tokio::spawn(storing.in_current_span()).await;
+        let stored = self.jobs.spawn_task(storing).await;
         stored.unwrap_or_else(|panicked| Err(StoreError::away(&panicked.to_string())))
     }
 

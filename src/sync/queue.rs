@@ -11,6 +11,7 @@ use super::deliveries::Arrival;
 use super::feed::Feed;
 use super::writer::Writer;
 use crate::domain::{Delivery, Outcome, UserKey};
+use crate::jobs::Jobs;
 use crate::store::{Chain, StoreError};
 
 /// How many deliveries may wait.
@@ -47,10 +48,14 @@ struct Job {
 }
 
 impl Queue {
-    /// Starts to write in the background, until the last handle of the queue is dropped and the queue is empty.
-    pub(super) fn start(writer: Writer, feed: Feed) -> Self {
+    /// Starts to write in the background.
+    pub(super) fn start(background: &Jobs, writer: Writer, feed: Feed) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE_LENGTH);
-        tokio::spawn(write_all(waiting, writer, feed));
+        background.spawn_worker("writer", |end| async move {
+            end.run_until_cancelled_owned(Box::pin(write_all(waiting, writer, feed)))
+                .await
+                .unwrap_or_default();
+        });
         Self { jobs, bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) }
     }
 
@@ -84,14 +89,14 @@ async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
         let outcomes = writer.write_batch(&mut chain, batch, Arrival::First).await;
         // Before anybody is answered, and also after a failure: the commit may have reached the database, and only its
         // answer was lost.
-        feed.outdate(users.iter().copied());
+        feed.invalidate(users.iter().copied());
         let away = outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Unavailable(_))));
         for ((written, _), outcome) in waiting.into_iter().zip(outcomes) {
             // A caller that went away needs no answer: what it sent is written all the same.
             drop(written.send(outcome));
         }
-        // Last, for a user may have thousands who wait. Those of unchanged users are woken for nothing.
-        feed.rouse(users);
+        // Last, for a user may have thousands who wait. Those of unchanged users are notified for nothing.
+        feed.notify(users);
         if away {
             refuse_all(&mut queue);
         }

@@ -1,55 +1,52 @@
-//! Retention: payloads go when they are older than configured; ids, stamps and tombstones stay.
+//! Retention: payloads are cleared when they are older than configured. Ids, stamps and tombstones stay.
 
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::jobs::Jobs;
 use crate::store::{Store, StoreError};
 
-/// How often it is looked for what is too old.
-const EVERY: Duration = Duration::from_hours(1);
-/// Payloads in one transaction, and the rest after it: deliveries come in between.
-const PORTION: u64 = 500;
-const REST: Duration = Duration::from_millis(50);
+/// How often to look for payloads that are too old.
+const INTERVAL: Duration = Duration::from_hours(1);
+/// Payloads cleared by one transaction.
+const BATCH: u64 = 500;
+/// The pause after each transaction, for deliveries.
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// The sweep in the background; it ends when this is dropped.
-#[derive(Debug)]
-pub struct Sweep(JoinHandle<()>);
-
-impl Sweep {
-    /// Begins to sweep, now and every hour. Must be called within a tokio runtime.
-    pub fn start(store: Store, clock: Clock, retention: Duration) -> Self {
-        Self(tokio::spawn(async move {
-            loop {
-                match sweep(&store, &clock, retention).await {
-                    Ok(0) => {}
-                    Ok(payloads) => info!(payloads, "cleared payloads older than the retention"),
-                    Err(error) => warn!(%error, "could not clear old payloads; tried again in an hour"),
-                }
-                tokio::time::sleep(EVERY).await;
+/// Clears payloads older than the retention: now and every hour. Must be called within a tokio runtime.
+pub fn start_sweeping(jobs: &Jobs, store: Store, clock: Clock, retention: Duration) {
+    // A statement that has begun is finished: its connection would otherwise be busy when the pool is closed.
+    jobs.spawn_stoppable("sweep", move |stop| async move {
+        loop {
+            match sweep(&store, &clock, retention, &stop).await {
+                Ok(0) => {}
+                Ok(payloads) => info!(payloads, "cleared payloads older than the retention"),
+                Err(error) => warn!(%error, "could not clear old payloads; the next try is in an hour"),
             }
-        }))
-    }
+            if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
+                return;
+            }
+        }
+    });
 }
 
-impl Drop for Sweep {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Clears every payload that is older than the retention; tells how many.
-pub async fn sweep(store: &Store, clock: &Clock, retention: Duration) -> Result<u64, StoreError> {
+/// Clears every payload that is older than the retention, unless it is told to stop; returns how many it cleared.
+pub async fn sweep(
+    store: &Store,
+    clock: &Clock,
+    retention: Duration,
+    stop: &CancellationToken,
+) -> Result<u64, StoreError> {
     let before = clock.now().minus(retention);
     let mut cleared = 0;
     loop {
-        let portion = store.journal().clear_payloads_before(before, PORTION).await?;
-        cleared += portion;
-        if portion < PORTION {
+        let batch = store.journal().clear_payloads_before(before, BATCH).await?;
+        cleared += batch;
+        if batch < BATCH || stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
             return Ok(cleared);
         }
-        tokio::time::sleep(REST).await;
     }
 }

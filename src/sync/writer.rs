@@ -16,11 +16,15 @@ use crate::telemetry::Metrics;
 
 /// Writes what is said of users.
 #[derive(Clone, Debug)]
-pub(super) struct Writer {
-    pub(super) store: Store,
-    pub(super) sources: Arc<Sources>,
-    pub(super) clock: Clock,
-    pub(super) metrics: Metrics,
+pub struct Writer {
+    /// Where it writes.
+    pub store: Store,
+    /// The configured sources.
+    pub sources: Arc<Sources>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Counts what was written.
+    pub metrics: Metrics,
 }
 
 impl Writer {

@@ -128,6 +128,45 @@ async fn sigterm_while_it_starts_is_a_good_end_too() {
     other.close().await.unwrap();
 }
 
+async fn sigterm_during_a_sweep_is_quiet(home: &mut Home) {
+    assert_eq!(home.run(&["migrate"]).await.code, Some(0));
+    let database = home.database().await;
+    let old =
+        "WITH RECURSIVE one (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM one WHERE number < 60000)
+               INSERT INTO journal (source, message_id, received_at, outcome, payload)
+               SELECT 'clerk', 'msg_' || number, '2020-01-01 00:00:00+00:00', 'applied', '{}' FROM one";
+    database.execute_unprepared(old).await.unwrap();
+    // What another transaction holds must not hold up the sweep, nor the end.
+    let mut holder = None;
+    if database.get_database_backend() == DbBackend::Postgres {
+        let held = "UPDATE journal SET reason = 'held' WHERE message_id = 'msg_1'";
+        let transaction = holder.insert(database.begin().await.unwrap());
+        transaction.execute_unprepared(held).await.unwrap();
+    }
+    let service = home.serve().await;
+    let kept = Statement::from_string(
+        database.get_database_backend(),
+        "SELECT count(*) FROM journal WHERE payload IS NOT NULL",
+    );
+    let kept = async || -> i64 {
+        database.query_one_raw(kept.clone()).await.unwrap().unwrap().try_get_by_index(0).unwrap()
+    };
+    while kept().await == 60_000 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let asked = Instant::now();
+    let said = service.stop().await;
+    assert!(asked.elapsed() < PROMPT, "ended after {:?}: {said:?}", asked.elapsed());
+    assert!(kept().await > 0, "it was to be stopped on the way");
+    for word in ["WARN", "ERROR", "shutdown"] {
+        assert!(!said.stderr.contains(word), "{said:?}");
+    }
+    drop(holder);
+    database.close().await.unwrap();
+}
+
+on_both_databases!(sigterm_during_a_sweep_is_quiet, with Home);
+
 async fn an_idle_service_ends_at_once(home: &mut Home) {
     let service = home.serve().await;
     let client = home.client(&service).await;

@@ -8,7 +8,8 @@ use sea_orm::{ConnectionTrait, Database};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use usersync::domain::UserKey;
-use usersync::sync::{Feed, Found, KnownUsers};
+use usersync::jobs::Jobs;
+use usersync::sync::{Feed, Found, UserCache};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{
@@ -79,7 +80,7 @@ async fn a_row_that_changes_elsewhere_is_shown_changed_within_a_second(app: &Tes
 
 on_both_databases!(a_row_that_changes_elsewhere_is_shown_changed_within_a_second);
 
-async fn what_nobody_told_of_is_shown_within_a_second_all_the_same(app: &TestApp) {
+async fn a_change_that_no_notification_told_of_is_shown_within_a_second(app: &TestApp) {
     let token = app.token(ADA);
     app.client.deliver(CREATED).await;
     let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
@@ -97,10 +98,10 @@ async fn what_nobody_told_of_is_shown_within_a_second_all_the_same(app: &TestApp
     assert_eq!(name(app, &token).await, "Somebody");
 }
 
-on_both_databases!(what_nobody_told_of_is_shown_within_a_second_all_the_same);
+on_both_databases!(a_change_that_no_notification_told_of_is_shown_within_a_second);
 
-async fn those_who_ask_together_share_one_reading(app: &TestApp) {
-    let users = KnownUsers::new(&app.store, Feed::default());
+async fn callers_that_ask_at_the_same_time_share_one_read(app: &TestApp) {
+    let users = UserCache::new(&Jobs::default(), &app.store, Feed::default());
     app.client.deliver(CREATED).await;
     let ada = UserKey::new("clerk", ADA);
     let found = join_all((0..100).map(|_| users.get(&ada))).await;
@@ -114,9 +115,9 @@ async fn those_who_ask_together_share_one_reading(app: &TestApp) {
     assert!(rows.iter().all(|row| Arc::ptr_eq(row, rows[0])));
 }
 
-on_both_databases!(those_who_ask_together_share_one_reading);
+on_both_databases!(callers_that_ask_at_the_same_time_share_one_read);
 
-async fn those_who_are_read_together_are_told_each_of_themselves(app: &TestApp) {
+async fn users_read_by_one_statement_are_each_answered_by_themselves(app: &TestApp) {
     for event in [CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED] {
         app.client.deliver(event).await;
     }
@@ -125,7 +126,7 @@ async fn those_who_are_read_together_are_told_each_of_themselves(app: &TestApp) 
     let spoil = "UPDATE users SET id = 'spoilt' WHERE name IS NULL";
     assert_eq!(database.execute_unprepared(spoil).await.unwrap().rows_affected(), 1);
     database.close().await.unwrap();
-    let users = KnownUsers::new(&app.store, Feed::default());
+    let users = UserCache::new(&Jobs::default(), &app.store, Feed::default());
     let nobody = (0..300).map(|number| format!("user_nobody_{number}"));
     let asked: Vec<String> = nobody.chain([ADA, GRACE, SPOILT].map(str::to_owned)).collect();
     let keys: Vec<UserKey> = asked.iter().map(|id| UserKey::new("clerk", id)).collect();
@@ -139,4 +140,4 @@ async fn those_who_are_read_together_are_told_each_of_themselves(app: &TestApp) 
     }
 }
 
-on_both_databases!(those_who_are_read_together_are_told_each_of_themselves);
+on_both_databases!(users_read_by_one_statement_are_each_answered_by_themselves);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use usersync::store::Which;
 use usersync::sync::sweep;
 
@@ -49,9 +50,10 @@ async fn payloads_older_than_the_retention_go_and_repetitions_are_still_known(ap
     app.clock.advance(60 * DAY);
     app.client.deliver(CREATED_GOOGLE).await;
     app.clock.advance(31 * DAY);
-    assert_eq!(sweep(&app.store, &app.clock, 90 * DAY).await.unwrap(), 1);
+    let stop = CancellationToken::new();
+    assert_eq!(sweep(&app.store, &app.clock, 90 * DAY, &stop).await.unwrap(), 1);
     assert_eq!(kept(app).await, ["msg_1"]);
-    assert_eq!(sweep(&app.store, &app.clock, 90 * DAY).await.unwrap(), 0);
+    assert_eq!(sweep(&app.store, &app.clock, 90 * DAY, &stop).await.unwrap(), 0);
     let again = app.client.send(app.client.signed_as("msg_0", CREATED)).await;
     assert_eq!(again.brief(), "200 duplicate");
     assert_eq!(app.client.rows().await.len(), 2);

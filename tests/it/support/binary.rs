@@ -102,6 +102,13 @@ impl Home {
         process
     }
 
+    /// The program's database, which must be there.
+    pub(crate) async fn database(&self) -> sea_orm::DatabaseConnection {
+        let file = || format!("sqlite://{}", self.path("usersync.db").display());
+        let url = self.variables.get("DATABASE_URL").cloned().unwrap_or_else(file);
+        sea_orm::Database::connect(url).await.unwrap()
+    }
+
     /// A new service key.
     pub(crate) async fn key(&self, name: &str) -> String {
         let said = self.run(&["keys", "create", name]).await;

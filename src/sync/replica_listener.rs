@@ -1,0 +1,51 @@
+//! Changes made by other replicas, as PostgreSQL's NOTIFY tells of them.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::feed::Feed;
+use crate::jobs::Jobs;
+use crate::store::{Store, StoreError};
+
+/// The pause before listening again to a database that is unavailable.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Listens to the other replicas, on PostgreSQL. On SQLite one process has the database, and nobody else writes.
+#[derive(Debug)]
+pub struct ReplicaListener {
+    store: Store,
+    feed: Feed,
+}
+
+impl ReplicaListener {
+    /// Starts to listen in the background. Must be called within a tokio runtime.
+    pub fn start(jobs: &Jobs, store: Store, feed: Feed) {
+        let listener = Self { store, feed };
+        jobs.spawn_stoppable("replica listener", move |stop| async move {
+            while let Err(error) = Box::pin(listener.listen(&stop)).await {
+                warn!(%error, "cannot listen to other replicas; the next try is in a second");
+                if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Listens until the service stops or the database is unavailable. Returns at once on SQLite.
+    async fn listen(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        let Some(listening) = stop.run_until_cancelled(Box::pin(self.store.listen())).await else {
+            return Ok(());
+        };
+        let Some(mut listener) = listening? else { return Ok(()) };
+        info!("listening to other replicas");
+        // Nobody was told of what changed before this connection listened.
+        self.feed.wake_all();
+        while let Some(heard) = stop.run_until_cancelled(listener.next()).await {
+            self.feed.wake(&heard?);
+        }
+        listener.close().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! A cache of users, each kept for a second at most.
+//!
+//! A user is asked for far more often than it changes. A cached read is used again for a second at most, and not at all
+//! once the user changed here or another replica told of a change: each read remembers how often its user had changed
+//! before it, and is invalid once that number has grown. The second bounds what no replica told us.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use quick_cache::sync::{Cache, EntryAction, EntryResult};
+
+use super::feed::Feed;
+use super::user_loader::UserLoader;
+use crate::domain::{Timestamp, User, UserKey};
+use crate::jobs::Jobs;
+use crate::store::{LookedUp, Store, StoreError};
+
+/// How long a read may be used.
+const TIME_TO_LIVE: Duration = Duration::from_secs(1);
+/// How long to wait for another caller's read of the same user.
+const SHARED_READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many users are kept.
+const CAPACITY: usize = 10_000;
+
+/// Reads users, and keeps them for a second at most.
+#[derive(Clone, Debug)]
+pub struct UserCache {
+    loader: UserLoader,
+    feed: Feed,
+    recent: Arc<Cache<UserKey, Arc<CachedRead>>>,
+}
+
+/// What was read of a user, and when.
+#[derive(Debug)]
+struct CachedRead {
+    found: Result<Found, StoreError>,
+    began_at: Instant,
+    ended_at: Instant,
+    fingerprint: i64,
+    /// How often the user may have changed before it was read.
+    changes: u64,
+}
+
+/// What the tables say of a user.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// It has a row.
+    Living(Arc<CachedUser>),
+    /// It has no row; when it was deleted, if it was.
+    Nobody(Option<Timestamp>),
+}
+
+/// A user with a row, as it was read.
+#[derive(Debug)]
+pub struct CachedUser {
+    /// The highest stamp of an earlier lifetime's deletion.
+    pub deleted_at: Option<Timestamp>,
+    user: User,
+    shown: OnceLock<Bytes>,
+}
+
+impl UserCache {
+    /// A cache of this database's users; the feed tells of their changes. Must be called within a tokio runtime, which
+    /// reads them.
+    pub fn new(jobs: &Jobs, store: &Store, feed: Feed) -> Self {
+        Self { loader: UserLoader::start(jobs, store), feed, recent: Arc::new(Cache::new(CAPACITY)) }
+    }
+
+    /// What the tables say of a user, a second old at most.
+    ///
+    /// Callers that ask at the same time share one read: thousands of streams of one user are notified at once.
+    pub async fn get(&self, key: &UserKey) -> Result<Found, StoreError> {
+        let asked_at = Instant::now();
+        if let Some(read) = self.recent.get(key)
+            && self.is_valid(&read, asked_at)
+        {
+            return read.found.clone();
+        }
+        let look = |_: &UserKey, read: &mut Arc<CachedRead>| {
+            if self.is_valid(read, asked_at) {
+                EntryAction::Retain(Arc::clone(read))
+            } else {
+                EntryAction::ReplaceWithGuard
+            }
+        };
+        let waiting = tokio::time::timeout(SHARED_READ_TIMEOUT, self.recent.entry_async(key, look));
+        let late = |_| StoreError::away("another request's read of the same user did not end in time");
+        let place = match waiting.await.map_err(late)? {
+            EntryResult::Retained(read) => return read.found.clone(),
+            EntryResult::Vacant(place) | EntryResult::Replaced(place, _) => Some(place),
+            // `look` asks for neither of these.
+            EntryResult::Removed(..) | EntryResult::Timeout => None,
+        };
+        let read = Arc::new(self.read(key).await);
+        if let Some(place) = place {
+            // Where its place was taken meanwhile it is not kept.
+            drop(place.insert(Arc::clone(&read)));
+        }
+        read.found.clone()
+    }
+
+    async fn read(&self, key: &UserKey) -> CachedRead {
+        let began_at = Instant::now();
+        let fingerprint = key.fingerprint();
+        // Counted before the read: a change during the read makes it invalid.
+        let changes = self.feed.changes(fingerprint);
+        let found = self.loader.look_up(key).await.map(|LookedUp { user, deleted_at }| match user {
+            Some(user) => Found::Living(Arc::new(CachedUser { user, deleted_at, shown: OnceLock::new() })),
+            None => Found::Nobody(deleted_at),
+        });
+        CachedRead { found, began_at, ended_at: Instant::now(), fingerprint, changes }
+    }
+
+    /// A failure, or that there is no row, is valid only for those who asked before it was known: a later caller may have
+    /// heard of the row elsewhere.
+    fn is_valid(&self, read: &CachedRead, asked_at: Instant) -> bool {
+        let is_shared = asked_at <= read.ended_at;
+        let is_current = || self.feed.changes(read.fingerprint) == read.changes;
+        match read.found {
+            Err(_) => is_shared,
+            Ok(Found::Nobody(_)) => is_shared && is_current(),
+            Ok(Found::Living(_)) => asked_at.duration_since(read.began_at) < TIME_TO_LIVE && is_current(),
+        }
+    }
+}
+
+impl CachedUser {
+    /// The user as the API shows it, computed once for each read.
+    pub fn shown(&self, show: impl FnOnce(&User) -> Bytes) -> Bytes {
+        self.shown.get_or_init(|| show(&self.user)).clone()
+    }
+}
+
+impl Deref for CachedUser {
+    type Target = User;
+
+    fn deref(&self) -> &User {
+        &self.user
+    }
+}
