@@ -10,18 +10,18 @@ pub struct Model {
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub id: TextUuid,
-    /// What its owner calls it; unique among the keys that live.
+    /// The name that its owner gave it; unique among the keys that are not revoked.
     pub name: String,
     /// The first characters of the key, enough to recognise it by.
     pub prefix: String,
     /// SHA-256 of the whole key, in hexadecimal.
     #[sea_orm(unique)]
     pub hash: String,
-    /// What it may do: names with blanks between them.
+    /// What it may do: scopes, separated by spaces.
     pub scopes: String,
     /// When it was made.
     pub created_at: DateTimeUtc,
-    /// When it was last used, a minute more or less.
+    /// When it was last used, up to a minute ago.
     pub last_used_at: Option<DateTimeUtc>,
     /// When it was revoked.
     pub revoked_at: Option<DateTimeUtc>,

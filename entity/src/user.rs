@@ -40,7 +40,7 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
     /// When this row was last written.
     pub synced_at: DateTimeUtc,
-    /// What every field is worth: usersync's own, JSON in text.
+    /// The value and stamp of every field, as JSON in a string; for usersync alone.
     pub record: String,
 }
 

@@ -1,5 +1,5 @@
-//! The schema of usersync, one file a step. A step names tables and columns by string, never through
-//! `entity`, so that it does today what it did when it was written.
+//! The database schema, one file for each migration. A migration names tables and columns by string, never through
+//! `entity`, so that it always does what it did when it was written.
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
@@ -7,7 +7,7 @@ use sea_orm_migration::prelude::*;
 mod m20261123_000001_users_and_journal;
 mod m20261124_000001_lighter_writes;
 
-/// Every step, in order.
+/// Every migration, in order.
 #[derive(Debug)]
 pub struct Migrator;
 

@@ -13,7 +13,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.create_table(users()).await?;
         manager.create_index(unique("users", "users_key", &["source", "external_id"])).await?;
-        // A hash index has no limit on the length of what it indexes; SQLite knows only one kind.
+        // A hash index has no limit on the length of a value; SQLite has only one kind of index.
         manager
             .create_index(index("users", "users_email", &["email"]).index_type(IndexType::Hash).take())
             .await?;
@@ -21,7 +21,7 @@ impl MigrationTrait for Migration {
         manager.create_table(journal()).await?;
         manager.create_index(index("journal", "journal_user", &["source", "external_id"])).await?;
         manager.create_index(index("journal", "journal_outcome", &["outcome", "received_at"])).await?;
-        // Small however long the journal: the payloads that are still kept, oldest first.
+        // Small however long the journal is: the payloads that are still kept, oldest first.
         let kept = Expr::col("payload").is_not_null();
         manager
             .create_index(index("journal", "journal_payloads", &["received_at"]).and_where(kept).take())

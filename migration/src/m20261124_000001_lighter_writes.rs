@@ -1,5 +1,5 @@
-//! What each delivery writes, made cheaper: an index of what is parked instead of all that was ever received; on
-//! PostgreSQL room for new versions of a user beside the old one, and a quicker compression of payloads.
+//! Cheaper writes: an index of parked deliveries alone instead of all deliveries; on PostgreSQL free space on each page
+//! for new versions of a row, and a faster compression of payloads.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::DbBackend;
@@ -20,8 +20,8 @@ impl MigrationTrait for Migration {
         manager.create_index(parked).await?;
         if manager.get_database_backend() == DbBackend::Postgres {
             let connection = manager.get_connection();
-            connection.execute_unprepared(ROOM_ON_EACH_PAGE).await?;
-            connection.execute_unprepared(QUICKER_COMPRESSION).await?;
+            connection.execute_unprepared(FREE_SPACE).await?;
+            connection.execute_unprepared(FAST_COMPRESSION).await?;
         }
         Ok(())
     }
@@ -30,7 +30,7 @@ impl MigrationTrait for Migration {
         if manager.get_database_backend() == DbBackend::Postgres {
             let connection = manager.get_connection();
             connection.execute_unprepared("ALTER TABLE users RESET (fillfactor)").await?;
-            connection.execute_unprepared(USUAL_COMPRESSION).await?;
+            connection.execute_unprepared(DEFAULT_COMPRESSION).await?;
         }
         manager.drop_index(Index::drop().table("journal").name("journal_parked").to_owned()).await?;
         let outcome =
@@ -39,18 +39,18 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// A row that changes stays on its page, and no index has to be told.
-const ROOM_ON_EACH_PAGE: &str = "ALTER TABLE users SET (fillfactor = 60)";
+/// A changed row stays on its page, and no index has to be updated.
+const FREE_SPACE: &str = "ALTER TABLE users SET (fillfactor = 60)";
 
 /// Servers built without lz4, or from before version 14, keep theirs.
-const QUICKER_COMPRESSION: &str = "
+const FAST_COMPRESSION: &str = "
 DO $$ BEGIN
     EXECUTE 'ALTER TABLE journal ALTER payload SET COMPRESSION lz4';
 EXCEPTION WHEN feature_not_supported OR syntax_error THEN
     NULL;
 END $$";
 
-const USUAL_COMPRESSION: &str = "
+const DEFAULT_COMPRESSION: &str = "
 DO $$ BEGIN
     EXECUTE 'ALTER TABLE journal ALTER payload SET COMPRESSION default';
 EXCEPTION WHEN syntax_error THEN

@@ -128,7 +128,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
 fn is_of_the_database(error: &anyhow::Error) -> bool {
     let start = error.downcast_ref::<StartError>();
     let store = error.downcast_ref::<StoreError>();
-    matches!(store, Some(StoreError::Unavailable(_) | StoreError::Hindered(_)))
+    matches!(store, Some(StoreError::Unavailable(_) | StoreError::Blocked(_)))
         || matches!(start, Some(StartError::Store(StoreError::Unavailable(_))))
 }
 

@@ -33,7 +33,7 @@ impl KeyUse {
         }
         let store = store.clone();
         self.jobs.spawn_task(async move {
-            if let Err(error) = store.api_keys().used(&hash, now, now.minus(EVERY)).await {
+            if let Err(error) = store.api_keys().record_use(&hash, now, now.minus(EVERY)).await {
                 warn!(%error, "cannot note when a service key was last used");
             }
         });

@@ -350,10 +350,10 @@ impl From<SignatureError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let code = match error {
-            StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Hindered(_) => {
+            StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Blocked(_) => {
                 Code::DatabaseUnavailable
             }
-            StoreError::Refused(_) => Code::Internal,
+            StoreError::Rejected(_) => Code::Internal,
         };
         Self::because(code, error)
     }

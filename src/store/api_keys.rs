@@ -1,4 +1,4 @@
-//! Service keys, by the hash of their secret.
+//! Service keys, stored by the hash of their secret.
 
 use entity::api_key::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::Expr;
@@ -21,7 +21,7 @@ pub struct ApiKeys<'a>(pub(super) &'a DatabaseConnection);
 pub struct ApiKey {
     /// The row's own id: a `UUIDv7`, so that keys sort by when they were made.
     pub id: Uuid,
-    /// What its owner calls it.
+    /// The name that its owner gave it.
     pub name: String,
     /// The first characters of the key.
     pub prefix: String,
@@ -29,7 +29,7 @@ pub struct ApiKey {
     pub scopes: Scopes,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last used, as far as that was noted.
+    /// When it was last used, up to a minute ago.
     pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
@@ -45,7 +45,7 @@ impl ApiKey {
 }
 
 impl ApiKeys<'_> {
-    /// Keeps a new key by the hash of its secret.
+    /// Stores a new key by the hash of its secret.
     pub async fn insert(&self, key: ApiKey, hash: String) -> Result<(), StoreError> {
         let ApiKey { id, name, prefix, scopes, created_at, last_used_at, revoked_at } = key;
         let row = ActiveModel {
@@ -67,8 +67,8 @@ impl ApiKeys<'_> {
         Ok(in_time(Entity::find().filter(Column::Hash.eq(hash)).one(self.0)).await?.map(key))
     }
 
-    /// Notes that the key with that hash was used, unless that was noted after `since`.
-    pub async fn used(&self, hash: &str, now: Timestamp, since: Timestamp) -> Result<(), StoreError> {
+    /// Records that the key with that hash was used, unless that was recorded after `since`.
+    pub async fn record_use(&self, hash: &str, now: Timestamp, since: Timestamp) -> Result<(), StoreError> {
         let [now, since] = [now, since].map(chrono::DateTime::<chrono::Utc>::from);
         Entity::update_many()
             .col_expr(Column::LastUsedAt, Expr::value(now))
@@ -84,7 +84,7 @@ impl ApiKeys<'_> {
         Ok(Entity::find().order_by_asc(Column::Id).all(self.0).await?.into_iter().map(key).collect())
     }
 
-    /// Revokes the living keys of that name, or with that prefix; tells how many.
+    /// Revokes the keys with that name or prefix that are not revoked yet; returns how many.
     pub async fn revoke(&self, name_or_prefix: &str, now: Timestamp) -> Result<u64, StoreError> {
         let now: chrono::DateTime<chrono::Utc> = now.into();
         let result = Entity::update_many()

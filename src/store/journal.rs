@@ -19,9 +19,6 @@ use crate::domain::{Change, Content, Delivery, DeliveryKey, Outcome, Timestamp, 
 #[derive(Debug)]
 pub struct Journal<'a>(pub(super) &'a DatabaseConnection);
 
-/// The columns that name a user.
-const USER: [&str; 2] = ["source", "external_id"];
-
 /// What became of a delivery that is in the journal.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
@@ -249,10 +246,9 @@ impl Tx {
         if users.is_empty() {
             return Ok(());
         }
-        let keys = users.iter().map(|user| (&*user.source, &*user.external_id));
         Entity::update_many()
             .col_expr(Column::Payload, Expr::value(Option::<String>::None))
-            .filter(is_one_of(&self.inner, USER, keys))
+            .filter(is_one_of(&self.inner, users.iter()))
             .filter(Column::Payload.is_not_null())
             .filter(which)
             .exec(&self.inner)
@@ -265,8 +261,7 @@ impl Tx {
         &self,
         users: &BTreeSet<UserKey>,
     ) -> Result<BTreeMap<UserKey, Vec<Journaled>>, StoreError> {
-        let keys = users.iter().map(|user| (&*user.source, &*user.external_id));
-        let rows = Entity::find().filter(is_one_of(&self.inner, USER, keys)).all(&self.inner).await?;
+        let rows = Entity::find().filter(is_one_of(&self.inner, users.iter())).all(&self.inner).await?;
         let mut history: BTreeMap<UserKey, Vec<Journaled>> = BTreeMap::new();
         for row in rows {
             let external_id = row.external_id.clone().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The only room that knows SQL. It speaks domain types; rows are mapped here, every field by name.
+//! The only room that knows SQL. Its interface is domain types; rows are mapped here, every field by name.
 
 mod api_keys;
 mod bulk;
@@ -13,7 +13,7 @@ mod users;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::sqlx::postgres::{PgConnection, PgSslMode};
 use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::sqlx::{self, Connection as _};
 use sea_orm::{
@@ -29,29 +29,29 @@ pub use notify::Listener;
 pub use records::UserUpdate;
 pub use users::{Listing, LookedUp, Page, Users};
 
-/// How long a request waits for a connection before the database counts as away.
+/// How long a request waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// After so long a connection may have died unnoticed.
-const IDLE: Duration = Duration::from_millis(500);
-/// How long a reading may take: each is by a key or a page.
+/// A connection that was idle for so long is tested before it is used: it may have broken unnoticed.
+const TEST_AFTER_IDLE: Duration = Duration::from_millis(500);
+/// How long a read may take: each is by key, or of one page.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a SQLite writer waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is looked, in this time, whether another process still holds a new SQLite database.
+/// How often to try, in this time, whether another process still holds a new SQLite database.
 const BUSY_TRIES: u32 = 50;
 /// Enough for readers beside the one writer; PostgreSQL's own default limit is 100 for everyone.
 const MAX_CONNECTIONS: u32 = 16;
-/// Beside those: for batches, which are written one after the other, and for one whose connection has just broken.
+/// In addition, for batches: they are written one after the other, and one more is for a connection that has just broken.
 const BATCH_CONNECTIONS: u32 = 2;
-/// "usersync", read as a number: whom an advisory lock belongs to.
+/// The key of the advisory lock: "usersync", read as a number.
 const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 
 /// The database, SQLite or PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Store {
     db: DatabaseConnection,
-    /// Where batches are written. On PostgreSQL these are connections of their own, for one that a thread opened
-    /// to answer a request would make every batch wait for that thread's other requests.
+    /// Where batches are written. On PostgreSQL these are separate connections: one that was opened by a thread that
+    /// answers requests would make every batch wait for that thread's other requests.
     batches: DatabaseConnection,
     /// Over TLS to PostgreSQL: see `bulk`.
     is_encrypted: bool,
@@ -74,9 +74,9 @@ impl Store {
             .max_connections(MAX_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_timeout(ACQUIRE_TIMEOUT)
-            // A ping before every statement would double the way to the database.
-            .test_before_acquire_if_idle_for(IDLE)
-            // Statements carry users' data; what goes wrong is logged where it is answered.
+            // A ping before every statement would double the round trips.
+            .test_before_acquire_if_idle_for(TEST_AFTER_IDLE)
+            // Statements hold users' data. Errors are logged where they are answered.
             .sqlx_logging(false)
             .set_application_name("usersync")
             .map_sqlx_postgres_pool_opts(|pool| {
@@ -94,9 +94,9 @@ impl Store {
         let mut tries = 1;
         loop {
             match Database::connect(options.clone()).await {
-                // A new database changes to WAL, for which SQLite does not wait however long it may.
+                // A new database changes to WAL, and for that SQLite does not wait, whatever the busy timeout.
                 Err(error) if error::is_locked(&error) && tries < BUSY_TRIES => tries += 1,
-                Err(late) if error::is_late(&late) => return Err(why_nobody_came_in(url, late).await),
+                Err(late) if error::is_late(&late) => return Err(why_not_connected(url, late).await),
                 connected => return Self::new(connected?, &options).await,
             }
             tokio::time::sleep(BUSY_TIMEOUT / BUSY_TRIES).await;
@@ -108,9 +108,9 @@ impl Store {
         if backend != DbBackend::Postgres {
             return Ok(Self { batches: db.clone(), db, is_encrypted: false });
         }
-        // The server knows of its own end alone, which may be that of a pooler.
-        let is_asked_for =
-            ["sslmode=require", "sslmode=verify"].iter().any(|one| options.get_url().contains(one));
+        // The server knows only about its own end of the connection, and that may be a pooler's.
+        let mode = db.get_postgres_connection_pool().connect_options().get_ssl_mode();
+        let is_asked_for = matches!(mode, PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
         let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
         let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
         let is_told = row.is_some_and(|row| row.try_get_by_index(0).unwrap_or_default());
@@ -119,9 +119,9 @@ impl Store {
         Ok(Self { db, batches, is_encrypted: is_asked_for || is_told })
     }
 
-    /// Applies every migration that the database lacks. Several replicas may do so at once.
+    /// Applies every migration that the database lacks. Several replicas may do so at the same time.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        // Most starts find nothing to do, and then need not be able to write.
+        // Most starts find nothing to do, and then need no right to write.
         if self.migrations().await?.iter().all(|migration| migration.applied) {
             return Ok(());
         }
@@ -199,15 +199,15 @@ impl Store {
 
 /// Whether a PostgreSQL connection that is given back may be used again; if not, it is closed.
 ///
-/// sqlx asks the same, but waits for the answer as long as it takes: where something between has forgotten the
-/// connection, its place in the pool would be lost.
+/// sqlx asks the same, but without a time limit: if a firewall has dropped the connection, its place in the pool would be
+/// lost.
 async fn is_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let answered = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
     answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
 }
 
-/// Why PostgreSQL let nobody in: the pool, which had tried for a while, only says that it was too long.
-async fn why_nobody_came_in(url: &str, late: DbErr) -> StoreError {
+/// Why PostgreSQL refused the connection: the pool, which tried several times, only says that it took too long.
+async fn why_not_connected(url: &str, late: DbErr) -> StoreError {
     let alone = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect(url));
     match alone.await {
         Ok(Err(refusal)) => StoreError::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(refusal.into()))),
@@ -229,15 +229,15 @@ async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bo
     Ok(!connection.is_in_transaction())
 }
 
-/// What a reading gives, or that the database is away: one that does not answer is not waited for.
-async fn in_time<T>(reading: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(READ_TIMEOUT, reading).await {
+/// The result of a read, or an error if the database does not answer in time.
+async fn in_time<T>(read: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(READ_TIMEOUT, read).await {
         Ok(read) => Ok(read?),
-        Err(_) => Err(StoreError::away("it did not answer in time")),
+        Err(_) => Err(StoreError::unavailable("it did not answer in time")),
     }
 }
 
-/// A transaction; what it wrote is undone if it is dropped.
+/// A transaction. If it is dropped, what it wrote is rolled back.
 #[derive(Debug)]
 pub struct Tx {
     inner: DatabaseTransaction,
@@ -245,7 +245,7 @@ pub struct Tx {
 }
 
 impl Tx {
-    /// Makes everything written lasting.
+    /// Commits everything that was written.
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.inner.commit().await?)
     }

@@ -65,7 +65,7 @@ impl Listener {
                 in_time(self.connection.execute("SELECT 1")).await?;
                 continue;
             };
-            let lost = || StoreError::away("the listening connection was lost");
+            let lost = || StoreError::unavailable("the listening connection was lost");
             let notification = heard.map_err(away)?.ok_or_else(lost)?;
             let numbers = notification.payload().split(',');
             return Ok(numbers.filter_map(|number| number.parse().ok()).collect());
@@ -74,7 +74,7 @@ impl Listener {
 }
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    let late = |_| StoreError::away("the listening connection does not answer");
+    let late = |_| StoreError::unavailable("the listening connection does not answer");
     tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(late)?.map_err(away)
 }
 

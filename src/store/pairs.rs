@@ -1,36 +1,35 @@
-//! "Is one of these pairs", as one statement whose text is the same for any number of pairs, so that it stays
-//! prepared.
+//! Statements about any number of users whose text is always the same, so that they stay prepared.
 
 use sea_orm::sea_query::{ArrayType, Expr};
 use sea_orm::{ConnectionTrait, DbBackend, Value};
 
-/// Whether the two columns are one of the pairs.
-pub(super) fn is_one_of<'a>(
-    db: &impl ConnectionTrait,
-    [first, second]: [&str; 2],
-    pairs: impl Iterator<Item = (&'a str, &'a str)>,
-) -> Expr {
-    let (listed, parameters) = listed(db, pairs);
-    Expr::cust_with_values(format!("({first}, {second}) IN (SELECT one, two FROM {listed})"), parameters)
+use crate::domain::UserKey;
+
+/// Whether a row's `source` and `external_id` are those of one of these users.
+pub(super) fn is_one_of<'a>(db: &impl ConnectionTrait, users: impl Iterator<Item = &'a UserKey>) -> Expr {
+    let (keys, parameters) = key_table(db, users);
+    let sql = format!("(source, external_id) IN (SELECT source, external_id FROM {keys})");
+    Expr::cust_with_values(sql, parameters)
 }
 
-/// The pairs as a table `listed` with the columns `one` and `two`, and the statement's parameters that hold them.
-pub(super) fn listed<'a>(
+/// These users as a table `keys` with the columns `source` and `external_id`, and the parameters that hold them.
+pub(super) fn key_table<'a>(
     db: &impl ConnectionTrait,
-    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    users: impl Iterator<Item = &'a UserKey>,
 ) -> (&'static str, Vec<Value>) {
     if db.get_database_backend() == DbBackend::Postgres {
-        let (one, two): (Vec<Value>, Vec<Value>) =
-            pairs.map(|(first, second)| (first.into(), second.into())).unzip();
-        let table = "unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS listed (one, two)";
-        return (table, vec![text_array(one), text_array(two)]);
+        let (sources, external_ids): (Vec<Value>, Vec<Value>) =
+            users.map(|user| (user.source.clone().into(), user.external_id.clone().into())).unzip();
+        let table = "unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS keys (source, external_id)";
+        return (table, vec![text_array(sources), text_array(external_ids)]);
     }
-    let pairs: serde_json::Value = pairs.map(|(first, second)| serde_json::json!([first, second])).collect();
-    let table = "(SELECT value ->> 0 AS one, value ->> 1 AS two FROM json_each(?)) AS listed";
-    (table, vec![pairs.to_string().into()])
+    let users: serde_json::Value =
+        users.map(|user| serde_json::json!([user.source, user.external_id])).collect();
+    let table = "(SELECT value ->> 0 AS source, value ->> 1 AS external_id FROM json_each(?)) AS keys";
+    (table, vec![users.to_string().into()])
 }
 
-/// Texts as one parameter of PostgreSQL.
-pub(super) fn text_array(texts: Vec<Value>) -> Value {
-    Value::Array(ArrayType::String, Some(Box::new(texts)))
+/// Strings as one parameter of PostgreSQL.
+pub(super) fn text_array(strings: Vec<Value>) -> Value {
+    Value::Array(ArrayType::String, Some(Box::new(strings)))
 }

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use entity::{tombstone, user};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::OnConflict;
 use sea_orm::value::TextUuid;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, Iterable, QueryFilter,
-    Statement, TryIntoModel,
+    TryIntoModel,
 };
-use uuid::fmt::Hyphenated;
 
-use super::pairs::{is_one_of, listed};
+use super::pairs::is_one_of;
+use super::users::find_rows;
 use super::{StoreError, Tx, bulk};
 use crate::domain::{Life, Profile, Record, StoredUser, Timestamp, UserId, UserKey};
 
@@ -60,29 +60,19 @@ impl UserUpdate<'_> {
 impl Tx {
     /// What is known of these users; who is not in the answer was never heard of.
     pub async fn load(&self, keys: &BTreeSet<UserKey>) -> Result<BTreeMap<UserKey, StoredUser>, StoreError> {
-        let (listed, parameters) =
-            listed(&self.inner, keys.iter().map(|key| (&*key.source, &*key.external_id)));
-        // Each looked up by itself: a join is planned for the table as it was when the statement was
-        // prepared, and reads all of one that was still small then. Id and record come as one text, for two
-        // columns would be two look-ups.
-        let sql = format!(
-            "SELECT listed.one, listed.two, \
-             (SELECT id || record FROM users WHERE source = listed.one AND external_id = listed.two), \
-             (SELECT deleted_at FROM tombstones WHERE source = listed.one AND external_id = listed.two) \
-             FROM {listed}"
-        );
-        let statement = Statement::from_sql_and_values(self.inner.get_database_backend(), sql, parameters);
         let mut known = BTreeMap::new();
-        for row in self.inner.query_all_raw(statement).await? {
-            let (source, external_id) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            let living: Option<String> = row.try_get_by_index(2)?;
-            let deleted_at: Option<DateTime<Utc>> = row.try_get_by_index(3)?;
-            if living.is_none() && deleted_at.is_none() {
+        let columns = [user::Column::Id, user::Column::Record];
+        for (key, row) in find_rows(&self.inner, keys.iter(), columns.into_iter()).await? {
+            let id: Option<String> = row.try_get("", "id")?;
+            let record: Option<String> = row.try_get("", "record")?;
+            let deleted_at: Option<DateTime<Utc>> = row.try_get("", "deleted_at")?;
+            let row = id.zip(record);
+            if row.is_none() && deleted_at.is_none() {
                 continue;
             }
-            let (id, life) = living.as_deref().map(id_and_life).transpose()?.unzip();
+            let (id, life) = row.map(|(id, record)| id_and_life(&id, &record)).transpose()?.unzip();
             let record = Record { deleted_at: deleted_at.map(Into::into), life };
-            known.insert(UserKey { source, external_id }, StoredUser { id, record });
+            known.insert(key, StoredUser { id, record });
         }
         Ok(known)
     }
@@ -92,7 +82,7 @@ impl Tx {
         &self,
         known: &BTreeMap<UserKey, StoredUser>,
     ) -> Result<BTreeSet<UserKey>, StoreError> {
-        let rows = user::Entity::find().filter(any_of(&self.inner, known.keys())).all(&self.inner).await?;
+        let rows = user::Entity::find().filter(is_one_of(&self.inner, known.keys())).all(&self.inner).await?;
         let mut out_of_sync = BTreeSet::new();
         for found in rows {
             let key = UserKey::new(&found.source, &found.external_id);
@@ -129,7 +119,10 @@ impl Tx {
             }
         }
         if !gone.is_empty() {
-            user::Entity::delete_many().filter(any_of(&self.inner, gone)).exec(&self.inner).await?;
+            user::Entity::delete_many()
+                .filter(is_one_of(&self.inner, gone.into_iter()))
+                .exec(&self.inner)
+                .await?;
         }
         let key = [user::Column::Source, user::Column::ExternalId];
         let facts = user::Column::iter().filter(|column| {
@@ -149,23 +142,16 @@ impl Tx {
     }
 }
 
-/// Of a row, from its id and its record behind each other.
+/// From the columns of a row.
 ///
-/// What cannot be read is refused, so that it harms only the delivery about this user.
-fn id_and_life(text: &str) -> Result<(UserId, Life), StoreError> {
-    let (id, record) = text.split_at_checked(Hyphenated::LENGTH).unwrap_or_default();
-    let unreadable = |error: String| StoreError::Refused(DbErr::Type(error));
+/// What cannot be read is rejected, so that it harms only the delivery about this user.
+fn id_and_life(id: &str, record: &str) -> Result<(UserId, Life), StoreError> {
+    let unreadable = |error: String| StoreError::Rejected(DbErr::Type(error));
     let id = id.parse().map_err(|error: uuid::Error| unreadable(error.to_string()))?;
-    // Its words may quote the record.
-    let nonsense = |error: serde_json::Error| format!("no record, at its column {}", error.column());
-    let life = serde_json::from_str(record).map_err(|error| unreadable(nonsense(error)))?;
+    // The parser's own message may quote the record.
+    let invalid = |error: serde_json::Error| format!("the record is invalid at column {}", error.column());
+    let life = serde_json::from_str(record).map_err(|error| unreadable(invalid(error)))?;
     Ok((UserId(id), life))
-}
-
-/// Whether a row is of one of these users.
-fn any_of<'a>(db: &impl ConnectionTrait, keys: impl IntoIterator<Item = &'a UserKey>) -> Expr {
-    let keys = keys.into_iter().map(|key| (&*key.source, &*key.external_id));
-    is_one_of(db, ["source", "external_id"], keys)
 }
 
 fn row(id: UserId, key: &UserKey, life: &Life, now: Timestamp) -> Result<user::ActiveModel, StoreError> {

@@ -1,4 +1,4 @@
-//! The users table as it is read.
+//! Reading the users table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use sea_orm::{
     IdenStatic, Iterable, QueryFilter, QueryOrder, QueryResult, QuerySelect, Statement,
 };
 
-use super::pairs::listed;
+use super::pairs::key_table;
 use super::{StoreError, in_time};
 use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 
@@ -18,12 +18,12 @@ use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 #[derive(Debug)]
 pub struct Users<'a>(pub(super) &'a DatabaseConnection);
 
-/// What the tables say of a user at one moment.
+/// What the tables say of a user.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LookedUp {
-    /// The user, if it lives.
+    /// The user, if there is a row.
     pub user: Option<User>,
-    /// The highest stamp of a deletion, of this life's id or of an earlier life.
+    /// The highest stamp of a deletion, whether of this lifetime or of an earlier one.
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -48,7 +48,7 @@ pub struct Listing {
     pub email: Option<String>,
     /// Only after this row.
     pub after: Option<UserId>,
-    /// At most so many.
+    /// At most this many.
     pub limit: u64,
 }
 
@@ -57,42 +57,18 @@ pub struct Listing {
 pub struct Page {
     /// The users.
     pub users: Vec<User>,
-    /// The row to go on after, if there are more.
+    /// The row to continue after, if there are more.
     pub next: Option<UserId>,
 }
 
 impl Users<'_> {
-    /// What the tables say of each of these users, all at one moment. A row that cannot be read harms its user alone.
+    /// What the tables say of each of these users, by one statement. A row that cannot be read harms its user alone.
     pub async fn look_up(
         &self,
         keys: &BTreeSet<&UserKey>,
     ) -> Result<BTreeMap<UserKey, Result<LookedUp, StoreError>>, StoreError> {
-        let (listed, parameters) = listed(self.0, keys.iter().map(|key| (&*key.source, &*key.external_id)));
-        let backend = self.0.get_database_backend();
-        let users = match backend {
-            // As in `Tx::load`: each looked up by itself, which takes a word to keep it from being a join.
-            DbBackend::Postgres => {
-                "LATERAL (SELECT * FROM users WHERE source = listed.one AND external_id = listed.two OFFSET 0) \
-                 AS users ON TRUE"
-            }
-            _ => "users ON source = listed.one AND external_id = listed.two",
-        };
-        let columns: Vec<&str> = Column::iter().map(|column| column.as_str()).collect();
-        let sql = format!(
-            "SELECT listed.one, listed.two, {}, \
-             (SELECT deleted_at FROM tombstones AS t WHERE t.source = listed.one AND t.external_id = listed.two) \
-             AS deleted_at FROM {listed} LEFT JOIN {users}",
-            columns.join(", ")
-        );
-        let rows = self.0.query_all_raw(Statement::from_sql_and_values(backend, sql, parameters));
-        let mut known = BTreeMap::new();
-        for row in in_time(rows).await? {
-            let (source, external_id): (String, String) =
-                (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-            let said = LookedUp::read(&row).map_err(StoreError::from);
-            known.insert(UserKey { source, external_id }, said);
-        }
-        Ok(known)
+        let rows = in_time(find_rows(self.0, keys.iter().copied(), Column::iter())).await?;
+        Ok(rows.into_iter().map(|(key, row)| (key, LookedUp::read(&row).map_err(StoreError::from))).collect())
     }
 
     /// The users with these ids, in no order.
@@ -123,6 +99,38 @@ impl Users<'_> {
         users.truncate(limit);
         Ok(Page { next: users.last().filter(|_| more).map(|last| last.id), users })
     }
+}
+
+/// What the tables have of each of these users: these columns of its row, and `deleted_at` of its tombstone. All are null
+/// of a user who was never heard of.
+///
+/// Each user is looked up separately. A join would be planned for the tables as they were when the statement was
+/// prepared, and would read all of a table that was still small then; `OFFSET 0` keeps PostgreSQL from making it one.
+pub(super) async fn find_rows<'a>(
+    db: &impl ConnectionTrait,
+    keys: impl Iterator<Item = &'a UserKey>,
+    columns: impl Iterator<Item = Column>,
+) -> Result<Vec<(UserKey, QueryResult)>, DbErr> {
+    let backend = db.get_database_backend();
+    let (keys, parameters) = key_table(db, keys);
+    let columns: Vec<String> = columns.map(|column| format!("u.{}", column.as_str())).collect();
+    let columns = columns.join(", ");
+    let is_its = "source = keys.source AND external_id = keys.external_id";
+    let users = match backend {
+        DbBackend::Postgres => format!("LATERAL (SELECT * FROM users WHERE {is_its} OFFSET 0) AS u ON TRUE"),
+        _ => "users AS u ON u.source = keys.source AND u.external_id = keys.external_id".to_owned(),
+    };
+    let sql = format!(
+        "SELECT keys.source AS key_source, keys.external_id AS key_external_id, \
+         (SELECT deleted_at FROM tombstones WHERE {is_its}) AS deleted_at, {columns} FROM {keys} LEFT JOIN {users}"
+    );
+    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, parameters)).await?;
+    rows.into_iter()
+        .map(|row| {
+            let key = UserKey { source: row.try_get_by_index(0)?, external_id: row.try_get_by_index(1)? };
+            Ok((key, row))
+        })
+        .collect()
 }
 
 fn user(row: Model) -> User {

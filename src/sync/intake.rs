@@ -138,7 +138,7 @@ impl Intake {
         };
         // A task of its own, so that a change is told of even if the caller does not wait for the answer.
         let stored = self.jobs.spawn_task(storing).await;
-        stored.unwrap_or_else(|panicked| Err(StoreError::away(&panicked.to_string())))
+        stored.unwrap_or_else(|panicked| Err(StoreError::unavailable(&panicked.to_string())))
     }
 
     /// Returns once everything that was taken in is written, whether or not its sender still waits.

@@ -110,6 +110,6 @@ async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
 /// While the database is away, nobody waits for the next attempt to find that out.
 fn refuse_all(queue: &mut mpsc::Receiver<Job>) {
     while let Ok(job) = queue.try_recv() {
-        drop(job.written.send(Err(StoreError::away("the database was away a moment ago"))));
+        drop(job.written.send(Err(StoreError::unavailable("the database was away a moment ago"))));
     }
 }

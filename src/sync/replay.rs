@@ -64,7 +64,7 @@ impl Replay {
             Read::Delivery(delivery) => {
                 let mut chain = Chain::for_batches(self.writer.store.clone());
                 let mut outcomes = self.writer.write_batch(&mut chain, vec![delivery], Arrival::First).await;
-                Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::away("there is no outcome")))?)
+                Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::unavailable("there is no outcome")))?)
             }
         }
     }

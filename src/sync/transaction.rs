@@ -75,7 +75,7 @@ impl Writer {
         chain: &mut Chain,
         work: &W,
     ) -> Result<W::Output, StoreError> {
-        let late = |_| Err(StoreError::away("the transaction took too long"));
+        let late = |_| Err(StoreError::unavailable("the transaction took too long"));
         let attempts = self.change_users_with_retry(chain, work);
         tokio::time::timeout(TRANSACTION_TIMEOUT, attempts).await.unwrap_or_else(late)
     }

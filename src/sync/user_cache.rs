@@ -86,7 +86,7 @@ impl UserCache {
             }
         };
         let waiting = tokio::time::timeout(SHARED_READ_TIMEOUT, self.recent.entry_async(key, look));
-        let late = |_| StoreError::away("another request's read of the same user did not end in time");
+        let late = |_| StoreError::unavailable("another request's read of the same user did not end in time");
         let place = match waiting.await.map_err(late)? {
             EntryResult::Retained(read) => return read.found.clone(),
             EntryResult::Vacant(place) | EntryResult::Replaced(place, _) => Some(place),

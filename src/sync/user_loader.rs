@@ -51,9 +51,9 @@ impl UserLoader {
     /// Reads what the tables say of a user now.
     pub(super) async fn look_up(&self, user: &UserKey) -> Result<LookedUp, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let ended = || StoreError::away("the service has stopped reading");
+        let ended = || StoreError::unavailable("the service has stopped reading");
         self.queue.send(Question { user: user.clone(), answer }).map_err(|_| ended())?;
-        let late = |_| StoreError::away("the database did not answer in time");
+        let late = |_| StoreError::unavailable("the database did not answer in time");
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, answered).await.map_err(late)?;
         answered.unwrap_or_else(|_| Err(ended()))
     }

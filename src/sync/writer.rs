@@ -41,8 +41,8 @@ impl Writer {
         self.metrics.batch(batch.len());
         match self.apply_batch(chain, &batch, arrival).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(StoreError::Refused(_)) => self.write_one_by_one(chain, batch, arrival).await,
-            Err(StoreError::Hindered(_)) if batch.len() > 1 => {
+            Err(StoreError::Rejected(_)) => self.write_one_by_one(chain, batch, arrival).await,
+            Err(StoreError::Blocked(_)) if batch.len() > 1 => {
                 self.write_one_by_one(chain, batch, arrival).await
             }
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
@@ -63,7 +63,7 @@ impl Writer {
         for delivery in batch {
             let user = delivery.user().cloned();
             if started.elapsed() > TRANSACTION_TIMEOUT {
-                away.get_or_insert_with(|| StoreError::away("one by one took too long"));
+                away.get_or_insert_with(|| StoreError::unavailable("one by one took too long"));
             }
             let known = away.as_ref().or_else(|| blocked.get(user.as_ref()?));
             let outcome = match known {
@@ -72,7 +72,7 @@ impl Writer {
             };
             match (&outcome, user) {
                 (Err(error @ StoreError::Unavailable(_)), _) => away = Some(error.clone()),
-                (Err(error @ StoreError::Hindered(_)), Some(user)) => {
+                (Err(error @ StoreError::Blocked(_)), Some(user)) => {
                     blocked.insert(user, error.clone());
                 }
                 _ => {}
@@ -91,7 +91,7 @@ impl Writer {
     ) -> Result<Outcome, StoreError> {
         let alone = std::slice::from_ref(&delivery);
         let outcomes = match self.apply_batch(chain, alone, arrival).await {
-            Err(error @ StoreError::Refused(_)) => {
+            Err(error @ StoreError::Rejected(_)) => {
                 warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
                 let user = delivery.user().cloned();
                 let reason = "the database refused to write it; the log says why".to_owned();
@@ -100,7 +100,7 @@ impl Writer {
             }
             outcomes => outcomes?,
         };
-        outcomes.first().copied().ok_or_else(|| StoreError::away("there is no outcome"))
+        outcomes.first().copied().ok_or_else(|| StoreError::unavailable("there is no outcome"))
     }
 
     /// Writes a batch in one transaction, all of it or nothing.

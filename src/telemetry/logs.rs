@@ -11,16 +11,16 @@ use tracing_subscriber::{Layer, fmt};
 
 use crate::config::{Log, LogFormat};
 
-/// Begins to log; `directives` such as `usersync=debug` (the environment's `RUST_LOG`) win over the
+/// Starts to log. `directives` such as `usersync=debug` (the environment's `RUST_LOG`) win over the
 /// configured level.
 ///
-/// Errors: the filter cannot be read.
+/// Fails if the filter cannot be parsed.
 pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), ParseError> {
     let directives = directives.unwrap_or(&settings.level);
-    // An empty one would be taken for `error`.
+    // An empty directive would mean `error`.
     let directives: Vec<&str> = directives.split(',').filter(|one| !one.trim().is_empty()).collect();
     let filter: Targets = directives.join(",").parse()?;
-    // Without a level of its own, whatever is not named is told as usual.
+    // Targets that no directive names are logged at the usual level, unless a directive sets another.
     let default = filter.default_level().unwrap_or(LevelFilter::INFO);
     let filter = filter.with_default(default);
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
@@ -30,26 +30,22 @@ pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), ParseE
             lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
         }
     };
-    // Filters of the whole, not of the layer: of those, a library that asks whether it may speak and then
-    // does not leaves the answer behind for the next line, which is lost.
-    let started = tracing_subscriber::registry()
-        .with(lines)
-        .with(filter)
-        .with(filter_fn(speaks_of_no_secret))
-        .try_init();
-    // A second start in one process (a test) keeps the first.
+    // Global filters, not filters of the layer: with those, a library that asks whether an event is enabled and then
+    // does not emit it leaves a state behind that loses the next line.
+    let started =
+        tracing_subscriber::registry().with(lines).with(filter).with(filter_fn(holds_no_secret)).try_init();
+    // A second start in one process (in tests) keeps the first subscriber.
     drop(started);
     Ok(())
 }
 
-/// These repeat what they were given, however loud: parts of the database's address, values that a database
-/// quotes.
-const INDISCREET: [&str; 2] = ["sqlx_postgres::options", "sqlx::postgres::notice"];
+/// These log parts of the database's URL, or values that a database quotes, at every level.
+const SECRET_TARGETS: [&str; 2] = ["sqlx_postgres::options", "sqlx::postgres::notice"];
 
-/// What libraries say below `warn` can hold statements, headers and bodies, or repeats what our own lines
-/// say, whatever the filter asks for.
-fn speaks_of_no_secret(metadata: &Metadata<'_>) -> bool {
-    if INDISCREET.iter().any(|target| metadata.target().starts_with(target)) {
+/// Whether an event may be logged, whatever the filter asks for: below `warn`, events of libraries can hold statements,
+/// headers and bodies.
+fn holds_no_secret(metadata: &Metadata<'_>) -> bool {
+    if SECRET_TARGETS.iter().any(|target| metadata.target().starts_with(target)) {
         return false;
     }
     let root = metadata.target().split("::").next().unwrap_or_default();

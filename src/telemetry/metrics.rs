@@ -1,4 +1,4 @@
-//! Every metric of the service, in one place.
+//! Every metric of the service.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Seconds; a lookup takes under a millisecond, a waiting one up to thirty seconds.
+/// In seconds: a lookup takes less than a millisecond, one that waits takes up to thirty seconds.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// Deliveries; up to the largest batch.
@@ -80,27 +80,36 @@ impl Default for Metrics {
         let deliveries = Family::default();
         registry.register("deliveries", "Verified deliveries by outcome", deliveries.clone());
         let refused = Family::default();
-        registry.register("deliveries_refused", "Deliveries refused by problem code", refused.clone());
+        registry.register("deliveries_refused", "Refused deliveries by problem code", refused.clone());
         let tokens = Family::default();
-        registry.register("tokens", "Tokens checked, by `ok` or problem code", tokens.clone());
+        registry.register("tokens", "Checked tokens by result: `ok` or the problem code", tokens.clone());
         let requests = Family::default();
-        registry.register("http_requests", "Requests answered", requests.clone());
+        registry.register("http_requests", "Answered requests", requests.clone());
         let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
         registry.register_with_unit(
             "http_request_duration",
-            "Time from request to answer",
+            "Time from request to response",
             Unit::Seconds,
             durations.clone(),
         );
         let batches = Histogram::new(BATCH_SIZES);
-        registry.register("batch_deliveries", "Deliveries written by one transaction", batches.clone());
+        registry.register("batch_deliveries", "Deliveries written by each transaction", batches.clone());
         let commits = Histogram::new(BUCKETS);
-        registry.register_with_unit("commit", "Time of one transaction", Unit::Seconds, commits.clone());
+        registry.register_with_unit(
+            "commit",
+            "Duration of each transaction that writes deliveries",
+            Unit::Seconds,
+            commits.clone(),
+        );
         let parked = Gauge::default();
-        registry.register("journal_parked", "Deliveries that wait, parked, in the journal", parked.clone());
+        registry.register("journal_parked", "Parked deliveries in the journal", parked.clone());
         let key_fetches = Family::default();
         registry.register("key_fetches", "Fetches of signing keys since the start", key_fetches.clone());
-        registry.register("build", "What is running", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register(
+            "build",
+            "Version of the running program",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
         let inner = Inner {
             registry,
             deliveries,
@@ -123,7 +132,7 @@ impl Metrics {
         self.0.deliveries.get_or_create(&Delivery { source: source.to_owned(), outcome }).inc();
     }
 
-    /// A delivery was refused; `source` is a configured one, or the caller could make labels without end.
+    /// A delivery was refused. `source` must be a configured one, or a caller could make any number of labels.
     pub fn delivery_refused(&self, source: &str, code: &'static str) {
         self.0.refused.get_or_create(&Refused { source: source.to_owned(), code }).inc();
     }
@@ -141,12 +150,12 @@ impl Metrics {
         self.0.requests.get_or_create(&request).inc();
     }
 
-    /// A transaction is about to write so many deliveries.
+    /// A transaction is about to write this many deliveries.
     pub fn batch(&self, deliveries: usize) {
         self.0.batches.observe(f64::from(u32::try_from(deliveries).unwrap_or(u32::MAX)));
     }
 
-    /// A transaction took so long.
+    /// A transaction took this long.
     pub fn commit(&self, duration: Duration) {
         self.0.commits.observe(duration.as_secs_f64());
     }
@@ -162,7 +171,7 @@ impl Metrics {
         self.0.key_fetches.get_or_create(&KeyFetch { result: "failed" }).set(failed);
     }
 
-    /// Everything in the `OpenMetrics` text format.
+    /// All metrics in the `OpenMetrics` text format.
     pub fn encode(&self) -> String {
         let mut page = String::new();
         // Writing to a string does not fail.

@@ -64,7 +64,7 @@ async fn a_database_out_of_reach_exits_with_1_and_says_what_to_do() {
         let home = Home::on_sqlite().with("DATABASE_URL", url);
         for arguments in [&["serve"][..], &["migrate"], &["keys", "list"]] {
             let said = home.run(arguments).await;
-            assert_fails(&said, 1, &["error: ", "the database did not do its work", "DATABASE_URL"]);
+            assert_fails(&said, 1, &["error: ", "the database is unavailable", "DATABASE_URL"]);
             let error = said.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
             assert_eq!(error.matches("Connection Error").count(), 1, "said once: {error}");
         }
