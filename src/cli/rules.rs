@@ -61,16 +61,14 @@ impl Placed<'_> {
     /// How a remedy names a key of the rule: with the variable that sets it where the source is made of
     /// variables.
     pub(super) fn key(&self, key: &str) -> String {
-        let variable = match (self.source.provider.name, self.source.name.as_str(), key) {
-            ("clerk", "clerk", "domain") => Some("CLERK_JWT_ISSUER_DOMAIN"),
-            ("clerk", "clerk", "applicationID") => Some("CLERK_JWT_AUDIENCE"),
-            ("auth0", "auth0", "domain") => Some("AUTH0_DOMAIN"),
-            ("auth0", "auth0", "applicationID") => Some("AUTH0_CLIENT_ID or AUTH0_AUDIENCE"),
-            ("workos", "workos", "issuer" | "applicationID") => Some("WORKOS_CLIENT_ID"),
-            _ => None,
-        };
+        let Source { name, provider, .. } = self.source;
+        let variables = provider.variables.filter(|_| name == provider.name);
+        let variables = variables.map(|variables| variables.of_rule_key(key)).unwrap_or_default();
         let path = &self.path;
-        variable.map_or_else(|| format!("{key} in {path}"), |name| format!("{key} in {path} (or {name})"))
+        if variables.is_empty() {
+            return format!("{key} in {path}");
+        }
+        format!("{key} in {path} (or {})", variables.join(" or "))
     }
 }
 
@@ -78,9 +76,4 @@ impl fmt::Display for Placed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of source `{}`", self.path, self.source.name)
     }
-}
-
-/// Whether an issuer is a development instance of Clerk.
-pub(super) fn is_development(issuer: &str) -> bool {
-    issuer.trim_end_matches('/').ends_with(".clerk.accounts.dev")
 }

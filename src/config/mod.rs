@@ -39,6 +39,7 @@ pub use limits::Limits;
 pub use map::SourceMap;
 pub use rule::{Algorithm, JwksLocation, RuleKind, TokenRule};
 pub use source::{ProviderKind, Signing, Source};
+pub use variables::{RuleValue, Variables};
 
 use error::{Fault, Problems, fault};
 use reader::Reader;
@@ -142,7 +143,7 @@ impl Config {
         let mut tree = file::read(file, environment)?;
         let problems = Problems::default();
         environment::apply(&mut tree, environment, &problems);
-        variables::add_sources(&mut tree, environment, &problems);
+        variables::add_sources(&mut tree, environment, &problems, providers);
         schema::check(tree.table(), schema::ROOT, "", &problems);
         let config = Self::read(&Reader::new(tree.table(), environment, &problems), Known(providers));
         problems.finish(config, &tree)

@@ -4,6 +4,7 @@ use url::Url;
 
 use super::error::{Fault, fault};
 use super::reader::{Reader, any};
+use super::source::Known;
 use super::{Tokens, address, jwks};
 
 /// One kind of token that a source issues. Rules are tried in order, and the first that fits decides alone.
@@ -79,11 +80,11 @@ impl Algorithm {
     }
 }
 
-/// Issuers that sign for everyone's applications: without `aud`, any of their users would be let in.
+/// Issuers that sign for everyone's applications: without `aud`, any of their users would be let in. Providers
+/// add their own.
 const SHARED_ISSUERS: &[&str] = &[
     "access.line.me",
     "accounts.google.com",
-    "api.workos.com",
     "appleid.apple.com",
     "gitlab.com",
     "id.twitch.tv/oauth2",
@@ -99,10 +100,10 @@ const SHARED_ISSUERS: &[&str] = &[
     "www.linkedin.com/oauth",
 ];
 
-fn is_shared(issuer: &str) -> bool {
+fn is_shared(issuer: &str, known: Known<'_>) -> bool {
     let issuer = issuer.to_ascii_lowercase();
     let bare = issuer.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-    SHARED_ISSUERS.contains(&bare)
+    SHARED_ISSUERS.contains(&bare) || known.0.iter().any(|kind| kind.shared_issuers.contains(&bare))
 }
 
 #[derive(Clone, Copy)]
@@ -122,7 +123,7 @@ impl Type {
 }
 
 /// The rule; `None` if it could not be read, which is then noted.
-pub(super) fn read(reader: &Reader<'_>, tokens: &Tokens) -> Option<TokenRule> {
+pub(super) fn read(reader: &Reader<'_>, tokens: &Tokens, known: Known<'_>) -> Option<TokenRule> {
     let remedy = "write \"oidc\" (keys by discovery) or \"customJwt\" (issuer and keys given here)";
     let kind = reader.required("type", remedy, Type::parse);
     let application_id = reader.text("applicationID");
@@ -136,7 +137,7 @@ pub(super) fn read(reader: &Reader<'_>, tokens: &Tokens) -> Option<TokenRule> {
         RuleKind::Oidc { domain, .. } => domain.as_str(),
         RuleKind::CustomJwt { issuer, .. } => issuer,
     };
-    if is_shared(issuer) && !reader.has("applicationID") {
+    if is_shared(issuer, known) && !reader.has("applicationID") {
         let problem = format!("is missing, and {issuer} signs tokens for everyone's applications");
         reader.refuse("applicationID", fault(problem, "write your application's own id (the token's `aud`)"));
     }

@@ -8,6 +8,7 @@ use super::error::{Fault, fault};
 use super::map::{self, SourceMap};
 use super::reader::Reader;
 use super::rule::{self, TokenRule};
+use super::variables::Variables;
 use super::{Tokens, secret};
 
 /// A configured instance of a provider. One without secrets only answers for tokens, one without rules only
@@ -39,6 +40,11 @@ pub struct ProviderKind {
     pub takes_bearer_tokens: bool,
     /// Whether its format is not known, but described in `[sources.map]`.
     pub is_mapped: bool,
+    /// The environment variables that make a source of it without a file.
+    pub variables: Option<&'static Variables>,
+    /// Its issuers that sign for every customer's applications, without `https://`: a rule for one of them
+    /// needs an `applicationID`.
+    pub shared_issuers: &'static [&'static str],
 }
 
 /// How deliveries are signed.
@@ -114,7 +120,8 @@ fn read(reader: &Reader<'_>, tokens: &Tokens, known: Known<'_>) -> Option<Source
     let name = reader.required("name", "write one: it stands in the webhook's address", source_name);
     let remedy = format!("write {}", known.names("or", |_| true));
     let provider = reader.required("provider", &remedy, |text| known.parse(text));
-    let rules: Vec<_> = reader.tables("tokens").iter().map(|reader| rule::read(reader, tokens)).collect();
+    let rules: Vec<_> =
+        reader.tables("tokens").iter().map(|reader| rule::read(reader, tokens, known)).collect();
     let provider = provider?;
     let label = reader.raw_text("name").unwrap_or_default();
     let webhook_secrets = reader.secrets("webhook_secrets", |secret| provider.signing.secrets(secret, label));

@@ -1,70 +1,97 @@
-//! The variables that make a source without a file: the names that the providers' own guides use.
+//! The environment variables that make a source without a file.
 //!
-//! Each provider's variables become a source in the tree, read and checked like one of the file. A source of
-//! that name in the file (or in `USERSYNC_SOURCES__…`) wins, and the variables are then left alone. Half a
-//! set is enough where half makes sense: secrets alone make a source that receives, an issuer alone one that
-//! answers for tokens. What can have no effect (an audience without an issuer) is refused. Empty variables
-//! count as unset.
+//! Which variables there are is described by each provider, as [`Variables`]; this file only reads them. They
+//! become a source in the tree, which is then read and checked like one of the file. A source of that name in
+//! the file (or in `USERSYNC_SOURCES__…`) wins, and the variables are ignored. Half a set is enough where half
+//! makes sense: secrets alone make a source that receives, an issuer alone one that answers for tokens. A
+//! variable that can have no effect (an audience without an issuer) is refused. Empty variables count as
+//! unset.
 
 use std::collections::BTreeMap;
 
 use toml::Value;
 
 use super::error::{Problems, fault};
+use super::source::ProviderKind;
 use super::tree::{Step, Tree};
 
-/// Adds `clerk`, `auth0` and `workos`, as far as their variables are set.
-pub(super) fn add_sources(tree: &mut Tree, environment: &BTreeMap<String, String>, problems: &Problems) {
-    let providers: [(&str, Describe); 3] = [("clerk", clerk), ("auth0", auth0), ("workos", workos)];
-    for (name, describe) in providers {
-        if tree.has_source(name) {
+/// The environment variables that make a source of a provider, named as the provider is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variables {
+    /// Each holds one secret of `webhook_secrets`.
+    pub webhook_secrets: &'static [&'static str],
+    /// Each holds one of `bearer_tokens`.
+    pub bearer_tokens: &'static [&'static str],
+    /// Pairs of variables: the first has no effect without the second.
+    pub requirements: &'static [(&'static str, &'static str)],
+    /// Token rules, in the order in which they are tried. A rule is made where every variable that it names
+    /// is set or has a default.
+    pub rules: &'static [&'static [(&'static str, RuleValue)]],
+}
+
+/// Where the value of a token rule's key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleValue {
+    /// It is always the same.
+    Fixed(&'static str),
+    /// It is what the variable holds, after the prefix.
+    Variable {
+        /// What stands before the variable's value, or nothing.
+        prefix: &'static str,
+        /// The variable.
+        name: &'static str,
+        /// The variable's value where it is unset.
+        default: Option<&'static str>,
+    },
+}
+
+impl RuleValue {
+    /// What the variable holds.
+    pub const fn of(name: &'static str) -> Self {
+        Self::Variable { prefix: "", name, default: None }
+    }
+
+    /// What the variable holds, or the default where it is unset.
+    pub const fn of_or(name: &'static str, default: &'static str) -> Self {
+        Self::Variable { prefix: "", name, default: Some(default) }
+    }
+
+    /// What the variable holds, after a prefix.
+    pub const fn after(prefix: &'static str, name: &'static str) -> Self {
+        Self::Variable { prefix, name, default: None }
+    }
+}
+
+impl Variables {
+    /// The variables that set a key of the token rules.
+    pub fn of_rule_key(&self, key: &str) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for (_, value) in self.rules.iter().flat_map(|rule| rule.iter()).filter(|(known, _)| *known == key) {
+            if let RuleValue::Variable { name, .. } = value
+                && !names.contains(name)
+            {
+                names.push(*name);
+            }
+        }
+        names
+    }
+}
+
+/// Adds a source for each provider whose variables are set.
+pub(super) fn add_sources(
+    tree: &mut Tree,
+    environment: &BTreeMap<String, String>,
+    problems: &Problems,
+    providers: &[ProviderKind],
+) {
+    for provider in providers {
+        let Some(variables) = provider.variables.filter(|_| !tree.has_source(provider.name)) else {
             continue;
-        }
-        let mut draft = Draft { environment, problems, entries: Vec::new(), rules: 0 };
-        describe(&mut draft);
-        draft.add_to(tree, name);
+        };
+        let mut draft = Draft { environment, problems, entries: Vec::new() };
+        draft.read(variables);
+        draft.add_to(tree, provider.name);
     }
-}
-
-type Describe = fn(&mut Draft<'_>);
-
-fn clerk(draft: &mut Draft<'_>) {
-    draft.secrets("webhook_secrets", &["CLERK_WEBHOOK_SECRET", "CLERK_WEBHOOK_SIGNING_SECRET"]);
-    draft.needs("CLERK_JWT_AUDIENCE", "CLERK_JWT_ISSUER_DOMAIN");
-    if let Some(domain) = draft.get("CLERK_JWT_ISSUER_DOMAIN") {
-        let audience = draft.get("CLERK_JWT_AUDIENCE").unwrap_or("convex");
-        draft.rule(
-            "CLERK_JWT_ISSUER_DOMAIN",
-            &[("type", "oidc"), ("domain", domain), ("applicationID", audience)],
-        );
-    }
-}
-
-fn auth0(draft: &mut Draft<'_>) {
-    draft.secrets("webhook_secrets", &["AUTH0_WEBHOOK_SECRET"]);
-    draft.secrets("bearer_tokens", &["AUTH0_EVENT_STREAM_TOKEN"]);
-    draft.needs("AUTH0_DOMAIN", "AUTH0_CLIENT_ID");
-    draft.needs("AUTH0_CLIENT_ID", "AUTH0_DOMAIN");
-    draft.needs("AUTH0_AUDIENCE", "AUTH0_DOMAIN");
-    let Some(domain) = draft.get("AUTH0_DOMAIN") else { return };
-    // ID tokens carry the client id as their audience, access tokens the API's.
-    for audience in ["AUTH0_CLIENT_ID", "AUTH0_AUDIENCE"] {
-        if let Some(audience) = draft.get(audience) {
-            draft.rule("AUTH0_DOMAIN", &[("type", "oidc"), ("domain", domain), ("applicationID", audience)]);
-        }
-    }
-}
-
-fn workos(draft: &mut Draft<'_>) {
-    draft.secrets("webhook_secrets", &["WORKOS_WEBHOOK_SECRET"]);
-    let Some(client_id) = draft.get("WORKOS_CLIENT_ID") else { return };
-    let jwks = format!("https://api.workos.com/sso/jwks/{client_id}");
-    let issuer = format!("https://api.workos.com/user_management/{client_id}");
-    let rule = [("type", "customJwt"), ("algorithm", "RS256"), ("jwks", &jwks)];
-    draft.rule("WORKOS_CLIENT_ID", &[&rule[..], &[("issuer", &issuer)]].concat());
-    // This issuer signs for every customer of WorkOS: only the client id tells whose token it is.
-    let shared = [("issuer", "https://api.workos.com/"), ("applicationID", client_id)];
-    draft.rule("WORKOS_CLIENT_ID", &[&rule[..], &shared].concat());
 }
 
 /// A source in the making.
@@ -73,16 +100,27 @@ struct Draft<'a> {
     problems: &'a Problems,
     /// Where under the source, what, and from which variable.
     entries: Vec<(Vec<Step>, String, &'static str)>,
-    rules: usize,
 }
 
-impl<'a> Draft<'a> {
-    fn get(&self, variable: &str) -> Option<&'a str> {
+impl Draft<'_> {
+    fn read(&mut self, variables: &'static Variables) {
+        self.secrets("webhook_secrets", variables.webhook_secrets);
+        self.secrets("bearer_tokens", variables.bearer_tokens);
+        for (variable, other) in variables.requirements {
+            self.require(variable, other);
+        }
+        let mut number = 0;
+        for rule in variables.rules {
+            number += usize::from(self.rule(number, rule));
+        }
+    }
+
+    fn get(&self, variable: &str) -> Option<&str> {
         self.environment.get(variable).map(|text| text.trim()).filter(|text| !text.is_empty())
     }
 
     /// Refuses a variable that has no effect without another.
-    fn needs(&self, variable: &'static str, other: &'static str) {
+    fn require(&self, variable: &'static str, other: &'static str) {
         if self.get(variable).is_some() && self.get(other).is_none() {
             let remedy = format!("set {other} as well, or unset {variable}");
             self.problems.add(variable, fault(format!("is set without {other}"), remedy));
@@ -91,22 +129,41 @@ impl<'a> Draft<'a> {
 
     /// Adds the secrets of these variables, each once.
     fn secrets(&mut self, key: &'static str, variables: &[&'static str]) {
-        let mut known = Vec::new();
+        let mut known: Vec<String> = Vec::new();
         for variable in variables {
-            if let Some(secret) = self.get(variable).filter(|secret| !known.contains(secret)) {
+            let Some(secret) = self.get(variable).map(str::to_owned) else { continue };
+            if !known.contains(&secret) {
                 let steps = vec![Step::Key(key), Step::Index(known.len())];
-                self.entries.push((steps, secret.to_owned(), variable));
+                self.entries.push((steps, secret.clone(), variable));
                 known.push(secret);
             }
         }
     }
 
-    fn rule(&mut self, variable: &'static str, values: &[(&'static str, &str)]) {
-        for (key, value) in values {
-            let steps = vec![Step::Key("tokens"), Step::Index(self.rules), Step::Key(key)];
-            self.entries.push((steps, (*value).to_owned(), variable));
+    /// Adds a rule, if every variable that it needs is set.
+    fn rule(&mut self, number: usize, rule: &[(&'static str, RuleValue)]) -> bool {
+        let names = rule.iter().filter_map(|(_, value)| match value {
+            RuleValue::Variable { name, default, .. } => Some((*name, *default)),
+            RuleValue::Fixed(_) => None,
+        });
+        let Some((first, _)) = names.clone().next() else { return false };
+        if names.clone().any(|(name, default)| self.get(name).or(default).is_none()) {
+            return false;
         }
-        self.rules += 1;
+        for (key, value) in rule {
+            let (text, variable) = match value {
+                RuleValue::Fixed(text) => ((*text).to_owned(), first),
+                RuleValue::Variable { prefix, name, default } => {
+                    (format!("{prefix}{}", self.get(name).or(*default).unwrap_or_default()), *name)
+                }
+            };
+            self.entries.push((
+                vec![Step::Key("tokens"), Step::Index(number), Step::Key(key)],
+                text,
+                variable,
+            ));
+        }
+        true
     }
 
     fn add_to(self, tree: &mut Tree, name: &'static str) {

@@ -1,11 +1,16 @@
-//! What each vendor's messages mean.
+//! What each vendor's messages mean, and everything else that is known of a vendor.
 //!
-//! **To add a provider:** write one file beside this one, with the vendor's [`Provider`] and its entry,
-//! `REGISTERED`; give it its line in the list of modules and its place in the `REGISTRY`; put payloads of it
-//! under `tests/fixtures/<provider>/`.
+//! Each provider has a folder here: how to decode its events, how they are signed, the environment variables
+//! that make a source of it, the words about it in `usersync doctor` and `usersync explain`, and in
+//! `senders.toml` how it sends, for the test suite that every provider passes.
+//!
+//! **To add a provider:** see "A provider" in `CONTRIBUTING.md`.
 
+mod advice;
 mod auth0;
 mod clerk;
+#[cfg(test)]
+mod example;
 mod read;
 mod source;
 mod standard;
@@ -15,17 +20,24 @@ mod workos;
 
 use serde_json::Value;
 
-pub use read::{NotJson, Read};
+pub use advice::{Advice, DevelopmentInstances, advice, hints, signature_headers, vendors_with_variables};
+pub use read::{NotJson, ReadMessage};
 pub use source::{Source, SourceError, Sources};
 
 use crate::config::{ProviderKind, SourceMap};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy, ImpossibleType, Timestamp};
 
 /// Every provider.
-const REGISTRY: &[Registered] =
-    &[clerk::REGISTERED, auth0::REGISTERED, workos::REGISTERED, standard::REGISTERED];
+const REGISTRY: &[Registered] = &[
+    clerk::REGISTERED,
+    auth0::REGISTERED,
+    workos::REGISTERED,
+    #[cfg(test)]
+    example::REGISTERED,
+    standard::REGISTERED,
+];
 
-/// What the development source is of.
+/// The provider of the development source.
 pub const CLERK: ProviderKind = clerk::REGISTERED.kind;
 
 /// A provider's entry in the registry.
@@ -34,16 +46,18 @@ struct Registered {
     kind: ProviderKind,
     /// Makes it, for a source with this map.
     make: fn(Option<&SourceMap>) -> Box<dyn Provider>,
+    /// What people are told about it.
+    advice: Advice,
 }
 
-/// What a source can be of.
+/// The providers that a source can have.
 pub fn kinds() -> Vec<ProviderKind> {
     REGISTRY.iter().map(|registered| registered.kind).collect()
 }
 
 /// One vendor's format.
 ///
-/// Everything here is pure: the same event is read alike when it comes and when it is replayed.
+/// Everything here is pure: an event is decoded in the same way when it is received and when it is replayed.
 pub trait Provider: std::fmt::Debug + Send + Sync {
     /// Whether the vendor gives a deleted user's id to a user again.
     fn ids(&self) -> IdPolicy;
@@ -56,18 +70,18 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
     /// The vendor's own name of what happened.
     fn event_type<'a>(&self, event: &'a Value) -> Result<&'a str, Unreadable>;
 
-    /// Where an event has the vendor's id of the user, as a JSON pointer: so that even what cannot be
-    /// understood is forgotten with its user.
+    /// Where an event has the vendor's id of the user, as a JSON pointer. With it, the payload of an event
+    /// that cannot be understood is still erased with its user.
     fn user_pointer(&self) -> &str;
 
     /// What an event of this type says. The event is an object.
-    fn decode(&self, event: &Value, event_type: &str) -> Result<Says, Unreadable>;
+    fn decode(&self, event: &Value, event_type: &str) -> Result<DecodedEvent, Unreadable>;
 }
 
 /// What an event says.
 #[derive(Debug)]
-pub enum Says {
-    /// Something of one user.
+pub enum DecodedEvent {
+    /// Something about one user.
     Change {
         /// The vendor's id of the user.
         external_id: String,
@@ -77,10 +91,10 @@ pub enum Says {
         kind: ChangeKind,
     },
     /// Nothing that concerns the users table.
-    NothingOfUsers,
+    NotAboutUsers,
 }
 
-/// Why an event about a user could not be understood. The text carries no value of the event.
+/// Why an event about a user could not be understood. The message carries no value of the event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(String);
@@ -97,32 +111,32 @@ impl From<ImpossibleType> for Unreadable {
     }
 }
 
-/// The text at a key, which must be there.
-fn text<'a>(object: &'a Value, key: &str) -> Result<&'a str, Unreadable> {
+/// The string at a key, which must be there.
+fn string_at<'a>(object: &'a Value, key: &str) -> Result<&'a str, Unreadable> {
     let value = object.get(key).ok_or_else(|| Unreadable::new(format!("`{key}` is missing")))?;
-    value.as_str().ok_or_else(|| Unreadable::new(format!("`{key}` is no text")))
+    value.as_str().ok_or_else(|| Unreadable::new(format!("`{key}` is not a string")))
 }
 
 /// The object at a key, which must be there.
-fn object<'a>(object: &'a Value, key: &str) -> Result<&'a Value, Unreadable> {
+fn object_at<'a>(object: &'a Value, key: &str) -> Result<&'a Value, Unreadable> {
     let value = object.get(key).ok_or_else(|| Unreadable::new(format!("`{key}` is missing")))?;
-    if value.is_object() { Ok(value) } else { Err(Unreadable::new(format!("`{key}` is no object"))) }
+    if value.is_object() { Ok(value) } else { Err(Unreadable::new(format!("`{key}` is not an object"))) }
 }
 
-/// The moment at a key; `None` where the key is absent or null.
-fn moment(object: &Value, key: &str) -> Result<Option<Timestamp>, Unreadable> {
-    moment_in(object.get(key), key)
+/// The time at a key; `None` where the key is absent or null.
+fn time_at(object: &Value, key: &str) -> Result<Option<Timestamp>, Unreadable> {
+    time_of(object.get(key), key)
 }
 
-/// The moment that a value is; `None` where it is absent or null.
-fn moment_in(value: Option<&Value>, name: &str) -> Result<Option<Timestamp>, Unreadable> {
+/// The time that a value holds; `None` where the value is absent or null.
+fn time_of(value: Option<&Value>, name: &str) -> Result<Option<Timestamp>, Unreadable> {
     let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
-    let moment = Timestamp::from_json(value);
-    moment.map(Some).ok_or_else(|| Unreadable::new(format!("`{name}` is no moment")))
+    let time = Timestamp::from_json(value);
+    time.map(Some).ok_or_else(|| Unreadable::new(format!("`{name}` is not a time")))
 }
 
-/// The fields that an object carries under these keys.
-fn carried(object: &Value, keys: &[(&str, Field)]) -> Result<Facts, Unreadable> {
+/// The facts that an object has under these keys.
+fn facts_at(object: &Value, keys: &[(&str, Field)]) -> Result<Facts, Unreadable> {
     let mut facts = Facts::default();
     for (key, field) in keys {
         if let Some(value) = object.get(key) {

@@ -1,19 +1,19 @@
-//! From a verified body to what it says: the steps that are the same for every provider.
+//! Decodes a verified body: the steps that are the same for every provider.
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{Provider, Says, Unreadable};
+use super::{DecodedEvent, Provider, Unreadable};
 use crate::domain::{Change, Content, Delivery, Timestamp, UserKey};
 use crate::signature::{self, Message, Verified};
 
 /// What a message was read as.
 #[derive(Debug)]
-pub enum Read {
-    /// It has a place in the journal.
+pub enum ReadMessage {
+    /// It belongs in the journal.
     Delivery(Delivery),
-    /// It says nothing of users.
-    NothingOfUsers {
+    /// It is not about a user.
+    NotAboutUsers {
         /// The provider's id of the message.
         message_id: String,
         /// The vendor's own name of the event.
@@ -21,9 +21,9 @@ pub enum Read {
     },
 }
 
-/// The body is no JSON. It is not kept: no version of this program will understand it.
+/// The body is not JSON. It is not kept, because no version of this program will understand it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the body is no JSON")]
+#[error("the body is not JSON")]
 pub struct NotJson;
 
 /// Reads a verified message of a source.
@@ -32,14 +32,14 @@ pub(super) fn read(
     provider: &dyn Provider,
     message: Verified<Message>,
     received_at: Timestamp,
-) -> Result<Read, NotJson> {
+) -> Result<ReadMessage, NotJson> {
     let Message { id, body } = message.into_inner();
     let payload = String::from_utf8(body).map_err(|_| NotJson)?;
-    let Decoded { id: event_id, event_type, user, says } = Decoded::read(provider, &payload)?;
+    let ReadEvent { id: event_id, event_type, user, decoded } = ReadEvent::read(provider, &payload)?;
     let message_id = id.or(event_id).unwrap_or_else(|| id_of(&payload));
-    let content = match says.and_then(|says| change(source, says)) {
+    let content = match decoded.and_then(|event| change(source, event)) {
         Ok(Some(change)) => Content::Change(change),
-        Ok(None) => return Ok(Read::NothingOfUsers { message_id, event_type }),
+        Ok(None) => return Ok(ReadMessage::NotAboutUsers { message_id, event_type }),
         Err(Unreadable(reason)) => {
             Content::Unreadable { user: user.map(|id| UserKey::new(source, id)), reason }
         }
@@ -47,7 +47,7 @@ pub(super) fn read(
     // PostgreSQL cannot store U+0000; in JSON it is always written as an escape, so only what was decoded can
     // hold it.
     let event_type = event_type.map(|name| name.replace('\0', "")).filter(|name| !name.is_empty());
-    Ok(Read::Delivery(Delivery {
+    Ok(ReadMessage::Delivery(Delivery {
         source: source.to_owned(),
         message_id,
         received_at,
@@ -57,33 +57,33 @@ pub(super) fn read(
     }))
 }
 
-/// The id of a message that has none: the same bytes sent again are a duplicate, and whatever is parked can
-/// be named.
+/// The id of a message that has none. The same bytes sent again are a duplicate, and a parked delivery can be
+/// named.
 fn id_of(payload: &str) -> String {
     format!("sha256_{}", signature::digest(payload.as_bytes()))
 }
 
 /// An event as far as it could be read.
 #[derive(Debug)]
-pub(super) struct Decoded {
-    /// The vendor's id of it, where the body has one that the journal can bear.
+pub(super) struct ReadEvent {
+    /// The vendor's id of it, where the body has one that the journal can store.
     id: Option<String>,
     /// The vendor's own name of it.
     event_type: Option<String>,
     /// The vendor's id of the user, where it is one.
     user: Option<String>,
     /// What it says, or why it could not be understood.
-    says: Result<Says, Unreadable>,
+    decoded: Result<DecodedEvent, Unreadable>,
 }
 
-impl Decoded {
+impl ReadEvent {
     pub(super) fn read(provider: &dyn Provider, payload: &str) -> Result<Self, NotJson> {
         let unreadable =
-            |reason| Self { id: None, event_type: None, user: None, says: Err(Unreadable::new(reason)) };
+            |reason| Self { id: None, event_type: None, user: None, decoded: Err(Unreadable::new(reason)) };
         match serde_json::from_str(payload) {
             Ok(event @ Value::Object(_)) => Ok(Self::of(provider, &event)),
-            Ok(_) => Ok(unreadable("the event is no object")),
-            // Judged by the grammar alone, however deep: what is JSON is kept even where it cannot be read.
+            Ok(_) => Ok(unreadable("the event is not an object")),
+            // Checked against the grammar alone, at any depth: JSON is kept even where it cannot be read.
             Err(_) => match serde_json::from_str::<IgnoredAny>(payload) {
                 Ok(_) => Ok(unreadable(
                     "the event is nested too deep, or holds a number or a character that cannot be read",
@@ -94,21 +94,21 @@ impl Decoded {
     }
 
     fn of(provider: &dyn Provider, event: &Value) -> Self {
-        let bearable = |id: &&str| !id.is_empty() && id.len() <= signature::LONGEST_ID && !id.contains('\0');
-        let id = provider.event_id(event).filter(bearable).map(str::to_owned);
+        let storable = |id: &&str| !id.is_empty() && id.len() <= signature::LONGEST_ID && !id.contains('\0');
+        let id = provider.event_id(event).filter(storable).map(str::to_owned);
         let user = event.pointer(provider.user_pointer()).and_then(Value::as_str);
         let user = user.filter(|id| UserKey::flaw_of(id).is_none()).map(str::to_owned);
         match provider.event_type(event) {
             Ok(name) => {
-                Self { id, event_type: Some(name.to_owned()), user, says: provider.decode(event, name) }
+                Self { id, event_type: Some(name.to_owned()), user, decoded: provider.decode(event, name) }
             }
-            Err(unreadable) => Self { id, event_type: None, user, says: Err(unreadable) },
+            Err(unreadable) => Self { id, event_type: None, user, decoded: Err(unreadable) },
         }
     }
 }
 
-fn change(source: &str, says: Says) -> Result<Option<Change>, Unreadable> {
-    let Says::Change { external_id, stamp, kind } = says else { return Ok(None) };
+fn change(source: &str, event: DecodedEvent) -> Result<Option<Change>, Unreadable> {
+    let DecodedEvent::Change { external_id, stamp, kind } = event else { return Ok(None) };
     match UserKey::flaw_of(&external_id) {
         None => Ok(Some(Change { user: UserKey::new(source, external_id), stamp, kind })),
         Some(flaw) => Err(Unreadable::new(flaw)),

@@ -1,11 +1,11 @@
-//! A configured instance of a provider: the webhook URL, its secrets, and how its messages are read.
+//! A configured instance of a provider: its secrets, and how its messages are verified and read.
 
 use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use secrecy::ExposeSecret;
 
-use super::{NotJson, Provider, REGISTRY, Read, read};
+use super::{NotJson, Provider, REGISTRY, ReadMessage, read};
 use crate::config::{self, Signing};
 use crate::domain::{IdPolicy, Timestamp};
 use crate::signature::{
@@ -17,11 +17,11 @@ use crate::signature::{
 pub struct Source {
     name: String,
     provider: Box<dyn Provider>,
-    /// None accepts nothing.
+    /// Without any, no message is accepted.
     schemes: Vec<Box<dyn Scheme>>,
 }
 
-/// A source that cannot be made of its configuration.
+/// A source cannot be made from its configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("source `{name}`: {reason}")]
 pub struct SourceError {
@@ -48,7 +48,7 @@ impl Source {
         &self.name
     }
 
-    /// Whether its provider gives ids of deleted users again.
+    /// Whether its provider reuses the ids of deleted users.
     pub fn ids(&self) -> IdPolicy {
         self.provider.ids()
     }
@@ -63,18 +63,18 @@ impl Source {
         signature::verify(&self.schemes, headers, body, now)
     }
 
-    /// The names of the checks by which [`Self::verify`] judges a message with these headers, in order.
+    /// The names of the checks that [`Self::verify`] makes on a message with these headers, in order.
     pub fn checks(&self, headers: &HeaderMap) -> &'static [&'static str] {
         signature::checks(&self.schemes, headers)
     }
 
     /// Reads a message of the source.
-    pub fn read(&self, message: Verified<Message>, received_at: Timestamp) -> Result<Read, NotJson> {
+    pub fn read(&self, message: Verified<Message>, received_at: Timestamp) -> Result<ReadMessage, NotJson> {
         read::read(&self.name, &*self.provider, message, received_at)
     }
 }
 
-/// How messages of a source are vouched for. Each scheme only where it has a secret.
+/// The signature schemes of a source: each one that it has a secret for.
 fn schemes(settings: &config::Source) -> Result<Vec<Box<dyn Scheme>>, String> {
     let [secrets, tokens] = [&settings.webhook_secrets, &settings.bearer_tokens];
     let mut schemes: Vec<Box<dyn Scheme>> = Vec::new();
@@ -82,7 +82,7 @@ fn schemes(settings: &config::Source) -> Result<Vec<Box<dyn Scheme>>, String> {
         let secrets = secrets.iter().map(ExposeSecret::expose_secret);
         schemes.push(match settings.provider.signing {
             Signing::StandardWebhooks => Box::new(
-                StandardWebhooks::new(secrets).map_err(|_| "a webhook secret is no base64".to_owned())?,
+                StandardWebhooks::new(secrets).map_err(|_| "a webhook secret is not base64".to_owned())?,
             ),
             Signing::TimestampedHmac { header } => Box::new(TimestampedHmac::new(header, secrets)),
         });
@@ -109,8 +109,8 @@ impl Sources {
         self.0.get(name)
     }
 
-    /// Whether the source's provider gives ids of deleted users again; a source that is configured no more
-    /// keeps them.
+    /// Whether the source's provider reuses the ids of deleted users. Those of a source that is no longer
+    /// configured are final.
     pub fn ids(&self, name: &str) -> IdPolicy {
         self.get(name).map_or(IdPolicy::Final, Source::ids)
     }

@@ -1,12 +1,44 @@
-//! Every fixture of every provider decodes to a snapshot.
+//! What holds for every provider in the registry: its fixtures, its variables, and what is said about it.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::read::Decoded;
-use super::{REGISTRY, kinds};
-use crate::config::{Config, SourceMap};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{HeaderMap, HeaderName};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::Sha256;
+
+use super::read::ReadEvent;
+use super::{REGISTRY, ReadMessage, Source, kinds};
+use crate::config::{Config, ConfigErrors, RuleKind, RuleValue, SourceMap, TokenRule, Variables};
+use crate::domain::{Timestamp, UserKey};
+
+/// Published by Svix as an example.
+pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// The settings that these variables alone make.
+pub(super) fn load(variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    load_with("", variables)
+}
+
+fn load_with(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let mut on_disk = tempfile::NamedTempFile::new().unwrap();
+    on_disk.write_all(file.as_bytes()).unwrap();
+    let variables: BTreeMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config::load(Some(on_disk.path()), &variables, &kinds())
+}
+
+pub(super) fn shown(secrets: &[SecretString]) -> Vec<&str> {
+    secrets.iter().map(SecretString::expose_secret).collect()
+}
+
+pub(super) fn domain_and_audience(rule: &TokenRule) -> (&str, &str) {
+    let RuleKind::Oidc { domain, .. } = &rule.kind else { panic!("{rule:?}") };
+    (domain.as_str(), rule.application_id.as_deref().unwrap())
+}
 
 /// The files with this ending, in order.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
@@ -32,18 +64,113 @@ fn map_of(fixture: &Path) -> SourceMap {
     config.sources[0].map.clone().unwrap()
 }
 
+fn fixtures(provider: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(provider);
+    let fixtures = files(&folder, "json");
+    assert!(!fixtures.is_empty(), "{provider} has no fixtures");
+    fixtures
+}
+
 #[test]
 fn every_fixture_decodes_to_its_snapshot() {
     for registered in REGISTRY {
         let name = registered.kind.name;
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-        let fixtures = files(&folder, "json");
-        assert!(!fixtures.is_empty(), "{name} has no fixtures");
-        for file in fixtures {
+        for file in fixtures(name) {
             let map = registered.kind.is_mapped.then(|| map_of(&file));
             let provider = (registered.make)(map.as_ref());
-            let event = Decoded::read(&*provider, &fs::read_to_string(&file).unwrap()).unwrap();
+            let event = ReadEvent::read(&*provider, &fs::read_to_string(&file).unwrap()).unwrap();
             insta::assert_debug_snapshot!(format!("{name}__{}", stem(&file)), event);
         }
     }
+}
+
+/// Every provider that has variables, by name.
+fn with_variables() -> impl Iterator<Item = (&'static str, &'static Variables)> {
+    REGISTRY.iter().filter_map(|registered| Some((registered.kind.name, registered.kind.variables?)))
+}
+
+#[test]
+fn one_secret_alone_makes_a_source_that_only_receives() {
+    for (provider, variables) in with_variables() {
+        for name in variables.webhook_secrets.iter().chain(variables.bearer_tokens) {
+            let config = load(&[(name, SECRET)]).unwrap();
+            let [source] = config.sources.as_slice() else { panic!("{name}: {config:?}") };
+            assert_eq!((source.name.as_str(), source.provider.name), (provider, provider));
+            assert!(source.tokens.is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_variables_of_a_rule_alone_make_a_source_that_only_answers_for_tokens() {
+    for (provider, variables) in with_variables() {
+        let values = variables.rules.iter().flat_map(|rule| rule.iter());
+        let names = values.filter_map(|(_, value)| match value {
+            RuleValue::Variable { name, .. } => Some((*name, "id.example.com")),
+            RuleValue::Fixed(_) => None,
+        });
+        let config = load(&names.collect::<Vec<_>>()).unwrap();
+        let [source] = config.sources.as_slice() else { panic!("{provider}: {config:?}") };
+        assert!(source.webhook_secrets.is_empty() && source.bearer_tokens.is_empty(), "{provider}");
+        assert_eq!(source.tokens.len(), variables.rules.len(), "{provider}");
+    }
+}
+
+#[test]
+fn a_variable_that_needs_another_is_refused_without_it() {
+    for (_, variables) in with_variables() {
+        for (set, missing) in variables.requirements {
+            let errors = load(&[(set, "x.example.com")]).unwrap_err().to_string();
+            let expected = format!("{set}: is set without {missing}; set {missing} as well, or unset {set}");
+            assert_eq!(errors, expected);
+        }
+    }
+}
+
+#[test]
+fn a_token_rule_without_an_audience_is_refused_for_an_issuer_that_everyone_shares() {
+    for registered in REGISTRY {
+        let name = registered.kind.name;
+        for issuer in registered.kind.shared_issuers {
+            let file = format!(
+                "[[sources]]\nname = 'one'\nprovider = '{name}'\n[[sources.tokens]]\ntype = 'oidc'\ndomain = '{issuer}'"
+            );
+            let errors = load_with(&file, &[]).unwrap_err().to_string();
+            assert!(errors.contains("signs tokens for everyone's applications"), "{errors}");
+        }
+    }
+}
+
+#[test]
+fn the_example_of_a_provider_works_from_its_variables_to_a_change() {
+    let config =
+        load(&[("ACME_WEBHOOK_SECRET", "acme secret"), ("ACME_DOMAIN", "acme.example.com")]).unwrap();
+    let source = Source::new(&config.sources[0]).unwrap();
+    let body = fs::read("tests/fixtures/example/saved.json").unwrap();
+    let now = Timestamp::parse("2026-01-02T08:30:02Z").unwrap();
+    let milliseconds = now.as_micros() / 1_000;
+    let mut hmac = Hmac::<Sha256>::new_from_slice(b"acme secret").unwrap();
+    hmac.update(&[format!("{milliseconds}.").as_bytes(), &body].concat());
+    let signature = hex::encode(hmac.finalize().into_bytes());
+    let header = format!("t={milliseconds}, v1={signature}").parse().unwrap();
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("acme-signature"), header)]);
+
+    let message = source.verify(&headers, body, now).unwrap();
+    let ReadMessage::Delivery(delivery) = source.read(message, now).unwrap() else {
+        panic!("not about a user")
+    };
+    let change = delivery.change().unwrap();
+    assert_eq!(change.user, UserKey::new("example", "acme_1"));
+    assert_eq!(change.stamp.to_string(), "2026-01-02T08:30:00Z");
+
+    assert!(super::signature_headers().contains(&("acme-signature", "Acme".to_owned())));
+    assert!(super::vendors_with_variables().contains("Acme"));
+    assert!(super::hints(|advice| advice.key_pair).contains("Acme: Security, Signing keys"));
+}
+
+#[test]
+fn the_page_on_adding_a_provider_shows_the_example_that_is_compiled_and_tested() {
+    let page = include_str!("../../CONTRIBUTING.md");
+    let example = include_str!("example/mod.rs").split("\n#[cfg(test)]").next().unwrap();
+    assert!(page.contains(example.trim_end()), "CONTRIBUTING.md shows another src/providers/example/mod.rs");
 }

@@ -14,7 +14,7 @@ use super::writer::Writer;
 use crate::clock::Clock;
 use crate::domain::{Change, Content, Delivery, Outcome, UserKey};
 use crate::jobs::Jobs;
-use crate::providers::{NotJson, Read, Source, Sources};
+use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::SignatureError;
 use crate::store::{Chain, StoreError};
 use crate::telemetry::Metrics;
@@ -106,11 +106,11 @@ impl Intake {
         let now = self.clock.now();
         let message = source.verify(headers, body, now)?;
         match source.read(message, now)? {
-            Read::NothingOfUsers { message_id, event_type } => {
+            ReadMessage::NotAboutUsers { message_id, event_type } => {
                 info!(source = source.name(), message_id, event_type, outcome = "ignored", "delivery");
                 Ok(Receipt { outcome: Outcome::Ignored, message_id })
             }
-            Read::Delivery(delivery) => {
+            ReadMessage::Delivery(delivery) => {
                 let message_id = delivery.message_id.clone();
                 let line = Line::of(&delivery);
                 let outcome = self.queue.write(delivery).await?;

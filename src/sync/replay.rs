@@ -12,7 +12,7 @@ use super::rebuild::{Rebuild, Rebuilt};
 use super::writer::Writer;
 use crate::clock::Clock;
 use crate::domain::{Delivery, DeliveryKey, Outcome, Timestamp, UserKey};
-use crate::providers::{NotJson, Read, Source, Sources};
+use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::{self, Message, Verified};
 use crate::store::{Chain, Journaled, Store, StoreError, Which};
 use crate::telemetry::Metrics;
@@ -60,8 +60,8 @@ impl Replay {
         let id = format!("replay_{}", signature::digest(&body));
         let message = Verified::vouched(Message { id: Some(id), body });
         match source.read(message, self.writer.clock.now())? {
-            Read::NothingOfUsers { .. } => Ok(Outcome::Ignored),
-            Read::Delivery(delivery) => {
+            ReadMessage::NotAboutUsers { .. } => Ok(Outcome::Ignored),
+            ReadMessage::Delivery(delivery) => {
                 let mut chain = Chain::for_batches(self.writer.store.clone());
                 let mut outcomes = self.writer.write_batch(&mut chain, vec![delivery], Arrival::First).await;
                 Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::unavailable("there is no outcome")))?)
@@ -128,10 +128,10 @@ pub(super) fn read(
     let message = Verified::vouched(Message { id: Some(message_id.clone()), body: payload.into_bytes() });
     match source.read(message, received_at) {
         // Under the id of its entry, wherever this version of the provider would look for one.
-        Ok(Read::Delivery(delivery)) => Some(Delivery { message_id, ..delivery }),
+        Ok(ReadMessage::Delivery(delivery)) => Some(Delivery { message_id, ..delivery }),
         // It was journaled as something about a user; if it is nothing of the kind now, there is nothing to
         // apply.
-        Ok(Read::NothingOfUsers { .. }) | Err(NotJson) => None,
+        Ok(ReadMessage::NotAboutUsers { .. }) | Err(NotJson) => None,
     }
 }
 

@@ -9,7 +9,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use usersync::domain::{IdPolicy, Record, UserKey};
-use usersync::providers::Read;
+use usersync::providers::ReadMessage;
 use usersync::signature::{Message, Verified};
 
 use crate::support::app::{NOW, TestApp};
@@ -64,7 +64,7 @@ fn expected(app: &TestApp, events: &[Event]) -> BTreeMap<UserKey, Record> {
     for (id, body) in events {
         let message = Message { id: Some(id.clone()), body: body.clone().into_bytes() };
         let read = sources.get("clerk").unwrap().read(Verified::vouched(message), app.clock.now()).unwrap();
-        let Read::Delivery(delivery) = read else { panic!("not about a user: {body}") };
+        let ReadMessage::Delivery(delivery) = read else { panic!("not about a user: {body}") };
         let change = delivery.change().unwrap_or_else(|| panic!("unreadable: {body}"));
         let record = records.entry(change.user.clone()).or_default();
         *record = std::mem::take(record).join(Record::of(change), IdPolicy::Final);

@@ -139,7 +139,12 @@ async fn the_wrong_secret() {
             says: "secret 1 of 1 in webhook_secrets of source `other`",
             ..good()
         },
-        Planted { wire: literally, checks: &["signature"], says: "signs with the secret's text", ..good() },
+        Planted {
+            wire: literally,
+            checks: &["signature"],
+            says: "signs with the characters of the secret",
+            ..good()
+        },
         Planted {
             secrets: String::new(),
             checks: &["secret"],
@@ -148,7 +153,7 @@ async fn the_wrong_secret() {
         },
         Planted {
             secrets: format!("'{FOREIGN_SECRET}', '{SECRET}'"),
-            says: "fits secret 2 of 2 in webhook_secrets",
+            says: "matches secret 2 of 2 in webhook_secrets",
             ..good()
         },
     ])
@@ -168,10 +173,10 @@ async fn a_body_that_was_written_anew() {
     let says = |wire, says| Planted { wire, checks: &["signature"], says, ..good() };
     explain([
         says(body(small.clone(), spaced.clone()), "the body written compactly"),
-        says(body(spaced, small.clone()), "with a blank after each comma and colon"),
+        says(body(spaced, small.clone()), "with a space after each comma and colon"),
         says(body(pretty.clone(), small.clone()), "the body indented by 2"),
         says(body(small.clone(), pretty.clone()), "the body written compactly"),
-        says(body(small.clone(), small.replace('/', "\\/")), "without needless escapes"),
+        says(body(small.clone(), small.replace('/', "\\/")), "without unnecessary escapes"),
         says(body(small.clone(), format!("{small}\n")), "without the line break at its end"),
         says(body(format!("{small}\n"), small.clone()), "with a line break at its end"),
         says(body(pretty.clone(), pretty.replace('\n', "\r\n")), "with LF instead of CRLF"),
@@ -187,16 +192,16 @@ async fn a_body_that_was_written_anew() {
 #[tokio::test]
 async fn the_wrong_clock() {
     let tolerance = &["tolerance"];
-    let old = "have the provider send it again, and judge the file with --at 2026-01-04T12:00:00Z";
+    let old = "have the provider send it again, and check the file with --at 2026-01-04T12:00:00Z";
     let both = &["tolerance", "signature"];
     let late = || Planted { at: NOW + 600, checks: tolerance, says: "600 s old", ..good() };
     explain([
         late(),
         Planted { says: old, ..late() },
-        Planted { says: "fits secret 1 of 1", ..late() },
+        Planted { says: "matches secret 1 of 1", ..late() },
         Planted { at: NOW - 600, checks: tolerance, says: "this machine's clock is behind", ..good() },
         Planted { at: NOW + 600, ..planted(|wire| wire.body.push(b'\n'), both, "without the line break") },
-        planted(|wire| wire.headers[1].1 = i64::MAX.to_string(), tolerance, "it is no time in seconds"),
+        planted(|wire| wire.headers[1].1 = i64::MAX.to_string(), tolerance, "it is not a time in seconds"),
     ])
     .await;
 }
@@ -214,14 +219,14 @@ async fn the_wrong_headers() {
         planted(|wire| wire.headers.clear(), headers, "it is not signed"),
         planted(|wire| wire.headers.truncate(2), headers, "there are only svix-id, svix-timestamp"),
         planted(mixed, headers, "two families are mixed"),
-        planted(twice, headers, "must be there once"),
+        planted(twice, headers, "must be sent once"),
         planted(wearing("workos-signature"), headers, "is that of WorkOS"),
         planted(wearing("authorization"), headers, "a bearer token, as of Auth0's event streams"),
         planted(|wire| wire.headers[1].1 = format!("{NOW}000"), &["tolerance"], "in milliseconds?"),
         planted(
             |wire| wire.headers[1].1 = "2026-01-04".to_owned(),
             &["timestamp"],
-            "what rewrote it on its way",
+            "did something rewrite it",
         ),
         planted(renamed, &["signature"], "holds no `v1,…`"),
         planted(
@@ -256,7 +261,7 @@ async fn the_wrong_source_and_what_is_in_a_body() {
         Planted { wire: of(r#"{"type":"session.created"}"#), says: "it would be ignored", ..good() },
         Planted { wire: of(DELETED), says: "deletes user \"user_2tAda0000000000000000000001\"", ..good() },
         Planted { says: "\"user.created\" of user \"user_2tAda0000000000000000000001\"", ..good() },
-        Planted { says: "applied, unless it came before", ..good() },
+        Planted { says: "applied, unless it was received before", ..good() },
     ])
     .await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{SECRET, TestApp};
 use crate::support::client::{Answer, Wire};
-use crate::support::senders::{Sender, senders, sources, with, with_every_provider};
+use crate::support::senders::{Sender, sender_to, senders, sources, with, with_every_provider};
 
 /// A message by the sender's secret in use, at this moment, under a new id.
 fn wire(app: &TestApp, sender: &Sender, body: impl Into<Vec<u8>>) -> Wire {
@@ -27,13 +27,13 @@ async fn names(app: &TestApp, sender: &Sender) -> Vec<Value> {
 
 async fn a_good_delivery_is_a_row(app: &TestApp) {
     for sender in senders() {
-        let source = sender.source;
-        let answer = app.client.send(wire(app, &sender, sender.created)).await;
+        let source = &sender.source;
+        let answer = app.client.send(wire(app, &sender, &*sender.created)).await;
         assert_eq!(answer.brief(), "200 applied", "{source}");
         let rows = app.client.list(&format!("?source={source}")).await.json();
         let row = &rows["users"][0];
-        let event: Value = serde_json::from_str(sender.created).unwrap();
-        let id = event.pointer(sender.id).unwrap();
+        let event: Value = serde_json::from_str(&sender.created).unwrap();
+        let id = event.pointer(&sender.user_id).unwrap();
         let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
         assert_eq!(row["externalId"], id, "{source}");
         assert_eq!(row["name"], "Ada Lovelace", "{source}");
@@ -46,20 +46,20 @@ on_both_databases!(a_good_delivery_is_a_row, configured by with_every_provider);
 
 async fn what_does_not_come_from_the_source_leaves_nothing(app: &TestApp) {
     for sender in senders() {
-        let source = sender.source;
+        let source = &sender.source;
         let [does_not_fit, missing] = sender.proof.refusals();
         let now = app.clock.now().as_seconds();
-        let foreign = sender.wire(sender.proof.secrets()[2], "msg_foreign", now, sender.created);
+        let foreign = sender.wire(sender.proof.secrets()[2], "msg_foreign", now, &*sender.created);
         let refused = app.client.send(foreign).await;
         assert_eq!(refused.brief(), does_not_fit, "{source}");
         assert_challenge(&refused, "Bearer error=\"invalid_token\"");
-        let mut bare = wire(app, &sender, sender.created);
+        let mut bare = wire(app, &sender, &*sender.created);
         bare.headers.clear();
         let refused = app.client.send(bare).await;
         assert_eq!(refused.brief(), missing, "{source}");
         assert_challenge(&refused, "Bearer");
         if sender.proof.tolerance().is_some() {
-            let mut changed = wire(app, &sender, sender.created);
+            let mut changed = wire(app, &sender, &*sender.created);
             changed.body.push(b' ');
             assert_eq!(app.client.send(changed).await.brief(), does_not_fit, "{source}");
         }
@@ -79,9 +79,9 @@ async fn the_old_secret_and_the_new_are_good_while_one_is_rotated(app: &TestApp)
     for sender in senders() {
         let now = app.clock.now().as_seconds();
         let [new, old, _] = sender.proof.secrets();
-        let by_old = sender.wire(old, &app.client.message_id(), now, sender.created);
+        let by_old = sender.wire(old, &app.client.message_id(), now, &*sender.created);
         assert_eq!(app.client.send(by_old).await.brief(), "200 applied", "{}", sender.source);
-        let by_new = sender.wire(new, &app.client.message_id(), now, sender.updated);
+        let by_new = sender.wire(new, &app.client.message_id(), now, &*sender.updated);
         assert_eq!(app.client.send(by_new).await.brief(), "200 applied", "{}", sender.source);
     }
 }
@@ -93,10 +93,10 @@ async fn an_attempts_time_is_tolerated_so_far_and_no_further(app: &TestApp) {
     for sender in senders() {
         let Some(tolerance) = sender.proof.tolerance() else { continue };
         for (off, body, expected) in [
-            (-tolerance - 1, sender.created, "400 stale_timestamp"),
-            (tolerance + 1, sender.created, "400 stale_timestamp"),
-            (-tolerance, sender.created, "200 applied"),
-            (tolerance, sender.updated, "200 applied"),
+            (-tolerance - 1, &*sender.created, "400 stale_timestamp"),
+            (tolerance + 1, &*sender.created, "400 stale_timestamp"),
+            (-tolerance, &*sender.created, "200 applied"),
+            (tolerance, &*sender.updated, "200 applied"),
         ] {
             let secret = sender.proof.secrets()[0];
             let wire = sender.wire(secret, &app.client.message_id(), now + off, body);
@@ -109,17 +109,17 @@ on_both_databases!(an_attempts_time_is_tolerated_so_far_and_no_further, configur
 
 async fn the_same_message_again_is_a_duplicate(app: &TestApp) {
     for sender in senders() {
-        let source = sender.source;
+        let source = &sender.source;
         let now = app.clock.now().as_seconds();
         let secret = sender.proof.secrets()[0];
         let mut ids = Vec::new();
         for expected in ["200 applied", "200 duplicate"] {
-            let answer = app.client.send(sender.wire(secret, "msg_again", now, sender.created)).await;
+            let answer = app.client.send(sender.wire(secret, "msg_again", now, &*sender.created)).await;
             assert_eq!(answer.brief(), expected, "{source}");
             ids.push(answer.json()["messageId"].clone());
         }
-        let event: Value = serde_json::from_str(sender.created).unwrap();
-        match sender.message_id {
+        let event: Value = serde_json::from_str(&sender.created).unwrap();
+        match &sender.message_id {
             Some(pointer) => assert_eq!(Some(&ids[0]), event.pointer(pointer), "{source}"),
             None if source == "homemade" => assert!(ids[0].as_str().unwrap().starts_with("sha256_")),
             None => assert_eq!(ids[0], "msg_again", "{source}"),
@@ -132,7 +132,7 @@ on_both_databases!(the_same_message_again_is_a_duplicate, configured by with_eve
 
 async fn an_event_of_another_kind_is_ignored(app: &TestApp) {
     for sender in senders() {
-        assert_eq!(deliver(app, &sender, sender.unknown).await, "200 ignored", "{}", sender.source);
+        assert_eq!(deliver(app, &sender, &*sender.unknown).await, "200 ignored", "{}", sender.source);
     }
     assert!(app.client.rows().await.is_empty());
 }
@@ -141,12 +141,12 @@ on_both_databases!(an_event_of_another_kind_is_ignored, configured by with_every
 
 async fn an_update_before_its_create_holds_and_a_deletion_ends_it(app: &TestApp) {
     for sender in senders() {
-        let source = sender.source;
-        assert_eq!(deliver(app, &sender, sender.updated).await, "200 applied", "{source}");
-        let late = deliver(app, &sender, sender.created).await;
+        let source = &sender.source;
+        assert_eq!(deliver(app, &sender, &*sender.updated).await, "200 applied", "{source}");
+        let late = deliver(app, &sender, &*sender.created).await;
         assert!(["200 stale", "200 applied"].contains(&&*late), "{source}: {late}");
         assert_eq!(names(app, &sender).await, [json!("Ada King")], "{source}");
-        assert_eq!(deliver(app, &sender, sender.deleted).await, "200 applied", "{source}");
+        assert_eq!(deliver(app, &sender, &*sender.deleted).await, "200 applied", "{source}");
         assert!(names(app, &sender).await.is_empty(), "{source}");
     }
 }
@@ -155,8 +155,8 @@ on_both_databases!(an_update_before_its_create_holds_and_a_deletion_ends_it, con
 
 async fn a_deletion_before_everything_else_holds(app: &TestApp) {
     for sender in senders() {
-        assert_eq!(deliver(app, &sender, sender.deleted).await, "200 applied", "{}", sender.source);
-        for late in [sender.updated, sender.created] {
+        assert_eq!(deliver(app, &sender, &*sender.deleted).await, "200 applied", "{}", sender.source);
+        for late in [&*sender.updated, &*sender.created] {
             assert_eq!(deliver(app, &sender, late).await, "200 stale", "{}", sender.source);
         }
     }
@@ -168,9 +168,9 @@ on_both_databases!(a_deletion_before_everything_else_holds, configured by with_e
 async fn what_is_not_understood_is_parked_once_and_what_is_no_json_is_refused(app: &TestApp) {
     let mut parked = 0;
     for sender in senders() {
-        let source = sender.source;
+        let source = &sender.source;
         let now = app.clock.now().as_seconds();
-        let without_id = with(sender.created, sender.id, json!({}));
+        let without_id = with(&sender.created, &sender.user_id, json!({}));
         for (number, body) in [without_id.as_str(), "[]", "{}", r#""text""#].into_iter().enumerate() {
             let attempt = || sender.wire(sender.proof.secrets()[0], &format!("msg_{number}"), now, body);
             assert_eq!(app.client.send(attempt()).await.brief(), "200 parked", "{source} {body:.20}");
@@ -189,23 +189,23 @@ on_both_databases!(what_is_not_understood_is_parked_once_and_what_is_no_json_is_
 
 async fn a_body_over_the_limit_is_refused(app: &TestApp) {
     for sender in senders() {
-        let large = format!("{}{}", sender.created, " ".repeat(1 << 20));
+        let large = format!("{}{}", &*sender.created, " ".repeat(1 << 20));
         assert_eq!(deliver(app, &sender, large).await, "413 body_too_large", "{}", sender.source);
-        assert_eq!(deliver(app, &sender, sender.created).await, "200 applied", "{}", sender.source);
+        assert_eq!(deliver(app, &sender, &*sender.created).await, "200 applied", "{}", sender.source);
     }
 }
 
 on_both_databases!(a_body_over_the_limit_is_refused, configured by with_every_provider);
 
 async fn one_id_in_two_sources_is_two_users(app: &TestApp) {
-    let [_, auth0, stream, ..] = senders();
-    assert_eq!(deliver(app, &auth0, auth0.created).await, "200 applied");
-    assert_eq!(deliver(app, &stream, stream.created).await, "200 applied");
+    let (auth0, stream) = (sender_to("auth0"), sender_to("auth0-stream"));
+    assert_eq!(deliver(app, &auth0, &*auth0.created).await, "200 applied");
+    assert_eq!(deliver(app, &stream, &*stream.created).await, "200 applied");
     let rows = app.client.rows().await;
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0]["externalId"], rows[1]["externalId"]);
     assert_ne!(rows[0]["id"], rows[1]["id"]);
-    assert_eq!(deliver(app, &stream, stream.deleted).await, "200 applied");
+    assert_eq!(deliver(app, &stream, &*stream.deleted).await, "200 applied");
     assert_eq!(names(app, &auth0).await, [json!("Ada Lovelace")]);
     assert!(names(app, &stream).await.is_empty());
 }
@@ -215,15 +215,13 @@ on_both_databases!(one_id_in_two_sources_is_two_users, configured by with_every_
 #[test]
 fn every_configuration_in_the_providers_pages_is_read() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers");
-    let mut read = 0;
     for page in fs::read_dir(folder).unwrap() {
         let text = fs::read_to_string(page.unwrap().path()).unwrap();
+        assert!(text.contains("```toml"), "a page shows no configuration");
         for example in text.split("```toml").skip(1).map(|rest| rest.split("```").next().unwrap()) {
             let variables =
                 example.split("env:").skip(1).map(|rest| (rest.split('"').next().unwrap(), SECRET));
             assert_eq!(sources(example, &variables.collect::<Vec<_>>()).len(), 1, "{example}");
-            read += 1;
         }
     }
-    assert_eq!(read, 4);
 }

@@ -8,7 +8,7 @@ use usersync::clock::Clock;
 use crate::support::app::{NOW, TestApp};
 use crate::support::client::Wire;
 use crate::support::peers::WORKOS;
-use crate::support::senders::{Sender, senders, with, with_every_provider};
+use crate::support::senders::{Sender, sender_to, with, with_every_provider};
 
 /// The published vector.
 const SECRET: &str = "workos-test-secret";
@@ -18,7 +18,7 @@ const SIGNATURE: &str =
     "t=1716883200000, v1=f10251c1fda3b4f90d9e6124f61fba2b1cf603c4ac7de2ce3609e2fa1697fd6e";
 
 fn workos() -> Sender {
-    senders().into_iter().find(|sender| sender.source == "workos").unwrap()
+    sender_to("workos")
 }
 
 fn question(secret: &str, milliseconds: i64, body: &[u8]) -> Value {
@@ -52,7 +52,8 @@ async fn the_sdk_accepts_what_our_own_sender_signs() {
 
 async fn what_the_sdk_signs_is_accepted(app: &TestApp) {
     let Some(mut sdk) = WORKOS.start() else { return };
-    let Sender { created, updated, deleted, .. } = workos();
+    let sender = workos();
+    let (created, updated, deleted) = (&*sender.created, &*sender.updated, &*sender.deleted);
     let name = "Zoë \"日本\" <𝒳>\n";
     for (secret, body, milliseconds, expected) in [
         ("workos-other-secret", created, 0, "400 invalid_signature"),

@@ -4,9 +4,9 @@ use secrecy::ExposeSecret;
 
 use super::Finding;
 use crate::auth::same_issuer;
-use crate::cli::rules::{Placed, is_development};
+use crate::cli::rules::Placed;
 use crate::config::{Config, Source};
-use crate::providers;
+use crate::providers::{self, DevelopmentInstances};
 
 pub(super) fn look(config: &Config, rules: &[Placed<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -14,7 +14,10 @@ pub(super) fn look(config: &Config, rules: &[Placed<'_>]) -> Vec<Finding> {
         findings.push(Finding::error(
             "no source is configured",
             "every webhook and every token is refused",
-            "add [[sources]], or set the variables of Clerk, Auth0 or WorkOS (docs/configuration.md)",
+            format!(
+                "add [[sources]], or set the variables of {} (docs/configuration.md)",
+                providers::vendors_with_variables()
+            ),
         ));
     }
     findings.extend(config.sources.iter().enumerate().flat_map(|(index, it)| source(index, it, config)));
@@ -74,11 +77,12 @@ fn share_a_secret(one: &Source, other: &Source) -> bool {
 
 fn rule(rule: &Placed<'_>, earlier: &[Placed<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if is_development(rule.issuer()) {
+    if let Some(instances) = DevelopmentInstances::of(rule.issuer()) {
+        let key = rule.key(rule.issuer_key());
         findings.push(Finding::warning(
-            format!("{rule} is for a development instance of Clerk"),
+            format!("{rule} is for a development instance of {}", instances.vendor),
             "tokens of your production instance are refused, and its own users are test users",
-            format!("in production, set {} to https://clerk.<your domain>", rule.key(rule.issuer_key())),
+            format!("in production, set {key} to {}", instances.production_issuer),
         ));
     }
     if rule.rule.application_id.is_none() && rule.rule.authorized_parties.is_empty() {

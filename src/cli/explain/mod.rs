@@ -1,11 +1,11 @@
 //! `usersync explain`: the checks of a token or a delivery, one by one, and how to fix the one that failed.
 //!
-//! The decision is the service's own; what is here only tells of it. Nothing is written.
+//! The decision is made by the service's own code; this command only explains it. Nothing is written.
 
-mod likeness;
+mod json_variants;
+mod near_miss;
 mod report;
-mod respell;
-mod suspect;
+mod signature_diagnosis;
 mod token;
 mod token_fix;
 mod webhook;
@@ -35,15 +35,15 @@ impl Explain {
     }
 }
 
-/// Reads `--at`.
-fn moment(text: &str) -> Result<Timestamp, String> {
+/// Parses `--at`.
+fn time(text: &str) -> Result<Timestamp, String> {
     let seconds = || text.parse().ok().map(Timestamp::from_seconds);
     Timestamp::parse(text)
         .or_else(seconds)
         .ok_or_else(|| "write it as 2026-01-31T12:00:00Z or in seconds since 1970".to_owned())
 }
 
-/// A time between two moments, to the second, for people.
+/// The time between two timestamps, to the second, for people.
 fn between(one: Timestamp, other: Timestamp) -> String {
     let seconds = one.as_seconds().abs_diff(other.as_seconds());
     humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()

@@ -4,22 +4,22 @@ use std::fmt;
 
 use anyhow::bail;
 
-/// What came of one check.
+/// The result of one check.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// With what was found.
     Passed(String),
-    /// With what was expected and found, and what to do about it.
+    /// With what was found, and how to fix it.
     Failed { found: String, fix: String },
-    /// An earlier one failed.
+    /// An earlier check failed, so this one was not made.
     NotReached,
 }
 
-/// The checks in the order in which the service makes them.
+/// The checks, in the order in which the service makes them.
 #[derive(Debug, Default)]
 pub(super) struct Report(Vec<(&'static str, Verdict)>);
 
-/// The check that failed, with what was found and how to fix it.
+/// A check that failed, with what was found and how to fix it.
 pub(super) struct Failure {
     pub(super) check: &'static str,
     pub(super) found: String,
@@ -64,7 +64,7 @@ impl Report {
         say!("{self}");
         let failed = self.0.iter().find(|(_, verdict)| matches!(verdict, Verdict::Failed { .. }));
         if let Some((check, _)) = failed {
-            bail!("the check `{check}` failed; what to do is said above");
+            bail!("the check `{check}` failed; the fix is shown above");
         }
         say!("{if_all_passed}");
         Ok(())

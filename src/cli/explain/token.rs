@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::report::{Failure, Report};
 use super::token_fix::{Case, fix};
-use super::{between, moment};
+use super::{between, time};
 use crate::app;
 use crate::auth::{Claimed, Explained, TokenError};
 use crate::cli::rules::{self, Placed};
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Token {
     /// The token, without `Bearer`; or `-` for standard input, which keeps it out of the shell's history
     jwt: String,
     /// Judge it as of then: RFC 3339, or seconds since 1970 [default: now]
-    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     at: Option<Timestamp>,
 }
 

@@ -1,11 +1,12 @@
 //! What to do about a token's failed check.
 
 use super::between;
-use super::likeness::difference;
+use super::near_miss::difference;
 use crate::auth::{Claimed, TokenError, same_issuer};
 use crate::cli::fetching;
-use crate::cli::rules::{Placed, is_development};
+use crate::cli::rules::Placed;
 use crate::config::RuleKind;
+use crate::providers::{self, DevelopmentInstances};
 
 /// A refused token and the rules that it met.
 pub(super) struct Case<'a> {
@@ -22,7 +23,7 @@ const FIRST_MILLISECONDS: f64 = 1e11;
 
 pub(super) fn fix(error: &TokenError, case: &Case<'_>) -> String {
     match error {
-        TokenError::Malformed(_) => malformed(case.token).to_owned(),
+        TokenError::Malformed(_) => malformed(case.token),
         TokenError::NoIssuer => {
             "send the token that the provider issued, not one that the app made".to_owned()
         }
@@ -75,9 +76,10 @@ pub(super) fn fix(error: &TokenError, case: &Case<'_>) -> String {
 }
 
 /// What was given instead of a token, by how it begins.
-fn malformed(text: &str) -> &'static str {
+fn malformed(text: &str) -> String {
+    let signed = || providers::hints(|advice| advice.readable_token);
     let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
-    match text {
+    let fix = match text {
         "" | "undefined" | "null" | "[object Promise]" | "[object Object]" => {
             "the app had no token when it asked: wait until the user is signed in, and for the token \
                 itself (`await getToken()`)"
@@ -97,25 +99,33 @@ fn malformed(text: &str) -> &'static str {
             one belongs in no request here: rotate it"
         }
         _ if text.split('.').count() == 5 => {
-            "it is encrypted (five parts), so only its issuer can read it: with Auth0, ask for an API's \
-                `audience` to get a signed one"
+            return format!(
+                "it is encrypted (five parts), so only its issuer can read it: ask for a signed one ({})",
+                signed()
+            );
         }
         _ if !text.contains('.') => {
-            "it is opaque, a session id or an access token for the provider itself: ask for a JSON Web \
-                Token (with Auth0: name an `audience`)"
+            return format!(
+                "it is opaque, a session id or an access token for the provider itself: ask for a JSON Web \
+                    Token ({})",
+                signed()
+            );
         }
         _ => {
             "send the whole token as the provider gave it: it may be cut short, or have a blank or a \
             line break in it"
         }
-    }
+    };
+    fix.to_owned()
 }
 
 fn foreign_issuer<'a>(found: &'a str, rules: &'a [Placed<'a>]) -> String {
     if rules.is_empty() {
-        return "no source has a token rule, so every token is refused: add [[sources.tokens]], or set the \
-            variables of Clerk, Auth0 or WorkOS (docs/configuration.md)"
-            .to_owned();
+        return format!(
+            "no source has a token rule, so every token is refused: add [[sources.tokens]], or set the \
+            variables of {} (docs/configuration.md)",
+            providers::vendors_with_variables()
+        );
     }
     for rule in rules {
         let (key, issuer) = (rule.key(rule.issuer_key()), rule.issuer());
@@ -130,20 +140,8 @@ fn foreign_issuer<'a>(found: &'a str, rules: &'a [Placed<'a>]) -> String {
             );
         }
     }
-    let development = rules.iter().find(|rule| is_development(rule.issuer()));
-    if is_development(found) && development.is_none() {
-        return format!(
-            "it is of a development instance of Clerk, and the rules are not: use the production keys \
-                (pk_live_…) in the app; or, for development, set {} to {found:?}",
-            rules.first().map(|rule| rule.key(rule.issuer_key())).unwrap_or_default()
-        );
-    }
-    if let Some(rule) = development.filter(|_| !is_development(found)) {
-        let key = rule.key(rule.issuer_key());
-        return format!(
-            "{rule} is for a development instance of Clerk, and the token is not: if it is of your \
-                production instance, set {key} to {found:?}"
-        );
+    if let Some(fix) = other_environment(found, rules) {
+        return fix;
     }
     let known: Vec<_> = rules.iter().map(|rule| format!("{:?}", rule.issuer())).collect();
     format!(
@@ -152,6 +150,30 @@ fn foreign_issuer<'a>(found: &'a str, rules: &'a [Placed<'a>]) -> String {
         known.join(", "),
         rules.first().map(|rule| rule.key(rule.issuer_key())).unwrap_or_default()
     )
+}
+
+/// One of the two, the token and the rules, is of an instance for development, and the other is not.
+fn other_environment(found: &str, rules: &[Placed<'_>]) -> Option<String> {
+    let development =
+        rules.iter().find_map(|rule| Some((rule, DevelopmentInstances::of(rule.issuer())?.vendor)));
+    match (DevelopmentInstances::of(found), development) {
+        (Some(instances), None) => {
+            let DevelopmentInstances { vendor, production_keys, .. } = instances;
+            Some(format!(
+                "it is of a development instance of {vendor}, and the rules are not: use the production keys \
+                    ({production_keys}) in the app; or, for development, set {} to {found:?}",
+                rules.first().map(|rule| rule.key(rule.issuer_key())).unwrap_or_default()
+            ))
+        }
+        (None, Some((rule, vendor))) => {
+            let key = rule.key(rule.issuer_key());
+            Some(format!(
+                "{rule} is for a development instance of {vendor}, and the token is not: if it is of your \
+                    production instance, set {key} to {found:?}"
+            ))
+        }
+        _ => None,
+    }
 }
 
 fn wrong_audience(found: &[String], case: &Case<'_>) -> String {
@@ -176,18 +198,9 @@ fn wrong_audience(found: &[String], case: &Case<'_>) -> String {
 
 fn no_audience(rule: &Placed<'_>, wanted: &str) -> String {
     let path = &rule.path;
-    match rule.source.provider.name {
-        "clerk" => format!(
-            "Clerk's session tokens have no `aud`: name the JWT template that sets it to {wanted:?}, as \
-                in getToken({{ template: {wanted:?} }}); or, for session tokens, leave applicationID \
-                out of {path} and name your front ends in authorizedParties"
-        ),
-        "workos" => format!(
-            "WorkOS access tokens have no `aud`: in {path} write the issuer \
-                https://api.workos.com/user_management/ with your client id, and leave applicationID \
-                out"
-        ),
-        _ => format!(
+    match providers::advice(rule.source.provider.name).no_audience {
+        Some(advice) => advice(wanted, path),
+        None => format!(
             "ask the provider for the audience {wanted:?}; or, if this issuer signs for your \
                 application alone, leave applicationID out of {path}"
         ),
@@ -198,8 +211,8 @@ fn wrong_algorithm(found: &str, case: &Case<'_>) -> String {
     match found {
         "HS256" | "HS384" | "HS512" => format!(
             "{found} signs with a shared secret, so whoever can check a token could make one: at the \
-                provider, choose RS256 (Auth0: the API's signing algorithm; Clerk: a template without a \
-                custom signing key)"
+                provider, choose RS256 ({})",
+            providers::hints(|advice| advice.key_pair)
         ),
         "none" => "it is not signed, and proves nothing: send the token as the provider issued it".to_owned(),
         "RS256" | "ES256" | "EdDSA" => {

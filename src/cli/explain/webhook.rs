@@ -7,22 +7,22 @@ use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::report::{Failure, Report};
-use super::suspect::{self, Evidence};
-use super::{moment, webhook_fix};
+use super::signature_diagnosis::{self, Evidence};
+use super::{time, webhook_fix};
 use crate::cli::Usage;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::domain::{Change, ChangeKind, Content, Delivery, Timestamp};
-use crate::providers::{Read, Source};
+use crate::providers::{self, ReadMessage, Source};
 use crate::signature::{Message, SignatureError, Verified};
 
-const ALL_PASSED: &str = "The delivery is good. Nothing was written: to take it in, have the provider send it again, or use `usersync send` or
-`usersync replay`.";
+const ALL_PASSED: &str = "The delivery is good. Nothing was written: to apply it, have the provider send it again, or use `usersync send`
+or `usersync replay`.";
 
-/// What is looked at once a message is verified.
+/// The checks that are made once a message is verified.
 const LAST: [&str; 2] = ["json", "event"];
 
-/// The longest text of a message's own that is repeated, in characters.
+/// How much of a string from the message is shown, in characters.
 const LONGEST_EXCERPT: usize = 100;
 
 #[derive(Debug, Args)]
@@ -36,8 +36,8 @@ pub(in crate::cli) struct Webhook {
     /// The source that it was sent to: the last part of the URL
     #[arg(long, value_name = "NAME")]
     source: String,
-    /// Judge it as of then, for a file kept since: RFC 3339, or seconds since 1970 [default: now]
-    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    /// Check it as of this time, for a request saved earlier: RFC 3339, or seconds since 1970 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     at: Option<Timestamp>,
 }
 
@@ -64,23 +64,25 @@ impl Webhook {
 fn unknown_source(name: &str, config: &Config) -> Failure {
     let names: Vec<_> = config.sources.iter().map(|source| format!("`{}`", source.name)).collect();
     let fix = if names.is_empty() {
-        "no source is configured: add [[sources]] (docs/configuration.md), or set CLERK_WEBHOOK_SECRET"
-            .to_owned()
+        format!(
+            "no source is configured: add [[sources]], or set the variables of {} (docs/configuration.md)",
+            providers::vendors_with_variables()
+        )
     } else {
         format!(
             "the URL at the provider must end in /webhooks/ and one of {}; or add a source of this name",
             names.join(", ")
         )
     };
-    Failure { check: "source", found: format!("none is named {name:?}"), fix }
+    Failure { check: "source", found: format!("no source is named {name:?}"), fix }
 }
 
-/// The checks that come once the source is known, in the service's order.
+/// The checks that follow once the source is known, in the order of the service.
 fn examine(config: &Config, evidence: &Evidence<'_>, report: &mut Report) -> anyhow::Result<()> {
     let source = Source::new(evidence.settings).map_err(|error| Usage(error.to_string()))?;
     let (size, limit) = (evidence.body.len(), config.server.body_limit);
     if size > limit {
-        let found = format!("{size} bytes, and {limit} are taken");
+        let found = format!("{size} bytes, and the limit is {limit}");
         let fix = "raise body_limit under [server], if the event is real".to_owned();
         report.failed(Failure { check: "size", found, fix });
         report.not_reached(source.checks(evidence.headers));
@@ -88,25 +90,25 @@ fn examine(config: &Config, evidence: &Evidence<'_>, report: &mut Report) -> any
         return Ok(());
     }
     report.passed("size", format!("{size} bytes"));
-    match judge(&source, config, evidence, report) {
-        Ok(message) => read(&source, message, evidence.at, report),
+    match verify(&source, config, evidence, report) {
+        Ok(message) => decode(&source, message, evidence.at, report),
         Err(_) => report.not_reached(&LAST),
     }
     Ok(())
 }
 
-/// The checks of the source's scheme. A file is old as a rule, so one whose time alone is wrong is judged
-/// further, as of the time that it names.
-fn judge(
+/// The checks of the source's scheme. A saved request is usually old, so where only its time is wrong, the
+/// other checks are made as of that time.
+fn verify(
     source: &Source,
     config: &Config,
     evidence: &Evidence<'_>,
     report: &mut Report,
 ) -> Result<Verified<Message>, SignatureError> {
     let Evidence { headers, body, at, .. } = *evidence;
-    let verify = |at| source.verify(headers, body.to_vec(), at);
+    let verify_at = |at| source.verify(headers, body.to_vec(), at);
     let checks = source.checks(headers);
-    let verified = verify(at);
+    let verified = verify_at(at);
     let Err(error @ SignatureError::OutsideTolerance { seconds, direction, .. }) = &verified else {
         report.made(checks, failure_of(&verified, config, evidence), |check| passed(check, evidence));
         return verified;
@@ -121,11 +123,11 @@ fn judge(
     report.failed(failure(error, config, &evidence));
     let rest = rest.get(1..).unwrap_or_default();
     if away.as_secs() >= webhook_fix::FAR {
-        // So far away that it is no time at all.
+        // So far away that it cannot be a time in seconds.
         report.not_reached(rest);
         return verified;
     }
-    let verified = verify(then);
+    let verified = verify_at(then);
     report.made(rest, failure_of(&verified, config, &evidence), |check| passed(check, &evidence));
     verified
 }
@@ -142,7 +144,7 @@ fn failure(error: &SignatureError, config: &Config, evidence: &Evidence<'_>) -> 
     Failure { check: error.check(), found: error.to_string(), fix: webhook_fix::fix(error, config, evidence) }
 }
 
-/// What was found by a check that passed.
+/// What a check found that passed.
 fn passed(check: &str, evidence: &Evidence<'_>) -> String {
     match check {
         "headers" => {
@@ -150,21 +152,24 @@ fn passed(check: &str, evidence: &Evidence<'_>) -> String {
             known.join(", ")
         }
         "timestamp" => "a number of seconds".to_owned(),
-        "tolerance" => "near enough to now".to_owned(),
+        "tolerance" => "close enough to now".to_owned(),
         "secret" => {
             let config::Source { webhook_secrets, bearer_tokens, .. } = evidence.settings;
             format!("the source has {}", webhook_secrets.len() + bearer_tokens.len())
         }
-        "signature" => suspect::fitting(evidence).map(|which| format!("fits {which}")).unwrap_or_default(),
+        "signature" => signature_diagnosis::matching_secret(evidence)
+            .map(|which| format!("matches {which}"))
+            .unwrap_or_default(),
         _ => String::new(),
     }
 }
 
 /// What a verified message says, and what it would do.
-fn read(source: &Source, message: Verified<Message>, at: Timestamp, report: &mut Report) {
+fn decode(source: &Source, message: Verified<Message>, at: Timestamp, report: &mut Report) {
     let read = match source.read(message, at) {
         Err(error) => {
-            let fix = "nothing of it would be kept: look at what the provider, or a proxy, sends".to_owned();
+            let fix =
+                "it would be refused and not kept: look at what the provider, or a proxy, sends".to_owned();
             report.failed(Failure { check: "json", found: error.to_string(), fix });
             return report.not_reached(&["event"]);
         }
@@ -172,14 +177,16 @@ fn read(source: &Source, message: Verified<Message>, at: Timestamp, report: &mut
     };
     report.passed("json", "JSON in UTF-8");
     match read {
-        Read::NothingOfUsers { event_type, .. } => {
+        ReadMessage::NotAboutUsers { event_type, .. } => {
             let event = excerpt(event_type.as_deref());
-            report.passed("event", format!("{event} says nothing of users: it would be ignored"));
+            report.passed("event", format!("{event} is not about a user: it would be ignored"));
         }
-        Read::Delivery(Delivery { event_type, content: Content::Change(change), .. }) => {
+        ReadMessage::Delivery(Delivery { event_type, content: Content::Change(change), .. }) => {
             report.passed("event", effect(&excerpt(event_type.as_deref()), &change));
         }
-        Read::Delivery(Delivery { event_type, content: Content::Unreadable { reason, .. }, .. }) => {
+        ReadMessage::Delivery(Delivery {
+            event_type, content: Content::Unreadable { reason, .. }, ..
+        }) => {
             let found = format!("{} cannot be understood: {reason}", excerpt(event_type.as_deref()));
             let fix = "it would be parked: answered 200 and kept; is this the source's provider? If so, \
                 report it; a later version can read it by `usersync replay --parked`";
@@ -190,7 +197,7 @@ fn read(source: &Source, message: Verified<Message>, at: Timestamp, report: &mut
 
 fn effect(event: &str, change: &Change) -> String {
     let (user, stamp) = (excerpt(Some(&change.user.external_id)), change.stamp);
-    let unless = "applied, unless it came before (duplicate) or newer is known (stale)";
+    let unless = "applied, unless it was received before (duplicate) or something newer is known (stale)";
     match &change.kind {
         ChangeKind::Delete => format!("{event} deletes user {user} as of {stamp}: it would be {unless}"),
         ChangeKind::Upsert { .. } | ChangeKind::Claims { .. } => {
@@ -199,13 +206,13 @@ fn effect(event: &str, change: &Change) -> String {
     }
 }
 
-fn excerpt(text: Option<&str>) -> String {
-    let cut: Option<String> = text.map(|text| text.chars().take(LONGEST_EXCERPT).collect());
-    cut.map_or("an event without a type".to_owned(), |text| format!("{text:?}"))
+fn excerpt(string: Option<&str>) -> String {
+    let cut: Option<String> = string.map(|string| string.chars().take(LONGEST_EXCERPT).collect());
+    cut.map_or("an event without a type".to_owned(), |string| format!("{string:?}"))
 }
 
-/// Reads lines `name: value`, as curl and most tools show them: with LF or CRLF, perhaps below the request
-/// line.
+/// Reads lines of the form `name: value`, as curl and most tools show them: with LF or CRLF, and perhaps
+/// after the request line.
 fn headers(file: &Path) -> anyhow::Result<HeaderMap> {
     let bytes = crate::cli::send::read(file)?;
     let mut headers = HeaderMap::new();
@@ -216,7 +223,7 @@ fn headers(file: &Path) -> anyhow::Result<HeaderMap> {
             continue;
         }
         let (name, value) = header(line).ok_or_else(|| {
-            // The line itself may hold what is nobody's business.
+            // The line itself is not shown, because it may hold a secret.
             Usage(format!("{}: line {} is not `name: value`", file.display(), index + 1))
         })?;
         headers.append(name, value);

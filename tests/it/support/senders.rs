@@ -1,73 +1,127 @@
 //! Every provider as it sends: what, and how it vouches for it.
+//!
+//! What a provider sends is described in its folder, in `src/providers/<provider>/senders.toml`; how each
+//! proof is made is here.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::Deserialize;
 use serde_json::Value;
 use sha2::Sha256;
-use usersync::config::{Config, Source};
+use usersync::config::{Config, ProviderKind, Signing, Source};
 use usersync::providers;
 
 use super::app::{OLD_SECRET, SECRET};
 use super::client::{Wire, signed_at};
 
 /// What it sends of one user, who is called Ada Lovelace when created and Ada King when updated.
+#[derive(Clone)]
 pub(crate) struct Sender {
     /// The source that it sends to.
-    pub(crate) source: &'static str,
+    pub(crate) source: String,
     pub(crate) proof: Proof,
-    pub(crate) created: &'static str,
-    pub(crate) updated: &'static str,
-    pub(crate) deleted: &'static str,
-    /// An event that says nothing of users.
-    pub(crate) unknown: &'static str,
+    /// The provider of its source.
+    provider: ProviderKind,
+    /// The `usersync.toml` with its source, if the source needs more than a name and secrets.
+    configuration: Option<String>,
+    pub(crate) created: String,
+    pub(crate) updated: String,
+    pub(crate) deleted: String,
+    /// An event that is not about a user.
+    pub(crate) unknown: String,
     /// Where the user's id is in an event.
-    pub(crate) id: &'static str,
+    pub(crate) user_id: String,
     /// Where the message's own id is in an event that has one, unless the headers have it.
-    pub(crate) message_id: Option<&'static str>,
+    pub(crate) message_id: Option<String>,
 }
 
 /// How it vouches for a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Proof {
-    /// As Svix does.
-    Svix,
-    /// As Svix does, but several signatures are joined by a comma.
-    Joined,
-    /// As WorkOS does.
-    Workos,
-    /// A bearer token, on a source that takes signatures too.
-    BearerBesideSvix,
-    /// A bearer token, and nothing else is taken.
+    /// A signature, as Svix makes it.
+    StandardWebhooks,
+    /// The same, but several signatures are joined by a comma, as Supabase does.
+    JoinedStandardWebhooks,
+    /// A timestamp and a signature in one header, as WorkOS does.
+    TimestampedHmac,
+    /// A bearer token, on a source that accepts signatures too.
+    BearerBesideSignatures,
+    /// A bearer token, and nothing else is accepted.
     Bearer,
 }
 
+/// A provider's `senders.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    senders: Vec<DescribedSender>,
+}
+
+/// A sender in it: the events are names of files among the provider's fixtures.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribedSender {
+    source: String,
+    proof: Proof,
+    configuration: Option<String>,
+    created: String,
+    updated: String,
+    deleted: String,
+    unknown: String,
+    user_id: String,
+    message_id: Option<String>,
+}
+
 impl Proof {
-    /// The secret in use, the one that is being rotated out, and one of somebody else's.
+    /// The secret in use, the one that is being rotated out, and one that belongs to somebody else.
     pub(crate) fn secrets(self) -> [&'static str; 3] {
         match self {
-            Self::Svix | Self::Joined => [SECRET, OLD_SECRET, "whsec_plJ3nmyCDGBKInavdOK15jsl"],
-            Self::Workos => ["workos-test-secret", "workos rotated out", "workos-other-secret"],
-            Self::Bearer | Self::BearerBesideSvix => ["token in use", "token rotated out", "token of others"],
+            Self::StandardWebhooks | Self::JoinedStandardWebhooks => {
+                [SECRET, OLD_SECRET, "whsec_plJ3nmyCDGBKInavdOK15jsl"]
+            }
+            Self::TimestampedHmac => ["workos-test-secret", "workos rotated out", "workos-other-secret"],
+            Self::Bearer | Self::BearerBesideSignatures => {
+                ["token in use", "token rotated out", "token of others"]
+            }
         }
     }
 
     /// How many seconds an attempt's time may be off, if it has one.
     pub(crate) fn tolerance(self) -> Option<i64> {
         match self {
-            Self::Svix | Self::Joined => Some(300),
-            Self::Workos => Some(180),
-            Self::Bearer | Self::BearerBesideSvix => None,
+            Self::StandardWebhooks | Self::JoinedStandardWebhooks => Some(300),
+            Self::TimestampedHmac => Some(180),
+            Self::Bearer | Self::BearerBesideSignatures => None,
         }
     }
 
-    /// The answer to a message whose proof does not fit, and to one without any.
+    /// The answer to a message whose proof does not match, and to one without any.
     pub(crate) fn refusals(self) -> [&'static str; 2] {
         match self {
-            Self::Svix | Self::Joined | Self::Workos => ["400 invalid_signature", "400 missing_signature"],
-            Self::BearerBesideSvix => ["401 invalid_bearer_token", "400 missing_signature"],
+            Self::StandardWebhooks | Self::JoinedStandardWebhooks | Self::TimestampedHmac => {
+                ["400 invalid_signature", "400 missing_signature"]
+            }
+            Self::BearerBesideSignatures => ["401 invalid_bearer_token", "400 missing_signature"],
             Self::Bearer => ["401 invalid_bearer_token", "401 invalid_auth_header"],
+        }
+    }
+
+    /// The keys of a source that accepts it, with the secrets in use and rotated out.
+    fn settings(self) -> String {
+        let list = |secrets: [&str; 3]| format!("[{:?}, {:?}]", secrets[0], secrets[1]);
+        match self {
+            Self::Bearer => format!("bearer_tokens = {}", list(self.secrets())),
+            Self::BearerBesideSignatures => format!(
+                "bearer_tokens = {}\nwebhook_secrets = {}",
+                list(self.secrets()),
+                list(Self::StandardWebhooks.secrets())
+            ),
+            _ => format!("webhook_secrets = {}", list(self.secrets())),
         }
     }
 }
@@ -78,126 +132,92 @@ impl Sender {
         let mut wire = signed_at(id, seconds, secret, body);
         wire.path = format!("/webhooks/{}", self.source);
         match self.proof {
-            Proof::Svix => {}
-            Proof::Joined => {
+            Proof::StandardWebhooks => {}
+            Proof::JoinedStandardWebhooks => {
                 let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
                 for (header, name) in wire.headers.iter_mut().zip(names) {
                     header.0 = name;
                 }
                 wire.headers[2].1.insert_str(0, "v1,AAAA, ");
             }
-            Proof::Workos => {
+            Proof::TimestampedHmac => {
+                let Signing::TimestampedHmac { header } = self.provider.signing else {
+                    panic!("{} signs in another way", self.provider.name)
+                };
                 let milliseconds = seconds * 1_000;
                 let mut hmac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
                 hmac.update(format!("{milliseconds}.").as_bytes());
                 hmac.update(&wire.body);
                 let signature = hex::encode(hmac.finalize().into_bytes());
-                wire.headers = vec![("workos-signature", format!("t={milliseconds}, v1={signature}"))];
+                wire.headers = vec![(header, format!("t={milliseconds}, v1={signature}"))];
             }
-            Proof::Bearer | Proof::BearerBesideSvix => {
+            Proof::Bearer | Proof::BearerBesideSignatures => {
                 wire.headers = vec![("authorization", format!("Bearer {secret}"))];
             }
         }
         wire
     }
+
+    /// The source that it sends to.
+    fn settings(&self) -> Source {
+        let generated = || {
+            let keys = self.proof.settings();
+            format!("[[sources]]\nname = {:?}\nprovider = {:?}\n{keys}", self.source, self.provider.name)
+        };
+        let file = self.configuration.clone().unwrap_or_else(generated);
+        sources(&file, &[]).remove(0)
+    }
 }
 
-macro_rules! fixture {
-    ($name:literal) => {
-        include_str!(concat!("../../fixtures/", $name, ".json"))
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The senders of every provider.
+pub(crate) fn senders() -> Vec<Sender> {
+    let senders: Vec<Sender> = providers::kinds().into_iter().flat_map(senders_of).collect();
+    assert!(!senders.is_empty(), "no provider has a sender");
+    senders
+}
+
+/// The senders of one provider, at least one.
+fn senders_of(provider: ProviderKind) -> Vec<Sender> {
+    let read = |path: PathBuf| {
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
+    let description = read(root().join("src/providers").join(provider.name).join("senders.toml"));
+    let Described { senders } = toml::from_str(&description).unwrap();
+    assert!(!senders.is_empty(), "{} has no sender", provider.name);
+    let fixture = |name: String| read(root().join("tests/fixtures").join(provider.name).join(name));
+    let event = |name: String| fixture(format!("{name}.json"));
+    senders
+        .into_iter()
+        .map(|sender| Sender {
+            source: sender.source,
+            proof: sender.proof,
+            provider,
+            configuration: sender.configuration.map(|name| fixture(format!("{name}.toml"))),
+            created: event(sender.created),
+            updated: event(sender.updated),
+            deleted: event(sender.deleted),
+            unknown: event(sender.unknown),
+            user_id: sender.user_id,
+            message_id: sender.message_id,
+        })
+        .collect()
 }
 
-/// One of each provider, and of each way in which it vouches.
-pub(crate) fn senders() -> [Sender; 7] {
-    [
-        Sender {
-            source: "clerk",
-            proof: Proof::Svix,
-            created: fixture!("clerk/user_created_password"),
-            updated: fixture!("clerk/user_updated"),
-            deleted: fixture!("clerk/user_deleted"),
-            unknown: r#"{"type":"session.created","object":"event","data":{"id":"sess_1"}}"#,
-            id: "/data/id",
-            message_id: None,
-        },
-        Sender { source: "auth0", proof: Proof::Svix, message_id: None, ..auth0_stream() },
-        auth0_stream(),
-        Sender {
-            source: "workos",
-            proof: Proof::Workos,
-            created: fixture!("workos/user_created"),
-            updated: fixture!("workos/user_updated"),
-            deleted: fixture!("workos/user_deleted"),
-            unknown: fixture!("workos/session_created"),
-            id: "/data/id",
-            message_id: Some("/id"),
-        },
-        Sender {
-            source: "stytch",
-            proof: Proof::Svix,
-            created: fixture!("standard/stytch_user_created"),
-            updated: fixture!("standard/stytch_user_updated"),
-            deleted: fixture!("standard/stytch_user_deleted"),
-            unknown: fixture!("standard/stytch_unknown"),
-            id: "/id",
-            message_id: None,
-        },
-        Sender {
-            source: "supabase",
-            proof: Proof::Joined,
-            created: fixture!("standard/supabase_user_created"),
-            updated: fixture!("standard/supabase_user_updated"),
-            deleted: fixture!("standard/supabase_user_deleted"),
-            unknown: fixture!("standard/supabase_unknown"),
-            id: "/user/id",
-            message_id: None,
-        },
-        Sender {
-            source: "homemade",
-            proof: Proof::Bearer,
-            created: fixture!("standard/homemade_user_created"),
-            updated: fixture!("standard/homemade_user_updated"),
-            deleted: fixture!("standard/homemade_user_deleted"),
-            unknown: fixture!("standard/homemade_unknown"),
-            id: "/user/number",
-            message_id: None,
-        },
-    ]
+/// The sender to the source of this name.
+pub(crate) fn sender_to(source: &str) -> Sender {
+    let sender = senders().into_iter().find(|sender| sender.source == source);
+    sender.unwrap_or_else(|| panic!("nobody sends to {source}"))
 }
 
-fn auth0_stream() -> Sender {
-    Sender {
-        source: "auth0-stream",
-        proof: Proof::BearerBesideSvix,
-        created: fixture!("auth0/user_created"),
-        updated: fixture!("auth0/user_updated"),
-        deleted: fixture!("auth0/user_deleted"),
-        unknown: fixture!("auth0/organization_created"),
-        id: "/data/object/user_id",
-        message_id: Some("/id"),
-    }
-}
-
-/// Adds the source of every sender beside `clerk`.
+/// Makes sure that the source of every sender is there.
 pub(crate) fn with_every_provider(config: &mut Config) {
-    let mut workos = sources("", &[("WORKOS_WEBHOOK_SECRET", "workos-test-secret")]).remove(0);
-    workos.webhook_secrets.push("workos rotated out".into());
-    config.sources.push(workos);
-    for name in ["auth0", "auth0-stream"] {
-        let mut source = sources("", &AUTH0).remove(0);
-        name.clone_into(&mut source.name);
-        source.webhook_secrets.extend(config.sources[0].webhook_secrets.last().cloned());
-        source.bearer_tokens.push("token rotated out".into());
-        config.sources.push(source);
-    }
-    for file in [
-        include_str!("../../fixtures/standard/stytch.toml"),
-        include_str!("../../fixtures/standard/supabase.toml"),
-        include_str!("../../fixtures/standard/homemade.toml"),
-    ] {
-        config.sources.extend(sources(file, &[]));
-    }
+    let known: Vec<String> = config.sources.iter().map(|source| source.name.clone()).collect();
+    let missing = senders().into_iter().filter(|sender| !known.contains(&sender.source));
+    config.sources.extend(missing.map(|sender| sender.settings()));
 }
 
 /// What makes the source `auth0` without a file.

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use usersync::config;
 use usersync::domain::{Delivery, Timestamp};
-use usersync::providers::{Read, Sources};
+use usersync::providers::{ReadMessage, Sources};
 
 use super::Random;
 use crate::support::app::{NOW, SECRET};
@@ -109,8 +109,8 @@ impl History {
         let now = Timestamp::from_seconds(NOW);
         let message = source.verify(&headers, body.into(), now).unwrap();
         match source.read(message, now).unwrap() {
-            Read::Delivery(delivery) => delivery,
-            Read::NothingOfUsers { .. } => panic!("{body} says nothing of users"),
+            ReadMessage::Delivery(delivery) => delivery,
+            ReadMessage::NotAboutUsers { .. } => panic!("{body} says nothing of users"),
         }
     }
 }

@@ -1,14 +1,18 @@
-//! Two texts that should be the same and nearly are.
+//! Two strings that should be equal and nearly are.
 
-/// In what alone two texts differ, if it is one of the usual slips.
+/// The only difference between two strings, if it is one of the usual mistakes.
 pub(super) fn difference(one: &str, other: &str) -> Option<&'static str> {
-    SLIPS.iter().find(|(_, plain)| one != other && plain(one) == plain(other)).map(|(slip, _)| *slip)
+    MISTAKES
+        .iter()
+        .find(|(_, normalize)| one != other && normalize(one) == normalize(other))
+        .map(|(mistake, _)| *mistake)
 }
 
-type Plain = fn(&str) -> String;
+/// Removes the difference from a string.
+type Normalize = fn(&str) -> String;
 
-const SLIPS: [(&str, Plain); 6] = [
-    ("blanks around it", |text| text.trim().to_owned()),
+const MISTAKES: [(&str, Normalize); 6] = [
+    ("spaces around it", |text| text.trim().to_owned()),
     ("a slash at the end", |text| text.trim_end_matches('/').to_owned()),
     ("upper and lower case", str::to_lowercase),
     ("http:// or https:// in front", |text| without_scheme(text).to_owned()),
@@ -25,14 +29,14 @@ mod tests {
     use super::difference;
 
     #[test]
-    fn a_slip_is_named_and_nothing_else_is() {
+    fn a_usual_mistake_is_named_and_nothing_else_is() {
         for (one, other, expected) in [
             ("https://api", "https://api/", Some("a slash at the end")),
             ("https://Api", "https://api", Some("upper and lower case")),
             ("http://api", "https://api", Some("http:// or https:// in front")),
             ("api", "https://api", Some("http:// or https:// in front")),
             ("https://www.api", "https://api", Some("a www. in front")),
-            (" api", "api", Some("blanks around it")),
+            (" api", "api", Some("spaces around it")),
             ("API/", "https://api", Some("slashes, scheme and case")),
             ("api", "api", None),
             ("api", "app", None),
