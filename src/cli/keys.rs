@@ -15,19 +15,19 @@ use crate::store::{ApiKey, Store};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
-    /// Make a key; it is shown once, and kept as a hash
+    /// Create a key; it is shown once and stored as a hash
     Create {
-        /// What to call it, such as the program that will use it
+        /// Name of the key, such as the program that will use it
         name: String,
-        /// What it may do: `users:read`, or `admin`, which includes all; may be given more than once
+        /// What the key may do: `users:read`, or `admin`, which includes everything; may be repeated
         #[arg(long = "scope", value_name = "SCOPE", default_value = Scope::UsersRead.as_str())]
         scopes: Vec<Scope>,
     },
-    /// Show every key, without its secret
+    /// List all keys, without their secrets
     List,
-    /// Revoke the living key of this name or prefix
+    /// Revoke the active key with this name or prefix
     Revoke {
-        /// The key's name, its prefix as listed, or the key itself
+        /// The key's name, its prefix as listed, or the whole key
         name_or_prefix: String,
     },
 }
@@ -51,24 +51,26 @@ impl Keys {
 fn check_name(name: &str) -> Result<(), Usage> {
     let name = name.trim();
     if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(Usage("a key needs a name of visible characters".to_owned()));
+        return Err(Usage("a key needs a name, without control characters".to_owned()));
     }
     Ok(())
 }
 
 async fn create(store: &Store, name: String, scopes: Scopes, clock: &Clock) -> anyhow::Result<()> {
     let name = name.trim();
-    let living = store.api_keys().list().await?.into_iter().filter(|key| key.revoked_at.is_none());
-    if living.map(|key| key.name).any(|taken| taken == name) {
-        bail!("a key named {name:?} lives already; revoke it first, or choose another name");
+    let active = store.api_keys().list().await?.into_iter().filter(|key| key.revoked_at.is_none());
+    if active.map(|key| key.name).any(|taken| taken == name) {
+        bail!("an active key named {name:?} already exists; revoke it first, or choose another name");
     }
     let key = ServiceKey::generate()?;
     let row = ApiKey::new(name, key.prefix(), scopes, clock);
     store.api_keys().insert(row, key.hash()).await?;
-    // A key that nobody has seen must not live.
+    // Nobody has a key that could not be shown, so it must not stay active.
     if writeln!(std::io::stdout(), "{}", key.reveal()).is_err() {
         store.api_keys().revoke(key.prefix(), clock.now()).await?;
-        bail!("the key could not be shown, so it is revoked; call this again where its output can be read");
+        bail!(
+            "the key could not be written to standard output and was revoked; run this again where the output can be read"
+        );
     }
     eprintln!("This key is shown once. Send it as `Authorization: Bearer {}…`.", key.prefix());
     Ok(())
@@ -90,11 +92,11 @@ async fn list(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A key pasted whole, as one does with a leaked one, stands for its prefix and is not repeated.
-async fn revoke(store: &Store, text: &str, clock: &Clock) -> anyhow::Result<()> {
-    let name_or_prefix = if service_key::is_whole(text) { &text[..service_key::SHOWN] } else { text };
+/// Somebody who revokes a leaked key may paste the whole key. It is reduced to its prefix, and never printed.
+async fn revoke(store: &Store, key: &str, clock: &Clock) -> anyhow::Result<()> {
+    let name_or_prefix = if service_key::is_whole(key) { &key[..service_key::SHOWN] } else { key };
     if store.api_keys().revoke(name_or_prefix, clock.now()).await? == 0 {
-        bail!("no living key has the name or the prefix {name_or_prefix:?}; `usersync keys list` shows them");
+        bail!("no active key has the name or prefix {name_or_prefix:?}; `usersync keys list` shows all keys");
     }
     say!("revoked {name_or_prefix}");
     Ok(())

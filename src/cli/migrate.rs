@@ -10,7 +10,7 @@ use crate::store::Store;
 
 #[derive(Debug, Args)]
 pub(super) struct Migrate {
-    /// Only tell which migrations the database has
+    /// Only show which migrations are applied
     #[arg(long)]
     status: bool,
 }
@@ -18,8 +18,9 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) async fn run(self, config: Option<&Path>) -> anyhow::Result<()> {
         let config = super::configure(config)?;
-        let store =
-            Store::connect(config.database.url.expose_secret()).await.context("no migration was applied")?;
+        let store = Store::connect(config.database.url.expose_secret())
+            .await
+            .context("cannot connect to apply migrations")?;
         if !self.status {
             store.migrate().await.context("the migrations were not applied")?;
         }

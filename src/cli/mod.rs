@@ -1,7 +1,7 @@
 //! The command line: one file a command.
 #![expect(clippy::print_stderr, reason = "a command speaks to the terminal")]
 
-/// Prints a line. Where nobody reads any more (`| head`) there is nobody to tell, and the work goes on.
+/// Prints a line. A closed standard output (`| head`) is ignored, and the work goes on.
 macro_rules! say {
     ($($what:tt)*) => {{
         use std::io::Write as _;
@@ -9,9 +9,7 @@ macro_rules! say {
     }};
 }
 
-mod bind;
 mod dev;
-mod development;
 mod doctor;
 mod explain;
 mod fetching;
@@ -19,7 +17,6 @@ mod keys;
 mod migrate;
 mod progress;
 mod replay;
-mod round_trip;
 mod rules;
 mod send;
 mod serve;
@@ -35,14 +32,14 @@ use tracing::level_filters::LevelFilter;
 use crate::app::StartError;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors, Log};
-use crate::store::StoreError;
+use crate::store::{SetupProblem, StoreError};
 use crate::{providers, telemetry};
 
 /// Your identity provider's users, in your own database, always right.
 #[derive(Debug, Parser)]
 #[command(name = "usersync", version, propagate_version = true)]
 pub struct Cli {
-    /// Configuration file [default: the one that `USERSYNC_CONFIG` names, else usersync.toml if it is there]
+    /// Configuration file [default: `USERSYNC_CONFIG`, else usersync.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -53,28 +50,29 @@ pub struct Cli {
 enum Command {
     /// Migrate the database, then run the service until SIGTERM
     Serve,
-    /// Try it: the service on loopback with SQLite, a development source and a token issuer; no account
-    /// needed
+    /// Try it: runs the service on loopback with SQLite, a development source and a token issuer; needs no
+    /// account
     Dev(dev::Dev),
     /// Apply migrations and exit
     Migrate(migrate::Migrate),
-    /// Sign an event as Svix does and post it
+    /// Sign an event as Svix does, and post it
     Send(send::Send),
-    /// Mint a token of the development issuer
+    /// Sign a token of the development issuer
     Token(token::Token),
-    /// Take deliveries in once more: fixtures, the journal, what is parked; or work the table out anew
+    /// Process deliveries again: event files, the journal, parked deliveries; or rebuild the users table
     Replay(replay::Replay),
-    /// Check configuration, database, keys and clock; each finding says what, why, and how to fix it
+    /// Check configuration, database, keys and clock; each finding says what is wrong, why it matters, and the
+    /// fix
     Doctor,
-    /// Show each check of a token or a delivery, and how to fix the first that failed
+    /// Show each check of a token or a delivery, and how to fix the first one that failed
     #[command(subcommand)]
     Explain(explain::Explain),
-    /// Service API keys
+    /// Manage service API keys
     #[command(subcommand)]
     Keys(keys::Keys),
 }
 
-/// The command was called in a way that cannot work: exit code 2, as for a wrong configuration.
+/// Wrong usage: exit code 2, as for a wrong configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
@@ -85,7 +83,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let config = cli.config.as_deref();
     let done = match cli.command {
         Command::Dev(_) if config.is_some() => {
-            Err(Usage("`usersync dev` configures itself and reads no --config".to_owned()).into())
+            Err(Usage("`usersync dev` has built-in settings and reads no --config".to_owned()).into())
         }
         Command::Serve => serve::run(config, clock).await,
         Command::Dev(dev) => dev.run(clock).await,
@@ -99,25 +97,30 @@ pub async fn run(cli: Cli) -> ExitCode {
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");
-    if is_of_the_database(&error) {
-        eprintln!("{}", remedy_of_the_database(&format!("{error:#}")));
+    if let Some(cause) = database_error(&error) {
+        eprintln!("{}", database_remedy(cause));
     }
     if is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
-/// What to do about a failure in the database's own words, which are all that it gives.
-fn remedy_of_the_database(words: &str) -> &'static str {
-    if words.contains("already exists") {
-        "somebody else's table has this name: give usersync a schema of its own, made beforehand, by \
-         `?options=-csearch_path%3Dusersync` at the end of DATABASE_URL; on SQLite a file of its own"
-    } else if words.contains("no schema has been selected") {
-        "the schema that DATABASE_URL names as search_path is not there: make it with CREATE SCHEMA"
-    } else {
-        "check DATABASE_URL (or `url` under [database]), and that the database runs and lets this user in"
+/// How to fix a failure of the database.
+fn database_remedy(error: &StoreError) -> &'static str {
+    match error.setup_problem() {
+        Some(SetupProblem::TableNameTaken) => {
+            "another application's table has this name: give usersync a schema of its own, created beforehand, by \
+                adding `?options=-csearch_path%3Dusersync` to DATABASE_URL; on SQLite, use a separate file"
+        }
+        Some(SetupProblem::SchemaMissing) => {
+            "the schema that DATABASE_URL names as search_path does not exist: create it with CREATE SCHEMA"
+        }
+        None => {
+            "check DATABASE_URL (or `url` under [database]), and that the database runs and accepts connections \
+                from this user"
+        }
     }
 }
 
-/// Whether what failed is how the command was called or configured.
+/// Whether the error is wrong usage or a wrong configuration.
 fn is_usage(error: &anyhow::Error) -> bool {
     let start = error.downcast_ref::<StartError>();
     error.is::<Usage>()
@@ -125,21 +128,24 @@ fn is_usage(error: &anyhow::Error) -> bool {
         || matches!(start, Some(StartError::Source(_) | StartError::Tokens(_)))
 }
 
-fn is_of_the_database(error: &anyhow::Error) -> bool {
-    let start = error.downcast_ref::<StartError>();
-    let store = error.downcast_ref::<StoreError>();
-    matches!(store, Some(StoreError::Unavailable(_) | StoreError::Blocked(_)))
-        || matches!(start, Some(StartError::Store(StoreError::Unavailable(_))))
+/// The database's error, if that is why the command failed and its setup may be the reason.
+fn database_error(error: &anyhow::Error) -> Option<&StoreError> {
+    let of_start = error.downcast_ref::<StartError>().and_then(|start| match start {
+        StartError::Store(store) => Some(store),
+        _ => None,
+    });
+    let store = error.downcast_ref::<StoreError>().or(of_start)?;
+    matches!(store, StoreError::Unavailable(_) | StoreError::Blocked(_)).then_some(store)
 }
 
-/// The settings, from the file and the process's environment; logging begins with them.
+/// Loads the settings from the file and the environment, and starts logging with them.
 fn configure(file: Option<&Path>) -> anyhow::Result<Config> {
     let config = settings(file)?;
     start_logs(&config.log)?;
     Ok(config)
 }
 
-/// The same for a command that tells everything itself: it logs only what `RUST_LOG` asks for.
+/// The same for a command that prints its own findings: it logs only what `RUST_LOG` asks for.
 fn configure_quietly(file: Option<&Path>) -> anyhow::Result<Config> {
     let config = settings(file)?;
     start_logs(&Log { level: LevelFilter::OFF.to_string(), ..config.log.clone() })?;
@@ -153,16 +159,16 @@ fn settings(file: Option<&Path>) -> Result<Config, ConfigErrors> {
     Config::load(file, &environment, &providers::kinds())
 }
 
-/// Begins to log as configured, or as `RUST_LOG` says.
+/// Starts logging as configured, or as `RUST_LOG` says.
 fn start_logs(settings: &Log) -> anyhow::Result<()> {
     let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
     telemetry::start_logs(settings, directives.as_deref()).map_err(|error| {
-        Usage(format!("the log level cannot be read: {error}\nwrite it as `info` or `usersync=debug`")).into()
+        Usage(format!("the log level is invalid: {error}\nwrite it as `info` or `usersync=debug`")).into()
     })
 }
 
-/// A text as one word of a shell command.
-fn quoted(text: &str) -> String {
+/// Quotes a string as one word of a shell command.
+fn quoted(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:=+@".contains(&byte);
-    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if word.bytes().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

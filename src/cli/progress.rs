@@ -1,4 +1,4 @@
-//! How far long work is.
+//! The progress of long work.
 
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often work that nobody watches says how far it is.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+/// How often a line is printed where standard error is not a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A bar where somebody watches, plain lines where a log does.
+/// A progress bar on a terminal; a line every few seconds elsewhere, such as in a log.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,
     total: u64,
-    said: Cell<Instant>,
+    last_line: Cell<Instant>,
 }
 
 impl Progress {
@@ -25,21 +25,23 @@ impl Progress {
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
                 .with_message(what)
         });
-        Self { bar, what, total, said: Cell::new(Instant::now()) }
+        Self { bar, what, total, last_line: Cell::new(Instant::now()) }
     }
 
-    pub(super) fn at(&self, done: u64) {
+    /// Shows that this many are done.
+    pub(super) fn update(&self, done: u64) {
         match &self.bar {
             Some(bar) => bar.set_position(done),
-            None if self.said.get().elapsed() >= LINE_EVERY => {
+            None if self.last_line.get().elapsed() >= LINE_INTERVAL => {
                 eprintln!("{done} of {} {}", self.total, self.what);
-                self.said.set(Instant::now());
+                self.last_line.set(Instant::now());
             }
             None => {}
         }
     }
 
-    pub(super) fn done(&self) {
+    /// Removes the bar.
+    pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

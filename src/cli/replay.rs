@@ -1,4 +1,4 @@
-//! `usersync replay`
+//! `usersync replay`: processes deliveries again, or rebuilds the users table from the journal.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,32 +16,32 @@ use crate::providers::Sources;
 use crate::store::{Journaled, Store, Which};
 use crate::sync::{Rebuilt, Replay as Replaying, Replayed};
 
-/// Parked deliveries shown at a time.
-const PAGE: u64 = 100;
+/// Parked deliveries that `--list` reads at a time.
+const LIST_PAGE: u64 = 100;
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).multiple(true).args(["files", "journal", "parked", "since", "rebuild"]))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Replay {
-    /// Event files, taken in as if `--source` had sent them; the same event twice is a duplicate
+    /// Event files, processed as if `--source` had sent them; the same event twice is a duplicate
     #[arg(requires = "source", conflicts_with_all = ["journal", "parked", "since", "rebuild"])]
     files: Vec<PathBuf>,
     /// The source of the files, or only deliveries of this source
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Every delivery whose payload is kept
+    /// All deliveries whose payload is still stored
     #[arg(long, conflicts_with_all = ["parked", "rebuild"])]
     journal: bool,
-    /// Only what is parked; exit code 1 if some of it remains so
+    /// Only parked deliveries; exit code 1 if some of them stay parked
     #[arg(long, conflicts_with = "rebuild")]
     parked: bool,
-    /// With `--parked`: only show what is parked, and why
+    /// With `--parked`: only list the parked deliveries, and why they are parked
     #[arg(long, requires = "parked")]
     list: bool,
-    /// Only what was received since: RFC 3339, or how long ago, such as 2d
+    /// Only deliveries received since this time: RFC 3339, or how long ago, such as 2d
     #[arg(long, value_name = "TIME", conflicts_with = "rebuild")]
     since: Option<String>,
-    /// Work the table out anew from the journal, where it is complete
+    /// Rebuild the users table from the journal; users with an incomplete history are skipped
     #[arg(long, conflicts_with = "source")]
     rebuild: bool,
 }
@@ -52,13 +52,13 @@ impl Replay {
         let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
-        let done = self.on(&store, sources, clock).await;
-        // SQLite then has everything in its one file.
+        let result = self.run_on(&store, sources, clock).await;
+        // Closing moves SQLite's write-ahead log into the database file.
         store.close().await?;
-        done
+        result
     }
 
-    async fn on(self, store: &Store, sources: Arc<Sources>, clock: Clock) -> anyhow::Result<()> {
+    async fn run_on(self, store: &Store, sources: Arc<Sources>, clock: Clock) -> anyhow::Result<()> {
         let which = Which { parked: self.parked, source: self.source.clone(), since: self.since(&clock)? };
         if self.list {
             return list(store, which).await;
@@ -68,16 +68,16 @@ impl Replay {
             return rebuild(&replay, store).await;
         }
         if self.files.is_empty() {
-            return again(&replay, store, &which).await;
+            return replay_journal(&replay, store, &which).await;
         }
-        self.events(&replay, &sources).await
+        self.replay_files(&replay, &sources).await
     }
 
-    async fn events(&self, replay: &Replaying, sources: &Sources) -> anyhow::Result<()> {
+    async fn replay_files(&self, replay: &Replaying, sources: &Sources) -> anyhow::Result<()> {
         let name = self.source.as_deref().unwrap_or_default();
         let source = sources
             .get(name)
-            .ok_or_else(|| Usage(format!("no source is named {name:?}; the configuration has to have it")))?;
+            .ok_or_else(|| Usage(format!("the configuration has no source named {name:?}")))?;
         let mut parked = 0;
         for file in &self.files {
             let body =
@@ -87,33 +87,37 @@ impl Replay {
             parked += usize::from(outcome == Outcome::Parked);
         }
         if parked > 0 {
-            bail!("{parked} of the events were not understood; `usersync replay --parked --list` says why");
+            bail!("{parked} of the events are parked; `usersync replay --parked --list` shows why");
         }
         Ok(())
     }
 
     fn since(&self, clock: &Clock) -> anyhow::Result<Option<Timestamp>> {
-        let Some(text) = &self.since else { return Ok(None) };
-        let ago = || humantime::parse_duration(text).ok().map(|ago| clock.now().minus(ago));
-        match Timestamp::parse(text).or_else(ago) {
-            Some(since) => Ok(Some(since)),
+        let Some(since) = &self.since else { return Ok(None) };
+        let ago = || humantime::parse_duration(since).ok().map(|ago| clock.now().minus(ago));
+        match Timestamp::parse(since).or_else(ago) {
+            Some(time) => Ok(Some(time)),
             None => bail!(Usage(format!(
-                "--since {text:?} is neither a time such as 2026-01-31T12:00:00Z nor as 2d"
+                "--since {since:?} is neither a time such as 2026-01-31T12:00:00Z nor a duration such as 2d"
             ))),
         }
     }
 }
 
-async fn again(replay: &Replaying, store: &Store, which: &Which) -> anyhow::Result<()> {
+async fn replay_journal(replay: &Replaying, store: &Store, which: &Which) -> anyhow::Result<()> {
     let progress = Progress::new(store.journal().count(which).await?, "deliveries");
-    let Replayed { outcomes, without_payload, without_source } =
-        replay.journal(which, |done| progress.at(done)).await.context("stopped; start it again to go on")?;
-    progress.done();
+    let Replayed { outcomes, without_payload, without_source } = replay
+        .journal(which, |done| progress.update(done))
+        .await
+        .context("the replay stopped; run it again to continue")?;
+    progress.finish();
     for (outcome, count) in &outcomes {
         say!("{count:>10} {outcome}");
     }
     if without_payload > 0 {
-        say!("{without_payload:>10} without payload: the user was deleted, or the retention is over");
+        say!(
+            "{without_payload:>10} without payload: the user was deleted, or the payload is older than the retention"
+        );
     }
     if without_source > 0 {
         say!("{without_source:>10} of sources that are not configured");
@@ -121,7 +125,7 @@ async fn again(replay: &Replaying, store: &Store, which: &Which) -> anyhow::Resu
     if which.parked {
         let remaining = store.journal().count(which).await?;
         if remaining > 0 {
-            bail!("{remaining} deliveries remain parked; `usersync replay --parked --list` says why");
+            bail!("{remaining} deliveries are still parked; `usersync replay --parked --list` shows why");
         }
     }
     Ok(())
@@ -129,14 +133,16 @@ async fn again(replay: &Replaying, store: &Store, which: &Which) -> anyhow::Resu
 
 async fn rebuild(replay: &Replaying, store: &Store) -> anyhow::Result<()> {
     let progress = Progress::new(store.journal().count_users().await?, "users");
-    let Rebuilt { same, corrected, incomplete } =
-        replay.rebuild(|done| progress.at(done)).await.context("stopped; start it again to go on")?;
-    progress.done();
-    say!("{same:>10} users are as the journal tells");
+    let Rebuilt { same, corrected, incomplete } = replay
+        .rebuild(|done| progress.update(done))
+        .await
+        .context("the replay stopped; run it again to continue")?;
+    progress.finish();
+    say!("{same:>10} users already match the journal");
     say!("{corrected:>10} users were corrected");
     if incomplete > 0 {
         say!(
-            "{incomplete:>10} users were left alone: payloads of theirs are no longer kept, or cannot be read"
+            "{incomplete:>10} users were skipped: some of their payloads are no longer stored, or cannot be read"
         );
     }
     Ok(())
@@ -145,16 +151,16 @@ async fn rebuild(replay: &Replaying, store: &Store) -> anyhow::Result<()> {
 async fn list(store: &Store, which: Which) -> anyhow::Result<()> {
     let mut after = None;
     loop {
-        let page = store.journal().page(&which, after.as_ref(), PAGE).await?;
+        let page = store.journal().page(&which, after.as_ref(), LIST_PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.key.clone());
         for Journaled { key, received_at, event_type, external_id, reason, payload, .. } in page {
             let [event_type, external_id] =
-                [event_type, external_id].map(|text| text.unwrap_or_else(|| "-".to_owned()));
+                [event_type, external_id].map(|value| value.unwrap_or_else(|| "-".to_owned()));
             let reason = reason.unwrap_or_default();
-            let gone = if payload.is_none() { " (its payload is gone)" } else { "" };
+            let erased = if payload.is_none() { " (its payload was erased)" } else { "" };
             say!(
-                "{received_at}  {}  {}  {event_type}  {external_id}  {reason}{gone}",
+                "{received_at}  {}  {}  {event_type}  {external_id}  {reason}{erased}",
                 key.source,
                 key.message_id
             );

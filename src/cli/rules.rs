@@ -1,10 +1,10 @@
-//! The token rules of all sources, each with the place where the configuration has it.
+//! The token rules of all sources, each with its path in the configuration.
 
 use std::fmt;
 
 use crate::config::{Config, JwksLocation, RuleKind, Source, TokenRule};
 
-/// A token rule, its source, and its place. Shown as `` sources[0].tokens[1] of source `clerk` ``.
+/// A token rule, its source, and its path in the configuration. Displayed as `` sources[0].tokens[1] of source `clerk` ``.
 #[derive(Debug)]
 pub(super) struct Placed<'c> {
     pub(super) path: String,
@@ -12,7 +12,7 @@ pub(super) struct Placed<'c> {
     pub(super) rule: &'c TokenRule,
 }
 
-/// Every rule, in the order in which they are tried.
+/// All rules, in the order in which they are tried.
 pub(super) fn all(config: &Config) -> Vec<Placed<'_>> {
     let mut rules = Vec::new();
     for (index, source) in config.sources.iter().enumerate() {
@@ -25,7 +25,7 @@ pub(super) fn all(config: &Config) -> Vec<Placed<'_>> {
 }
 
 impl Placed<'_> {
-    /// The issuer whose tokens it is for, as configured.
+    /// The issuer whose tokens the rule is for, as configured.
     pub(super) fn issuer(&self) -> &str {
         match &self.rule.kind {
             RuleKind::Oidc { domain, .. } => domain.as_str(),
@@ -33,7 +33,7 @@ impl Placed<'_> {
         }
     }
 
-    /// The key that says so.
+    /// The configuration key that holds the issuer.
     pub(super) fn issuer_key(&self) -> &'static str {
         match self.rule.kind {
             RuleKind::Oidc { .. } => "domain",
@@ -41,8 +41,8 @@ impl Placed<'_> {
         }
     }
 
-    /// The address of its discovery document or its keys, without a query, which may hold what is nobody's
-    /// business; `None` if the configuration holds the keys.
+    /// The URL of its discovery document or its keys, without the query, which may hold a secret; `None` if
+    /// the configuration itself holds the keys.
     pub(super) fn asks(&self) -> Option<String> {
         match &self.rule.kind {
             RuleKind::Oidc { domain, .. } => {

@@ -1,4 +1,4 @@
-//! `usersync send`: what Svix does, once.
+//! `usersync send`: signs one event as Svix does, and posts it.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(super) struct Send {
     /// Message id [default: a new one]
     #[arg(long)]
     id: Option<String>,
-    /// Time of the attempt in seconds since 1970 [default: now]
+    /// Time of the attempt, in seconds since 1970 [default: now]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     timestamp: Option<i64>,
 }
@@ -46,19 +46,19 @@ impl Send {
     }
 }
 
-/// What the webhook answered.
+/// The webhook's answer.
 pub(super) struct Answer {
     pub(super) status: reqwest::StatusCode,
     pub(super) body: String,
 }
 
-/// An id that no message had before.
+/// A new, unique message id.
 pub(super) fn new_message_id(clock: &Clock) -> String {
     format!("msg_{}", clock.fresh_id().simple())
 }
 
-/// A client for this address: no proxy stands between this machine and itself.
-pub(super) fn client_to(url: &Url) -> reqwest::Result<Client> {
+/// An HTTP client for this URL. Requests to loopback addresses bypass any configured proxy.
+pub(super) fn client_for(url: &Url) -> reqwest::Result<Client> {
     let builder = Client::builder();
     if is_loopback(url) { builder.no_proxy() } else { builder }.build()
 }
@@ -71,9 +71,10 @@ pub(super) async fn post(
     timestamp: Timestamp,
     body: Vec<u8>,
 ) -> anyhow::Result<Answer> {
-    let signature = signature::sign(secret, id, timestamp, &body)
-        .map_err(|error| Usage(format!("{error}; a secret is `whsec_` and base64, and a body is UTF-8")))?;
-    let response = client_to(to)?
+    let signature = signature::sign(secret, id, timestamp, &body).map_err(|error| {
+        Usage(format!("{error}; a secret is `whsec_` followed by base64, and a body must be UTF-8"))
+    })?;
+    let response = client_for(to)?
         .post(to.clone())
         .header("content-type", "application/json")
         .header("svix-id", id)
@@ -82,11 +83,11 @@ pub(super) async fn post(
         .body(body)
         .send()
         .await
-        .with_context(|| format!("nothing answers at {to}; is the service running?"))?;
+        .with_context(|| format!("no answer from {to}; is the service running?"))?;
     Ok(Answer { status: response.status(), body: response.text().await? })
 }
 
-/// A file's bytes, or those of standard input for `-`.
+/// Reads a file, or standard input for `-`.
 pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     if file == Path::new("-") {
         let mut body = Vec::new();

@@ -1,28 +1,28 @@
 //! `usersync serve`
 
-use std::io;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
-use super::bind::bind;
 use crate::app::{App, Service};
 use crate::clock::Clock;
 
 pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
     let config = super::configure(config)?;
     if config.sources.is_empty() {
-        warn!("no source is configured: every webhook and every token will be refused (see the README)");
+        warn!("no source is configured: every webhook and every token is refused (see the README)");
     }
-    let mut stop = Stop::listen()?;
+    let mut stop = StopSignals::install()?;
     let listener = bind(config.server.listen, "server.listen")?;
     let metrics =
         config.server.metrics_listen.map(|address| bind(address, "server.metrics_listen")).transpose()?;
     let app = tokio::select! {
         app = App::new(&config, clock) => app.context("the service cannot start")?,
-        () = stop.told() => return Ok(()),
+        () = stop.wait() => return Ok(()),
     };
     let service = app.serve(listener, metrics)?;
     info!(
@@ -32,23 +32,33 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
-    until_told_to_stop(service, &mut stop).await
+    run_until_stopped(service, &mut stop).await
 }
 
-/// SIGTERM and SIGINT, heard from the beginning: the first process of a container is not killed by one that
-/// it has no ear for.
-pub(super) struct Stop {
+/// Listens on an address. If that fails, the error names `setting`, which chooses another one.
+pub(super) fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            anyhow!("{address} is taken by another program; choose another address with {setting}")
+        }
+        _ => anyhow!("cannot listen on {address}: {error}; choose another address with {setting}"),
+    })
+}
+
+/// SIGTERM and SIGINT. The handlers are installed first of all, because the kernel ignores these signals for
+/// the first process of a container unless it handles them.
+pub(super) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
-    pub(super) fn listen() -> io::Result<Self> {
+impl StopSignals {
+    pub(super) fn install() -> io::Result<Self> {
         let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
         Ok(Self { terminate: terminate?, interrupt: interrupt? })
     }
 
-    async fn told(&mut self) {
+    async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -56,14 +66,14 @@ impl Stop {
     }
 }
 
-/// Runs until it is told to stop, then lets what has begun end.
-pub(super) async fn until_told_to_stop(mut service: Service, stop: &mut Stop) -> anyhow::Result<()> {
+/// Runs the service until a signal, then stops it gracefully: requests that have begun are still answered.
+pub(super) async fn run_until_stopped(mut service: Service, stop: &mut StopSignals) -> anyhow::Result<()> {
     tokio::select! {
-        () = stop.told() => {}
-        // Better no process than one that serves nothing: whoever started it starts it again.
+        () = stop.wait() => {}
+        // A process that serves nothing must exit, so that its supervisor starts it again.
         error = service.failed() => return Err(error).context("the service has failed"),
     }
-    info!("stopping: no new requests, those begun are answered");
+    info!("stopping: no new requests are accepted, open ones are answered");
     service.stop().await?;
     info!("stopped");
     Ok(())

@@ -1,4 +1,4 @@
-//! `usersync token`: a token of the development issuer.
+//! `usersync token`: signs a token of the development issuer.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Usage;
-use super::development::Development;
+use super::dev::development::{DIRECTORY, Development};
 use crate::clock::Clock;
 
 #[derive(Debug, Args)]
@@ -15,14 +15,14 @@ pub(super) struct Token {
     /// The user's id at the development source
     #[arg(long, value_name = "ID")]
     sub: String,
-    /// How long it is valid
+    /// How long the token is valid
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
     expires_in: Duration,
-    /// Another claim, such as email=ada@example.com; a value that is JSON is taken as JSON
+    /// Another claim, such as email=ada@example.com; a value that is valid JSON is used as JSON
     #[arg(long = "claim", value_name = "NAME=VALUE")]
     claims: Vec<String>,
-    /// Where `usersync dev` keeps its files
-    #[arg(long, value_name = "DIR", default_value = super::dev::DIRECTORY)]
+    /// Directory of `usersync dev`
+    #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
     directory: PathBuf,
 }
 
@@ -30,7 +30,7 @@ impl Token {
     pub(super) fn run(self, clock: &Clock) -> anyhow::Result<()> {
         let development = Development::load(&self.directory)?.ok_or_else(|| {
             let directory = self.directory.display();
-            Usage(format!("there is no development issuer in {directory}; start `usersync dev` there first"))
+            Usage(format!("no development issuer in {directory}; start `usersync dev` there first"))
         })?;
         let claims = self.claims.iter().map(|claim| parse(claim)).collect::<Result<_, _>>()?;
         say!("{}", development.token(&self.sub, claims, clock.now(), self.expires_in)?);

@@ -32,6 +32,33 @@ impl StoreError {
     }
 }
 
+/// A reason for a failure that only the operator can remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetupProblem {
+    /// A table that the migrations create exists already and belongs to another application.
+    TableNameTaken,
+    /// The connection's `search_path` names no schema that exists.
+    SchemaMissing,
+}
+
+impl StoreError {
+    /// The setup problem that caused this error, if its code names one.
+    pub fn setup_problem(&self) -> Option<SetupProblem> {
+        let (Self::Rejected(error) | Self::Blocked(error) | Self::Conflict(error) | Self::Unavailable(error)) =
+            self;
+        let refusal = of_a_statement(error).and_then(sqlx::Error::as_database_error)?;
+        match refusal.code().as_deref() {
+            // duplicate_table, duplicate_object (a type or an index of that name)
+            Some("42P07" | "42710") => Some(SetupProblem::TableNameTaken),
+            // invalid_schema_name
+            Some("3F000") => Some(SetupProblem::SchemaMissing),
+            // SQLITE_ERROR has no code of its own for this, only a message.
+            Some("1") if refusal.message().ends_with("already exists") => Some(SetupProblem::TableNameTaken),
+            _ => None,
+        }
+    }
+}
+
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         match kind_of(&error) {

@@ -23,7 +23,7 @@ use sea_orm::{
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
-pub use error::StoreError;
+pub use error::{SetupProblem, StoreError};
 pub use journal::{Entry, Journal, Journaled, Which};
 pub use notify::Listener;
 pub use records::UserUpdate;

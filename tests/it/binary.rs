@@ -1,4 +1,4 @@
-//! The program as it is deployed: started, stopped, started again.
+//! The program as it is deployed: started, stopped, and started again.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use crate::support::client::{Client, Wire};
 use crate::support::provider::Provider;
 use crate::support::signer::rsa;
 
-/// What an operator who waits for it calls at once.
+/// A stop that takes no longer than this feels immediate to an operator.
 const PROMPT: Duration = Duration::from_secs(4);
-/// "usersync", read as a number: replicas hold it while they migrate.
+/// "usersync", read as a number: the advisory lock that a replica holds while it migrates.
 const MIGRATION_LOCK: u64 = u64::from_be_bytes(*b"usersync");
 
-/// Everything of a request but the second half of its body.
+/// Sends a request without the second half of its body.
 async fn begin(client: &Client, service: &Process, body: &str) -> TcpStream {
     let Wire { path, headers, body } = client.signed(body);
     let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -59,10 +59,10 @@ async fn an_empty_database_is_migrated_and_a_second_start_keeps_the_rows(home: &
 
 on_both_databases!(an_empty_database_is_migrated_and_a_second_start_keeps_the_rows, with Home);
 
-async fn sigterm_lets_a_delivery_on_its_way_be_answered_and_kept(home: &mut Home) {
+async fn sigterm_lets_a_delivery_that_has_begun_be_answered_and_stored(home: &mut Home) {
     let mut service = home.serve().await;
     let client = home.client(&service).await;
-    // A connection without a request must hold up nothing.
+    // An open connection without a request must not delay the stop.
     assert_eq!(client.get("/healthz").await.status, 200);
     let silent = TcpStream::connect(&service.address).await.unwrap();
     let stream = begin(&client, &service, CREATED).await;
@@ -70,7 +70,7 @@ async fn sigterm_lets_a_delivery_on_its_way_be_answered_and_kept(home: &mut Home
     service.terminate();
     service.line_with("stopping").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(TcpStream::connect(&service.address).await.is_err(), "it still accepts");
+    assert!(TcpStream::connect(&service.address).await.is_err(), "it still accepts connections");
 
     let answer = finish(stream, CREATED).await;
     let answered = Instant::now();
@@ -85,10 +85,10 @@ async fn sigterm_lets_a_delivery_on_its_way_be_answered_and_kept(home: &mut Home
     service.stop().await;
 }
 
-on_both_databases!(sigterm_lets_a_delivery_on_its_way_be_answered_and_kept, with Home);
+on_both_databases!(sigterm_lets_a_delivery_that_has_begun_be_answered_and_stored, with Home);
 
 #[tokio::test]
-async fn a_table_of_somebody_elses_is_left_alone_and_a_schema_advised() {
+async fn a_table_of_another_application_is_left_alone_and_a_schema_is_advised() {
     let sqlite = Home::on_sqlite();
     let file = format!("sqlite://{}?mode=rwc", sqlite.path("usersync.db").display());
     let postgres = Home::on_postgres().await.map(|home| {
@@ -106,9 +106,9 @@ async fn a_table_of_somebody_elses_is_left_alone_and_a_schema_advised() {
     }
 }
 
-/// A replica waits for the one that migrates; here for one that never ends.
+/// A replica waits while another one migrates; here the other one never ends.
 #[tokio::test]
-async fn sigterm_while_it_starts_is_a_good_end_too() {
+async fn sigterm_during_the_start_exits_with_0() {
     let Some(home) = Home::on_postgres().await else { return };
     let other = sea_orm::Database::connect(home.variable("DATABASE_URL")).await.unwrap();
     let migrating = other.begin().await.unwrap();
@@ -167,19 +167,19 @@ async fn sigterm_during_a_sweep_is_quiet(home: &mut Home) {
 
 on_both_databases!(sigterm_during_a_sweep_is_quiet, with Home);
 
-async fn an_idle_service_ends_at_once(home: &mut Home) {
+async fn an_idle_service_stops_immediately(home: &mut Home) {
     let service = home.serve().await;
     let client = home.client(&service).await;
     assert_eq!(client.get("/healthz").await.status, 200);
     let asked = Instant::now();
     let said = service.stop().await;
     assert!(asked.elapsed() < PROMPT, "ended after {:?}: {said:?}", asked.elapsed());
-    assert_eq!(said.stdout, "", "a service speaks to its log");
+    assert_eq!(said.stdout, "", "the service writes to its log only");
 }
 
-on_both_databases!(an_idle_service_ends_at_once, with Home);
+on_both_databases!(an_idle_service_stops_immediately, with Home);
 
-async fn migrate_tells_what_the_database_has(home: &mut Home) {
+async fn migrate_shows_which_migrations_are_applied(home: &mut Home) {
     let status = home.run(&["migrate", "--status"]).await;
     assert_eq!(status.code, Some(0), "{status:?}");
     assert!(status.stdout.lines().count() > 0, "{status:?}");
@@ -191,11 +191,12 @@ async fn migrate_tells_what_the_database_has(home: &mut Home) {
     }
 }
 
-on_both_databases!(migrate_tells_what_the_database_has, with Home);
+on_both_databases!(migrate_shows_which_migrations_are_applied, with Home);
 
-/// Several find no database and make it at once: one changes its mode while another writes.
+/// Several processes may create one database at the same time: one changes its journal mode while another
+/// writes.
 #[tokio::test]
-async fn a_new_sqlite_database_that_another_program_holds_is_waited_for() {
+async fn migrate_waits_for_a_new_sqlite_database_that_another_process_has_locked() {
     let home = Home::on_sqlite();
     let url = format!("sqlite:{}?mode=rwc", home.path("usersync.db").display());
     let other = sea_orm::Database::connect(url).await.unwrap();
@@ -208,7 +209,7 @@ async fn a_new_sqlite_database_that_another_program_holds_is_waited_for() {
     assert_eq!(said.code, Some(0), "{said:?}");
 }
 
-async fn several_that_start_at_once_migrate_once(home: &mut Home) {
+async fn several_processes_that_start_together_migrate_once(home: &mut Home) {
     let starts = [home.start(&["migrate"]), home.start(&["migrate"]), home.start(&["migrate"])];
     for start in starts {
         let said = start.end().await;
@@ -216,7 +217,7 @@ async fn several_that_start_at_once_migrate_once(home: &mut Home) {
     }
 }
 
-on_both_databases!(several_that_start_at_once_migrate_once, with Home);
+on_both_databases!(several_processes_that_start_together_migrate_once, with Home);
 
 async fn a_service_key_works_until_it_is_revoked(home: &mut Home) {
     let key = home.key("reports").await;
@@ -237,14 +238,14 @@ async fn a_service_key_works_until_it_is_revoked(home: &mut Home) {
     assert_eq!(again.code, Some(1), "{again:?}");
     assert_eq!(home.run(&["keys", "revoke", "reports"]).await.code, Some(0));
     assert_eq!(client.get_as(&key, "/v1/users").await.brief(), "401 unauthenticated");
-    assert_eq!(client.list("").await.status, 200, "the other lives");
-    assert_eq!(home.run(&["keys", "revoke", "reports"]).await.code, Some(1), "none is left");
+    assert_eq!(client.list("").await.status, 200, "the other key is still active");
+    assert_eq!(home.run(&["keys", "revoke", "reports"]).await.code, Some(1), "no active key is left");
     service.stop().await;
 }
 
 on_both_databases!(a_service_key_works_until_it_is_revoked, with Home);
 
-async fn a_key_is_revoked_by_its_prefix_or_pasted_whole_and_not_repeated(home: &mut Home) {
+async fn a_key_is_revoked_by_its_prefix_or_as_a_whole_and_never_printed(home: &mut Home) {
     for length in [12, 68] {
         let key = home.key("leaked").await;
         let revoked = home.run(&["keys", "revoke", &key[..length]]).await;
@@ -257,7 +258,7 @@ async fn a_key_is_revoked_by_its_prefix_or_pasted_whole_and_not_repeated(home: &
     }
 }
 
-on_both_databases!(a_key_is_revoked_by_its_prefix_or_pasted_whole_and_not_repeated, with Home);
+on_both_databases!(a_key_is_revoked_by_its_prefix_or_as_a_whole_and_never_printed, with Home);
 
 async fn two_variables_make_a_whole_clerk_source(home: &mut Home) {
     let (provider, signer) = (Provider::start(), rsa("key_1"));

@@ -1,4 +1,4 @@
-//! How the program answers to what is typed and configured: exit codes, messages, logs.
+//! Exit codes, messages and logs of the program for right and wrong usage and configuration.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::support::binary::{Home, Said};
 use crate::support::client::answer;
 use crate::support::client::fixture::CREATED;
 
-/// The program fails with this code and says these things, readably and on standard error.
+/// The program failed with this code, and its standard error contains these texts.
 fn assert_fails(said: &Said, code: i32, texts: &[&str]) {
     assert_eq!(said.code, Some(code), "{said:?}");
     assert_eq!(said.stdout, "", "{said:?}");
@@ -17,7 +17,7 @@ fn assert_fails(said: &Said, code: i32, texts: &[&str]) {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_exits_with_0() {
+async fn help_and_version_exit_with_0() {
     let home = Home::bare();
     for arguments in [&["--help"][..], &["--version"], &["serve", "--help"], &["help", "keys"]] {
         let said = home.run(arguments).await;
@@ -51,7 +51,7 @@ async fn wrong_usage_exits_with_2() {
 }
 
 #[tokio::test]
-async fn a_log_level_that_cannot_be_read_exits_with_2() {
+async fn an_invalid_log_level_exits_with_2() {
     let home = Home::bare().with("RUST_LOG", "usersync=loudly");
     for command in ["serve", "dev"] {
         assert_fails(&home.run(&[command]).await, 2, &["the log level"]);
@@ -59,7 +59,7 @@ async fn a_log_level_that_cannot_be_read_exits_with_2() {
 }
 
 #[tokio::test]
-async fn a_database_out_of_reach_exits_with_1_and_says_what_to_do() {
+async fn an_unreachable_database_exits_with_1_and_a_fix() {
     for url in ["sqlite:nowhere/usersync.db", "postgres://me:hunter2@127.0.0.1:1/users?connect_timeout=1"] {
         let home = Home::on_sqlite().with("DATABASE_URL", url);
         for arguments in [&["serve"][..], &["migrate"], &["keys", "list"]] {
@@ -72,7 +72,7 @@ async fn a_database_out_of_reach_exits_with_1_and_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_database_address_that_cannot_be_read_exits_with_2_and_is_not_shown() {
+async fn an_invalid_database_url_exits_with_2_and_is_not_printed() {
     for url in [
         "mysql://root:hunter2@127.0.0.1/users",
         "postgres://root:hunter2#@127.0.0.1/users",
@@ -86,7 +86,7 @@ async fn a_database_address_that_cannot_be_read_exits_with_2_and_is_not_shown() 
 }
 
 #[tokio::test]
-async fn every_error_of_the_configuration_is_told_at_once_with_the_nearest_right_key() {
+async fn all_errors_of_the_configuration_are_reported_at_once_with_the_nearest_valid_key() {
     let home = Home::bare();
     home.write(
         "usersync.toml",
@@ -122,14 +122,14 @@ async fn every_error_of_the_configuration_is_told_at_once_with_the_nearest_right
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_toml_is_told_by_its_line_alone() {
+async fn a_toml_syntax_error_is_reported_by_its_line_only() {
     let home = Home::bare();
     home.write("other.toml", "[database]\nurl = postgres://root:hunter2@127.0.0.1/users\n");
     assert_fails(&home.run(&["serve", "--config", "other.toml"]).await, 2, &["other.toml:2"]);
 }
 
 #[tokio::test]
-async fn the_file_is_the_flags_then_the_variables_and_an_empty_variable_names_none() {
+async fn the_flag_overrides_the_variable_and_an_empty_variable_names_no_file() {
     let mut home = Home::bare().with("USERSYNC_CONFIG", "");
     assert_eq!(home.run(&["migrate", "--status"]).await.code, Some(0));
     home.set("USERSYNC_CONFIG", "nowhere.toml");
@@ -139,21 +139,21 @@ async fn the_file_is_the_flags_then_the_variables_and_an_empty_variable_names_no
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_watches_has_no_colours() {
+async fn a_log_outside_a_terminal_has_no_colours() {
     let home = Home::on_sqlite();
     let said = home.serve().await.stop().await;
     assert!(said.stderr.contains("ready") && !said.stderr.contains('\x1b'), "{}", said.stderr);
 }
 
 #[tokio::test]
-async fn an_empty_part_of_the_log_filter_says_nothing() {
+async fn an_empty_part_of_the_log_filter_is_ignored() {
     let home = Home::on_sqlite().with("RUST_LOG", "usersync=info,");
     let said = home.serve().await.stop().await;
     assert!(said.stderr.contains("ready"), "{}", said.stderr);
 }
 
 #[tokio::test]
-async fn json_logs_are_one_object_a_line_with_the_request_id() {
+async fn json_logs_are_one_object_per_line_with_the_request_id() {
     let home = Home::on_sqlite().with("USERSYNC_LOG__FORMAT", "json");
     let service = home.serve().await;
     let client = home.client(&service).await;
@@ -177,7 +177,7 @@ async fn json_logs_are_one_object_a_line_with_the_request_id() {
 }
 
 #[tokio::test]
-async fn a_database_that_refuses_is_told_of_in_its_own_words() {
+async fn a_refused_connection_is_reported_in_the_database_s_own_words() {
     let home = Home::bare().with("DATABASE_URL", "postgres://me@127.0.0.1:1/users");
     assert_fails(&home.run(&["migrate"]).await, 1, &["refused", "check DATABASE_URL"]);
 }

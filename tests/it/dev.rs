@@ -1,25 +1,25 @@
-//! The newcomer's door: `usersync dev`, the commands that it prints, `send` and `token`.
+//! `usersync dev`, the commands that it prints, `send` and `token`.
 
 use crate::support::binary::{Home, PROGRAM, Process};
 use crate::support::client::fixture::CREATED;
 use crate::support::has_curl;
 
-/// `usersync dev` on a free port, once it has told everything.
+/// Starts `usersync dev` on a free port, and waits until it has printed everything.
 async fn dev(home: &Home, arguments: &[&str]) -> Process {
     let mut dev = home.start(&[&["dev", "--listen", "127.0.0.1:0"], arguments].concat());
-    dev.line_with("Serving until Ctrl-C").await;
+    dev.line_with("Press Ctrl-C to stop").await;
     dev
 }
 
 #[tokio::test]
-async fn it_tells_the_event_the_row_and_the_answer_of_one_round_trip() {
+async fn it_prints_the_event_the_row_and_the_answer_of_one_round_trip() {
     let home = Home::bare();
     let dev = dev(&home, &[]).await;
     let told = dev.stdout();
     let mut rest = told.as_str();
     for text in [
         "usersync dev at http://127.0.0.1:",
-        "user.created, of user_ada",
+        "user.created, for user_ada",
         "POST /webhooks/dev -> 200 OK {\"outcome\":\"applied\"",
         "GET /v1/users?externalId=user_ada -> 200 OK",
         "\"externalId\": \"user_ada\"",
@@ -40,17 +40,17 @@ async fn every_printed_command_works_as_it_is_printed() {
     for arguments in [&[][..], &["--directory", "Ada's 100% own?"]] {
         let home = Home::bare();
         let dev = dev(&home, arguments).await;
-        let asked = home.paste(&dev, "ask who a token is").await;
+        let asked = home.paste(&dev, "ask which user a token belongs to").await;
         assert!(asked.starts_with("HTTP/1.1 200") && asked.contains("Ada Lovelace"), "{asked}");
-        assert!(home.paste(&dev, "read the table").await.contains("Ada Lovelace"));
-        let sent = home.paste(&dev, "change her name").await;
+        assert!(home.paste(&dev, "list the users").await.contains("Ada Lovelace"));
+        let sent = home.paste(&dev, "change the user's name").await;
         assert!(sent.starts_with("200 OK") && sent.contains("applied"), "{sent}");
-        assert!(home.paste(&dev, "read the table").await.contains("Ada King"));
-        let sent = home.paste(&dev, "delete her").await;
+        assert!(home.paste(&dev, "list the users").await.contains("Ada King"));
+        let sent = home.paste(&dev, "delete the user").await;
         assert!(sent.starts_with("200 OK") && sent.contains("applied"), "{sent}");
-        let asked = home.paste(&dev, "ask who a token is").await;
+        let asked = home.paste(&dev, "ask which user a token belongs to").await;
         assert!(asked.starts_with("HTTP/1.1 410") && asked.contains("user_deleted"), "{asked}");
-        assert!(home.paste(&dev, "read the table").await.contains("\"users\":[]"));
+        assert!(home.paste(&dev, "list the users").await.contains("\"users\":[]"));
         dev.stop().await;
     }
 }
@@ -73,14 +73,14 @@ async fn a_start_after_the_sample_user_was_deleted_works_with_another() {
     let home = Home::bare();
     for _ in 0..3 {
         let dev = dev(&home, &[]).await;
-        let deleted = home.shell(&dev.printed("delete her")).await;
+        let deleted = home.shell(&dev.printed("delete the user")).await;
         assert!(deleted.stdout.contains("applied"), "{deleted:?}");
         dev.stop().await;
     }
 }
 
 #[tokio::test]
-async fn neither_settings_nor_a_proxy_lead_it_elsewhere() {
+async fn neither_settings_nor_a_proxy_affect_it() {
     let home = Home::bare()
         .with("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
         .with("USERSYNC_DATABASE__URL", "postgres://nobody@127.0.0.1:1/nothing")
@@ -89,14 +89,14 @@ async fn neither_settings_nor_a_proxy_lead_it_elsewhere() {
         .with("http_proxy", "http://127.0.0.1:1");
     home.write("usersync.toml", "[database]\nurl = 1\nnonsense");
     let dev = dev(&home, &[]).await;
-    let sent = home.shell(&dev.printed("change her name")).await;
+    let sent = home.shell(&dev.printed("change the user's name")).await;
     assert_eq!(sent.code, Some(0), "{sent:?}");
     assert_eq!(dev.stop().await.stderr, "");
     assert!(home.has(".usersync/dev.db"));
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_told_with_what_to_do() {
+async fn an_address_in_use_is_reported_with_a_fix() {
     let home = Home::bare();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let said = home.run(&["dev", "--listen", &taken.local_addr().unwrap().to_string()]).await;
@@ -105,7 +105,7 @@ async fn an_address_that_is_taken_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_it_keeps_is_for_its_owner_alone() {
+async fn its_files_can_be_read_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::bare();
     dev(&home, &[]).await.stop().await;

@@ -1,4 +1,4 @@
-//! `usersync doctor`: each planted trouble is found, told with its remedy, and nothing is changed by looking.
+//! `usersync doctor` finds each planted problem, says how to fix it, and changes nothing.
 
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::signer::{p256, rsa};
 
 const PARTY: &str = "authorizedParties = ['https://app.example.com']";
 
-/// A source that is as it should be, with one more line for its rule.
+/// A correct source, with one more line for its rule.
 fn source(name: &str, secret: &str, domain: &str, rule: &str) -> String {
     format!(
         "[[sources]]\nname = '{name}'\nprovider = 'clerk'\nwebhook_secrets = ['{secret}']\n\
@@ -29,13 +29,13 @@ fn healthy() -> (Provider, String) {
 
 async fn doctor(desk: &Desk) -> Said {
     let said = desk.run(&["doctor"], "").await;
-    for confided in [&SECRET[8..], &OLD_SECRET[8..], "pass_word"] {
-        assert!(!said.everything().contains(confided), "{confided:?} is in {said:?}");
+    for secret in [&SECRET[8..], &OLD_SECRET[8..], "pass_word"] {
+        assert!(!said.everything().contains(secret), "{secret:?} is in {said:?}");
     }
     said
 }
 
-/// Looks at a configuration and finds this, as an error or as a warning.
+/// Doctor found this, with this level, and its exit code fits.
 #[track_caller]
 fn assert_finds(said: &Said, level: &str, what: &str) {
     let found = said.stdout.lines().any(|line| line.trim_start().starts_with(level) && line.contains(what));
@@ -48,30 +48,30 @@ async fn finds(configuration: &str, level: &str, what: &str) {
 }
 
 #[tokio::test]
-async fn a_healthy_service_has_nothing_to_mend() {
+async fn a_healthy_service_has_no_findings() {
     let (_provider, configuration) = healthy();
     let desk = Desk::with(&configuration);
     let said = doctor(&desk).await;
-    assert_finds(&said, "well", "usersync.db is not there yet");
-    assert!(!desk.path("usersync.db").exists(), "looking made a database");
+    assert_finds(&said, "ok", "usersync.db does not exist yet");
+    assert!(!desk.path("usersync.db").exists(), "doctor created a database");
     assert!(desk.run(&["migrate"], "").await.code == Some(0));
     let said = doctor(&desk).await;
-    for well in [
+    for passed in [
         "provider clerk, secrets: 1, token rules: 1",
-        "reachable, every migration applied",
+        "reachable, all migrations applied",
         "writable",
-        "nothing is parked",
+        "no parked deliveries",
         "usable keys: RS256 1, ES256 1, EdDSA 0",
         "within 30 s of 127.0.0.1",
     ] {
-        assert_finds(&said, "well", well);
+        assert_finds(&said, "ok", passed);
     }
-    assert!(said.stdout.ends_with("nothing to mend, 0 to think about\n"), "{said:?}");
+    assert!(said.stdout.ends_with("no errors, 0 warnings\n"), "{said:?}");
     assert_eq!(said.stderr, "");
 }
 
 #[tokio::test]
-async fn settings_that_nobody_meant() {
+async fn settings_that_are_probably_mistakes_are_warnings() {
     let (provider, good) = healthy();
     let at = provider.url("");
     let trusting = format!("[[sources.tokens]]\ntype = 'oidc'\ndomain = '{at}'\n");
@@ -79,7 +79,7 @@ async fn settings_that_nobody_meant() {
         (String::new(), "ERROR", "no source is configured"),
         (good.replace(&format!("webhook_secrets = ['{SECRET}']"), ""), "WARNING", "has no secret"),
         (good.split("[[sources.tokens]]").next().unwrap().to_owned(), "WARNING", "has no token rule"),
-        (source("clerk", SECRET, &at, ""), "WARNING", "checks neither audience nor party"),
+        (source("clerk", SECRET, &at, ""), "WARNING", "checks neither audience nor authorized party"),
         (
             format!("{good}{}", source("two", SECRET, &at, PARTY)),
             "WARNING",
@@ -88,9 +88,9 @@ async fn settings_that_nobody_meant() {
         (
             format!("{good}{trusting}applicationID = 'convex'"),
             "WARNING",
-            "sources[0].tokens[1] of source `clerk` never decides",
+            "sources[0].tokens[1] of source `clerk` is never used",
         ),
-        (format!("[server]\nlisten = '0.0.0.0:8787'\n{good}"), "WARNING", "serves /metrics to anyone"),
+        (format!("[server]\nlisten = '0.0.0.0:8787'\n{good}"), "WARNING", "serves /metrics to everyone"),
         (format!("[tokens]\nallow_http = true\n{good}"), "WARNING", "allow_http"),
         (
             good.replace(&at, "https://verb-noun-00.clerk.accounts.dev"),
@@ -103,11 +103,11 @@ async fn settings_that_nobody_meant() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_as_it_should_be() {
+async fn problems_of_the_database_are_found() {
     let (_provider, good) = healthy();
     for (url, level, what) in [
-        ("sqlite:///nowhere/usersync.db?mode=rwc", "ERROR", "its folder is not there"),
-        ("sqlite://usersync.db", "ERROR", "usersync.db is not there"),
+        ("sqlite:///nowhere/usersync.db?mode=rwc", "ERROR", "its folder does not exist"),
+        ("sqlite://usersync.db", "ERROR", "usersync.db does not exist"),
         ("sqlite::memory:", "WARNING", "in memory"),
         ("sqlite:///tmp/usersync_of_nobody.db?mode=rwc", "WARNING", "folder for temporary files"),
         ("postgres://me:pass_word@127.0.0.1:9/users", "ERROR", "cannot be reached"),
@@ -123,7 +123,7 @@ async fn a_database_that_is_not_as_it_should_be() {
 }
 
 #[tokio::test]
-async fn what_is_parked_is_counted() {
+async fn parked_deliveries_are_counted() {
     let (_provider, configuration) = healthy();
     let desk = Desk::with(&configuration);
     desk.put("event.json", r#"{"type":"user.created","data":{}}"#);
@@ -132,7 +132,7 @@ async fn what_is_parked_is_counted() {
 }
 
 #[tokio::test]
-async fn keys_that_cannot_be_had_or_used() {
+async fn keys_that_cannot_be_fetched_or_used_are_errors() {
     let (provider, configuration) = healthy();
     provider.publish(&[]);
     finds(&configuration, "ERROR", "has no usable key (RS256 0, ES256 0, EdDSA 0)").await;
@@ -144,7 +144,7 @@ async fn keys_that_cannot_be_had_or_used() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off() {
+async fn a_wrong_clock_is_an_error() {
     let (provider, configuration) = healthy();
     let document = json!({"issuer": provider.url(""), "jwks_uri": provider.url("/jwks")}).to_string();
     let dated = |date: &str| Page::ok(document.clone()).with("date", date);
@@ -158,18 +158,18 @@ async fn a_clock_that_is_off() {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_is_told_from_a_finding() {
+async fn an_invalid_configuration_exits_with_2() {
     assert_eq!(doctor(&Desk::with("[server]\nport = 1")).await.code, Some(2));
 }
 
 #[tokio::test]
-async fn postgres_is_looked_at_as_well() {
+async fn a_healthy_postgres_database_is_writable() {
     let Some(app) = TestApp::on_postgres(|_| ()).await else { return };
     let url = app.config.database.url.expose_secret();
     let (_provider, configuration) = healthy();
     let configuration = format!("[database]\nurl = '{url}'\n{configuration}");
     let said = doctor(&Desk::with(&configuration)).await;
-    assert_finds(&said, "well", "writable");
+    assert_finds(&said, "ok", "writable");
     let store = Store::connect(url).await.unwrap();
     assert!(store.try_to_write().await.is_ok());
     store.close().await.unwrap();

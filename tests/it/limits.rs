@@ -1,4 +1,4 @@
-//! No client takes so much that others go without.
+//! Limits: one client cannot use up what the others need.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -39,7 +39,7 @@ fn one_stream_behind_a_proxy(config: &mut Config) {
     config.limits.send_timeout = Duration::from_secs(1);
 }
 
-async fn get_by_way_of_the_proxy(app: &TestApp, client: &str, path: &str) -> Answer {
+async fn get_through_the_proxy(app: &TestApp, client: &str, path: &str) -> Answer {
     answer(
         app.client
             .request(Method::GET, path)
@@ -54,7 +54,7 @@ async fn open(app: &TestApp, client: &str) -> Response {
     request.bearer_auth(app.token(ADA)).send().await.unwrap()
 }
 
-/// Waits until a client's place is free again.
+/// Waits until the client may open a stream again.
 async fn until_open(app: &TestApp, client: &str) -> Response {
     let started = Instant::now();
     loop {
@@ -63,44 +63,44 @@ async fn until_open(app: &TestApp, client: &str) -> Response {
             return stream;
         }
         assert_eq!(stream.status(), 429);
-        assert!(started.elapsed() < Duration::from_secs(20), "the place is still taken");
+        assert!(started.elapsed() < Duration::from_secs(20), "the limit still counts the closed stream");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-async fn a_client_that_sends_too_much_is_told_to_wait_and_another_is_not(app: &TestApp) {
+async fn a_client_over_its_limit_is_told_to_wait_and_another_is_not(app: &TestApp) {
     for _ in 0..3 {
-        let answer = get_by_way_of_the_proxy(app, ADA_AT_HOME, "/v1/users").await;
+        let answer = get_through_the_proxy(app, ADA_AT_HOME, "/v1/users").await;
         assert_eq!(answer.brief(), "401 invalid_auth_header");
     }
-    let refused = get_by_way_of_the_proxy(app, ADA_AT_HOME, "/v1/nowhere").await;
+    let refused = get_through_the_proxy(app, ADA_AT_HOME, "/v1/nowhere").await;
     assert_eq!((refused.brief().as_str(), refused.header("retry-after")), ("429 too_many_requests", "1"));
     assert_eq!(refused.header("access-control-allow-origin"), "*", "a page can read it");
     assert_eq!(refused.header("x-request-id").len(), 36);
 
-    assert_eq!(get_by_way_of_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 401);
-    assert_eq!(get_by_way_of_the_proxy(app, ADA_AT_HOME, "/healthz").await.status, 200);
+    assert_eq!(get_through_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 401);
+    assert_eq!(get_through_the_proxy(app, ADA_AT_HOME, "/healthz").await.status, 200);
     for _ in 0..9 {
         assert_eq!(app.client.get("/v1/users").await.status, 401, "the proxy itself is not limited");
     }
 }
 
-on_both_databases!(a_client_that_sends_too_much_is_told_to_wait_and_another_is_not, configured by three_requests_behind_a_proxy);
+on_both_databases!(a_client_over_its_limit_is_told_to_wait_and_another_is_not, configured by three_requests_behind_a_proxy);
 
-async fn who_is_no_trusted_proxy_cannot_pretend_to_be_many(app: &TestApp) {
+async fn a_client_that_is_not_a_trusted_proxy_cannot_forge_addresses(app: &TestApp) {
     for _ in 0..3 {
-        assert_eq!(get_by_way_of_the_proxy(app, ADA_AT_HOME, "/v1/users").await.status, 401);
+        assert_eq!(get_through_the_proxy(app, ADA_AT_HOME, "/v1/users").await.status, 401);
     }
-    assert_eq!(get_by_way_of_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 429);
+    assert_eq!(get_through_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 429);
     for number in 0..9 {
         let body = CREATED.replace(ADA, &format!("user_{number}"));
         assert_eq!(app.client.deliver(body).await, "200 applied", "webhooks are not limited by address");
     }
 }
 
-on_both_databases!(who_is_no_trusted_proxy_cannot_pretend_to_be_many, configured by three_requests);
+on_both_databases!(a_client_that_is_not_a_trusted_proxy_cannot_forge_addresses, configured by three_requests);
 
-async fn streams_and_waiting_questions_have_so_many_places(app: &TestApp) {
+async fn streams_and_waiting_requests_are_limited_per_client_and_in_total(app: &TestApp) {
     let stream = open(app, ADA_AT_HOME).await;
     assert_eq!(stream.status(), 200);
     let wait = "/v1/users/current?wait=1";
@@ -122,9 +122,9 @@ async fn streams_and_waiting_questions_have_so_many_places(app: &TestApp) {
     drop((last, again));
 }
 
-on_both_databases!(streams_and_waiting_questions_have_so_many_places, configured by one_stream_behind_a_proxy);
+on_both_databases!(streams_and_waiting_requests_are_limited_per_client_and_in_total, configured by one_stream_behind_a_proxy);
 
-/// A user whom no window of a connection holds.
+/// A user that is larger than the send buffer of a connection.
 fn large() -> String {
     let mut event: Value = serde_json::from_str(CREATED).unwrap();
     event["data"]["public_metadata"] = json!({"note": "x".repeat(900_000)});
@@ -134,18 +134,18 @@ fn large() -> String {
 async fn a_client_that_does_not_read_is_cut_off(app: &TestApp) {
     assert_eq!(app.client.deliver(large()).await, "200 applied");
     let address = app.client.url("").replace("http://", "");
-    let mut deaf = TcpStream::connect(&address).unwrap();
+    let mut client = TcpStream::connect(&address).unwrap();
     let token = app.token(ADA);
     write!(
-        deaf,
+        client,
         "GET {STREAM} HTTP/1.1\r\nhost: {address}\r\nx-forwarded-for: {ADA_AT_HOME}\r\n\
          authorization: Bearer {token}\r\n\r\n"
     )
     .unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(open(app, ADA_AT_HOME).await.status(), 429, "its place is taken");
+    assert_eq!(open(app, ADA_AT_HOME).await.status(), 429, "its one stream is open");
     until_open(app, ADA_AT_HOME).await;
-    drop(deaf);
+    drop(client);
 }
 
 on_both_databases!(a_client_that_does_not_read_is_cut_off, configured by one_stream_behind_a_proxy);

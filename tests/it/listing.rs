@@ -1,4 +1,4 @@
-//! `GET /v1/users` for those who hold a service key.
+//! `GET /v1/users` with a service key.
 
 use serde_json::{Value, json};
 use usersync::domain::Timestamp;
@@ -6,7 +6,7 @@ use usersync::domain::Timestamp;
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED};
 
-/// So many users, named by number, in order.
+/// Creates this many users, numbered in order.
 async fn people(app: &TestApp, count: usize) {
     for number in 0..count {
         let body =
@@ -49,7 +49,7 @@ async fn filters_narrow_the_list(app: &TestApp) {
 
 on_both_databases!(filters_narrow_the_list);
 
-async fn a_query_that_is_not_understood_is_refused(app: &TestApp) {
+async fn an_invalid_query_is_refused(app: &TestApp) {
     for query in
         ["?limit=0", "?limit=201", "?limit=-1", "?limit=many", "?cursor=x", "?nobody=knows", "?email=%00"]
     {
@@ -58,9 +58,9 @@ async fn a_query_that_is_not_understood_is_refused(app: &TestApp) {
     assert_eq!(app.client.list("?limit=200").await.status, 200);
 }
 
-on_both_databases!(a_query_that_is_not_understood_is_refused);
+on_both_databases!(an_invalid_query_is_refused);
 
-async fn only_a_service_key_that_lives_may_list(app: &TestApp) {
+async fn only_an_active_service_key_may_list(app: &TestApp) {
     assert_eq!(app.client.get("/v1/users").await.brief(), "401 invalid_auth_header");
     for stranger in ["usk_0000", &app.token(ADA), &app.client.service_key()[1..]] {
         assert_eq!(app.client.get_as(stranger, "/v1/users").await.brief(), "401 unauthenticated");
@@ -70,4 +70,4 @@ async fn only_a_service_key_that_lives_may_list(app: &TestApp) {
     assert_eq!(app.client.list("").await.brief(), "401 unauthenticated");
 }
 
-on_both_databases!(only_a_service_key_that_lives_may_list);
+on_both_databases!(only_an_active_service_key_may_list);

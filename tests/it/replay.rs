@@ -1,4 +1,4 @@
-//! Deliveries once more: fixtures, what is parked, the journal, and the table worked out anew.
+//! Replay of event files, parked deliveries and the journal; and the rebuild of the users table.
 
 use sea_orm::{ConnectionTrait, Database};
 use secrecy::ExposeSecret;
@@ -22,7 +22,7 @@ fn parked() -> Which {
     Which { parked: true, ..Which::default() }
 }
 
-async fn a_fixture_is_taken_in_once(app: &TestApp) {
+async fn an_event_file_is_processed_once(app: &TestApp) {
     let sources = app.sources();
     let clerk = sources.get("clerk").unwrap();
     let event = |body: &str| body.as_bytes().to_vec();
@@ -37,15 +37,15 @@ async fn a_fixture_is_taken_in_once(app: &TestApp) {
     assert_eq!(app.client.rows().await[0]["name"], "Ada King");
 }
 
-on_both_databases!(a_fixture_is_taken_in_once);
+on_both_databases!(an_event_file_is_processed_once);
 
-async fn what_was_parked_is_applied_once_it_can_be_read(app: &TestApp) {
+async fn a_parked_delivery_is_applied_once_it_can_be_understood(app: &TestApp) {
     app.client.deliver(r#"{"type":"user.created","data":{}}"#).await;
     app.client.deliver(r#"{"type":"user.created","data":{"id":""}}"#).await;
     app.client.deliver(CREATED_GOOGLE).await;
     let replayed = app.replay().journal(&parked(), |_| ()).await.unwrap();
-    assert_eq!(replayed.count(Outcome::Parked), 2, "nothing learnt to read them meanwhile");
-    // As if a later version could read one: what it holds is another event now.
+    assert_eq!(replayed.count(Outcome::Parked), 2, "they still cannot be understood");
+    // As if a later version could read one of them: its payload is replaced by a readable event.
     let readable = CREATED.replace('\'', "''");
     let changed =
         sql(app, &format!("UPDATE journal SET payload = '{readable}' WHERE message_id = 'msg_0'")).await;
@@ -59,9 +59,9 @@ async fn what_was_parked_is_applied_once_it_can_be_read(app: &TestApp) {
     app.expect_parked(1);
 }
 
-on_both_databases!(what_was_parked_is_applied_once_it_can_be_read);
+on_both_databases!(a_parked_delivery_is_applied_once_it_can_be_understood);
 
-async fn replaying_the_journal_changes_nothing_that_is_right(app: &TestApp) {
+async fn replaying_the_journal_changes_no_correct_row(app: &TestApp) {
     for body in [CREATED, UPDATED, CREATED_GOOGLE, CREATED_PHONE_ONLY] {
         app.client.deliver(body).await;
     }
@@ -74,9 +74,9 @@ async fn replaying_the_journal_changes_nothing_that_is_right(app: &TestApp) {
     assert_eq!(app.replay().journal(&later, |_| ()).await.unwrap().outcomes.len(), 0);
 }
 
-on_both_databases!(replaying_the_journal_changes_nothing_that_is_right);
+on_both_databases!(replaying_the_journal_changes_no_correct_row);
 
-async fn a_rebuild_of_a_right_table_changes_nothing(app: &TestApp) {
+async fn a_rebuild_of_a_correct_table_changes_nothing(app: &TestApp) {
     for body in [CREATED, UPDATED, CREATED_GOOGLE, CREATED_PHONE_ONLY] {
         app.client.deliver(body).await;
     }
@@ -84,15 +84,15 @@ async fn a_rebuild_of_a_right_table_changes_nothing(app: &TestApp) {
     app.clock.advance(std::time::Duration::from_mins(1));
     let rebuilt = app.replay().rebuild(|_| ()).await.unwrap();
     assert_eq!(rebuilt, Rebuilt { same: 3, corrected: 0, incomplete: 0 });
-    assert_eq!(app.client.rows().await, before, "not even the time of writing");
+    assert_eq!(app.client.rows().await, before, "not even syncedAt");
 }
 
-on_both_databases!(a_rebuild_of_a_right_table_changes_nothing);
+on_both_databases!(a_rebuild_of_a_correct_table_changes_nothing);
 
 async fn a_rebuild_corrects_a_row_and_keeps_its_id(app: &TestApp) {
     app.client.deliver(CREATED).await;
     let id = app.client.rows().await[0]["id"].clone();
-    // As if another version of the program had written only the first of two deliveries.
+    // As if another version of the program had applied only the first of two deliveries.
     let record: Value =
         json!({"provider": {"created_at": null, "updated_at": "1970-01-01T00:00:00Z", "facts": {}}});
     assert_eq!(sql(app, &format!("UPDATE users SET name = 'Wrong', record = '{record}'")).await, 1);
@@ -104,7 +104,7 @@ async fn a_rebuild_corrects_a_row_and_keeps_its_id(app: &TestApp) {
 
 on_both_databases!(a_rebuild_corrects_a_row_and_keeps_its_id);
 
-async fn a_rebuild_brings_back_a_row_that_was_lost_and_removes_one_that_should_be(app: &TestApp) {
+async fn a_rebuild_restores_a_lost_row_and_keeps_a_deleted_user_deleted(app: &TestApp) {
     app.client.deliver(CREATED).await;
     app.client.deliver(CREATED_GOOGLE).await;
     app.client.deliver(DELETED).await;
@@ -117,9 +117,9 @@ async fn a_rebuild_brings_back_a_row_that_was_lost_and_removes_one_that_should_b
     assert_eq!(gone.brief(), "410 user_deleted");
 }
 
-on_both_databases!(a_rebuild_brings_back_a_row_that_was_lost_and_removes_one_that_should_be);
+on_both_databases!(a_rebuild_restores_a_lost_row_and_keeps_a_deleted_user_deleted);
 
-async fn a_rebuild_leaves_alone_what_the_journal_does_not_have_whole(app: &TestApp) {
+async fn a_rebuild_skips_a_user_whose_journal_is_incomplete(app: &TestApp) {
     app.client.deliver(CREATED).await;
     app.client.deliver(UPDATED).await;
     assert_eq!(sql(app, "UPDATE journal SET payload = NULL WHERE message_id = 'msg_1'").await, 1);
@@ -129,9 +129,9 @@ async fn a_rebuild_leaves_alone_what_the_journal_does_not_have_whole(app: &TestA
     assert_eq!(app.client.rows().await, before);
 }
 
-on_both_databases!(a_rebuild_leaves_alone_what_the_journal_does_not_have_whole);
+on_both_databases!(a_rebuild_skips_a_user_whose_journal_is_incomplete);
 
-async fn a_row_that_somebody_changed_by_hand_is_corrected_by_a_rebuild(app: &TestApp) {
+async fn a_rebuild_corrects_a_row_that_was_changed_by_hand(app: &TestApp) {
     app.client.deliver(CREATED).await;
     app.client.deliver(CREATED_GOOGLE).await;
     let before = app.client.rows().await;
@@ -151,7 +151,7 @@ async fn a_row_that_somebody_changed_by_hand_is_corrected_by_a_rebuild(app: &Tes
     assert_eq!((again.same, again.corrected), (2, 0));
 }
 
-on_both_databases!(a_row_that_somebody_changed_by_hand_is_corrected_by_a_rebuild);
+on_both_databases!(a_rebuild_corrects_a_row_that_was_changed_by_hand);
 
 /// A sequence is not rolled back, so each of these rows fails as often as it says, as if another transaction had won.
 const CONFLICTS: &str = "

@@ -1,4 +1,4 @@
-//! What the settings allow and nobody may have meant. What they forbid was refused when they were read.
+//! Settings that are valid but probably a mistake. Invalid settings were refused when the file was read.
 
 use secrecy::ExposeSecret;
 
@@ -8,7 +8,7 @@ use crate::cli::rules::Placed;
 use crate::config::{Config, Source};
 use crate::providers::{self, DevelopmentInstances};
 
-pub(super) fn look(config: &Config, rules: &[Placed<'_>]) -> Vec<Finding> {
+pub(super) fn check(config: &Config, rules: &[Placed<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     if config.sources.is_empty() {
         findings.push(Finding::error(
@@ -22,7 +22,7 @@ pub(super) fn look(config: &Config, rules: &[Placed<'_>]) -> Vec<Finding> {
     }
     findings.extend(config.sources.iter().enumerate().flat_map(|(index, it)| source(index, it, config)));
     findings.extend(rules.iter().enumerate().flat_map(|(index, it)| rule(it, &rules[..index])));
-    findings.extend(reach(config));
+    findings.extend(exposure(config));
     findings
 }
 
@@ -30,20 +30,20 @@ fn source(index: usize, source: &Source, config: &Config) -> Vec<Finding> {
     let Source { name, provider, webhook_secrets, bearer_tokens, tokens, .. } = source;
     let place = format!("sources[{index}] (`{name}`)");
     let secrets = webhook_secrets.len() + bearer_tokens.len();
-    let mut findings = vec![Finding::well(format!(
+    let mut findings = vec![Finding::ok(format!(
         "{place}: provider {}, secrets: {secrets}, token rules: {}",
         provider.name,
         tokens.len()
     ))];
     if let Err(error) = providers::Source::new(source) {
-        let fix = "leave the source out, or correct it; `usersync serve` does not start with it";
+        let fix = "correct or remove this source; `usersync serve` does not start with it";
         findings.push(Finding::error(error.to_string(), "the service cannot start", fix));
     }
     if secrets == 0 {
         findings.push(Finding::warning(
             format!("{place} has no secret"),
             format!("every delivery to /webhooks/{name} is refused, so its users get no row"),
-            "write the endpoint's signing secret in webhook_secrets",
+            "put the webhook endpoint's signing secret into webhook_secrets",
         ));
     }
     if tokens.is_empty() {
@@ -51,7 +51,8 @@ fn source(index: usize, source: &Source, config: &Config) -> Vec<Finding> {
             format!("{place} has no token rule"),
             "its users' tokens are refused",
             format!(
-                "add [[sources.tokens]] to it (docs/configuration.md); leave it so if nobody asks with tokens of `{name}`"
+                "add [[sources.tokens]] to it (docs/configuration.md); if no app sends tokens of `{name}`, ignore \
+                this"
             ),
         ));
     }
@@ -59,8 +60,8 @@ fn source(index: usize, source: &Source, config: &Config) -> Vec<Finding> {
     findings.extend(earlier.filter(|other| share_a_secret(source, other)).map(|other| {
         Finding::warning(
             format!("{place} has a secret of source `{}` as well", other.name),
-            "what is sent to the one passes at the other, and users end up in the wrong source",
-            "copy each endpoint's own secret from the provider's page",
+            "deliveries for one source pass the check of the other, and users end up in the wrong source",
+            "copy the secret of each endpoint from the provider's dashboard",
         )
     }));
     findings
@@ -87,47 +88,47 @@ fn rule(rule: &Placed<'_>, earlier: &[Placed<'_>]) -> Vec<Finding> {
     }
     if rule.rule.application_id.is_none() && rule.rule.authorized_parties.is_empty() {
         findings.push(Finding::warning(
-            format!("{rule} checks neither audience nor party"),
-            "a token that the issuer made for another application passes here",
+            format!("{rule} checks neither audience nor authorized party"),
+            "a token that the issuer made for another application is accepted here",
             format!(
-                "set applicationID or authorizedParties in {}, unless the issuer is your \
-                application's alone",
+                "set applicationID or authorizedParties in {}, unless the issuer belongs to your \
+                application alone",
                 rule.path
             ),
         ));
     }
-    let takes_all = |other: &&Placed<'_>| {
+    let matches_the_same_tokens = |other: &&Placed<'_>| {
         let wanted = &other.rule.application_id;
         same_issuer(other.issuer(), rule.issuer())
             && (wanted.is_none() || *wanted == rule.rule.application_id)
     };
-    if let Some(other) = earlier.iter().find(takes_all) {
+    if let Some(other) = earlier.iter().find(matches_the_same_tokens) {
         findings.push(Finding::warning(
-            format!("{rule} never decides"),
-            format!("{other} has the same issuer and takes its tokens first"),
-            "leave one of them out, give each its applicationID, or put the stricter one first",
+            format!("{rule} is never used"),
+            format!("{other} comes first and matches the same tokens: it has the same issuer"),
+            "remove one of them, set applicationID in each, or put the stricter one first",
         ));
     }
     findings
 }
 
-/// Who can reach the service, and where it goes itself.
-fn reach(config: &Config) -> Vec<Finding> {
+/// Who can reach the service, and how it reaches others.
+fn exposure(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     let listen = config.server.listen;
     if !listen.ip().is_loopback() && config.server.metrics_listen.is_none() {
         findings.push(Finding::warning(
-            format!("{listen} serves /metrics to anyone who reaches it"),
-            "they tell how many users sign up and what fails",
-            "set metrics_listen under [server], such as \"127.0.0.1:9787\", or let the proxy before it \
-                refuse /metrics",
+            format!("{listen} serves /metrics to everyone who can reach it"),
+            "metrics show how many users sign up and what fails",
+            "set metrics_listen under [server], such as \"127.0.0.1:9787\", or block /metrics in the proxy in \
+                front of it",
         ));
     }
     if config.tokens.allow_http {
         findings.push(Finding::warning(
             "keys may be fetched without encryption (allow_http)",
-            "whoever sits on the way can put keys of their own there, and make tokens that pass",
-            "leave allow_http out, unless the provider is inside a private network",
+            "an attacker on the network can replace the keys and sign tokens that are accepted",
+            "remove allow_http, unless the provider is inside a private network",
         ));
     }
     findings

@@ -1,12 +1,12 @@
-//! `usersync doctor`: what is wrong, or will be, before a user finds out.
+//! `usersync doctor`: checks the configuration and everything that the service depends on, before a user
+//! notices a problem.
 //!
-//! It looks and changes nothing: a migration that is due is named, not applied, and a database file that is
-//! not there is not made.
+//! It is read-only: it reports pending migrations but does not apply them, and it does not create a missing
+//! database file.
 
-mod clock;
 mod configuration;
 mod database;
-mod keys;
+mod issuers;
 
 use std::fmt;
 use std::path::Path;
@@ -17,25 +17,25 @@ use super::rules;
 use crate::app;
 use crate::clock::Clock;
 
-/// Something that was looked at.
+/// The result of one check.
 #[derive(Debug)]
 struct Finding {
     level: Level,
     what: String,
-    /// Why it matters, and what to do; not for what is well.
+    /// Why it matters and how to fix it; `None` if the check passed.
     advice: Option<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
-    Well,
+    Ok,
     Warning,
     Error,
 }
 
 impl Finding {
-    fn well(what: impl Into<String>) -> Self {
-        Self { level: Level::Well, what: what.into(), advice: None }
+    fn ok(what: impl Into<String>) -> Self {
+        Self { level: Level::Ok, what: what.into(), advice: None }
     }
 
     fn warning(what: impl Into<String>, why: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -50,7 +50,7 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = match self.level {
-            Level::Well => "well",
+            Level::Ok => "ok",
             Level::Warning => "WARNING",
             Level::Error => "ERROR",
         };
@@ -67,27 +67,27 @@ pub(super) async fn run(file: Option<&Path>, clock: Clock) -> anyhow::Result<()>
     let rules = rules::all(&config);
     let authenticator = app::authenticator(&config, clock.clone()).map_err(app::StartError::from)?;
 
-    let mut all = Vec::new();
-    tell("configuration", configuration::look(&config, &rules), &mut all);
-    tell("database", database::look(&config).await, &mut all);
-    tell("keys", keys::look(&authenticator, &rules).await, &mut all);
-    tell("clock", clock::look(&rules, &config.tokens, &clock).await, &mut all);
+    let mut levels = Vec::new();
+    print("configuration", configuration::check(&config, &rules), &mut levels);
+    print("database", database::check(&config).await, &mut levels);
+    print("keys", issuers::check_keys(&authenticator, &rules).await, &mut levels);
+    print("clock", issuers::check_clock(&rules, &config.tokens, &clock).await, &mut levels);
 
-    let count = |level| all.iter().filter(|it| **it == level).count();
+    let count = |level| levels.iter().filter(|it| **it == level).count();
     let (errors, warnings) = (count(Level::Error), count(Level::Warning));
     if errors > 0 {
-        bail!("{errors} to mend, {warnings} to think about");
+        bail!("{errors} errors, {warnings} warnings");
     }
-    say!("nothing to mend, {warnings} to think about");
+    say!("no errors, {warnings} warnings");
     Ok(())
 }
 
-/// Shows what was found about one thing, as soon as it was.
-fn tell(about: &str, findings: Vec<Finding>, all: &mut Vec<Level>) {
-    say!("{about}");
+/// Prints the findings of one section as soon as they are known.
+fn print(section: &str, findings: Vec<Finding>, levels: &mut Vec<Level>) {
+    say!("{section}");
     for finding in findings {
         say!("{finding}");
-        all.push(finding.level);
+        levels.push(finding.level);
     }
     say!();
 }

@@ -1,4 +1,4 @@
-//! What `usersync dev` keeps between runs: the source's secret, the issuer's key, the sample user.
+//! What `usersync dev` stores between runs: the source's secret, the issuer's key, the sample user.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -19,14 +19,18 @@ use crate::clock::{NoRandomness, random_bytes, randomness};
 use crate::domain::Timestamp;
 use crate::http::DevelopmentIssuer;
 
+/// The default directory for the development database, the keys and the sample events.
+pub(in crate::cli) const DIRECTORY: &str = ".usersync";
+/// The name of the development source.
+pub(super) const SOURCE: &str = "dev";
 /// `aud` of the development issuer's tokens.
 pub(super) const APPLICATION_ID: &str = "usersync-dev";
 const FILE: &str = "dev.json";
 const KEY_ID: &str = "dev";
 
-/// The development source and issuer. It opens nothing but itself: its secrets are worth nothing elsewhere.
+/// The development source and issuer. Its secrets are valid for this development service only.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Development {
+pub(in crate::cli) struct Development {
     /// `iss` of the tokens; changes with the port.
     pub(super) issuer: String,
     /// `whsec_…` of the source.
@@ -40,19 +44,21 @@ pub(super) struct Development {
 }
 
 impl Development {
-    /// What was kept in the directory, if anything.
-    pub(super) fn load(directory: &Path) -> anyhow::Result<Option<Self>> {
+    /// Loads it from the directory; `None` if the directory has none.
+    pub(in crate::cli) fn load(directory: &Path) -> anyhow::Result<Option<Self>> {
         let file = directory.join(FILE);
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
-        let kept = serde_json::from_str(&text);
-        kept.with_context(|| format!("{} is damaged; delete it to start afresh", file.display())).map(Some)
+        let loaded = serde_json::from_str(&text);
+        loaded
+            .with_context(|| format!("{} is damaged; delete it to start from scratch", file.display()))
+            .map(Some)
     }
 
-    /// New secrets and a new key.
+    /// Generates new secrets and a new key.
     pub(super) fn generate() -> anyhow::Result<Self> {
         let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &randomness());
         Ok(Self {
@@ -64,7 +70,7 @@ impl Development {
         })
     }
 
-    /// Keeps everything in the directory, for its owner alone.
+    /// Saves it in the directory, in a file that only its owner can read.
     pub(super) fn save(&self, directory: &Path) -> anyhow::Result<()> {
         let file = directory.join(FILE);
         let mut options = OpenOptions::new();
@@ -73,11 +79,11 @@ impl Development {
         Ok(file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?)
     }
 
-    /// What the issuer tells of itself.
+    /// The issuer's public part, which the service publishes: its URL and its key set.
     pub(super) fn public(&self) -> anyhow::Result<DevelopmentIssuer> {
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.pkcs8()?)
-            .map_err(|_| anyhow!("the development key is damaged; delete {FILE} to start afresh"))?;
-        // An uncompressed point: a byte that says so, then x and y of 32 bytes each.
+            .map_err(|_| anyhow!("the development key is damaged; delete {FILE} to start from scratch"))?;
+        // An uncompressed point: one byte for the format, then x and y of 32 bytes each.
         let point = key.public_key().as_ref();
         let [x, y] = [point.get(1..33), point.get(33..65)]
             .map(|half| URL_SAFE_NO_PAD.encode(half.unwrap_or_default()));
@@ -86,8 +92,8 @@ impl Development {
         Ok(DevelopmentIssuer { issuer: self.issuer.clone(), keys: json!({"keys": [key]}) })
     }
 
-    /// A token for a user; claims given by name win over the usual ones.
-    pub(super) fn token(
+    /// Signs a token for a user; the given claims override the standard ones.
+    pub(in crate::cli) fn token(
         &self,
         subject: &str,
         claims: Map<String, Value>,
@@ -111,6 +117,6 @@ impl Development {
     fn pkcs8(&self) -> anyhow::Result<Vec<u8>> {
         STANDARD
             .decode(&self.private_key)
-            .context("the development key is damaged; delete dev.json to start afresh")
+            .context("the development key is damaged; delete dev.json to start from scratch")
     }
 }

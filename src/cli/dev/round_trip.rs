@@ -1,4 +1,4 @@
-//! One round trip through the real routes, told as it happens: the event, the row, the answer.
+//! One round trip through the real routes, printed step by step: the event, the row, the answer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,20 +9,19 @@ use reqwest::Response;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::dev::SOURCE;
-use super::development::Development;
-use super::send::{client_to, new_message_id, post};
+use super::development::{Development, SOURCE};
+use crate::cli::send::{client_for, new_message_id, post};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
 const SAMPLES: [(&str, &str); 3] = [
-    ("user_created.json", include_str!("../../tests/fixtures/clerk/user_created_password.json")),
-    ("user_updated.json", include_str!("../../tests/fixtures/clerk/user_updated.json")),
-    ("user_deleted.json", include_str!("../../tests/fixtures/clerk/user_deleted.json")),
+    ("user_created.json", include_str!("../../../tests/fixtures/clerk/user_created_password.json")),
+    ("user_updated.json", include_str!("../../../tests/fixtures/clerk/user_updated.json")),
+    ("user_deleted.json", include_str!("../../../tests/fixtures/clerk/user_deleted.json")),
 ];
-const TOKEN_LIFE: Duration = Duration::from_hours(1);
+const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
 
-/// What the round trip needs, and the sample events it leaves behind.
+/// The round trip's inputs, and the files with the sample events that it writes.
 pub(super) struct RoundTrip<'a> {
     base: &'a str,
     development: &'a Development,
@@ -31,8 +30,8 @@ pub(super) struct RoundTrip<'a> {
 }
 
 impl<'a> RoundTrip<'a> {
-    /// Writes the sample events: the same payloads that the tests use, of the sample user, each a second
-    /// later.
+    /// Writes the sample events: the payloads of the tests, for the sample user, each one second later than
+    /// the one before.
     pub(super) fn new(
         base: &'a str,
         directory: &Path,
@@ -56,35 +55,35 @@ impl<'a> RoundTrip<'a> {
         &self.samples
     }
 
-    /// Sends the first sample, reads the row, asks who a token is.
-    pub(super) async fn make(&self) -> anyhow::Result<()> {
+    /// Sends the first sample event, reads the row, and asks for the user of a token.
+    pub(super) async fn run(&self) -> anyhow::Result<()> {
         let Development { secret, service_key, subject, .. } = self.development;
         let Some(sample) = self.samples.first() else { return Ok(()) };
 
-        say!("1. The provider sends a signed event: user.created, of {subject} ({})", sample.display());
+        say!("1. The provider sends a signed event: user.created, for {subject} ({})", sample.display());
         let to = Url::parse(&format!("{}/webhooks/{SOURCE}", self.base))?;
         let answer =
             post(&to, secret, &new_message_id(self.clock), self.clock.now(), fs::read(sample)?).await?;
         say!("   POST /webhooks/{SOURCE} -> {} {}\n", answer.status, answer.body);
         ensure!(answer.status.is_success(), "the event was not accepted");
 
-        say!("2. It is a row of the users table now, as your own programs read it with a service key");
+        say!("2. The user is now a row of the users table. Your own programs read it with a service key");
         let row = self.get(&format!("/v1/users?externalId={subject}"), service_key).await?;
-        self.show(row).await?;
+        self.print(row).await?;
 
-        say!("3. An app asks who a token is");
-        let token = self.development.token(subject, Map::new(), self.clock.now(), TOKEN_LIFE)?;
+        say!("3. An app asks which user a token belongs to");
+        let token = self.development.token(subject, Map::new(), self.clock.now(), TOKEN_LIFETIME)?;
         let user = self.get("/v1/users/current", &token).await?;
-        self.show(user).await
+        self.print(user).await
     }
 
     async fn get(&self, path: &str, bearer: &str) -> anyhow::Result<(String, Response)> {
         let url = Url::parse(&format!("{}{path}", self.base))?;
-        let request = client_to(&url)?.get(url).bearer_auth(bearer);
+        let request = client_for(&url)?.get(url).bearer_auth(bearer);
         Ok((path.to_owned(), request.send().await?))
     }
 
-    async fn show(&self, (path, response): (String, Response)) -> anyhow::Result<()> {
+    async fn print(&self, (path, response): (String, Response)) -> anyhow::Result<()> {
         let status = response.status();
         let body: Value = serde_json::from_str(&response.text().await?)?;
         say!("   GET {path} -> {status}");
@@ -97,7 +96,7 @@ impl<'a> RoundTrip<'a> {
     }
 }
 
-/// A payload of the tests, about another user and at another time.
+/// A payload of the tests with another user id and another time.
 fn sample(payload: &str, subject: &str, stamp: Timestamp) -> anyhow::Result<String> {
     let milliseconds = json!(stamp.as_micros() / 1000);
     let mut event: Value = serde_json::from_str(payload)?;

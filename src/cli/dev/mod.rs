@@ -1,4 +1,7 @@
-//! `usersync dev`: the newcomer's door.
+//! `usersync dev`: try the service on this machine, without an account at a provider.
+
+pub(super) mod development;
+mod round_trip;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,10 +14,9 @@ use secrecy::SecretString;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
-use super::bind::bind;
-use super::development::{APPLICATION_ID, Development};
-use super::round_trip::RoundTrip;
-use super::serve::{Stop, until_told_to_stop};
+use self::development::{APPLICATION_ID, DIRECTORY, Development, SOURCE};
+use self::round_trip::RoundTrip;
+use super::serve::{StopSignals, bind, run_until_stopped};
 use super::{Usage, quoted};
 use crate::app::App;
 use crate::auth::service_key;
@@ -24,17 +26,12 @@ use crate::domain::{Scope, UserKey};
 use crate::providers;
 use crate::store::{ApiKey, LookedUp, Store};
 
-/// Where the development database, keys and sample events are kept.
-pub(super) const DIRECTORY: &str = ".usersync";
-/// The name of the development source.
-pub(super) const SOURCE: &str = "dev";
-
 #[derive(Debug, Args)]
 pub(super) struct Dev {
     /// Loopback address to listen on
     #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)))]
     listen: SocketAddr,
-    /// Where to keep the database, the keys and the sample events
+    /// Directory for the database, the keys and the sample events
     #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
     directory: PathBuf,
 }
@@ -43,17 +40,17 @@ impl Dev {
     pub(super) async fn run(self, clock: Clock) -> anyhow::Result<()> {
         if !self.listen.ip().is_loopback() {
             bail!(Usage(format!(
-                "{} is no loopback address; the development issuer makes a token for anyone who asks: listen on 127.0.0.1",
+                "{} is not a loopback address; anyone who can reach the development issuer can get a token for any user, so listen on 127.0.0.1",
                 self.listen
             )));
         }
         fs::create_dir_all(&self.directory)
-            .with_context(|| format!("cannot make the directory {}", self.directory.display()))?;
-        let mut stop = Stop::listen()?;
+            .with_context(|| format!("cannot create the directory {}", self.directory.display()))?;
+        let mut stop = StopSignals::install()?;
         let listener = bind(self.listen, "--listen 127.0.0.1:8788")?;
         let base = format!("http://{}", listener.local_addr()?);
         let mut development = match Development::load(&self.directory)? {
-            Some(kept) => kept,
+            Some(existing) => existing,
             None => Development::generate()?,
         };
         development.issuer = format!("{base}/{SOURCE}");
@@ -66,21 +63,21 @@ impl Dev {
         let service = app.with_development_issuer(development.public()?).serve(listener, None)?;
 
         say!("usersync dev at {base}, SQLite in {}\n", self.database().display());
-        let trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
-        trip.make().await.context("the round trip failed")?;
-        self.invite(&base, &development, &trip);
-        until_told_to_stop(service, &mut stop).await
+        let round_trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
+        round_trip.run().await.context("the round trip failed")?;
+        self.print_commands(&base, &development, round_trip.samples());
+        run_until_stopped(service, &mut stop).await
     }
 
     fn database(&self) -> PathBuf {
         self.directory.join("dev.db")
     }
 
-    /// Settings of its own: neither a file nor `DATABASE_URL` can lead the development source to a real
-    /// database.
+    /// Built-in settings: neither a configuration file nor `DATABASE_URL` can connect the development source
+    /// to a real database.
     fn config(&self, development: &Development) -> anyhow::Result<Config> {
         let mut config = Config::default();
-        // The round trip tells what happens; the log is for what goes wrong, unless RUST_LOG asks for more.
+        // The round trip prints what happens; the log shows only problems, unless RUST_LOG asks for more.
         config.log.level = LevelFilter::WARN.to_string();
         config.server.listen = self.listen;
         let file =
@@ -104,7 +101,7 @@ impl Dev {
         Ok(config)
     }
 
-    fn invite(&self, base: &str, development: &Development, trip: &RoundTrip) {
+    fn print_commands(&self, base: &str, development: &Development, samples: &[PathBuf]) {
         let Development { secret, service_key, subject, .. } = development;
         let usersync = program();
         let directory = if self.directory == Path::new(DIRECTORY) {
@@ -112,15 +109,16 @@ impl Dev {
         } else {
             format!(" --directory {}", quoted(&self.directory.display().to_string()))
         };
-        say!("Now you, from another terminal in this directory:\n");
-        say!("  # ask who a token is");
+        say!("Now try it yourself, from another terminal in this directory:\n");
+        say!("  # ask which user a token belongs to");
         say!("  TOKEN=$({usersync} token --sub {subject}{directory})");
         say!("  curl -i -H \"Authorization: Bearer $TOKEN\" {base}/v1/users/current\n");
-        say!("  # read the table");
+        say!("  # list the users");
         say!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/users'\n");
-        for (what, sample) in ["change her name", "delete her: final, and her token stops at once"]
-            .iter()
-            .zip(&trip.samples()[1..])
+        for (what, sample) in
+            ["change the user's name", "delete the user for good; the token stops working at once"]
+                .iter()
+                .zip(&samples[1..])
         {
             say!("  # {what}");
             say!(
@@ -128,15 +126,15 @@ impl Dev {
                 quoted(&sample.display().to_string())
             );
         }
-        say!("Serving until Ctrl-C. To start afresh, delete {}.", self.directory.display());
+        say!("Press Ctrl-C to stop. To start from scratch, delete {}.", self.directory.display());
     }
 }
 
-/// The sample user's id is fresh if an earlier one was deleted, and the service key is known.
+/// Gives the sample user a new id if it was deleted in an earlier run, and stores the service key.
 async fn prepare(store: &Store, development: &mut Development, clock: &Clock) -> anyhow::Result<()> {
     let key = UserKey::new(SOURCE, &development.subject);
-    let mut known = store.users().look_up(&BTreeSet::from([&key])).await?;
-    if let Some(LookedUp { deleted_at: Some(_), .. }) = known.remove(&key).transpose()? {
+    let mut found = store.users().look_up(&BTreeSet::from([&key])).await?;
+    if let Some(LookedUp { deleted_at: Some(_), .. }) = found.remove(&key).transpose()? {
         development.subject = format!("user_ada_{}", clock.now().as_micros());
     }
     let hash = service_key::hash(&development.service_key);
@@ -149,10 +147,11 @@ async fn prepare(store: &Store, development: &mut Development, clock: &Clock) ->
     Ok(())
 }
 
-/// How this very program is called from where it was called.
+/// The path of this program, relative to the working directory where possible.
 fn program() -> String {
     let Ok(path) = env::current_exe() else { return "usersync".to_owned() };
-    let here = env::current_dir().unwrap_or_default();
-    let path = path.strip_prefix(here).map_or_else(|_| path.clone(), |inside| Path::new(".").join(inside));
+    let directory = env::current_dir().unwrap_or_default();
+    let path =
+        path.strip_prefix(directory).map_or_else(|_| path.clone(), |inside| Path::new(".").join(inside));
     quoted(&path.display().to_string())
 }
