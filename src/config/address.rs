@@ -1,12 +1,28 @@
-//! Addresses of providers: `https`, but for loopback hosts and private networks.
+//! Addresses of providers: `https`, except for loopback hosts and private networks.
 
 use url::{Host, Url};
 
 use super::error::{Fault, fault};
+use super::key::Shape;
+use super::settings::Kind;
+use super::slot::Slot;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
-/// Whether the address may be fetched: see [`super::Tokens::permits`].
+/// The address under which a provider's discovery document is.
+pub(super) struct Domain;
+
+impl Kind for Domain {
+    type Value = Url;
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(slot: &Slot<'_>) -> Option<Url> {
+        slot.parse(|text| parse_domain(text, slot.context.allow_http))
+    }
+}
+
+/// Whether keys and discovery documents may be fetched from the address: `https`, or `http` to a loopback host
+/// or where `[tokens] allow_http` says so. Holds for discovered addresses and redirects too.
 pub fn is_permitted(url: &Url, allow_http: bool) -> bool {
     match url.scheme() {
         "https" => true,
@@ -15,7 +31,7 @@ pub fn is_permitted(url: &Url, allow_http: bool) -> bool {
     }
 }
 
-/// Whether the address is this machine itself: nothing stands between, so neither encryption nor a proxy is needed.
+/// Whether the address is this machine itself, so that neither encryption nor a proxy is needed.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -29,10 +45,10 @@ pub fn is_loopback(url: &Url) -> bool {
 pub(super) fn parse(text: &str, allow_http: bool) -> Result<Url, Fault> {
     let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url = Url::parse(&full).map_err(|error| {
-        fault(format!("is no web address: {error}"), "write one such as \"https://tenant.example.com\"")
+        fault(format!("is not a web address: {error}"), "write one such as \"https://tenant.example.com\"")
     })?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(fault("holds a user name or password", "leave out what stands before the @"));
+        return Err(fault("holds a user name or password", "leave out what is before the @"));
     }
     if is_permitted(&url, allow_http) {
         return Ok(url);
@@ -44,11 +60,10 @@ pub(super) fn parse(text: &str, allow_http: bool) -> Result<Url, Fault> {
         }
         _ => "write https://",
     };
-    Err(fault(format!("uses {scheme}://, so anyone on the way could put other keys there"), remedy))
+    Err(fault(format!("uses {scheme}://, so anyone on the network path could replace the keys"), remedy))
 }
 
-/// The address under which a provider's discovery document stands.
-pub(super) fn parse_domain(text: &str, allow_http: bool) -> Result<Url, Fault> {
+fn parse_domain(text: &str, allow_http: bool) -> Result<Url, Fault> {
     let url = parse(text, allow_http)?;
     if url.path().contains(DISCOVERY) {
         return Err(fault("is the discovery document", format!("leave out {DISCOVERY}, which is added")));

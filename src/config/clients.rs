@@ -6,22 +6,37 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::error::{Fault, fault};
-use super::reader::Reader;
+use super::key::Shape;
+use super::settings::{Kind, parsed};
+use super::slot::Slot;
 
 /// Stands for every origin.
-pub(super) const ANY_ORIGIN: &str = "*";
+const ANY_ORIGIN: &str = "*";
 
-/// The list of origins, where the one that stands for all stands alone.
-pub(super) fn origins(reader: &Reader<'_>, key: &str) -> Vec<String> {
-    let origins = reader.list(key, origin);
-    if origins.len() > 1 && origins.iter().any(|origin| origin == ANY_ORIGIN) {
-        reader
-            .refuse(key, fault("names origins beside \"*\", which is all of them", "write one or the other"));
+/// A list of origins, in which the one that stands for all must be alone.
+pub(super) struct Origins;
+
+impl Kind for Origins {
+    type Value = Vec<String>;
+    const SHAPE: Shape = Shape::List(&Shape::Text);
+
+    fn read(slot: &Slot<'_>) -> Option<Vec<String>> {
+        let origins: Vec<_> = slot.elements().filter_map(|element| element.parse(origin)).collect();
+        if origins.len() > 1 && origins.iter().any(|origin| origin == ANY_ORIGIN) {
+            slot.refuse(fault("names origins beside \"*\", which is all of them", "write one or the other"));
+        }
+        Some(origins)
     }
-    origins
+
+    #[cfg(test)]
+    fn show(value: &Vec<String>) -> Option<String> {
+        Vec::<String>::show(value)
+    }
 }
 
-/// `https://app.example.com`, exactly as a browser sends it: it is compared, not understood.
+parsed!(IpNet as IpNet, Text, network, |network| format!("\"{network}\""));
+
+/// `https://app.example.com`, exactly as a browser sends it: it is compared letter by letter.
 fn origin(text: &str) -> Result<String, Fault> {
     if text == ANY_ORIGIN {
         return Ok(text.to_owned());
@@ -29,17 +44,17 @@ fn origin(text: &str) -> Result<String, Fault> {
     let origin = Url::parse(text).ok().map(|url| url.origin()).filter(url::Origin::is_tuple);
     match origin.map(|origin| origin.ascii_serialization()) {
         Some(right) if right == text => Ok(right),
-        Some(right) => Err(fault("is not as a browser sends it", format!("write \"{right}\""))),
-        None => Err(fault("is no origin", "write one such as \"https://app.example.com\"")),
+        Some(right) => Err(fault("is not written as a browser sends it", format!("write \"{right}\""))),
+        None => Err(fault("is not an origin", "write one such as \"https://app.example.com\"")),
     }
 }
 
 /// `10.0.0.0/8`, `fd00::/8`, or one address.
-pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
+fn network(text: &str) -> Result<IpNet, Fault> {
     let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     network.map_err(|_| {
         fault(
-            format!("`{text}` is no network"),
+            format!("`{text}` is not a network"),
             "write an IP address, or a network such as \"10.0.0.0/8\" or \"fd00::/8\"",
         )
     })

@@ -1,22 +1,27 @@
-//! `USERSYNC_SECTION__KEY` over the file, for every key of the schema.
+//! `USERSYNC_SECTION__KEY` over the file, for every key.
 
 use std::collections::BTreeMap;
 
 use toml::Value;
 
 use super::error::{Fault, Problems, fault};
-use super::schema::{self, Shape};
+use super::key::{self, Key, Shape};
 use super::tree::{Step, Tree};
 
 const PREFIX: &str = "USERSYNC_";
-/// More sources or rules than anyone has; keeps a slip from filling the memory.
+/// More sources or rules than anyone has: a mistyped index must not fill the memory.
 const MOST_IN_A_LIST: usize = 1000;
 
-/// Puts the variables over the tree: `DATABASE_URL` first, so that `USERSYNC_DATABASE__URL` wins over it.
+/// Puts the variables over the tree, whose keys are those of `root`: `DATABASE_URL` first, so that `USERSYNC_DATABASE__URL` wins over it.
 ///
-/// An empty variable counts as unset, for that is how container tools pass an absent one. Variables without
-/// `__` (`USERSYNC_CONFIG`) are not keys and left alone, but for those that would be one with it.
-pub(super) fn apply(tree: &mut Tree, environment: &BTreeMap<String, String>, problems: &Problems) {
+/// An empty variable counts as unset: container tools pass an absent one so. Variables without `__`
+/// (`USERSYNC_CONFIG`) are not keys. They are ignored, unless they would be a key with two underscores.
+pub(super) fn apply(
+    tree: &mut Tree,
+    root: Shape,
+    environment: &BTreeMap<String, String>,
+    problems: &Problems,
+) {
     if let Some(url) = environment.get("DATABASE_URL").filter(|url| !url.trim().is_empty()) {
         let steps = [Step::Key("database"), Step::Key("url")];
         tree.set(&steps, Value::String(url.clone()), "DATABASE_URL");
@@ -27,12 +32,12 @@ pub(super) fn apply(tree: &mut Tree, environment: &BTreeMap<String, String>, pro
             continue;
         }
         if !name.contains("__") {
-            if let Some(meant) = meant_by(name) {
+            if let Some(meant) = meant_by(name, root) {
                 problems.add(variable, fault("sets no known key", format!("did you mean {meant}?")));
             }
             continue;
         }
-        let placed = locate(name).and_then(|(steps, shape)| Ok((steps, value(shape, text)?)));
+        let placed = locate(name, root).and_then(|(steps, shape)| Ok((steps, value(shape, text)?)));
         match placed {
             Ok((steps, value)) => tree.set(&steps, value, variable),
             Err(fault) => problems.add(variable, fault),
@@ -40,22 +45,21 @@ pub(super) fn apply(tree: &mut Tree, environment: &BTreeMap<String, String>, pro
     }
 }
 
-/// The variable with two underscores that one with a single one stands for.
-fn meant_by(name: &str) -> Option<String> {
+/// The variable with two underscores that was meant by one with a single underscore.
+fn meant_by(name: &str, root: Shape) -> Option<String> {
     let (section, key) = name.split_once('_')?;
-    let (steps, _) = locate(&format!("{section}__{key}")).ok()?;
+    let (steps, _) = locate(&format!("{section}__{key}"), root).ok()?;
     Some(variable(&steps))
 }
 
-/// Follows a variable's name down the schema. Where it leaves the way, the nearest right name is in the
-/// error.
-fn locate(name: &str) -> Result<(Vec<Step>, Shape), Fault> {
-    let mut shape = Shape::Table(schema::ROOT);
+/// Follows a variable's name down the tables of keys. Where it names no key, the nearest right name is in the error.
+fn locate(name: &str, root: Shape) -> Result<(Vec<Step>, Shape), Fault> {
+    let mut shape = root;
     let mut steps = Vec::new();
     let mut exact = true;
     for segment in name.split("__") {
-        if let Shape::Tables(keys) = shape {
-            shape = Shape::Table(keys);
+        if let Shape::List(table @ Shape::Table(_)) = shape {
+            shape = *table;
             let index = segment.parse().ok().filter(|index| *index < MOST_IN_A_LIST);
             steps.push(Step::Index(index.unwrap_or(0)));
             if index.is_some() {
@@ -68,16 +72,16 @@ fn locate(name: &str) -> Result<(Vec<Step>, Shape), Fault> {
             exact = false;
             break;
         };
-        let known = schema::find(segment, keys);
+        let known = key::find(segment, keys);
         exact &= known.is_some();
-        let Some((key, below)) = known.or_else(|| Some(schema::nearest(segment, keys)?.0)) else {
+        let Some(found) = known.or_else(|| Some(key::nearest(segment, keys)?.0)) else {
             return Err(fault("sets no known key", continuations(&steps, keys)));
         };
-        steps.push(Step::Key(key));
-        shape = below;
+        steps.push(Step::Key(found.name));
+        shape = found.shape;
     }
     match (exact, shape) {
-        (_, Shape::Table(_) | Shape::Tables(_)) => {
+        (_, Shape::Table(_) | Shape::List(Shape::Table(_))) => {
             Err(fault("names a section, not a key", format!("write {}__ and the key", variable(&steps))))
         }
         (false, _) => Err(fault("sets no known key", format!("did you mean {}?", variable(&steps)))),
@@ -86,9 +90,9 @@ fn locate(name: &str) -> Result<(Vec<Step>, Shape), Fault> {
 }
 
 /// What may follow the steps that were right.
-fn continuations(right: &[Step], keys: &[schema::Key]) -> String {
+fn continuations(right: &[Step], keys: &[Key]) -> String {
     let start = if right.is_empty() { PREFIX.to_owned() } else { format!("{}__", variable(right)) };
-    format!("after {start} comes one of {}", schema::names(keys).to_uppercase())
+    format!("after {start} comes one of {}", key::names(keys).to_uppercase())
 }
 
 fn variable(steps: &[Step]) -> String {
@@ -104,7 +108,7 @@ fn value(shape: Shape, text: &str) -> Result<Value, Fault> {
         (Shape::Flag, "true" | "1") => Ok(Value::Boolean(true)),
         (Shape::Flag, "false" | "0") => Ok(Value::Boolean(false)),
         (Shape::Flag, _) => Err(fault("is neither true nor false", "write true or false")),
-        (Shape::Texts, text) => Ok(Value::Array(split(text).into_iter().map(Value::String).collect())),
+        (Shape::List(_), text) => Ok(Value::Array(split(text).into_iter().map(Value::String).collect())),
         (_, text) => Ok(Value::String(text.to_owned())),
     }
 }

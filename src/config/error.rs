@@ -1,4 +1,4 @@
-//! What is wrong with the settings: collected, so that one start tells everything.
+//! What is wrong with the settings: collected, so that one start reports everything.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -55,7 +55,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// An error that does not know its place yet: what a parser of one value returns.
+/// An error without its path: what a parser of one value returns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     problem: String,
@@ -73,12 +73,12 @@ impl Fault {
     }
 }
 
-/// The errors met so far; shared by all readers of one tree.
+/// The errors found so far; shared by all slots of one tree.
 #[derive(Default)]
 pub(super) struct Problems(RefCell<Vec<ConfigError>>);
 
 impl Problems {
-    /// Notes an error at `path`.
+    /// Reports an error at `path`.
     pub(super) fn add(&self, path: impl Into<String>, fault: Fault) {
         self.0.borrow_mut().push(fault.at(path.into()));
     }

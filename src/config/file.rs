@@ -20,7 +20,7 @@ pub(super) fn read(
     match named.or(from_environment) {
         Some(path) => read_from(path),
         None if Path::new(USUAL_FILE).exists() => read_from(Path::new(USUAL_FILE)),
-        None => Ok(Tree::default()),
+        None => Ok(Tree::new(Table::new())),
     }
 }
 

@@ -3,11 +3,33 @@
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use url::Url;
 
 use super::address;
 use super::error::{Fault, fault};
-use super::rule::JwksLocation;
+use super::key::Shape;
+use super::settings::Kind;
+use super::slot::Slot;
+
+/// Where keys are.
+#[derive(Clone, Debug)]
+pub enum JwksLocation {
+    /// To be fetched.
+    Url(Url),
+    /// Here: JSON with a list of `keys`, decoded from a `data:` URI.
+    Inline(String),
+}
+
+impl Kind for JwksLocation {
+    type Value = Self;
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(slot: &Slot<'_>) -> Option<Self> {
+        slot.parse(|text| location(text, slot.context.allow_http))
+    }
+}
 
 /// Base64 with or without its padding: both are in use in `data:` URIs.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -16,7 +38,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// An address that may be fetched, or the key set in a `data:` URI (base64 or percent-encoded).
-pub(super) fn location(text: &str, allow_http: bool) -> Result<JwksLocation, Fault> {
+fn location(text: &str, allow_http: bool) -> Result<JwksLocation, Fault> {
     match text.strip_prefix("data:") {
         Some(data) => inline(data).map(JwksLocation::Inline),
         None => address::parse(text, allow_http).map(JwksLocation::Url),
@@ -31,28 +53,13 @@ fn inline(data: &str) -> Result<String, Fault> {
         )
     };
     let (media_type, content) = data.split_once(',').ok_or_else(|| wrong("has no comma"))?;
-    let mut bytes = percent_decoded(content).ok_or_else(|| wrong("is not percent-encoded rightly"))?;
+    let mut bytes: Vec<u8> = percent_decode_str(content).collect();
     if media_type.to_ascii_lowercase().ends_with(";base64") {
         bytes = BASE64.decode(bytes).map_err(|_| wrong("is not base64"))?;
     }
     let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))?;
     let json: Value = serde_json::from_str(&text).map_err(|_| wrong("is not JSON"))?;
     if json.get("keys").is_some_and(Value::is_array) { Ok(text) } else { Err(wrong("has no list of `keys`")) }
-}
-
-/// The bytes meant; `None` if a `%` is not followed by two hexadecimal digits.
-fn percent_decoded(text: &str) -> Option<Vec<u8>> {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

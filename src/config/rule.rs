@@ -2,12 +2,53 @@
 
 use url::Url;
 
+use super::address::Domain;
 use super::error::{Fault, fault};
-use super::reader::{Reader, any};
-use super::source::Known;
-use super::{Tokens, address, jwks};
+use super::jwks::JwksLocation;
+use super::key::Shape;
+use super::provider::ProviderKind;
+use super::settings::{Filled, Kind, choices, settings};
+use super::slot::Slot;
 
-/// One kind of token that a source issues. Rules are tried in order, and the first that fits decides alone.
+settings! {
+    /// The keys of a rule, before it is known which of them belong together.
+    struct RuleKeys {
+        /// `oidc`: issuer and keys by discovery. `customJwt`: issuer and keys are given here.
+        #[key = "type"]
+        #[required = "write \"oidc\" (keys by discovery) or \"customJwt\" (issuer and keys given here)"]
+        kind: Option<Type>,
+        /// For oidc, required. The discovery document is at `{domain}/.well-known/openid-configuration`.
+        ///
+        /// `https://` may be left out.
+        domain: Option<Url> as Option<Domain>,
+        /// What the token's `aud` must hold. If it is left out, `aud` is not checked.
+        ///
+        /// It cannot be left out for issuers known to sign for everyone's applications (Google, WorkOS' shared one, …).
+        #[key = "applicationID"]
+        application_id: Option<String>,
+        /// If it is set, the token's `azp` must be one of these.
+        ///
+        /// A token without `azp` is then refused.
+        #[key = "authorizedParties"]
+        #[example = "[\"https://app.example.com\"]"]
+        authorized_parties: Vec<String> as Filled<String>,
+        /// Also accepts users who have signed in at Clerk, but have a task left there (`sts` is `pending`).
+        #[key = "allowPendingSessions"]
+        allow_pending_sessions: bool = false,
+        /// For oidc. What a token may be signed with.
+        algorithms: Vec<Algorithm> as Filled<Algorithm> = Algorithm::ALL.to_vec(),
+        /// For customJwt, required. The token's `iss`.
+        ///
+        /// `https://` may be left out, and a slash at the end is ignored.
+        issuer: Option<String>,
+        /// For customJwt, required. The address of the key set, or a `data:` URI that holds it.
+        jwks: Option<JwksLocation>,
+        /// For customJwt, required: `RS256`, `ES256` or `EdDSA`. A token must be signed with exactly this one.
+        algorithm: Option<Algorithm>,
+    }
+}
+
+/// One kind of token that a source issues. Rules are tried in order, and the first that matches decides alone.
 #[derive(Clone, Debug)]
 pub struct TokenRule {
     /// How the issuer and its keys are known.
@@ -41,15 +82,6 @@ pub enum RuleKind {
     },
 }
 
-/// Where keys are.
-#[derive(Clone, Debug)]
-pub enum JwksLocation {
-    /// To be fetched.
-    Url(Url),
-    /// Here: JSON with a list of `keys`, decoded from a `data:` URI.
-    Inline(String),
-}
-
 /// What a token is signed with: only algorithms with a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
@@ -64,20 +96,38 @@ pub enum Algorithm {
 impl Algorithm {
     /// What an oidc rule takes if it does not say.
     pub const ALL: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
+}
 
-    fn parse(text: &str) -> Result<Self, Fault> {
-        let problem = match text {
-            "RS256" => return Ok(Self::Rs256),
-            "ES256" => return Ok(Self::Es256),
-            "EdDSA" => return Ok(Self::EdDsa),
-            "none" => "`none` means unsigned, and an unsigned token proves nothing".to_owned(),
-            "HS256" | "HS384" | "HS512" => {
-                format!("`{text}` signs with a shared secret, so whoever can check a token could make one")
-            }
-            _ => format!("`{text}` is not a supported algorithm"),
-        };
-        Err(fault(problem, "write RS256, ES256 or EdDSA"))
+impl Kind for Algorithm {
+    type Value = Self;
+    const SHAPE: Shape = Shape::Choice(&["RS256", "ES256", "EdDSA"]);
+
+    fn read(slot: &Slot<'_>) -> Option<Self> {
+        slot.parse(algorithm)
     }
+
+    #[cfg(test)]
+    fn show(value: &Self) -> Option<String> {
+        ["\"RS256\"", "\"ES256\"", "\"EdDSA\""]
+            .into_iter()
+            .zip(Self::ALL)
+            .find(|(_, it)| it == value)
+            .map(|(name, _)| name.to_owned())
+    }
+}
+
+fn algorithm(text: &str) -> Result<Algorithm, Fault> {
+    let problem = match text {
+        "RS256" => return Ok(Algorithm::Rs256),
+        "ES256" => return Ok(Algorithm::Es256),
+        "EdDSA" => return Ok(Algorithm::EdDsa),
+        "none" => "`none` means unsigned, and an unsigned token proves nothing".to_owned(),
+        "HS256" | "HS384" | "HS512" => {
+            format!("`{text}` signs with a shared secret, so whoever can check a token could make one")
+        }
+        _ => format!("`{text}` is not a supported algorithm"),
+    };
+    Err(fault(problem, "write RS256, ES256 or EdDSA"))
 }
 
 /// Issuers that sign for everyone's applications: without `aud`, any of their users would be let in. Providers
@@ -100,83 +150,86 @@ const SHARED_ISSUERS: &[&str] = &[
     "www.linkedin.com/oauth",
 ];
 
-fn is_shared(issuer: &str, known: Known<'_>) -> bool {
+fn is_shared(issuer: &str, providers: &[ProviderKind]) -> bool {
     let issuer = issuer.to_ascii_lowercase();
     let bare = issuer.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-    SHARED_ISSUERS.contains(&bare) || known.0.iter().any(|kind| kind.shared_issuers.contains(&bare))
+    SHARED_ISSUERS.contains(&bare) || providers.iter().any(|kind| kind.shared_issuers.contains(&bare))
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Type {
     Oidc,
     CustomJwt,
 }
 
-impl Type {
-    fn parse(text: &str) -> Result<Self, Fault> {
-        match text {
-            "oidc" => Ok(Self::Oidc),
-            "customJwt" => Ok(Self::CustomJwt),
-            _ => Err(fault(format!("`{text}` is no type of rule"), "write \"oidc\" or \"customJwt\"")),
-        }
+choices!(Type, "a type of rule", "oidc" => Self::Oidc, "customJwt" => Self::CustomJwt);
+
+impl Kind for TokenRule {
+    type Value = Self;
+    const SHAPE: Shape = RuleKeys::SHAPE;
+
+    fn read(slot: &Slot<'_>) -> Option<Self> {
+        let keys = RuleKeys::read(slot)?;
+        let kind = match keys.kind? {
+            Type::Oidc => {
+                check_oidc(slot);
+                RuleKind::Oidc { domain: keys.domain?, algorithms: keys.algorithms }
+            }
+            Type::CustomJwt => {
+                check_custom_jwt(slot);
+                RuleKind::CustomJwt { issuer: keys.issuer?, jwks: keys.jwks?, algorithm: keys.algorithm? }
+            }
+        };
+        check_shared(slot, &kind);
+        Some(Self {
+            kind,
+            application_id: keys.application_id,
+            authorized_parties: keys.authorized_parties,
+            allow_pending_sessions: keys.allow_pending_sessions,
+        })
     }
 }
 
-/// The rule; `None` if it could not be read, which is then noted.
-pub(super) fn read(reader: &Reader<'_>, tokens: &Tokens, known: Known<'_>) -> Option<TokenRule> {
-    let remedy = "write \"oidc\" (keys by discovery) or \"customJwt\" (issuer and keys given here)";
-    let kind = reader.required("type", remedy, Type::parse);
-    let application_id = reader.text("applicationID");
-    let remedy = "name the parties that `azp` may be, or leave it out to let any pass";
-    let authorized_parties = reader.filled_list("authorizedParties", remedy, any).unwrap_or_default();
-    let kind = match kind? {
-        Type::Oidc => read_oidc(reader, tokens),
-        Type::CustomJwt => read_custom_jwt(reader, tokens),
-    }?;
-    let issuer = match &kind {
-        RuleKind::Oidc { domain, .. } => domain.as_str(),
-        RuleKind::CustomJwt { issuer, .. } => issuer,
-    };
-    if is_shared(issuer, known) && !reader.has("applicationID") {
-        let problem = format!("is missing, and {issuer} signs tokens for everyone's applications");
-        reader.refuse("applicationID", fault(problem, "write your application's own id (the token's `aud`)"));
-    }
-    let allow_pending_sessions = reader.flag("allowPendingSessions").unwrap_or(false);
-    Some(TokenRule { kind, application_id, authorized_parties, allow_pending_sessions })
-}
-
-fn read_oidc(reader: &Reader<'_>, tokens: &Tokens) -> Option<RuleKind> {
+fn check_oidc(slot: &Slot<'_>) {
     let slips = [
         ("issuer", "write `domain`: an oidc rule finds its issuer by discovery"),
         ("jwks", "leave it out: an oidc rule finds its keys by discovery; or write type = \"customJwt\""),
         ("algorithm", "write `algorithms`, a list: an oidc rule may take several"),
     ];
-    refuse_slips(reader, "an oidc rule", &slips);
-    let algorithms = reader.filled_list("algorithms", "name one, or leave it out for all", Algorithm::parse);
-    let remedy = "write the provider's address, such as \"https://tenant.us.auth0.com\"";
-    let domain = reader.required("domain", remedy, |text| address::parse_domain(text, tokens.allow_http));
-    Some(RuleKind::Oidc {
-        domain: domain?,
-        algorithms: algorithms.unwrap_or_else(|| Algorithm::ALL.to_vec()),
-    })
+    refuse_slips(slot, "an oidc rule", &slips);
+    slot.key("domain").require("write the provider's address, such as \"https://tenant.us.auth0.com\"");
 }
 
-fn read_custom_jwt(reader: &Reader<'_>, tokens: &Tokens) -> Option<RuleKind> {
+fn check_custom_jwt(slot: &Slot<'_>) {
     let slips = [
         ("domain", "write `issuer` and `jwks`: only an oidc rule finds them by discovery"),
         ("algorithms", "write `algorithm`, a single one: a customJwt rule takes exactly that"),
     ];
-    refuse_slips(reader, "a customJwt rule", &slips);
-    let issuer = reader.required("issuer", "write the token's `iss`", any);
-    let remedy = "write the address of the issuer's key set, or a data: URI that holds it";
-    let jwks = reader.required("jwks", remedy, |text| jwks::location(text, tokens.allow_http));
-    let algorithm = reader.required("algorithm", "write RS256, ES256 or EdDSA", Algorithm::parse);
-    Some(RuleKind::CustomJwt { issuer: issuer?, jwks: jwks?, algorithm: algorithm? })
+    refuse_slips(slot, "a customJwt rule", &slips);
+    slot.key("issuer").require("write the token's `iss`");
+    slot.key("jwks").require("write the address of the issuer's key set, or a data: URI that holds it");
+    slot.key("algorithm").require("write RS256, ES256 or EdDSA");
+}
+
+/// Without `aud`, a shared issuer's tokens would let in the users of everyone's applications.
+fn check_shared(slot: &Slot<'_>, kind: &RuleKind) {
+    let issuer = match kind {
+        RuleKind::Oidc { domain, .. } => domain.as_str(),
+        RuleKind::CustomJwt { issuer, .. } => issuer,
+    };
+    let application_id = slot.key("applicationID");
+    if is_shared(issuer, slot.context.providers) && !application_id.is_set() {
+        let problem = format!("is missing, and {issuer} signs tokens for everyone's applications");
+        application_id.refuse(fault(problem, "write your application's own id (the token's `aud`)"));
+    }
 }
 
 /// Refuses keys that exist, but for the other type of rule.
-fn refuse_slips(reader: &Reader<'_>, here: &str, slips: &[(&str, &str)]) {
-    for (key, remedy) in slips.iter().filter(|(key, _)| reader.has(key)) {
-        reader.refuse(key, fault(format!("does not belong on {here}"), *remedy));
+fn refuse_slips(slot: &Slot<'_>, here: &str, slips: &[(&str, &str)]) {
+    for (key, remedy) in slips {
+        let slot = slot.key(key);
+        if slot.is_set() {
+            slot.refuse(fault(format!("does not belong on {here}"), *remedy));
+        }
     }
 }

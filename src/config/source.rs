@@ -5,21 +5,57 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::error::{Fault, fault};
-use super::map::{self, SourceMap};
-use super::reader::Reader;
-use super::rule::{self, TokenRule};
-use super::variables::Variables;
-use super::{Tokens, secret};
+use super::key::Shape;
+use super::map::SourceMap;
+use super::provider::{ProviderKind, Signing};
+use super::rule::TokenRule;
+use super::secret;
+use super::settings::{Kind, Located, parsed, settings};
+use super::slot::Slot;
+
+settings! {
+    /// The keys of a source, before its provider is known.
+    struct SourceKeys {
+        /// Its name in the webhook's address, `/webhooks/{name}`, and in the column `source`.
+        ///
+        /// `a-z`, `0-9`, `_`, `-`; at most 63 characters; unique. Do not change it later: the rows would belong to
+        /// another source.
+        #[required = "write one: it is part of the webhook's address"]
+        name: Option<String> as Option<Name>,
+        /// `clerk`, `auth0`, `workos`, or `standard` for any other.
+        ///
+        /// [A page for each](providers/).
+        #[required = "write the name of one, such as \"clerk\"; docs/providers has a page on each"]
+        provider: Option<ProviderKind>,
+        /// The secrets that deliveries are signed with. Several can be valid at a time: that is how a secret is rotated.
+        /// If it is left out, the source only answers for tokens.
+        ///
+        /// Base64, with or without `whsec_`; of WorkOS any text. Supabase's `v1,whsec_…|v1,whsec_…` is accepted. To
+        /// rotate: add the new one, change it at the provider, remove the old one.
+        webhook_secrets: Vec<Located<SecretString>>,
+        /// For auth0 (event streams) and standard: bearer tokens of deliveries that are not signed. May be set beside
+        /// `webhook_secrets`.
+        ///
+        /// A message with signature headers is judged by its signature, any other by its bearer token.
+        bearer_tokens: Vec<SecretString>,
+        /// What the source's tokens look like. The first rule that matches decides. If there is none, the source only
+        /// receives webhooks.
+        tokens: Vec<TokenRule>,
+        /// For standard, required there if the source receives webhooks: where things are in its payloads, as JSON
+        /// pointers.
+        map: Option<SourceMap>,
+    }
+}
 
 /// A configured instance of a provider. One without secrets only answers for tokens, one without rules only
 /// receives.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Stands in the webhook's address and in the `source` column: `[a-z0-9][a-z0-9_-]{0,62}`.
+    /// In the webhook's address and in the `source` column: `[a-z0-9][a-z0-9_-]{0,62}`.
     pub name: String,
     /// Whose format its deliveries have.
     pub provider: ProviderKind,
-    /// Any one that fits passes. What they look like depends on [`Signing`].
+    /// Each of them is accepted. What they look like depends on [`Signing`].
     pub webhook_secrets: Vec<SecretString>,
     /// Any one that fits passes; only for providers that take them.
     pub bearer_tokens: Vec<SecretString>,
@@ -29,141 +65,106 @@ pub struct Source {
     pub map: Option<SourceMap>,
 }
 
-/// What the configuration has to know of a provider; each provider's own file says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProviderKind {
-    /// Its name in the configuration.
-    pub name: &'static str,
-    /// How its deliveries are signed, and so what its secrets look like.
-    pub signing: Signing,
-    /// Whether its deliveries may carry a bearer token instead of a signature.
-    pub takes_bearer_tokens: bool,
-    /// Whether its format is not known, but described in `[sources.map]`.
-    pub is_mapped: bool,
-    /// The environment variables that make a source of it without a file.
-    pub variables: Option<&'static Variables>,
-    /// Its issuers that sign for every customer's applications, without `https://`: a rule for one of them
-    /// needs an `applicationID`.
-    pub shared_issuers: &'static [&'static str],
-}
+impl Kind for ProviderKind {
+    type Value = Self;
+    const SHAPE: Shape = Shape::Text;
 
-/// How deliveries are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signing {
-    /// As Svix does; secrets are base64, perhaps after `whsec_`.
-    StandardWebhooks,
-    /// A timestamp and an HMAC in one header; secrets are any text.
-    TimestampedHmac {
-        /// The header's name, in small letters.
-        header: &'static str,
-    },
-}
-
-impl Signing {
-    /// The secrets in one configured text, checked.
-    fn secrets(self, secret: SecretString, source: &str) -> Result<Vec<SecretString>, Fault> {
-        match self {
-            Self::StandardWebhooks => secret::split_standard_webhooks(&secret, source),
-            Self::TimestampedHmac { .. } => Ok(vec![secret]),
-        }
-    }
-}
-
-/// The providers that a source can be of.
-#[derive(Clone, Copy)]
-pub(super) struct Known<'a>(pub(super) &'a [ProviderKind]);
-
-impl Known<'_> {
-    fn parse(self, text: &str) -> Result<ProviderKind, Fault> {
-        self.0.iter().copied().find(|kind| kind.name == text).ok_or_else(|| {
-            let remedy = format!(
-                "write {}; standard is for any other that signs by Standard Webhooks",
-                self.names("or", |_| true)
-            );
-            fault(format!("`{text}` is no known provider"), remedy)
+    fn read(slot: &Slot<'_>) -> Option<Self> {
+        let known = slot.context.providers;
+        slot.parse(|text| {
+            known.iter().copied().find(|kind| kind.name == text).ok_or_else(|| {
+                let names = names(known, "or", |_| true);
+                let remedy =
+                    format!("write {names}; standard is for any other that signs by Standard Webhooks");
+                fault(format!("`{text}` is not a known provider"), remedy)
+            })
         })
     }
+}
 
-    /// The names of some, as one says them.
-    fn names(self, conjunction: &str, which: impl Fn(&ProviderKind) -> bool) -> String {
-        let names: Vec<&str> = self.0.iter().filter(|kind| which(kind)).map(|kind| kind.name).collect();
-        match names.split_last() {
-            Some((last, others)) if !others.is_empty() => {
-                format!("{} {conjunction} {last}", others.join(", "))
-            }
-            _ => names.concat(),
+/// The names of some providers, as a sentence has them.
+fn names(known: &[ProviderKind], conjunction: &str, which: impl Fn(&ProviderKind) -> bool) -> String {
+    let names: Vec<&str> = known.iter().filter(|kind| which(kind)).map(|kind| kind.name).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => {
+            format!("{} {conjunction} {last}", others.join(", "))
         }
+        _ => names.concat(),
     }
 }
 
-/// Every source that could be read; the others, and names used twice, are noted.
-pub(super) fn read_all(root: &Reader<'_>, tokens: &Tokens, known: Known<'_>) -> Vec<Source> {
-    let readers = root.tables("sources");
-    refuse_repeated_names(&readers);
-    readers.iter().filter_map(|reader| read(reader, tokens, known)).collect()
+/// Every source that could be read; the others, and names used twice, are reported.
+pub(super) struct Sources;
+
+impl Kind for Sources {
+    type Value = Vec<Source>;
+    const SHAPE: Shape = Shape::List(&SourceKeys::SHAPE);
+
+    fn read(slot: &Slot<'_>) -> Option<Vec<Source>> {
+        let slots: Vec<_> = slot.elements().collect();
+        refuse_repeated_names(&slots);
+        Some(slots.iter().filter_map(read).collect())
+    }
 }
 
-fn refuse_repeated_names(readers: &[Reader<'_>]) {
+fn refuse_repeated_names(slots: &[Slot<'_>]) {
     let mut first_of_name = BTreeMap::new();
-    for reader in readers {
-        let Some(name) = reader.raw_text("name") else { continue };
+    for slot in slots.iter().map(|slot| slot.key("name")) {
+        let Some(name) = slot.raw_text() else { continue };
         if let Some(first) = first_of_name.get(name) {
-            let remedy = "give each source its own name: it stands in the webhook's address";
-            reader.refuse("name", fault(format!("`{name}` is already {first}"), remedy));
+            let remedy = "give each source its own name: it is part of the webhook's address";
+            slot.refuse(fault(format!("`{name}` is already {first}"), remedy));
         } else {
-            first_of_name.insert(name, reader.path("name"));
+            first_of_name.insert(name, slot.path().to_owned());
         }
     }
 }
 
-fn read(reader: &Reader<'_>, tokens: &Tokens, known: Known<'_>) -> Option<Source> {
-    let name = reader.required("name", "write one: it stands in the webhook's address", source_name);
-    let remedy = format!("write {}", known.names("or", |_| true));
-    let provider = reader.required("provider", &remedy, |text| known.parse(text));
-    let rules: Vec<_> =
-        reader.tables("tokens").iter().map(|reader| rule::read(reader, tokens, known)).collect();
-    let provider = provider?;
-    let label = reader.raw_text("name").unwrap_or_default();
-    let webhook_secrets = reader.secrets("webhook_secrets", |secret| provider.signing.secrets(secret, label));
-    let bearer_tokens = reader.secrets("bearer_tokens", Ok);
-    if reader.has("bearer_tokens") && !provider.takes_bearer_tokens {
-        let takers = known.names("and", |kind| kind.takes_bearer_tokens);
+fn read(slot: &Slot<'_>) -> Option<Source> {
+    let keys = SourceKeys::read(slot)?;
+    let provider = keys.provider?;
+    let label = slot.key("name").raw_text().unwrap_or_default();
+    let webhook_secrets = keys.webhook_secrets.into_iter().filter_map(|Located { path, value }| {
+        let secrets = match provider.signing {
+            Signing::StandardWebhooks => secret::split_standard_webhooks(&value, label),
+            Signing::TimestampedHmac { .. } => Ok(vec![value]),
+        };
+        secrets.map_err(|fault| slot.context.problems.add(path, fault)).ok()
+    });
+    let webhook_secrets = webhook_secrets.flatten().collect();
+    let bearer_tokens = slot.key("bearer_tokens");
+    if bearer_tokens.is_set() && !provider.takes_bearer_tokens {
+        let takers = names(slot.context.providers, "and", |kind| kind.takes_bearer_tokens);
         let problem = format!("is for {takers}; {} signs its deliveries", provider.name);
-        reader.refuse("bearer_tokens", fault(problem, "write the signing secret in webhook_secrets"));
+        bearer_tokens.refuse(fault(problem, "write the signing secret in webhook_secrets"));
     }
-    let map = read_map(reader, provider);
-    if !["webhook_secrets", "bearer_tokens", "tokens"].iter().any(|key| reader.is_filled(key)) {
+    check_map(slot, provider);
+    if !["webhook_secrets", "bearer_tokens", "tokens"].iter().any(|key| slot.key(key).is_filled()) {
         let problem = format!("source `{label}` has neither secrets nor token rules, so it can do nothing");
-        reader
-            .refuse("webhook_secrets", fault(problem, "give it webhook_secrets, [[sources.tokens]] or both"));
+        let remedy = "give it webhook_secrets, [[sources.tokens]] or both";
+        slot.key("webhook_secrets").refuse(fault(problem, remedy));
     }
-    Some(Source {
-        name: name?,
-        provider,
-        webhook_secrets: webhook_secrets.into_iter().flatten().collect(),
-        bearer_tokens,
-        tokens: rules.into_iter().flatten().collect(),
-        map,
-    })
+    let SourceKeys { name, bearer_tokens, tokens, map, .. } = keys;
+    Some(Source { name: name?, provider, webhook_secrets, bearer_tokens, tokens, map })
 }
 
-fn read_map(reader: &Reader<'_>, provider: ProviderKind) -> Option<SourceMap> {
-    let receives = reader.is_filled("webhook_secrets") || reader.is_filled("bearer_tokens");
-    match (provider.is_mapped, reader.has("map")) {
-        (true, true) => map::read(&reader.section("map")),
-        (true, false) if receives => {
-            let problem = format!("is missing, and the format of a {} source is not known", provider.name);
-            reader.refuse("map", fault(problem, "write [sources.map] with JSON pointers into its payloads"));
-            None
-        }
-        (false, true) => {
-            let problem = format!("is for provider = \"standard\"; the format of {} is known", provider.name);
-            reader.refuse("map", fault(problem, "leave it out"));
-            None
-        }
-        _ => None,
+fn check_map(slot: &Slot<'_>, provider: ProviderKind) {
+    let receives = ["webhook_secrets", "bearer_tokens"].iter().any(|key| slot.key(key).is_filled());
+    let map = slot.key("map");
+    if provider.is_mapped && receives && !map.is_set() {
+        let problem = format!("is missing, and the format of a {} source is not known", provider.name);
+        map.refuse(fault(problem, "write [sources.map] with JSON pointers into its payloads"));
+    }
+    if !provider.is_mapped && map.is_set() {
+        let problem = format!("is for provider = \"standard\"; the format of {} is known", provider.name);
+        map.refuse(fault(problem, "leave it out"));
     }
 }
+
+/// A source's name.
+struct Name;
+
+parsed!(Name as String, Text, source_name, |name: &String| format!("{name:?}"));
 
 fn source_name(text: &str) -> Result<String, Fault> {
     let fits = |letter: u8| matches!(letter, b'a'..=b'z' | b'0'..=b'9');
@@ -172,6 +173,6 @@ fn source_name(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     let remedy =
-        "use a-z, 0-9, _ and -, beginning with a letter or digit, 63 at most: it stands in an address";
-    Err(fault(format!("`{text}` is no name for a source"), remedy))
+        "use a-z, 0-9, _ and -, beginning with a letter or digit, 63 at most: it is part of an address";
+    Err(fault(format!("`{text}` is not a name for a source"), remedy))
 }

@@ -15,9 +15,8 @@ pub(super) enum Step {
 }
 
 /// The merged settings, not yet checked.
-#[derive(Default)]
 pub(super) struct Tree {
-    root: Table,
+    root: Value,
     /// Variable names by the path that they set.
     origins: BTreeMap<String, String>,
 }
@@ -25,11 +24,11 @@ pub(super) struct Tree {
 impl Tree {
     /// A tree that holds a file's content.
     pub(super) fn new(root: Table) -> Self {
-        Self { root, origins: BTreeMap::new() }
+        Self { root: Value::Table(root), origins: BTreeMap::new() }
     }
 
     /// Everything in it.
-    pub(super) fn table(&self) -> &Table {
+    pub(super) fn root(&self) -> &Value {
         &self.root
     }
 
@@ -51,13 +50,12 @@ impl Tree {
 
     /// Puts `value` at the end of `steps`, over what is there, and remembers the variable that it came from.
     ///
-    /// Where the file has something else in the way (a number for a table), nothing is put: the check of
-    /// shapes reports that.
+    /// Where the file has something else in the way (a number for a table), nothing is put: the check of the
+    /// forms reports that.
     pub(super) fn set(&mut self, steps: &[Step], value: Value, variable: &str) {
-        let Some((Step::Key(first), rest)) = steps.split_first() else { return };
-        let mut slot = self.root.entry(*first).or_insert_with(|| empty_before(rest));
-        for (position, step) in rest.iter().enumerate() {
-            let after = &rest[position + 1..];
+        let mut slot = &mut self.root;
+        for (position, step) in steps.iter().enumerate() {
+            let after = &steps[position + 1..];
             slot = match (step, slot) {
                 (Step::Key(name), Value::Table(table)) => {
                     table.entry(*name).or_insert_with(|| empty_before(after))

@@ -5,30 +5,46 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::error::{Fault, fault};
+use super::settings::parsed;
+
+/// A duration that is not zero.
+pub(super) struct Positive;
+
+/// A size in bytes that is not zero.
+pub(super) struct Bytes;
+
+parsed!(Duration as Duration, Duration, duration, show_duration);
+parsed!(Positive as Duration, Duration, positive_duration, show_duration);
+parsed!(Bytes as usize, Size, size, |bytes: &usize| show_size(*bytes));
+parsed!(NonZeroU32 as NonZeroU32, Count, count, NonZeroU32::to_string);
+parsed!(SocketAddr as SocketAddr, Text, socket_address, |address: &SocketAddr| format!("\"{address}\""));
 
 /// `10m`, `1h 30m`, `90d`; a bare number has no unit and is refused.
-pub(super) fn duration(text: &str) -> Result<Duration, Fault> {
+fn duration(text: &str) -> Result<Duration, Fault> {
     humantime::parse_duration(text).map_err(|_| {
         fault(
-            format!("`{text}` is no duration"),
+            format!("`{text}` is not a duration"),
             "write a number with its unit, such as \"30s\", \"10m\" or \"90d\"",
         )
     })
 }
 
 /// A duration that is not zero.
-pub(super) fn positive_duration(text: &str) -> Result<Duration, Fault> {
+fn positive_duration(text: &str) -> Result<Duration, Fault> {
     let duration = duration(text)?;
     if duration.is_zero() {
-        return Err(fault("is zero, which leaves no time at all", "write a longer one, such as \"3s\""));
+        return Err(fault("is zero", "write a longer one, such as \"3s\""));
     }
     Ok(duration)
 }
 
 /// `1MiB`, `512KiB`, `1MB` or plain bytes; in bytes, never zero.
-pub(super) fn size(text: &str) -> Result<usize, Fault> {
+fn size(text: &str) -> Result<usize, Fault> {
     let wrong = || {
-        fault(format!("`{text}` is no size"), "write one such as \"1MiB\", \"512KiB\" or a number of bytes")
+        fault(
+            format!("`{text}` is not a size"),
+            "write one such as \"1MiB\", \"512KiB\" or a number of bytes",
+        )
     };
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -46,33 +62,54 @@ pub(super) fn size(text: &str) -> Result<usize, Fault> {
     number.checked_mul(factor).filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
-/// The most of anything that can be counted: as good as no limit.
+/// The highest number that a limit can have; in practice no limit.
 const HIGHEST_COUNT: u32 = 1_000_000;
 
 /// A whole number that is not zero.
-pub(super) fn count(text: &str) -> Result<NonZeroU32, Fault> {
+fn count(text: &str) -> Result<NonZeroU32, Fault> {
     let number = text.parse().ok().filter(|number: &NonZeroU32| number.get() <= HIGHEST_COUNT);
     number.ok_or_else(|| {
         fault(
-            format!("`{text}` is too little, too much or no number"),
+            format!("`{text}` is not a number in the allowed range"),
             format!("write one from 1 to {HIGHEST_COUNT}"),
         )
     })
 }
 
 /// `127.0.0.1:8787`, `[::]:8787`.
-pub(super) fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
+fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
         let remedy = "write an IP address and a port, such as \"127.0.0.1:8787\" or \"0.0.0.0:8787\"";
-        fault(format!("`{text}` is no address to listen at"), remedy)
+        fault(format!("`{text}` is not an address to listen at"), remedy)
     })
+}
+
+/// The largest unit of which it is a whole number, in TOML.
+#[cfg(test)]
+fn in_largest_unit(number: u128, units: &[(u128, &str)]) -> String {
+    let (size, unit) = units.iter().find(|(size, _)| number.is_multiple_of(*size)).expect("the last is 1");
+    format!("\"{}{unit}\"", number / size)
+}
+
+#[cfg(test)]
+fn show_duration(duration: &Duration) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    let zero = duration.is_zero().then(|| "\"0s\"".to_owned());
+    zero.unwrap_or_else(|| in_largest_unit(duration.as_millis(), &units))
+}
+
+#[cfg(test)]
+fn show_size(bytes: usize) -> String {
+    in_largest_unit(bytes as u128, &[(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "")])
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{count, duration, positive_duration, size, socket_address};
+    use proptest::prelude::*;
+
+    use super::{count, duration, positive_duration, show_duration, show_size, size, socket_address};
 
     #[test]
     fn durations_are_read_with_their_units() {
@@ -111,6 +148,15 @@ mod tests {
         assert!(socket_address("[::1]:0").is_ok());
         for wrong in ["8787", "localhost:8787", "127.0.0.1", ":8787"] {
             assert!(socket_address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_as_the_same(millis in 0..u64::from(u32::MAX), bytes in 1..usize::MAX) {
+            let shown = show_duration(&Duration::from_millis(millis));
+            prop_assert_eq!(duration(shown.trim_matches('"')), Ok(Duration::from_millis(millis)));
+            prop_assert_eq!(size(show_size(bytes).trim_matches('"')), Ok(bytes));
         }
     }
 }

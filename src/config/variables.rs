@@ -12,70 +12,8 @@ use std::collections::BTreeMap;
 use toml::Value;
 
 use super::error::{Problems, fault};
-use super::source::ProviderKind;
+use super::provider::{ProviderKind, RuleValue, Variables};
 use super::tree::{Step, Tree};
-
-/// The environment variables that make a source of a provider, named as the provider is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Variables {
-    /// Each holds one secret of `webhook_secrets`.
-    pub webhook_secrets: &'static [&'static str],
-    /// Each holds one of `bearer_tokens`.
-    pub bearer_tokens: &'static [&'static str],
-    /// Pairs of variables: the first has no effect without the second.
-    pub requirements: &'static [(&'static str, &'static str)],
-    /// Token rules, in the order in which they are tried. A rule is made where every variable that it names
-    /// is set or has a default.
-    pub rules: &'static [&'static [(&'static str, RuleValue)]],
-}
-
-/// Where the value of a token rule's key comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RuleValue {
-    /// It is always the same.
-    Fixed(&'static str),
-    /// It is what the variable holds, after the prefix.
-    Variable {
-        /// What stands before the variable's value, or nothing.
-        prefix: &'static str,
-        /// The variable.
-        name: &'static str,
-        /// The variable's value where it is unset.
-        default: Option<&'static str>,
-    },
-}
-
-impl RuleValue {
-    /// What the variable holds.
-    pub const fn of(name: &'static str) -> Self {
-        Self::Variable { prefix: "", name, default: None }
-    }
-
-    /// What the variable holds, or the default where it is unset.
-    pub const fn of_or(name: &'static str, default: &'static str) -> Self {
-        Self::Variable { prefix: "", name, default: Some(default) }
-    }
-
-    /// What the variable holds, after a prefix.
-    pub const fn after(prefix: &'static str, name: &'static str) -> Self {
-        Self::Variable { prefix, name, default: None }
-    }
-}
-
-impl Variables {
-    /// The variables that set a key of the token rules.
-    pub fn of_rule_key(&self, key: &str) -> Vec<&'static str> {
-        let mut names = Vec::new();
-        for (_, value) in self.rules.iter().flat_map(|rule| rule.iter()).filter(|(known, _)| *known == key) {
-            if let RuleValue::Variable { name, .. } = value
-                && !names.contains(name)
-            {
-                names.push(*name);
-            }
-        }
-        names
-    }
-}
 
 /// Adds a source for each provider whose variables are set.
 pub(super) fn add_sources(

@@ -109,7 +109,7 @@ async fn all_errors_of_the_configuration_are_reported_at_once_with_the_nearest_v
     let expected = [
         "server.listn: is not a known key; did you mean `listen`?",
         "aplicationID: is not a known key; did you mean `applicationID`?",
-        "server.body_limit: `much` is no size",
+        "server.body_limit: `much` is not a size",
         "database.url: ",
         "sources[0].webhook_secrets[0]: ",
         "sources[0].tokens[0].domain: uses http://",

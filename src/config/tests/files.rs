@@ -105,7 +105,10 @@ fn a_value_of_another_shape_is_refused_once() {
         &errors,
         &["server: is a number", "sources: is a table; write each one under [[sources]]"],
     );
-    assert_mentions(&errors, &["tokens.allow_http: is a text; write true or false", "log.level: is a list"]);
+    assert_mentions(
+        &errors,
+        &["tokens.allow_http: is a string; write true or false", "log.level: is a list"],
+    );
     assert_eq!(errors.lines().count(), 4, "{errors}");
 }
 
@@ -119,9 +122,9 @@ fn who_may_ask_and_how_much_is_checked() {
         &errors,
         &[
             "server.cors_origins: names origins beside \"*\"",
-            "server.cors_origins[2]: is no origin; write one such as",
-            "server.trusted_proxies[0]: `proxy` is no network",
-            "limits.burst: `0` is too little, too much or no number; write one from 1 to 1000000",
+            "server.cors_origins[2]: is not an origin; write one such as",
+            "server.trusted_proxies[0]: `proxy` is not a network",
+            "limits.burst: `0` is not a number in the allowed range; write one from 1 to 1000000",
             "limits.streams: is true or false; write a whole number, without quotes",
         ],
     );
@@ -134,13 +137,13 @@ fn an_empty_text_is_refused() {
 
 #[test]
 fn a_log_format_is_text_or_json() {
-    assert_mentions(&errors("[log]\nformat = 'xml'"), &["log.format: `xml` is no log format"]);
+    assert_mentions(&errors("[log]\nformat = 'xml'"), &["log.format: `xml` is not a log format"]);
 }
 
 #[test]
 fn a_database_of_another_kind_is_refused_without_showing_it() {
     let errors = errors("[database]\nurl = 'mysql://u:hunter2@h/d'");
-    assert_mentions(&errors, &["database.url: is no address of a SQLite or PostgreSQL database"]);
+    assert_mentions(&errors, &["database.url: is not the address of a SQLite or PostgreSQL database"]);
     assert!(!errors.contains("hunter2"), "{errors}");
 }
 

@@ -1,4 +1,4 @@
-use super::super::schema::PROFILE;
+use super::super::map::PROFILE;
 use super::{SECRET, assert_mentions, errors, load};
 use crate::domain::{Field, IdPolicy};
 
@@ -30,7 +30,7 @@ fn a_map_is_read_as_it_stands() {
 
 #[test]
 fn every_name_in_a_profile_is_a_field() {
-    for (name, _) in PROFILE {
+    for name in PROFILE {
         assert!(Field::named(name).is_some(), "{name}");
     }
 }
@@ -74,7 +74,7 @@ fn pointers_start_with_a_slash() {
     let errors = errors(&standard(&format!("{LEAST}[sources.map.profile]\nemail = '$.data.email'")));
     assert_mentions(
         &errors,
-        &["sources[0].map.profile.email: `$.data.email` is no JSON pointer", "\"/data/email\""],
+        &["sources[0].map.profile.email: `$.data.email` is not a JSON pointer", "\"/data/email\""],
     );
 }
 

@@ -1,8 +1,8 @@
 //! The settings as a whole: files and variables in, settings or errors out.
 
-mod default_file;
 mod environment;
 mod files;
+mod generated;
 mod maps;
 mod rules;
 mod sources;

@@ -1,4 +1,4 @@
-use super::super::{Algorithm, JwksLocation, RuleKind};
+use super::super::{Algorithm, JwksLocation, RuleKind, is_permitted};
 use super::{assert_mentions, errors, load, only_rule, rule};
 
 const CUSTOM: &str = "type = 'customJwt'\nissuer = 'https://id.example.com'\njwks = 'https://id.example.com/jwks'\nalgorithm = 'ES256'\n";
@@ -54,7 +54,7 @@ fn the_type_is_oidc_or_custom_jwt() {
     let errors = errors(&rule("type = 'jwt'"));
     assert_mentions(
         &errors,
-        &["sources[0].tokens[0].type: `jwt` is no type of rule; write \"oidc\" or \"customJwt\""],
+        &["sources[0].tokens[0].type: `jwt` is not a type of rule; write \"oidc\" or \"customJwt\""],
     );
     assert_eq!(errors.lines().count(), 1, "{errors}");
 }
@@ -116,9 +116,9 @@ fn http_addresses_need_loopback_or_permission() {
 
 #[test]
 fn what_is_permitted_for_the_file_is_permitted_for_discovered_addresses() {
-    let tokens = load("", &[]).unwrap().tokens;
-    assert!(tokens.permits(&"https://example.com".parse().unwrap()));
-    assert!(!tokens.permits(&"http://example.com".parse().unwrap()));
+    let allow_http = load("", &[]).unwrap().tokens.allow_http;
+    assert!(is_permitted(&"https://example.com".parse().unwrap(), allow_http));
+    assert!(!is_permitted(&"http://example.com".parse().unwrap(), allow_http));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn each_provider_is_read_by_its_name() {
 #[test]
 fn an_unknown_provider_is_refused_with_the_list() {
     let errors = errors(&source("name = 'one'\nprovider = 'okta'"));
-    assert_mentions(&errors, &["sources[0].provider: `okta` is no known provider; write clerk, auth0, "]);
+    assert_mentions(&errors, &["sources[0].provider: `okta` is not a known provider; write clerk, auth0, "]);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn a_name_fits_into_an_address() {
     for name in ["-a", "_a", "Clerk", "a b", "a/b", "ä", too_long.as_str()] {
         let errors =
             errors(&source(&format!("name = '{name}'\nprovider = 'clerk'\nwebhook_secrets = ['AAAA']")));
-        assert_mentions(&errors, &["sources[0].name: ", "is no name for a source"]);
+        assert_mentions(&errors, &["sources[0].name: ", "is not a name for a source"]);
     }
 }
 

@@ -1,0 +1,144 @@
+//! A place in the tree of settings. Reading it gives a typed value; what is wrong is reported with its path,
+//! and reading goes on.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use toml::Value;
+
+use super::error::{Fault, Problems, fault};
+use super::provider::ProviderKind;
+
+/// What reading a value may depend on beside the value itself.
+pub(super) struct Context<'a> {
+    /// What `env:NAME` refers to.
+    pub(super) environment: &'a BTreeMap<String, String>,
+    /// What a source can be of.
+    pub(super) providers: &'a [ProviderKind],
+    /// `[tokens] allow_http`.
+    pub(super) allow_http: bool,
+    pub(super) problems: &'a Problems,
+}
+
+/// A place, and the value there. A value of another form than its key has reads as absent: the check of the
+/// forms has reported it.
+#[derive(Clone)]
+pub(super) struct Slot<'a> {
+    value: Option<&'a Value>,
+    path: String,
+    pub(super) context: &'a Context<'a>,
+}
+
+impl<'a> Slot<'a> {
+    /// The place of the whole tree.
+    pub(super) fn root(value: &'a Value, context: &'a Context<'a>) -> Self {
+        Self { value: Some(value), path: String::new(), context }
+    }
+
+    /// The place of a key in this table.
+    pub(super) fn key(&self, name: &str) -> Self {
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
+        Self { value: self.value.and_then(|value| value.get(name)), path, context: self.context }
+    }
+
+    /// The places in this list.
+    pub(super) fn elements(&self) -> impl Iterator<Item = Self> {
+        let list = self.value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        list.iter().enumerate().map(|(index, value)| Self {
+            value: Some(value),
+            path: format!("{}[{index}]", self.path),
+            context: self.context,
+        })
+    }
+
+    /// Where it is, for a message: `sources[0].name`.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether there is a value.
+    pub(super) fn is_set(&self) -> bool {
+        self.value.is_some()
+    }
+
+    /// Whether there is a list with elements.
+    pub(super) fn is_filled(&self) -> bool {
+        self.elements().next().is_some()
+    }
+
+    /// Whether there is a list without elements.
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.value.and_then(Value::as_array).is_some_and(Vec::is_empty)
+    }
+
+    /// Reports what is wrong here.
+    pub(super) fn refuse(&self, fault: Fault) {
+        self.context.problems.add(&self.path, fault);
+    }
+
+    /// Reports that a value is needed here, if there is none.
+    pub(super) fn require(&self, remedy: &str) {
+        if !self.is_set() {
+            self.refuse(fault("is missing", remedy));
+        }
+    }
+
+    /// The result's value; its fault is reported.
+    pub(super) fn accept<T>(&self, result: Result<T, Fault>) -> Option<T> {
+        result.map_err(|fault| self.refuse(fault)).ok()
+    }
+
+    /// A string without the whitespace around it; nothing is reported.
+    pub(super) fn raw_text(&self) -> Option<&'a str> {
+        self.value?.as_str().map(str::trim)
+    }
+
+    /// A string without the whitespace around it, or a bare number as one. Empty is refused.
+    pub(super) fn text(&self) -> Option<String> {
+        let text = match self.value? {
+            Value::String(text) => text.trim().to_owned(),
+            Value::Integer(number) => number.to_string(),
+            _ => return None,
+        };
+        if text.is_empty() {
+            self.refuse(fault("is empty", "give it a value or leave it out"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A parsed string.
+    pub(super) fn parse<T>(&self, parse: impl Fn(&str) -> Result<T, Fault>) -> Option<T> {
+        self.accept(parse(&self.text()?))
+    }
+
+    /// True or false.
+    pub(super) fn flag(&self) -> Option<bool> {
+        self.value?.as_bool()
+    }
+
+    /// A secret, looked up if it is `env:NAME` or `file:/path`.
+    pub(super) fn secret(&self) -> Option<SecretString> {
+        self.parse(|text| resolve(text, self.context.environment))
+    }
+}
+
+/// The secret itself, or what `env:NAME` or `file:/path` refers to, without the whitespace around it.
+fn resolve(text: &str, environment: &BTreeMap<String, String>) -> Result<SecretString, Fault> {
+    let found = if let Some(name) = text.strip_prefix("env:") {
+        environment.get(name).cloned().ok_or_else(|| {
+            fault(format!("the variable {name} is not set"), format!("set {name}, or correct its name"))
+        })?
+    } else if let Some(path) = text.strip_prefix("file:") {
+        std::fs::read_to_string(path).map_err(|error| {
+            fault(format!("the file {path} cannot be read: {error}"), "check its name and permissions")
+        })?
+    } else {
+        return Ok(SecretString::from(text));
+    };
+    let found = found.trim();
+    if found.is_empty() {
+        return Err(fault(format!("{text} is empty"), "put the secret in it"));
+    }
+    Ok(SecretString::from(found))
+}
