@@ -1,4 +1,4 @@
-//! Whose request it is, as far as an address tells.
+//! Which client sent a request, by its address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -9,20 +9,19 @@ use ipnet::IpNet;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// An IPv4 address, or the first half of an IPv6 one: what one subscriber has.
+/// A client: an IPv4 address, or the first 64 bits of an IPv6 address, which is what one subscriber has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Client(IpAddr);
 
 impl Client {
-    /// Who sent the request, by way of trusted proxies. `None` if it is one of these, or somebody beside them
-    /// who is trusted as they are: it speaks for itself.
+    /// The client that sent the request, directly or through trusted proxies. `None` if every address is trusted.
     pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> Option<Self> {
         let peer = request.peer_addr()?.ip().to_canonical();
         let mut hops = std::iter::once(Some(peer)).chain(hops(request.headers()));
-        // Each proxy has added who came to it, so the way back is to be believed as far as it is trusted.
+        // Each proxy appends the address of its own client, so an entry is reliable only if everything after it is trusted.
         let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-        let stranger = hops.find(|hop| !hop.as_ref().is_some_and(is_trusted))?;
-        stranger.map(Self::at)
+        let untrusted = hops.find(|hop| !hop.as_ref().is_some_and(is_trusted))?;
+        untrusted.map(Self::at)
     }
 
     fn at(address: IpAddr) -> Self {
@@ -39,19 +38,19 @@ impl fmt::Display for Client {
     }
 }
 
-/// Whether proxies say for whom the request is, believed or not.
+/// Whether the request has an `X-Forwarded-For` header, trusted or not.
 pub(super) fn is_forwarded(request: &HttpRequest) -> bool {
     request.headers().contains_key(FORWARDED_FOR)
 }
 
-/// The addresses that proxies have noted, the last one first; `None` for what is no address.
+/// The addresses that proxies appended, the last one first; `None` for an entry that is not an address.
 fn hops(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let lines: Vec<&str> =
         headers.get_all(FORWARDED_FOR).map(|line| line.to_str().unwrap_or_default()).collect();
     lines.into_iter().rev().flat_map(|line| line.rsplit(',')).map(|hop| address(hop.trim()))
 }
 
-/// Some proxies note the port too.
+/// Some proxies append the port too.
 fn address(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse().map(|address: SocketAddr| address.ip()).ok();
     let address = text.trim_matches(['[', ']']).parse().ok().or_else(with_port)?;
@@ -75,14 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_its_own_address_whatever_it_says() {
+    fn an_untrusted_peer_is_the_client_whatever_the_header_says() {
         assert_eq!(client("192.0.2.1:5000", &[]), "192.0.2.1");
         assert_eq!(client("192.0.2.1:5000", &["198.51.100.7"]), "192.0.2.1");
         assert_eq!(client("192.0.2.1:5000", &["10.0.0.1"]), "192.0.2.1");
     }
 
     #[test]
-    fn a_trusted_proxy_tells_who_came_to_it_and_not_who_claims_to_have_come_before() {
+    fn the_client_is_the_last_untrusted_address_before_the_trusted_proxies() {
         assert_eq!(client("10.0.0.1:5000", &["198.51.100.7"]), "198.51.100.7");
         assert_eq!(client("10.0.0.1:5000", &["203.0.113.9, 198.51.100.7 ,10.0.0.2"]), "198.51.100.7");
         assert_eq!(client("10.0.0.1:5000", &["203.0.113.9", "198.51.100.7"]), "198.51.100.7");
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_trusted_and_speaks_for_itself_is_nobodys_client() {
+    fn a_request_from_trusted_addresses_only_has_no_client() {
         assert_eq!(client("10.0.0.1:5000", &[]), "-");
         assert_eq!(client("10.0.0.1:5000", &["10.0.0.2"]), "-");
         for unreadable in ["", "unknown", "198.51.100.7, unknown", "\u{e4}"] {
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_client_is_half_its_address() {
+    fn an_ipv6_client_is_the_first_64_bits_of_its_address() {
         assert_eq!(client("[2001:db8:1:2:3:4:5:6]:5000", &[]), "2001:db8:1:2::");
         assert_eq!(client("10.0.0.1:5000", &["[2001:db8:1:2::9]:443"]), "2001:db8:1:2::");
         assert_eq!(client("[fd00::1]:5000", &["2001:db8::1"]), "2001:db8::");

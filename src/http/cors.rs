@@ -1,15 +1,15 @@
-//! Which web pages may ask `/v1` from a browser.
+//! Which web pages may call `/v1` from a browser (CORS).
 
 use actix_cors::Cors;
 use actix_web::middleware::Condition;
 
-/// Seconds for which a browser need not ask again; some take no more than two hours.
+/// How long a browser may cache a preflight, in seconds. Chromium caches it for two hours at most.
 const MAX_AGE: usize = 7_200;
 
-/// Lets the scripts of these origins ask, and read refusals too. Without any origin there is nothing of it.
+/// Allows scripts of these origins to call the API and to read refusals too. Without origins, no CORS header is sent.
 ///
-/// Credentials are never allowed: what vouches is the `Authorization` header, which a page sets itself, and
-/// no cookie, which a browser would add to any page's request.
+/// Credentials mode is never allowed: a page sends its token in the `Authorization` header. No cookie is read, so a
+/// browser has nothing to add to the request of another page.
 pub(super) fn allow(origins: &[String]) -> Condition<Cors> {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST"])

@@ -1,4 +1,4 @@
-//! `/v1/users/current`: the user whom a token speaks for, at once or as soon as the row is there.
+//! `/v1/users/current`: the user of a token, at once or as soon as its row exists.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +18,15 @@ use crate::sync::CachedUser;
 
 /// The longest wait that can be asked for, in seconds.
 const LONGEST_WAIT: u64 = 30;
-/// Should a wake be lost, the row is read again after this.
-const SLOW_TICK: Duration = Duration::from_secs(5);
+/// The row is read again after this time, in case a notification was lost.
+const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How to ask for the current user.
+/// The query parameters of `GET /v1/users/current`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CurrentQuery {
-    /// Seconds to wait for the row while it is not there: up to 30, and no longer than that whatever is
-    /// asked.
+    /// How many seconds to wait for the row if it does not exist yet. Values over 30 count as 30.
     #[serde(default)]
     wait: u64,
 }
@@ -39,7 +38,7 @@ pub(super) struct CurrentQuery {
         (status = 200, description = "The user", body = UserView),
         (status = 400, description = "`invalid_query`", body = Document),
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
-        (status = 404, description = "`user_not_synced`: the webhook has not come yet", body = Document),
+        (status = 404, description = "`user_not_synced`: the webhook has not arrived yet", body = Document),
         (status = 410, description = "`user_deleted`", body = Document),
         (status = 429, description = "`too_many_requests`", body = Document),
         (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
@@ -51,8 +50,11 @@ pub(super) async fn show(
     query: Result<web::Query<CurrentQuery>, actix_web::Error>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let wait =
-        query.map_err(|_| Problem::because(Code::InvalidQuery, "`wait` is no number, or not alone"))?.wait;
+    let wait = query
+        .map_err(|_| {
+            Problem::because(Code::InvalidQuery, "`wait` is not a number, or there is another parameter")
+        })?
+        .wait;
     let wait = wait.min(LONGEST_WAIT);
     let user = match &caller.user {
         Some(user) => Arc::clone(user),
@@ -65,12 +67,12 @@ pub(super) async fn show(
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(shown(&user)))
 }
 
-/// Stores the token's user from its claims, if no webhook has spoken of it yet.
+/// Stores the user from the claims of the token, as long as no webhook has told of the user.
 #[utoipa::path(
     post, path = "/v1/users/current", tag = "users", security(("userToken" = [])),
     responses(
-        (status = 200, description = "The row was there; the provider's facts win over the token's", body = UserView),
-        (status = 201, description = "The row was made", body = UserView),
+        (status = 200, description = "The row existed. Facts from the provider win over claims", body = UserView),
+        (status = 201, description = "The row was created", body = UserView),
         (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
         (status = 410, description = "`user_deleted`", body = Document),
         (status = 429, description = "`too_many_requests`", body = Document),
@@ -85,11 +87,11 @@ pub(super) async fn store(state: web::Data<State>, caller: Caller) -> Result<Htt
     Ok(HttpResponse::build(status).content_type(ContentType::json()).body(shown(&user)))
 }
 
-/// Waits until the row is there, by this replica or another; `user_not_synced` once the time is over.
+/// Waits until this replica or another has written the row; `user_not_synced` after the time.
 async fn wait_for(state: &State, caller: &Caller, wait: Duration) -> Result<Arc<CachedUser>, Problem> {
     let token = &caller.authenticated;
     let deadline = Instant::now() + wait.min(token.expires_at.since(state.clock.now()));
-    // First subscribe, then read: a row that comes between the two is not missed.
+    // Subscribe first, then read: so no change is missed between the two.
     let mut changes = state.feed.subscribe(&token.user);
     while Instant::now() < deadline {
         if let Some(user) = user_of(state, token).await? {
@@ -97,7 +99,7 @@ async fn wait_for(state: &State, caller: &Caller, wait: Duration) -> Result<Arc<
         }
         tokio::select! {
             () = changes.changed() => {}
-            () = sleep_until(deadline.min(Instant::now() + SLOW_TICK)) => {}
+            () = sleep_until(deadline.min(Instant::now() + REREAD_INTERVAL)) => {}
             () = state.stopping.cancelled() => break,
         }
     }

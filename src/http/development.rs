@@ -1,10 +1,10 @@
-//! The discovery document and keys of the development issuer, so that its tokens are checked the way every
-//! token is.
+//! The discovery document and keys of the development issuer, so that its tokens are verified like all other
+//! tokens.
 
 use actix_web::web;
 use serde_json::{Value, json};
 
-/// What the development issuer tells of itself.
+/// What the development issuer publishes.
 #[derive(Clone, Debug)]
 pub struct DevelopmentIssuer {
     /// `http://127.0.0.1:<port>/dev`, the `iss` of its tokens.

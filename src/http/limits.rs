@@ -1,4 +1,4 @@
-//! How much of the service one client may take, and all of them together.
+//! Rate limits, and limits of open streams: per client and in total.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,11 +18,11 @@ use super::extract::state;
 use super::problem::{Code, Problem};
 use crate::config;
 
-/// After so many requests those clients are forgotten who have been quiet: what is kept is bounded by what
-/// comes in the time of one burst.
-const FORGET_EVERY: usize = 1_000;
+/// After this many requests, clients without recent requests are removed. So the memory is bounded by the requests
+/// that come in the time of one burst.
+const EVICT_EVERY: usize = 1_000;
 
-/// Who has taken how much, on this replica.
+/// The state of all limits on this replica.
 #[derive(Clone, Debug)]
 pub struct Limits(Arc<Inner>);
 
@@ -42,14 +42,14 @@ struct Open {
     by_client: HashMap<Client, u32>,
 }
 
-/// A place among the open streams; free again when it is dropped.
+/// One place among the open streams. It is free again when it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     limits: Limits,
     client: Option<Client>,
 }
 
-/// Refuses a request of a client that sends too many.
+/// Refuses a request if its client has sent too many.
 pub(super) async fn limit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -57,13 +57,13 @@ pub(super) async fn limit(
     let admitted = state(request.request()).and_then(|state| state.limits.admit(request.request()));
     match admitted {
         Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
-        // An answer, not an error: what is around this adds its headers to answers alone.
+        // A response, not an error: the middleware around this adds headers only to responses.
         Err(problem) => Ok(request.error_response(problem).map_into_right_body()),
     }
 }
 
 impl Limits {
-    /// Nobody has taken anything yet.
+    /// Limits without any request yet.
     pub fn new(settings: config::Limits, trusted_proxies: Vec<IpNet>) -> Self {
         let quota = Quota::per_second(settings.requests_per_second).allow_burst(settings.burst);
         Self(Arc::new(Inner {
@@ -83,14 +83,14 @@ impl Limits {
     fn admit(&self, request: &HttpRequest) -> Result<(), Problem> {
         let Some(client) = self.client(request) else { return Ok(()) };
         let requests = &self.0.requests;
-        if self.0.checked.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
+        if self.0.checked.fetch_add(1, Ordering::Relaxed).is_multiple_of(EVICT_EVERY) {
             requests.retain_recent();
             requests.shrink_to_fit();
         }
         requests.check_key(&client).map_err(|_| refusal("requests_per_second", Some(client), request))
     }
 
-    /// Takes a place for a stream, or for a question that waits.
+    /// Takes a place for a stream or for a request that waits.
     pub(super) fn place(&self, request: &HttpRequest) -> Result<Place, Problem> {
         let client = self.client(request);
         let mut open = self.open();
@@ -113,7 +113,7 @@ impl Limits {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        // Nothing is left half-done under the lock, so a panic elsewhere does not spoil it.
+        // No change under the lock can be interrupted half-way, so the data is valid after a panic too.
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,12 +133,12 @@ impl Drop for Place {
     }
 }
 
-/// Names the limit in the log, and its likeliest mistake.
+/// Names the limit for the log, and the likely cause if it is a proxy.
 fn refusal(limit: &str, client: Option<Client>, request: &HttpRequest) -> Problem {
     let client = client.map_or_else(|| "a trusted address".to_owned(), |client| client.to_string());
     let peer = request.peer_addr().map(|peer| peer.ip().to_canonical().to_string());
     let hint = if is_forwarded(request) && peer.as_ref() == Some(&client) {
-        "; is it a proxy? It is not in server.trusted_proxies"
+        "; if this is a proxy, add it to server.trusted_proxies"
     } else {
         ""
     };
@@ -152,7 +152,7 @@ mod tests {
     use actix_web::HttpRequest;
     use actix_web::test::TestRequest;
 
-    use super::{FORGET_EVERY, Limits};
+    use super::{EVICT_EVERY, Limits};
     use crate::config;
 
     fn limits(burst: u32, streams_per_client: u32, streams: u32) -> Limits {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_counted_by_client_and_in_all_and_nothing_is_kept_of_those_who_left() {
+    fn places_are_counted_per_client_and_in_total_and_freed_again() {
         let limits = limits(1, 2, 3);
         let (ada, grace, own) = (from([192, 0, 2, 1]), from([192, 0, 2, 2]), from([10, 0, 0, 1]));
         let [first, second] = [limits.place(&ada).unwrap(), limits.place(&ada).unwrap()];
@@ -189,17 +189,17 @@ mod tests {
     }
 
     #[test]
-    fn clients_who_have_been_quiet_are_forgotten() {
+    fn clients_without_recent_requests_are_removed() {
         let limits = limits(1, 1, 1);
-        for number in 0..=FORGET_EVERY * 5 {
+        for number in 0..=EVICT_EVERY * 5 {
             let [.., third, fourth] = number.to_be_bytes();
             limits.admit(&from([192, 0, third, fourth])).unwrap();
         }
-        assert!(limits.0.requests.len() <= FORGET_EVERY + 10, "{}", limits.0.requests.len());
+        assert!(limits.0.requests.len() <= EVICT_EVERY + 10, "{}", limits.0.requests.len());
     }
 
     #[test]
-    fn a_proxy_that_is_not_trusted_is_told_of() {
+    fn the_refusal_of_an_untrusted_proxy_names_the_setting() {
         let limits = limits(1, 1, 1);
         let request = TestRequest::default()
             .peer_addr(([172, 16, 0, 1], 5000).into())

@@ -1,4 +1,4 @@
-//! The routes, all on this page; what each does stands in the file of its area.
+//! The HTTP API. All routes are on this page; each handler is in the file of its area.
 
 mod client;
 mod cors;
@@ -43,14 +43,14 @@ use crate::store::Store;
 use crate::sync::{Feed, Intake, UserCache};
 use crate::telemetry::Metrics;
 
-/// What the handlers work with.
+/// Everything that the handlers need.
 #[derive(Clone, Debug)]
 pub struct State {
     /// The configured sources.
     pub sources: Arc<Sources>,
-    /// Takes deliveries in.
+    /// Accepts deliveries.
     pub intake: Intake,
-    /// Decides about tokens.
+    /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
     /// Reads users by whom a token speaks for.
     pub users: UserCache,
@@ -58,38 +58,38 @@ pub struct State {
     pub store: Store,
     /// When service keys were last used.
     pub key_use: KeyUse,
-    /// Wakes those who wait for a user.
+    /// Notifies requests that wait for a user.
     pub feed: Feed,
     /// Cancelled when the service is told to stop.
     pub stopping: CancellationToken,
-    /// What time it is.
+    /// The time.
     pub clock: Clock,
-    /// Counts.
+    /// The metrics.
     pub metrics: Metrics,
-    /// Who has taken how much.
+    /// The rate limits, and the places for streams.
     pub limits: Limits,
-    /// The origins of the web pages whose scripts may ask `/v1`; `*`, alone, is all of them.
+    /// The origins of the web pages whose scripts may call `/v1`. A single `*` allows all.
     pub cors_origins: Vec<String>,
-    /// The largest delivery taken, in bytes.
+    /// The largest delivery that is accepted, in bytes.
     pub body_limit: usize,
-    /// The development issuer, in `usersync dev` alone.
+    /// The development issuer, only in `usersync dev`.
     pub development: Option<DevelopmentIssuer>,
 }
 
-/// Which part of the service a listener offers.
+/// Which routes a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// Everything.
     All,
-    /// Everything but metrics, which are elsewhere.
+    /// Everything except metrics, which have a listener of their own.
     NoMetrics,
-    /// Metrics alone.
+    /// Only metrics.
     MetricsAlone,
 }
 
 fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
     if offer != Offer::MetricsAlone {
-        // They are tried in this order, and a path with a parameter is a regular expression: those come last.
+        // Routes are tried in this order, and a path with a parameter is a regular expression: those come last.
         app.service(
             web::scope("/v1")
                 .wrap(from_fn(limits::limit))
@@ -108,8 +108,7 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
                         .route(read().to(users::list))
                         .default_service(other("GET, HEAD")),
                 )
-                // Envoy asks with the method of the request in question, and puts its path behind this
-                // one.
+                // Envoy uses the method of the original request, and appends its path to this path.
                 .service(web::resource(["/auth", "/auth/{path:.*}"]).to(forward_auth::check))
                 .service(one("/users/{id}", "GET, HEAD", read().to(users::show))),
         )
@@ -135,17 +134,17 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
     app.default_service(web::to(operations::not_found));
 }
 
-/// A path with one method; every other is refused by name.
+/// A path with one route. Other methods are refused, with an `Allow` header.
 fn one(path: &str, allow: &'static str, route: Route) -> Resource {
     web::resource(path).route(route).default_service(other(allow))
 }
 
-/// Any method but those.
+/// Refuses every other method.
 fn other(allow: &'static str) -> Route {
     web::to(move || async move { operations::method_not_allowed(allow) })
 }
 
-/// GET, and HEAD for those who probe.
+/// GET, and HEAD for probes.
 fn read() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

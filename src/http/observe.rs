@@ -1,4 +1,4 @@
-//! Around every request: its id, its line in the log, its place in the metrics.
+//! Around every request: its id, its log line, its metrics.
 
 use std::time::{Duration, Instant};
 
@@ -25,12 +25,12 @@ pub(super) async fn observe(
     let state = request.app_data::<web::Data<State>>();
     let clock = state.map_or_else(Clock::system, |state| state.clock.clone());
     let id = request_id(&request, &clock);
-    // The pattern, not the path, and no query: both can hold what belongs in no log.
+    // The pattern of the route, without the real path and query: both can contain personal data.
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let method = known_method(&request);
     let is_about_users = request.path().starts_with("/v1/");
-    // Of the highest level, so that the id stands beside whatever a stricter filter lets through. It is written out
-    // for every request, logged or not, so it holds nothing more.
+    // Of the highest level, so that every log line has the id, whatever the filter. It is formatted for every request,
+    // logged or not, so it has no other field.
     let span = error_span!("request", request_id = %id);
 
     let answering = async move {
@@ -41,7 +41,7 @@ pub(super) async fn observe(
             response.headers_mut().insert(REQUEST_ID, value);
         }
         if is_about_users {
-            // What is said of a user is for who asked, now.
+            // The answer is for this client only, and true only now.
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         if let Some(state) = response.request().app_data::<web::Data<State>>() {
@@ -53,7 +53,7 @@ pub(super) async fn observe(
     answering.instrument(span).await
 }
 
-/// The method, if it is one of HTTP's own: any other word would be a label of the caller's making.
+/// The method, if it is a standard one. Otherwise clients could create any number of metric labels.
 fn known_method(request: &ServiceRequest) -> &'static str {
     const METHODS: [&str; 9] =
         ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
@@ -68,15 +68,15 @@ fn log<B>(response: &ServiceResponse<B>, method: &str, route: &str, elapsed: Dur
     let (code, cause) = problem.map_or(("", ""), |problem| (problem.code(), problem.cause()));
     match status {
         500.. => error!(method, route, status, code, cause, milliseconds, "answered"),
-        // Without a cause it is an answer like others, such as that a user has not come yet.
+        // Without a cause it is an ordinary answer, for example `user_not_synced`.
         400.. if !cause.is_empty() => warn!(method, route, status, code, cause, milliseconds, "answered"),
-        // What changed something has a line of its own, and the metrics count all.
+        // A change is logged where it is made, and the metrics count every request.
         200..300 => debug!(method, route, status, milliseconds, "answered"),
         _ => info!(method, route, status, code, milliseconds, "answered"),
     }
 }
 
-/// The caller's own id of the request if it is a plain one, else a new one.
+/// The client's own request id if it is short and plain, else a new one.
 fn request_id(request: &ServiceRequest, clock: &Clock) -> String {
     let plain = |id: &&str| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);

@@ -1,4 +1,4 @@
-//! `GET /openapi.json` and `GET /docs`: the routes, described for programs and for people.
+//! `GET /openapi.json` and `GET /docs`: the description of the API, for programs and for people.
 
 use actix_web::HttpResponse;
 use utoipa::openapi::OpenApi as Document;
@@ -47,7 +47,7 @@ pub fn document() -> Document {
     Description::openapi()
 }
 
-/// The same for people, with everything that it loads.
+/// Swagger UI for the document, with all files that the page loads.
 pub(super) fn page(path: &'static str) -> SwaggerUi {
     SwaggerUi::new(path).config(Config::from("/openapi.json"))
 }

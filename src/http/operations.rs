@@ -1,4 +1,4 @@
-//! What those who run the service ask of it.
+//! Routes for operators: health, readiness and metrics.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use super::State;
 use super::problem::{Code, Document, Problem};
 use crate::store::StoreError;
 
-/// A probe wants an answer, not the truth at any price.
+/// A probe needs an answer soon, so it does not wait longer for the database.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The process lives.
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "The process lives")))]
+/// The process runs.
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "The process runs")))]
 pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({"status": "ok"}))
 }
@@ -37,13 +37,13 @@ pub(super) async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Prob
     }
 }
 
-/// Everything that is counted, for Prometheus.
+/// The metrics, for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",
     responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text"))
 )]
 pub(super) async fn metrics(state: web::Data<State>) -> HttpResponse {
-    // Counted where it stands; while the database is away the last known number stays.
+    // Counted in the database. While the database is unavailable the gauge keeps its last value.
     if let Ok(parked) = within_time(state.store.journal().parked()).await {
         state.metrics.parked(parked);
     }
@@ -63,8 +63,8 @@ pub(super) fn method_not_allowed(allow: &'static str) -> HttpResponse {
     response
 }
 
-async fn within_time<T>(asking: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
-    match tokio::time::timeout(PROBE_TIMEOUT, asking).await {
+async fn within_time<T>(query: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
+    match tokio::time::timeout(PROBE_TIMEOUT, query).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Problem::because(Code::DatabaseUnavailable, "the database did not answer in time")),
     }

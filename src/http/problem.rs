@@ -1,10 +1,11 @@
-//! The one place that knows status codes: every refusal as `application/problem+json` (RFC 9457).
+//! Every refusal, as `application/problem+json` (RFC 9457). No other file of this room chooses the status of a refusal.
 
 use std::fmt;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use crate::auth::TokenError;
@@ -12,8 +13,7 @@ use crate::signature::SignatureError;
 use crate::store::StoreError;
 use crate::sync::{ReceiveError, WriteError};
 
-/// A refusal: its code for programs, a text for the client, and a text for the log that the client never
-/// sees.
+/// A refusal: a code for programs, texts for the client, and a cause for the log, which the client never sees.
 #[derive(Debug)]
 pub struct Problem {
     code: Code,
@@ -21,8 +21,13 @@ pub struct Problem {
     cause: Option<String>,
 }
 
-/// Stable names of everything that can be wrong. The table of what they mean is [`Code::meaning`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The stable names of everything that can be refused. [`Code::meaning`] is the table of what they mean.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema, IntoStaticStr, VariantArray,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[schema(as = ProblemCode)]
 pub(super) enum Code {
     InvalidAuthHeader,
     NoAuthProvider,
@@ -50,167 +55,133 @@ pub(super) enum Code {
     Internal,
 }
 
-/// What the client reads.
+/// The body of a refusal, as the client reads it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(super) struct Document {
     /// `urn:usersync:problem:` and the code.
     r#type: String,
-    /// What is wrong, in a few words.
+    /// What is wrong, in a few words. Always the same for a code.
     title: &'static str,
-    /// The status, again.
+    /// The HTTP status of the response.
     status: u16,
-    /// Stable name for programs, in `snake_case`.
-    code: &'static str,
-    /// What the client can do.
+    /// The stable name, for programs.
+    code: Code,
+    /// What the client can do. Always the same for a code.
     detail: &'static str,
 }
 
-impl Code {
-    /// Every code.
-    #[cfg(test)]
-    pub(super) const ALL: [Self; 24] = [
-        Self::InvalidAuthHeader,
-        Self::NoAuthProvider,
-        Self::Unauthenticated,
-        Self::KeysUnavailable,
-        Self::InsufficientScope,
-        Self::UserNotSynced,
-        Self::UserDeleted,
-        Self::UserNotFound,
-        Self::UnknownSource,
-        Self::MissingSignature,
-        Self::InvalidSignature,
-        Self::StaleTimestamp,
-        Self::InvalidBearerToken,
-        Self::InvalidJson,
-        Self::BodyTooLarge,
-        Self::BodyTimeout,
-        Self::BodyBroken,
-        Self::InvalidQuery,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::DatabaseUnavailable,
-        Self::QueueFull,
-        Self::TooManyRequests,
-        Self::Internal,
-    ];
+/// What a code means.
+pub(super) struct Meaning {
+    pub(super) status: u16,
+    pub(super) title: &'static str,
+    /// What the client can do.
+    pub(super) detail: &'static str,
+}
 
-    /// Status, code, title, and what the client can do.
-    #[expect(clippy::too_many_lines, reason = "it is a table, with one entry for each code")]
-    pub(super) fn meaning(self) -> (u16, &'static str, &'static str, &'static str) {
+impl Code {
+    /// The name, in `snake_case`.
+    pub(super) fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// What the code means.
+    pub(super) fn meaning(self) -> Meaning {
+        let (status, title, detail) = self.row();
+        Meaning { status, title, detail }
+    }
+
+    /// Status, title, and what the client can do.
+    fn row(self) -> (u16, &'static str, &'static str) {
         match self {
             Self::InvalidAuthHeader => (
                 401,
-                "invalid_auth_header",
-                "No usable credentials",
+                "The Authorization header is missing or malformed",
                 "Send `Authorization: Bearer <token>`, once.",
             ),
             Self::NoAuthProvider => (
                 401,
-                "no_auth_provider",
-                "No rule fits the token",
+                "No token rule matches the token",
                 "No configured rule has the token's issuer and audience.",
             ),
-            Self::Unauthenticated => {
-                (401, "unauthenticated", "The token is not accepted", "Get a new token and try again.")
-            }
+            Self::Unauthenticated => (401, "The token is not valid", "Get a new token and try again."),
             Self::KeysUnavailable => (
                 503,
-                "keys_unavailable",
-                "The provider's keys are not to be had",
-                "The token may be good; it cannot be checked now. Try again soon.",
+                "The provider's signing keys are unavailable",
+                "The token may be valid, but it cannot be verified now. Try again soon.",
             ),
-            Self::InsufficientScope => (
-                403,
-                "insufficient_scope",
-                "The service key may not do this",
-                "Make a key with the scope `users:read`.",
-            ),
+            Self::InsufficientScope => {
+                (403, "The service key lacks a scope", "Create a key with the scope `users:read`.")
+            }
             Self::UserNotSynced => (
                 404,
-                "user_not_synced",
                 "The user has no row yet",
-                "The provider's webhook has not arrived. Try again soon.",
+                "The provider's webhook has not arrived yet. Try again soon.",
             ),
-            Self::UserDeleted => (410, "user_deleted", "The user was deleted", "Sign the user out."),
-            Self::UserNotFound => (404, "user_not_found", "No such user", "No row has this id."),
-            Self::UnknownSource => (
-                404,
-                "unknown_source",
-                "No such source",
-                "The last part of the URL is the name of a configured source.",
-            ),
+            Self::UserDeleted => (410, "The user was deleted", "Sign the user out."),
+            Self::UserNotFound => (404, "User not found", "No user has this id."),
+            Self::UnknownSource => {
+                (404, "Unknown source", "The last part of the URL must be the name of a configured source.")
+            }
             Self::MissingSignature => (
                 400,
-                "missing_signature",
-                "The delivery is not signed",
-                "Send the provider's signature; if in several headers, all of one family: svix-* or webhook-*.",
+                "A signature header is missing",
+                "Send the provider's signature headers. If there are several, all of them must begin with `svix-`, or all with `webhook-`.",
             ),
             Self::InvalidSignature => (
                 400,
-                "invalid_signature",
-                "The signature does not fit",
-                "Check that the secret is this endpoint's and that nothing changes the body on its way.",
+                "The signature is not valid",
+                "Check that the secret is the secret of this endpoint, and that nothing changes the body on the way.",
             ),
             Self::StaleTimestamp => (
                 400,
-                "stale_timestamp",
-                "The signature's timestamp is too far from now",
-                "Sign each attempt anew, and check the clocks.",
+                "The timestamp of the signature is too far from the current time",
+                "Sign each attempt again, and check the clocks.",
             ),
             Self::InvalidBearerToken => (
                 401,
-                "invalid_bearer_token",
-                "The delivery's bearer token is not the source's",
+                "The bearer token of the delivery is not valid",
                 "Send one of the source's `bearer_tokens` as `Authorization: Bearer <token>`.",
             ),
-            Self::InvalidJson => {
-                (400, "invalid_json", "The body is no JSON", "Send the event as JSON in UTF-8.")
+            Self::InvalidJson => (400, "The body is not valid JSON", "Send the event as JSON in UTF-8."),
+            Self::BodyTooLarge => (413, "The body is too large", "The limit is `server.body_limit`."),
+            Self::BodyTimeout => (408, "The body did not arrive in time", "Send it again."),
+            Self::BodyBroken => {
+                (400, "The connection closed before the whole body arrived", "Send it again.")
             }
-            Self::BodyTooLarge => {
-                (413, "body_too_large", "The body is too large", "The limit is `server.body_limit`.")
-            }
-            Self::BodyTimeout => (408, "body_timeout", "The body did not arrive in time", "Send it again."),
-            Self::BodyBroken => (400, "body_broken", "The body broke off", "Send it again."),
             Self::InvalidQuery => (
                 400,
-                "invalid_query",
-                "A query parameter is not understood",
+                "A query parameter is not valid",
                 "See /openapi.json for the parameters and their limits.",
             ),
-            Self::NotFound => (404, "not_found", "Nothing is here", "See /openapi.json for what is."),
+            Self::NotFound => (404, "Not found", "See /openapi.json for the routes."),
             Self::MethodNotAllowed => (
                 405,
-                "method_not_allowed",
-                "The method is not for this route",
-                "The Allow header names those that are.",
+                "The route does not have this method",
+                "The Allow header lists the methods of the route.",
             ),
-            Self::DatabaseUnavailable => (
-                503,
-                "database_unavailable",
-                "The database is not to be had",
-                "Nothing was changed. Try again soon.",
-            ),
+            Self::DatabaseUnavailable => {
+                (503, "The database is unavailable", "Try again soon. It is safe to repeat the request.")
+            }
             Self::QueueFull => (
                 503,
-                "queue_full",
                 "Too many deliveries wait to be written",
-                "Nothing was kept. Send it again soon.",
+                "The delivery was not stored. Send it again soon.",
             ),
             Self::TooManyRequests => (
                 429,
-                "too_many_requests",
-                "Too much is asked at once",
-                "Ask less often, keep fewer streams open, and try again soon.",
+                "Too many requests",
+                "Send fewer requests or keep fewer streams open, and try again soon.",
             ),
-            Self::Internal => {
-                (500, "internal", "Something failed here", "The log knows more; quote the request id.")
-            }
+            Self::Internal => (
+                500,
+                "Internal error",
+                "The cause is in the log. Quote the request id, from the header X-Request-Id.",
+            ),
         }
     }
 
-    /// Seconds after which trying again makes sense.
+    /// The seconds after which the client may try again; `None` if trying again does not help.
     fn retry_after(self) -> Option<&'static str> {
         match self {
             Self::UserNotSynced | Self::QueueFull | Self::TooManyRequests => Some("1"),
@@ -221,34 +192,34 @@ impl Code {
 }
 
 impl Problem {
-    /// A problem with nothing more to say in the log.
+    /// A problem whose code says everything.
     pub(super) fn new(code: Code) -> Self {
-        Self { code, status: code.meaning().0, cause: None }
+        Self { code, status: code.meaning().status, cause: None }
     }
 
-    /// A problem and, for the log, what caused it.
+    /// A problem with its cause, for the log.
     pub(super) fn because(code: Code, cause: impl fmt::Display) -> Self {
-        Self { code, status: code.meaning().0, cause: Some(cause.to_string()) }
+        Self { code, status: code.meaning().status, cause: Some(cause.to_string()) }
     }
 
-    /// The same for a reverse proxy, which knows only "who is it" (401) and "not this one" (403).
+    /// The same for a reverse proxy, which knows only two refusals: no valid token (401) and access denied (403).
     pub(super) fn into_forbidden(self) -> Self {
         let status =
             if matches!(self.code, Code::UserNotSynced | Code::UserDeleted) { 403 } else { self.status };
         Self { status, ..self }
     }
 
-    /// Whether it is this one.
+    /// Whether it has this code.
     pub(super) fn is(&self, code: Code) -> bool {
         self.code == code
     }
 
     /// The stable name, such as `user_not_synced`.
     pub fn code(&self) -> &'static str {
-        self.code.meaning().1
+        self.code.name()
     }
 
-    /// What credentials are wanted (RFC 6750): no error attribute where none were sent.
+    /// The value of `WWW-Authenticate` (RFC 6750). It has no error attribute if the request had no credentials.
     fn challenge(&self) -> Option<&'static str> {
         match (self.status, self.code) {
             (401, Code::InvalidAuthHeader) => Some("Bearer"),
@@ -258,7 +229,7 @@ impl Problem {
         }
     }
 
-    /// What caused it: for the log, never for the client; empty where the code says it all.
+    /// The cause, for the log and never for the client. Empty if the code says everything.
     pub fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or_default()
     }
@@ -276,8 +247,8 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (_, code, title, detail) = self.code.meaning();
-        let status = self.status;
+        let (code, status) = (self.code, self.status);
+        let Meaning { title, detail, .. } = code.meaning();
         let mut response = HttpResponse::build(self.status_code());
         if let Some(seconds) = self.code.retry_after() {
             response.insert_header((header::RETRY_AFTER, seconds));
@@ -286,7 +257,7 @@ impl ResponseError for Problem {
             response.insert_header((header::WWW_AUTHENTICATE, challenge));
         }
         let document =
-            Document { r#type: format!("urn:usersync:problem:{code}"), title, status, code, detail };
+            Document { r#type: format!("urn:usersync:problem:{}", code.name()), title, status, code, detail };
         let body = serde_json::to_string(&document).unwrap_or_default();
         response.content_type("application/problem+json").body(body)
     }
@@ -361,17 +332,17 @@ impl From<StoreError> for Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use strum::VariantArray as _;
 
-    use super::Code;
+    use super::{Code, Meaning};
 
     #[test]
     fn the_table_of_problems_is_what_clients_rely_on() {
-        let table = Code::ALL.map(|code| {
-            let (status, name, title, _) = code.meaning();
-            format!("{status} {name}: {title}")
-        });
+        let row = |code: &Code| {
+            let Meaning { status, title, detail } = code.meaning();
+            format!("{status} {}: {title}. {detail}", code.name())
+        };
+        let table: Vec<String> = Code::VARIANTS.iter().map(row).collect();
         insta::assert_snapshot!(table.join("\n"));
-        assert_eq!(BTreeSet::from(table).len(), Code::ALL.len());
     }
 }

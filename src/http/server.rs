@@ -19,7 +19,7 @@ use super::{Offer, State, routes};
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may be idle between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// How long requests may go on after the service was told to stop.
+/// How long open requests may take after the service was told to stop.
 const DRAIN_TIMEOUT_SECONDS: u64 = 25;
 
 /// A server that runs until it is stopped.
@@ -46,8 +46,8 @@ pub fn serve(listener: TcpListener, state: State, offer: Offer) -> io::Result<Ru
     })
     .workers(workers)
     .max_connections(connections.div_ceil(workers))
-    .on_connect(move |connection, _| cut_off_after(send_timeout, connection))
-    // A client that has gone is noticed at once, not at the next sign of life that is sent to it.
+    .on_connect(move |connection, _| close_when_unacknowledged_for(send_timeout, connection))
+    // So a closed connection is noticed at once, and not only when the next heartbeat is sent.
     .h1_allow_half_closed(false)
     .client_request_timeout(HEADER_TIMEOUT)
     .keep_alive(KEEP_ALIVE)
@@ -59,27 +59,27 @@ pub fn serve(listener: TcpListener, state: State, offer: Offer) -> io::Result<Ru
     Ok(Running { address, handle, task: tokio::spawn(server) })
 }
 
-/// Lets the system end the connection of a client that is gone, or does not read, with what was sent to it.
+/// Lets the system close a connection if the client does not acknowledge what was sent to it.
 #[cfg(target_os = "linux")]
-fn cut_off_after(send_timeout: Duration, connection: &dyn Any) {
+fn close_when_unacknowledged_for(send_timeout: Duration, connection: &dyn Any) {
     if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
-        // Where it cannot be set a client may be slow: no reason to refuse it.
+        // Without this option the connection still works, only a dead client is noticed later.
         socket2::SockRef::from(stream).set_tcp_user_timeout(Some(send_timeout)).unwrap_or_default();
     }
 }
 
-/// Other systems wait for such a client as long as they do.
+/// Other systems use their own time limit.
 #[cfg(not(target_os = "linux"))]
-fn cut_off_after(_send_timeout: Duration, _connection: &dyn Any) {}
+fn close_when_unacknowledged_for(_send_timeout: Duration, _connection: &dyn Any) {}
 
 impl Running {
-    /// Accepts nothing more, answers what it has begun, and ends.
+    /// Accepts no new connection, answers open requests, and ends.
     pub async fn stop(self) -> io::Result<()> {
         self.handle.stop(true).await;
         self.task.await.map_err(io::Error::other)?
     }
 
-    /// Returns only if it ends without having been told to.
+    /// Returns only if the server ends without having been told to.
     pub async fn failed(&mut self) -> io::Error {
         match (&mut self.task).await {
             Ok(Err(error)) => error,

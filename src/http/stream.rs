@@ -20,10 +20,10 @@ use super::views::shown;
 use crate::auth::Authenticated;
 use crate::sync::Subscription;
 
-/// Between two signs of life, as proxies close what is silent.
+/// The time between two heartbeats. Proxies close connections that are silent for longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Should a wake be lost, the row is read again after so many signs of life.
-const BEATS_A_READING: u32 = 4;
+/// The row is read again after this many heartbeats, in case a notification was lost.
+const HEARTBEATS_PER_READ: u32 = 4;
 
 /// The current user, now and on every change.
 #[utoipa::path(
@@ -45,34 +45,35 @@ pub(super) async fn follow(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let place = state.limits.place(&request)?;
-    let known = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let follower = Follower::new(state, caller.authenticated, known.to_owned(), place);
+    let last_event_id =
+        request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let stream = UserEventStream::new(state, caller.authenticated, last_event_id.to_owned(), place);
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-        // nginx would otherwise keep events back until its buffer is full.
+        // Without this nginx holds events back until its buffer is full.
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(follower.events()))
+        .streaming(stream.events()))
 }
 
-/// Follows one user for one client. It works as the client reads: a slow one holds up only itself.
-struct Follower {
+/// The events of one user for one client. The next event is made when the client reads, so a slow client delays nobody
+/// else.
+struct UserEventStream {
     state: web::Data<State>,
     token: Arc<Authenticated>,
     _place: Place,
     changes: Subscription,
-    heart: Interval,
+    heartbeat: Interval,
     expiry: Instant,
-    /// Signs of life so far.
-    beats: u32,
-    /// The id of what was told last.
-    told: String,
-    /// Whether the row is to be read.
-    due: bool,
-    /// Whether the last event was told.
-    over: bool,
+    heartbeats: u32,
+    /// The id of the last event that was sent.
+    last_id: String,
+    /// Whether the row must be read before anything else.
+    read_is_due: bool,
+    /// Whether the last event of the stream was sent.
+    ended: bool,
 }
 
-/// Why something is to be done.
+/// What the stream waits for.
 enum Wake {
     Changed,
     Heartbeat,
@@ -80,52 +81,56 @@ enum Wake {
     Stopping,
 }
 
-impl Follower {
-    fn new(state: web::Data<State>, token: Arc<Authenticated>, told: String, place: Place) -> Self {
-        let mut heart = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        // Signs of life that a slow client did not take are not made up for.
-        heart.set_missed_tick_behavior(MissedTickBehavior::Delay);
+impl UserEventStream {
+    fn new(state: web::Data<State>, token: Arc<Authenticated>, last_id: String, place: Place) -> Self {
+        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        // Heartbeats that a slow client missed are not sent later.
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            // First subscribe, then read: a change between the two is not missed.
+            // Subscribe first, then read: so no change is missed between the two.
             changes: state.feed.subscribe(&token.user),
-            heart,
+            heartbeat,
             expiry: Instant::now() + token.expires_at.since(state.clock.now()),
             state,
             token,
             _place: place,
-            beats: 0,
-            told,
-            due: true,
-            over: false,
+            heartbeats: 0,
+            last_id,
+            read_is_due: true,
+            ended: false,
         }
     }
 
     fn events(self) -> impl Stream<Item = Result<web::Bytes, Infallible>> {
-        unfold(self, |mut follower| async move {
-            let next = follower.next().await?;
-            Some((Ok(next), follower))
+        unfold(self, |mut stream| async move {
+            let next = stream.next().await?;
+            Some((Ok(next), stream))
         })
     }
 
-    /// The next piece as it goes over the wire; `None` at the end.
+    /// The next event or heartbeat, as bytes of the stream; `None` at the end.
     async fn next(&mut self) -> Option<web::Bytes> {
-        while !self.over {
-            if std::mem::take(&mut self.due) {
+        while !self.ended {
+            if std::mem::take(&mut self.read_is_due) {
                 match self.read().await {
                     Ok(Some(event)) => return Some(event),
                     Ok(None) => {}
                     Err(problem) => {
-                        // The client comes again and hears why.
-                        warn!(code = problem.code(), cause = problem.cause(), "a stream ends");
+                        // The client connects again, and that answer tells it why.
+                        warn!(
+                            code = problem.code(),
+                            cause = problem.cause(),
+                            "a stream of the current user ends early"
+                        );
                         return None;
                     }
                 }
             }
             match self.wait().await {
-                Wake::Changed => self.due = true,
+                Wake::Changed => self.read_is_due = true,
                 Wake::Heartbeat => {
-                    self.beats += 1;
-                    self.due = self.beats.is_multiple_of(BEATS_A_READING);
+                    self.heartbeats += 1;
+                    self.read_is_due = self.heartbeats.is_multiple_of(HEARTBEATS_PER_READ);
                     return Some(web::Bytes::from_static(b":\n\n"));
                 }
                 Wake::Expired => return Some(self.last("expired")),
@@ -135,21 +140,21 @@ impl Follower {
         None
     }
 
-    /// Reads the row; something to tell, if it is not what was told last.
+    /// Reads the row, and makes an event of it unless it is the event that was sent last.
     async fn read(&mut self) -> Result<Option<web::Bytes>, Problem> {
         let (event, data) = match user_of(&self.state, &self.token).await {
-            // JSON holds no line break, so it is one line of an event.
+            // Compact JSON has no line break, so it fits in one `data` line.
             Ok(Some(user)) => ("user", shown(&user)),
             Ok(None) => ("pending", web::Bytes::from_static(b"{}")),
             Err(problem) if problem.is(Code::UserDeleted) => return Ok(Some(self.last("deleted"))),
             Err(problem) => return Err(problem),
         };
         let id = id_of(&data);
-        if self.told == id {
+        if self.last_id == id {
             return Ok(None);
         }
         let text = format!("event: {event}\nid: {id}\ndata: {}\n\n", String::from_utf8_lossy(&data));
-        self.told = id;
+        self.last_id = id;
         Ok(Some(text.into()))
     }
 
@@ -158,17 +163,18 @@ impl Follower {
             () = self.changes.changed() => Wake::Changed,
             () = sleep_until(self.expiry) => Wake::Expired,
             () = self.state.stopping.cancelled() => Wake::Stopping,
-            _ = self.heart.tick() => Wake::Heartbeat,
+            _ = self.heartbeat.tick() => Wake::Heartbeat,
         }
     }
 
     fn last(&mut self, event: &str) -> web::Bytes {
-        self.over = true;
+        self.ended = true;
         format!("event: {event}\ndata: {{}}\n\n").into()
     }
 }
 
-/// What a client that comes again names as the last thing it knows: the same for the same data.
+/// The id of an event: the same for the same data, on every replica. A client that connects again sends it as
+/// `Last-Event-ID`.
 fn id_of(data: &[u8]) -> String {
     Sha256::digest(data).iter().take(8).fold(String::new(), |id, byte| format!("{id}{byte:02x}"))
 }

@@ -1,4 +1,4 @@
-//! `/v1/users`: the directory.
+//! `/v1/users`: looking users up.
 
 use std::collections::HashMap;
 
@@ -20,24 +20,24 @@ const DEFAULT_LIMIT: u64 = 50;
 const HIGHEST_LIMIT: u64 = 200;
 const MOST_IDS: usize = 100;
 
-/// Which users to list.
+/// The query parameters of a list of users.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub(super) struct ListQuery {
-    /// Only of this source.
+    /// Only users of this source.
     source: Option<String>,
-    /// Only with this id at the provider.
+    /// Only the users with this id at the provider.
     external_id: Option<String>,
-    /// Only with exactly this address.
+    /// Only the users with exactly this email address.
     email: Option<String>,
     /// 1 to 200; 50 if left out.
     limit: Option<u64>,
-    /// `nextCursor` of the page before.
+    /// `nextCursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// A page of users, in order of creation here.
+/// A page of users, in the order in which their rows were created.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UserList {
@@ -56,12 +56,13 @@ impl TryFrom<ListQuery> for Listing {
         if !(1..=HIGHEST_LIMIT).contains(&limit) {
             return Err(Problem::because(Code::InvalidQuery, format!("limit is {limit}")));
         }
-        // PostgreSQL refuses U+0000 even in a question.
+        // PostgreSQL refuses U+0000 in query parameters too.
         if [&source, &external_id, &email].into_iter().flatten().any(|text| text.contains('\0')) {
-            return Err(Problem::because(Code::InvalidQuery, "a filter holds U+0000"));
+            return Err(Problem::because(Code::InvalidQuery, "a filter contains U+0000"));
         }
         let after = cursor.map(|cursor| Uuid::parse_str(&cursor).map(UserId)).transpose();
-        let after = after.map_err(|_| Problem::because(Code::InvalidQuery, "the cursor is none of ours"))?;
+        let after = after
+            .map_err(|_| Problem::because(Code::InvalidQuery, "the cursor is not one of this service"))?;
         Ok(Self { source, external_id, email, after, limit })
     }
 }
@@ -92,7 +93,7 @@ pub(super) async fn list(
     Ok(web::Json(UserList { users, next_cursor: page.next.map(|id| id.to_string()) }))
 }
 
-/// Whether a request for users names them by their ids.
+/// Whether the query has the parameter `ids`.
 pub(super) fn names_ids(request: &GuardContext<'_>) -> bool {
     let query = request.head().uri.query().unwrap_or_default();
     url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "ids")
@@ -150,7 +151,7 @@ struct IdsQuery {
 }
 
 impl IdsQuery {
-    /// What is no id of ours is nobody's, and left out like an unknown one.
+    /// A string that is not a UUID is treated like an unknown id.
     fn ids(&self) -> Result<Vec<UserId>, Problem> {
         let ids: Vec<&str> = self.ids.split(',').filter(|id| !id.is_empty()).collect();
         if ids.len() > MOST_IDS {
@@ -161,7 +162,7 @@ impl IdsQuery {
 }
 
 impl Reader {
-    /// A user as far as this reader may see it.
+    /// The view of a user that this reader may see.
     fn view(self, user: User) -> View {
         match self {
             Self::Service => View::Full(Box::new(user.into())),
@@ -172,7 +173,7 @@ impl Reader {
 
 fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let query = web::Query::<T>::from_query(request.query_string());
-    // The error would repeat the name of a parameter that is none, which may be anything.
-    let unreadable = "a parameter is unknown, there twice or no number";
-    query.map(web::Query::into_inner).map_err(|_| Problem::because(Code::InvalidQuery, unreadable))
+    // The error of serde repeats the unknown name, which may be anything.
+    let cause = "a parameter is unknown, or is there twice, or is not a number";
+    query.map(web::Query::into_inner).map_err(|_| Problem::because(Code::InvalidQuery, cause))
 }

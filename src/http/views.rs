@@ -1,4 +1,4 @@
-//! The user as the API shows it: whole to those who may know everything, and what others may see.
+//! The user as the API shows it: the full view, and the public view for other users.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -8,16 +8,16 @@ use utoipa::ToSchema;
 use crate::domain::{Profile, Timestamp, User, UserKey};
 use crate::sync::CachedUser;
 
-/// A user; absent facts are null, times RFC 3339.
+/// A user. Unknown facts are null; times are in RFC 3339.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = User)]
 pub(super) struct UserView {
     /// The row's id, a UUID.
     id: String,
-    /// The source it comes from.
+    /// The source that the user comes from.
     source: String,
-    /// The provider's id, the `sub` of its tokens.
+    /// The user's id at the provider, which is the `sub` of its tokens.
     external_id: String,
     name: Option<String>,
     given_name: Option<String>,
@@ -77,7 +77,7 @@ impl From<User> for UserView {
     }
 }
 
-/// What one user may see of another.
+/// What a user may see of other users.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = PublicUser)]
@@ -96,7 +96,7 @@ impl From<User> for PublicView {
     }
 }
 
-/// A user as far as the one who asks may see it.
+/// The full view or the public view of a user.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum View {
@@ -106,8 +106,8 @@ pub(super) enum View {
     Public(PublicView),
 }
 
-/// A user's whole view as JSON, worked out once a reading.
+/// The full view of a user as JSON, serialized once for each time the row is read.
 pub(super) fn shown(user: &CachedUser) -> Bytes {
-    // The view is plain data, which always is JSON.
+    // The view is plain data, so serialization cannot fail.
     user.shown(|user| serde_json::to_vec(&UserView::from(user.clone())).unwrap_or_default().into())
 }

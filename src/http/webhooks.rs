@@ -1,4 +1,4 @@
-//! `POST /webhooks/{source}`: the URL that is registered at the provider.
+//! `POST /webhooks/{source}`: the URL to register at the provider.
 
 use actix_web::rt::spawn;
 use actix_web::{HttpRequest, web};
@@ -11,7 +11,7 @@ use super::problem::{Code, Document, Problem};
 use super::{State, extract};
 use crate::sync::{Receipt, Refusal};
 
-/// What the sender is told, after the commit.
+/// The answer to a delivery, sent after the commit.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Answer {
@@ -21,19 +21,19 @@ pub(super) struct Answer {
     message_id: String,
 }
 
-/// Takes one delivery in.
+/// Accepts one delivery.
 #[utoipa::path(
     post, path = "/webhooks/{source}", tag = "webhooks",
     params(("source" = String, Path, description = "Name of a configured source")),
     request_body(content = String, content_type = "application/json", description = "The event, signed over its raw bytes"),
     responses(
-        (status = 200, description = "Committed: what became of it", body = Answer),
+        (status = 200, description = "The delivery is committed; this is its outcome", body = Answer),
         (status = 400, description = "`missing_signature`, `invalid_signature`, `stale_timestamp`, `invalid_json`", body = Document),
         (status = 401, description = "Of a source with bearer tokens: `invalid_auth_header`, `invalid_bearer_token`", body = Document),
         (status = 404, description = "`unknown_source`", body = Document),
         (status = 408, description = "`body_timeout`", body = Document),
         (status = 413, description = "`body_too_large`", body = Document),
-        (status = 503, description = "`database_unavailable`: nothing was kept, send it again", body = Document),
+        (status = 503, description = "`database_unavailable`, `queue_full`: send it again", body = Document),
     )
 )]
 pub(super) async fn receive(
@@ -47,7 +47,7 @@ pub(super) async fn receive(
         let body = extract::body(payload, state.body_limit);
         state.intake.receive::<Problem>(&source, &headers, body).await
     };
-    // Of its own, so that a delivery is logged and counted even if its sender has not waited for the answer.
+    // In a task of its own, so that a delivery is logged and counted even if its sender closes the connection.
     let received = spawn(receiving.in_current_span()).await;
     let Receipt { outcome, message_id } =
         received.map_err(|error| Problem::because(Code::Internal, error))??;
@@ -60,7 +60,7 @@ impl Refusal for Problem {
     }
 }
 
-/// The headers as the `svix` crate takes them: actix-web's `http` is one major version older.
+/// The headers as the signature schemes take them: actix-web uses an older major version of `http`.
 fn headers_of(request: &HttpRequest) -> HeaderMap {
     let copy =
         |(name, value): (&actix_web::http::header::HeaderName, &actix_web::http::header::HeaderValue)| {
