@@ -54,22 +54,31 @@ pub fn configure(
 
 /// The authenticator of all sources' token rules, in configured order. It fetches nothing yet.
 pub fn authenticator(config: &Config, clock: Clock) -> Result<Authenticator, SetupError> {
+    authenticator_of_service(config, clock, Metrics::default(), Jobs::default())
+}
+
+fn authenticator_of_service(
+    config: &Config,
+    clock: Clock,
+    metrics: Metrics,
+    jobs: Jobs,
+) -> Result<Authenticator, SetupError> {
     let rules = config
         .sources
         .iter()
         .flat_map(|source| source.tokens.iter().map(|rule| (source.name.clone(), rule.clone())));
-    Authenticator::new(rules.collect(), config.tokens.clone(), clock)
+    Authenticator::new(rules.collect(), config.tokens.clone(), clock, metrics, jobs)
 }
 
 impl App {
     /// Connects, migrates and puts the rooms together. Must be called within a tokio runtime.
     pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let sources = Arc::new(Sources::new(&config.sources)?);
-        let authenticator = authenticator(config, clock.clone())?;
+        let (metrics, feed, jobs) = (Metrics::default(), Feed::default(), Jobs::default());
+        let authenticator = authenticator_of_service(config, clock.clone(), metrics.clone(), jobs.clone())?;
         let store = Store::connect(config.database.url.expose_secret()).await?;
         store.migrate().await?;
-        let (metrics, feed, jobs) = (Metrics::default(), Feed::default(), Jobs::default());
-        authenticator.start(&jobs);
+        authenticator.start();
         start_sweeping(&jobs, store.clone(), clock.clone(), config.journal.retention);
         ReplicaListener::start(&jobs, store.clone(), feed.clone());
         let writer = Writer {

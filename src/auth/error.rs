@@ -1,22 +1,49 @@
-//! Why a token is refused: one variant for each way to fail a check.
+//! Why a token is refused, why keys could not be fetched, and why no authenticator could be made.
 
-use super::keys::FetchError;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use strum::VariantNames;
+use url::Url;
+
 use crate::domain::Timestamp;
 
-/// The longest part of a token's own text that an explanation repeats, in characters.
+/// How much of a string that a token or a provider chose is repeated in a message, in characters.
 const LONGEST_EXCERPT: usize = 100;
+
+/// The checks, in the order in which a token meets them. Their names are part of the contract: `explain`
+/// prints them, and the log has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+enum Check {
+    Form,
+    Issuer,
+    Audience,
+    Algorithm,
+    CriticalExtensions,
+    KeyId,
+    Keys,
+    Key,
+    Signature,
+    Expiry,
+    NotBefore,
+    IssuedAt,
+    AuthorizedParty,
+    Session,
+    Subject,
+}
 
 /// The first check that a token failed.
 ///
 /// The message says what was expected and what was found, for the log and for `explain`. It may name the
 /// issuer, the audience, the authorised party, a key id or a time, never the token or anything about its
-/// bearer.
+/// user.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum TokenError {
     /// Not a JSON Web Token of three parts, or longer than any real one.
-    #[error("it is no signed JSON Web Token: {0}")]
+    #[error("it is not a signed JSON Web Token: {0}")]
     Malformed(&'static str),
-    /// `iss` is absent or no text.
+    /// `iss` is absent or not a string.
     #[error("it has no `iss`, so no rule can be picked")]
     NoIssuer,
     /// No rule has this issuer.
@@ -25,7 +52,7 @@ pub enum TokenError {
         /// `iss` of the token.
         found: String,
     },
-    /// Rules have this issuer, but none an application id that is in `aud`.
+    /// Rules have this issuer, but none of them has an application id that is in `aud`.
     #[error("`aud` must contain {}, but is {found:?}", either(.expected))]
     WrongAudience {
         /// The application ids of the rules with this issuer.
@@ -33,7 +60,7 @@ pub enum TokenError {
         /// `aud` of the token; empty when absent.
         found: Vec<String>,
     },
-    /// `alg` is none of the rule's algorithms.
+    /// `alg` is not one of the rule's algorithms.
     #[error("its algorithm must be {}, but is {found:?}", either(.expected))]
     WrongAlgorithm {
         /// The rule's algorithms.
@@ -41,7 +68,7 @@ pub enum TokenError {
         /// `alg` of the header.
         found: String,
     },
-    /// The header has `crit`: extensions that must be understood, and none is.
+    /// The header has `crit`: extensions that must be understood, and we support none.
     #[error("its header has `crit`, and no critical extension is supported")]
     CriticalExtension,
     /// A customJwt token without `kid`.
@@ -55,20 +82,20 @@ pub enum TokenError {
         /// How many keys the rule has.
         known: usize,
     },
-    /// Without a `kid`, more than one key fits the algorithm.
-    #[error("its header has no `kid`, and {fitting} keys have its algorithm")]
+    /// Without a `kid`, more than one key has the algorithm.
+    #[error("its header has no `kid`, and {matching} keys have its algorithm")]
     AmbiguousKey {
-        /// How many keys fit.
-        fitting: usize,
+        /// How many keys have it.
+        matching: usize,
     },
-    /// No key could be fetched, now or before: the token may well be good.
-    #[error("no keys could be had from the issuer: {why}")]
+    /// No key set could be fetched, now or before: the token may be good.
+    #[error("the keys of the issuer could not be fetched: {why}")]
     KeysUnavailable {
         /// What went wrong at the last attempt.
         why: FetchError,
     },
-    /// The signature does not fit the key.
-    #[error("its signature does not fit the issuer's key")]
+    /// The signature does not match the key.
+    #[error("its signature does not match the issuer's key")]
     WrongSignature,
     /// A required time is absent.
     #[error("it has no `{claim}`, which is required")]
@@ -76,8 +103,8 @@ pub enum TokenError {
         /// `exp` or `iat`.
         claim: &'static str,
     },
-    /// A time is no number of seconds since 1970.
-    #[error("its `{claim}` is no number of seconds since 1970")]
+    /// A time is not a number of seconds since 1970.
+    #[error("its `{claim}` is not a number of seconds since 1970")]
     NotATime {
         /// `exp`, `nbf` or `iat`.
         claim: &'static str,
@@ -90,7 +117,7 @@ pub enum TokenError {
         /// When it was checked.
         now: Timestamp,
     },
-    /// `nbf` is still to come, leeway included.
+    /// `nbf` is in the future, leeway included.
     #[error("it is not valid before {from}, and it is {now}")]
     NotYetValid {
         /// `nbf`.
@@ -98,15 +125,15 @@ pub enum TokenError {
         /// When it was checked.
         now: Timestamp,
     },
-    /// `iat` is still to come, leeway included.
-    #[error("it says to be issued at {at}, and it is {now}")]
+    /// `iat` is in the future, leeway included.
+    #[error("it was issued at {at}, which is in the future: it is {now}")]
     IssuedInTheFuture {
         /// `iat`.
         at: Timestamp,
         /// When it was checked.
         now: Timestamp,
     },
-    /// `azp` is none of the rule's authorised parties.
+    /// `azp` is not one of the rule's authorised parties.
     #[error("its `azp` must be {}, but is {}", either(.expected), found.as_deref().unwrap_or("absent"))]
     WrongParty {
         /// The rule's authorised parties.
@@ -114,62 +141,101 @@ pub enum TokenError {
         /// `azp` of the token, if it has one.
         found: Option<String>,
     },
-    /// The session still has something to do, such as a second factor or choosing an organisation.
+    /// The session is not complete: a second factor or the choice of an organisation is missing.
     #[error("its session is pending (`sts`): a task after signing in is not done yet")]
     PendingSession,
-    /// `sub` is absent, empty, no text, or no id that a user could have.
-    #[error("it has no `sub`, or one that is empty or nobody's")]
+    /// `sub` is absent, empty, not a string, or not a possible user id.
+    #[error("it has no usable `sub`: absent, empty, or not a possible user id")]
     NoSubject,
 }
 
 impl TokenError {
-    /// Every check's name, in the order in which a token meets them.
-    pub const CHECKS: [&str; 15] = [
-        "form",
-        "issuer",
-        "audience",
-        "algorithm",
-        "critical_extensions",
-        "key_id",
-        "keys",
-        "key",
-        "signature",
-        "expiry",
-        "not_before",
-        "issued_at",
-        "authorized_party",
-        "session",
-        "subject",
-    ];
+    /// The name of every check, in the order in which a token meets them.
+    pub const CHECKS: &[&str] = Check::VARIANTS;
 
-    /// The check that failed, one of [`Self::CHECKS`].
+    /// The name of the check that failed, one of [`Self::CHECKS`].
     pub fn check(&self) -> &'static str {
         match self {
-            Self::Malformed(_) => "form",
-            Self::NoIssuer | Self::ForeignIssuer { .. } => "issuer",
-            Self::WrongAudience { .. } => "audience",
-            Self::WrongAlgorithm { .. } => "algorithm",
-            Self::CriticalExtension => "critical_extensions",
-            Self::NoKeyId => "key_id",
-            Self::KeysUnavailable { .. } => "keys",
-            Self::UnknownKey { .. } | Self::AmbiguousKey { .. } => "key",
-            Self::WrongSignature => "signature",
-            Self::Expired { .. } => "expiry",
-            Self::NotYetValid { .. } => "not_before",
-            Self::IssuedInTheFuture { .. } => "issued_at",
+            Self::Malformed(_) => Check::Form,
+            Self::NoIssuer | Self::ForeignIssuer { .. } => Check::Issuer,
+            Self::WrongAudience { .. } => Check::Audience,
+            Self::WrongAlgorithm { .. } => Check::Algorithm,
+            Self::CriticalExtension => Check::CriticalExtensions,
+            Self::NoKeyId => Check::KeyId,
+            Self::KeysUnavailable { .. } => Check::Keys,
+            Self::UnknownKey { .. } | Self::AmbiguousKey { .. } => Check::Key,
+            Self::WrongSignature => Check::Signature,
+            Self::Expired { .. } => Check::Expiry,
+            Self::NotYetValid { .. } => Check::NotBefore,
+            Self::IssuedInTheFuture { .. } => Check::IssuedAt,
             Self::NoTime { claim } | Self::NotATime { claim } => match *claim {
-                "exp" => "expiry",
-                "nbf" => "not_before",
-                _ => "issued_at",
+                "exp" => Check::Expiry,
+                "nbf" => Check::NotBefore,
+                _ => Check::IssuedAt,
             },
-            Self::WrongParty { .. } => "authorized_party",
-            Self::PendingSession => "session",
-            Self::NoSubject => "subject",
+            Self::WrongParty { .. } => Check::AuthorizedParty,
+            Self::PendingSession => Check::Session,
+            Self::NoSubject => Check::Subject,
         }
+        .into()
     }
 }
 
-/// The beginning of a text that the token chose itself: it may be long.
+/// Why no key set could be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The address is neither `https` nor on this machine; its scheme and host.
+    #[error("{0} is not https, nor on this machine")]
+    NotSecure(String),
+    /// `fetch_timeout` passed.
+    #[error("no answer within {0:?}")]
+    TooSlow(Duration),
+    /// More bytes than any real key set has; the limit.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// Neither the document nor a redirect to it.
+    #[error("the answer has status {0}")]
+    Status(StatusCode),
+    /// No connection, or none that could be trusted.
+    #[error("{0}")]
+    Transport(String),
+    /// Usually a page for people.
+    #[error("the answer is not JSON")]
+    NotJson,
+    /// JSON without a list of `keys`.
+    #[error("the answer is not a key set")]
+    NoKeySet,
+    /// The discovery document does not say where the keys are.
+    #[error("the discovery document has no usable `jwks_uri`")]
+    NoJwksUri,
+    /// The discovery document names another issuer than the configured domain.
+    #[error("the discovery document is of another issuer than {domain}: {found:?}")]
+    ForeignIssuer {
+        /// The configured domain.
+        domain: Url,
+        /// `issuer` of the document; empty when absent.
+        found: String,
+    },
+    /// The fetch ended without a result, as when the program stops.
+    #[error("the fetch was interrupted")]
+    Interrupted,
+}
+
+/// Why no authenticator could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The keys written in the configuration are not a key set.
+    #[error("the `jwks` of a token rule of source {source_name:?} is not a JSON Web Key Set")]
+    InlineKeys {
+        /// The source's name.
+        source_name: String,
+    },
+    /// The HTTP client could not be made.
+    #[error("the HTTP client for fetching keys could not be made")]
+    Client(#[from] reqwest::Error),
+}
+
+/// The beginning of a string that a token or a provider chose: it may be long.
 pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(LONGEST_EXCERPT).collect()
 }

@@ -1,27 +1,26 @@
-//! The same decision once more, with what an explanation needs beside it.
+//! The service's own decision about a token, with what an explanation needs beside it.
 
-use std::ptr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::error::excerpt;
-use super::jwt::Unverified;
-use super::rule::{self, audience};
-use super::{Authenticated, Authenticator, Issuer, TokenError};
+use super::authenticator::Authenticator;
+use super::error::{TokenError, excerpt};
+use super::jwt::{Authenticated, Token};
+use super::rule::audience;
 
 /// What was decided about a token, and about what kind of token.
 #[derive(Debug)]
 pub struct Explained {
     /// The service's own decision.
-    pub decided: Result<Authenticated, TokenError>,
+    pub decided: Result<Arc<Authenticated>, TokenError>,
     /// The rule that was picked, counted over all sources in configured order.
     pub rule: Option<usize>,
-    /// What the token says of itself, if it has the form of one.
+    /// What the token says of itself, if it has the form of a token.
     pub claimed: Option<Claimed>,
 }
 
-/// What a token says of itself, believed or not, as far as it is neither about its bearer nor secret. Texts
+/// What a token says of itself, verified or not, as far as it is neither secret nor about its user. Strings
 /// are cut.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Claimed {
@@ -44,29 +43,33 @@ pub struct Claimed {
 }
 
 impl Authenticator {
-    /// Decides about a token exactly as [`Self::authenticate`] does, and tells what it was about.
+    /// Decides about a token by the same steps as [`Self::authenticate`], without its cache, and tells what
+    /// they found.
     pub async fn explain(&self, token: &str) -> Explained {
-        let decided = self.authenticate(token).await.map(Arc::unwrap_or_clone);
-        let Ok(token) = Unverified::parse(token) else {
-            return Explained { decided, rule: None, claimed: None };
+        let token = match Token::parse(token) {
+            Ok(token) => token,
+            Err(error) => return Explained { decided: Err(error), rule: None, claimed: None },
         };
-        let rule = rule::pick(&self.issuers, token.unverified_claims())
-            .ok()
-            .and_then(|picked| self.issuers.iter().position(|issuer: &Issuer| ptr::eq(issuer, picked)));
-        Explained { decided, rule, claimed: Some(Claimed::by(&token)) }
+        let claimed = Some(Claimed::by(&token));
+        let issuer = match self.issuer_of(&token) {
+            Ok(issuer) => issuer,
+            Err(error) => return Explained { decided: Err(error), rule: None, claimed },
+        };
+        let decided = self.verify(&token, issuer).await.map(|verified| verified.authenticated);
+        Explained { decided, rule: Some(issuer.place), claimed }
     }
 }
 
 impl Claimed {
-    fn by(token: &Unverified<'_>) -> Self {
+    fn by(token: &Token<'_>) -> Self {
         let (header, claims) = (token.unverified_header(), token.unverified_claims());
         let number = |name| claims.get(name).and_then(Value::as_f64);
         Self {
-            algorithm: text(header, "alg"),
-            key_id: text(header, "kid"),
-            issuer: text(claims, "iss"),
+            algorithm: string(header, "alg"),
+            key_id: string(header, "kid"),
+            issuer: string(claims, "iss"),
             audience: audience(claims).into_iter().map(excerpt).collect(),
-            party: text(claims, "azp"),
+            party: string(claims, "azp"),
             expires_at: number("exp"),
             not_before: number("nbf"),
             issued_at: number("iat"),
@@ -74,6 +77,6 @@ impl Claimed {
     }
 }
 
-fn text(object: &Map<String, Value>, name: &str) -> Option<String> {
+fn string(object: &Map<String, Value>, name: &str) -> Option<String> {
     object.get(name).and_then(Value::as_str).map(excerpt)
 }

@@ -1,34 +1,58 @@
 //! The rules for one token, given its keys and the time: no socket, no clock.
 //!
-//! [`verify`] is the law of tokens from top to bottom. `jsonwebtoken` only does the mathematics: its own
-//! validation reads the system clock, lets an absent `iss` or `aud` pass and never looks at `iat`, `azp` and
-//! `crit`.
+//! The way of a token is one line: [`Token::parse`], then a rule is picked by its claims
+//! ([`pick`](super::rule::pick)), [`Candidate::new`] checks the header by that rule, and
+//! [`Candidate::verify`] checks the signature and the claims with the rule's keys. Each step takes the
+//! result of the one before, so none can be left out.
+//!
+//! `jsonwebtoken` only does the mathematics: its own validation reads the system clock, accepts an absent
+//! `iss` or `aud` and never looks at `iat`, `azp` and `crit`.
 
-use std::slice;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
-use super::Authenticated;
 use super::error::{TokenError, excerpt};
 use super::keys::KeySet;
-use super::rule::{Rule, pick};
-use crate::domain::{Identity, Timestamp, TokenKind, UserKey};
+use super::rule::Rule;
+use crate::config::Algorithm;
+use crate::domain::{Change, ChangeKind, Identity, Timestamp, TokenKind, UserKey};
 
-/// The longest token that is looked at, in bytes: real ones have a few kilobytes, for they travel in a
+/// The longest token that is read, in bytes: real ones have a few kilobytes, because they travel in a
 /// header.
-const LONGEST: usize = 16 * 1024;
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// 9999-12-31T23:59:59Z in seconds since 1970.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-const NOT_THREE_PARTS: TokenError = TokenError::Malformed("it has not three parts");
+const NOT_THREE_PARTS: TokenError = TokenError::Malformed("it does not have three parts");
 
-/// A token whose form is right; nothing in it is to be believed yet.
-pub(super) struct Unverified<'t> {
+/// What a token proves that passed every check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authenticated {
+    /// Whom the token speaks for: the source whose rule decided, and `sub`.
+    pub user: UserKey,
+    /// What the token says about its user.
+    pub identity: Identity,
+    /// `iat`; always there for an oidc token.
+    pub issued_at: Option<Timestamp>,
+    /// `exp`, without leeway.
+    pub expires_at: Timestamp,
+}
+
+impl Authenticated {
+    /// What its claims say of the user, stamped with the time of issue. Without `iat` the claims rank below
+    /// all others.
+    pub fn claims(&self) -> Change {
+        let stamp = self.issued_at.unwrap_or(Timestamp::EPOCH);
+        Change { user: self.user.clone(), stamp, kind: ChangeKind::Claims { facts: self.identity.facts() } }
+    }
+}
+
+/// A token that has the right form. Nothing in it is verified yet.
+pub(super) struct Token<'t> {
     /// What is signed: header and claims, as they came.
     signed: &'t str,
     /// In base64url.
@@ -37,10 +61,10 @@ pub(super) struct Unverified<'t> {
     claims: Map<String, Value>,
 }
 
-impl<'t> Unverified<'t> {
-    /// Reads `header.claims.signature`: the first two base64url (no padding) of JSON objects.
+impl<'t> Token<'t> {
+    /// Reads `header.claims.signature`: the first two are base64url (without padding) of JSON objects.
     pub(super) fn parse(token: &'t str) -> Result<Self, TokenError> {
-        if token.len() > LONGEST {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Malformed("it is longer than 16 KiB"));
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(NOT_THREE_PARTS)?;
@@ -51,126 +75,131 @@ impl<'t> Unverified<'t> {
         Ok(Self { signed, signature, header: object(header)?, claims: object(claims)? })
     }
 
-    /// The claims, for picking a rule by them and nothing else.
+    /// The claims, to pick a rule by and for `explain`. They are not verified.
     pub(super) fn unverified_claims(&self) -> &Map<String, Value> {
         &self.claims
     }
 
-    /// The header, of which nothing is to be believed either.
+    /// The header, for `explain`. It is not verified.
     pub(super) fn unverified_header(&self) -> &Map<String, Value> {
         &self.header
     }
+}
 
-    /// What can be refused without a key, so that such a token never causes a fetch: `alg` must be one of the
-    /// rule's, `crit` must be absent, `kid` is required for customJwt. `jku`, `x5u` and `jwk` are not looked
-    /// at.
-    pub(super) fn check_header(&self, rule: &Rule) -> Result<(Algorithm, Option<&str>), TokenError> {
-        let found = text(&self.header, "alg").ok_or(TokenError::Malformed("its header has no `alg`"))?;
-        let named = |algorithm: &&Algorithm| format!("{algorithm:?}") == found;
-        let Some(algorithm) = rule.algorithms.iter().find(named) else {
-            let expected = rule.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
-            return Err(TokenError::WrongAlgorithm { expected, found: excerpt(found) });
-        };
-        if self.header.contains_key("crit") {
+/// A token with the rule that decides about it. Its header is one that the rule accepts.
+pub(super) struct Candidate<'t> {
+    token: &'t Token<'t>,
+    rule: &'t Rule,
+    algorithm: Algorithm,
+    key_id: Option<&'t str>,
+}
+
+impl<'t> Candidate<'t> {
+    /// Checks what can be checked without a key, so that a token refused here never causes a fetch: `alg`
+    /// must be one of the rule's, `crit` must be absent, `kid` is required for customJwt. `jku`, `x5u` and
+    /// `jwk` are ignored.
+    ///
+    /// The rule must be the one that was picked by the token's own claims: issuer and audience are not
+    /// checked again.
+    pub(super) fn new(token: &'t Token<'t>, rule: &'t Rule) -> Result<Self, TokenError> {
+        let header = &token.header;
+        let found = string(header, "alg").ok_or(TokenError::Malformed("its header has no `alg`"))?;
+        let algorithm = rule.algorithm(found)?;
+        if header.contains_key("crit") {
             return Err(TokenError::CriticalExtension);
         }
-        let kid = match self.header.get("kid") {
+        let key_id = match header.get("kid") {
             None => None,
             Some(Value::String(kid)) => Some(kid.as_str()),
-            Some(_) => return Err(TokenError::Malformed("its `kid` is no text")),
+            Some(_) => return Err(TokenError::Malformed("its `kid` is not a string")),
         };
-        if kid.is_none() && rule.kind == TokenKind::CustomJwt {
+        if key_id.is_none() && rule.kind == TokenKind::CustomJwt {
             return Err(TokenError::NoKeyId);
         }
-        Ok((*algorithm, kid))
+        Ok(Self { token, rule, algorithm, key_id })
     }
 
-    /// The key must have the rule's algorithm, and the token's `kid` if it has one; without, only one key may
-    /// fit.
-    fn check_signature(&self, rule: &Rule, keys: &KeySet) -> Result<(), TokenError> {
-        let (algorithm, kid) = self.check_header(rule)?;
-        let fitting = keys.fitting(algorithm, kid);
-        if fitting.is_empty() {
+    /// Decides about the token: first the signature, then the claims, in the order of
+    /// [`TokenError::CHECKS`].
+    pub(super) fn verify(
+        &self,
+        keys: &KeySet,
+        now: Timestamp,
+        leeway: Duration,
+    ) -> Result<Authenticated, TokenError> {
+        self.check_signature(keys)?;
+        let (claims, rule) = (&self.token.claims, self.rule);
+
+        let expires_at = time(claims, "exp")?.ok_or(TokenError::NoTime { claim: "exp" })?;
+        if expires_at.plus(leeway) <= now {
+            return Err(TokenError::Expired { at: expires_at, now });
+        }
+        if let Some(from) = time(claims, "nbf")?.filter(|from| *from > now.plus(leeway)) {
+            return Err(TokenError::NotYetValid { from, now });
+        }
+        let issued_at = time(claims, "iat")?;
+        if issued_at.is_none() && rule.kind == TokenKind::Oidc {
+            return Err(TokenError::NoTime { claim: "iat" });
+        }
+        if let Some(at) = issued_at.filter(|at| *at > now.plus(leeway)) {
+            return Err(TokenError::IssuedInTheFuture { at, now });
+        }
+        check_party(claims, rule)?;
+        // Clerk's: the user has signed in, but the session still has a task to complete.
+        if string(claims, "sts") == Some("pending") && !rule.allow_pending_sessions {
+            return Err(TokenError::PendingSession);
+        }
+        let identity = Identity::from_claims(claims, rule.kind)
+            .filter(|identity| UserKey::flaw_of(identity.subject()).is_none())
+            .ok_or(TokenError::NoSubject)?;
+        let user = UserKey::new(&rule.source, identity.subject());
+        Ok(Authenticated { user, identity, issued_at, expires_at })
+    }
+
+    /// The key must have the algorithm, and the token's `kid` if it has one. Without a `kid`, only one key
+    /// may have the algorithm.
+    fn check_signature(&self, keys: &KeySet) -> Result<(), TokenError> {
+        let kid = self.key_id;
+        let matching = keys.matching(self.algorithm, kid);
+        if matching.is_empty() {
             return Err(TokenError::UnknownKey { kid: kid.map(excerpt), known: keys.len() });
         }
-        if kid.is_none() && fitting.len() > 1 {
-            return Err(TokenError::AmbiguousKey { fitting: fitting.len() });
+        if kid.is_none() && matching.len() > 1 {
+            return Err(TokenError::AmbiguousKey { matching: matching.len() });
         }
         // More than one only where the provider gave two keys the same `kid`.
-        let fits = fitting.iter().any(|key| key.verifies(self.signed, self.signature));
-        fits.then_some(()).ok_or(TokenError::WrongSignature)
+        let is_signed = matching.iter().any(|key| key.verifies(self.token.signed, self.token.signature));
+        is_signed.then_some(()).ok_or(TokenError::WrongSignature)
     }
 }
 
-/// Decides about a token by one rule: first the header and the signature, then the claims, each check in the
-/// order of [`TokenError::CHECKS`] but for the issuer and the audience, which picking the rule has checked
-/// already.
-pub(super) fn verify(
-    token: &Unverified,
-    rule: &Rule,
-    keys: &KeySet,
-    now: Timestamp,
-    leeway: Duration,
-) -> Result<Authenticated, TokenError> {
-    token.check_signature(rule, keys)?;
-    let claims = &token.claims;
-
-    // That the rule was picked by these claims is not taken on trust.
-    pick(slice::from_ref(rule), claims)?;
-
-    let expires_at = moment(claims, "exp")?.ok_or(TokenError::NoTime { claim: "exp" })?;
-    if expires_at.plus(leeway) <= now {
-        return Err(TokenError::Expired { at: expires_at, now });
-    }
-    if let Some(from) = moment(claims, "nbf")?.filter(|from| *from > now.plus(leeway)) {
-        return Err(TokenError::NotYetValid { from, now });
-    }
-    let issued_at = moment(claims, "iat")?;
-    if issued_at.is_none() && rule.kind == TokenKind::Oidc {
-        return Err(TokenError::NoTime { claim: "iat" });
-    }
-    if let Some(at) = issued_at.filter(|at| *at > now.plus(leeway)) {
-        return Err(TokenError::IssuedInTheFuture { at, now });
-    }
-    check_party(claims, rule)?;
-    // Clerk's: somebody who has signed in, but may not come in yet.
-    if text(claims, "sts") == Some("pending") && !rule.allow_pending_sessions {
-        return Err(TokenError::PendingSession);
-    }
-    let identity = Identity::from_claims(claims, rule.kind)
-        .filter(|identity| UserKey::flaw_of(identity.subject()).is_none())
-        .ok_or(TokenError::NoSubject)?;
-    let user = UserKey::new(&rule.source, identity.subject());
-    Ok(Authenticated { user, identity, issued_at, expires_at })
-}
-
-/// `azp`, if the rule names authorised parties; a token without one is refused then.
+/// Checks `azp` if the rule names authorised parties. A token without `azp` is refused then.
 fn check_party(claims: &Map<String, Value>, rule: &Rule) -> Result<(), TokenError> {
     let expected = &rule.authorized_parties;
-    let found = text(claims, "azp");
+    let found = string(claims, "azp");
     if expected.is_empty() || found.is_some_and(|party| expected.iter().any(|one| one == party)) {
         return Ok(());
     }
     Err(TokenError::WrongParty { expected: expected.clone(), found: found.map(excerpt) })
 }
 
-/// A `NumericDate`: seconds since 1970, whole or not. Milliseconds or a text are refused, not guessed at.
-fn moment(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<Timestamp>, TokenError> {
+/// A `NumericDate`: seconds since 1970, whole or not. Milliseconds and strings are refused, never guessed.
+fn time(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<Timestamp>, TokenError> {
     let Some(value) = claims.get(claim) else { return Ok(None) };
     let seconds = value.as_f64().filter(|seconds| (0.0..=LAST_SECOND).contains(seconds));
     let seconds = seconds.ok_or(TokenError::NotATime { claim })?;
-    #[expect(clippy::cast_possible_truncation, reason = "in range; below a microsecond nothing is kept")]
+    #[expect(clippy::cast_possible_truncation, reason = "in range; parts of a microsecond are dropped")]
     let micros = (seconds * 1e6) as i64;
     Ok(Some(Timestamp::from_micros(micros)))
 }
 
-fn text<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m str> {
+fn string<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m str> {
     object.get(name).and_then(Value::as_str)
 }
 
 fn object(part: &str) -> Result<Map<String, Value>, TokenError> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed("a part is not base64url"))?;
-    serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed("a part is no JSON object"))
+    serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed("a part is not a JSON object"))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Which rule decides about a token: the first, in configured order, that its `iss` and `aud` fit.
+//! Which rule decides about a token: the first, in configured order, whose issuer and application id match
+//! the token's `iss` and `aud`.
 
 use std::borrow::Cow;
 
-use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::error::{TokenError, excerpt};
-use crate::config::{self, RuleKind, TokenRule};
+use crate::config::{Algorithm, RuleKind, TokenRule};
 use crate::domain::TokenKind;
 
 /// A configured rule, ready to be compared with tokens.
@@ -21,7 +21,7 @@ pub(super) struct Rule {
     application_id: Option<String>,
     /// Empty leaves `azp` unchecked.
     pub(super) authorized_parties: Vec<String>,
-    /// Whether a session that is not complete will do.
+    /// Whether a session that is not complete is accepted.
     pub(super) allow_pending_sessions: bool,
     /// Never empty in a valid configuration; an empty list accepts nothing.
     pub(super) algorithms: Vec<Algorithm>,
@@ -37,11 +37,6 @@ impl Rule {
                 (TokenKind::CustomJwt, issuer.as_str(), std::slice::from_ref(algorithm))
             }
         };
-        let algorithms = algorithms.iter().map(|algorithm| match algorithm {
-            config::Algorithm::Rs256 => Algorithm::RS256,
-            config::Algorithm::Es256 => Algorithm::ES256,
-            config::Algorithm::EdDsa => Algorithm::EdDSA,
-        });
         Self {
             source,
             kind,
@@ -49,8 +44,16 @@ impl Rule {
             application_id: rule.application_id.clone(),
             authorized_parties: rule.authorized_parties.clone(),
             allow_pending_sessions: rule.allow_pending_sessions,
-            algorithms: algorithms.collect(),
+            algorithms: algorithms.to_vec(),
         }
+    }
+
+    /// The algorithm of this name, if it is one of the rule's: a header chooses none by itself.
+    pub(super) fn algorithm(&self, name: &str) -> Result<Algorithm, TokenError> {
+        self.algorithms.iter().copied().find(|one| algorithm_name(*one) == name).ok_or_else(|| {
+            let expected = self.algorithms.iter().map(|one| algorithm_name(*one).to_owned()).collect();
+            TokenError::WrongAlgorithm { expected, found: excerpt(name) }
+        })
     }
 
     /// Whether the application id, if there is one, is in `aud`.
@@ -67,7 +70,7 @@ impl AsRef<Rule> for Rule {
 
 /// The first rule that has the claims' issuer and, if it names an application, is in their audience.
 ///
-/// This is all that claims may decide before the signature is checked; the picked rule alone decides the
+/// This is all that claims may decide before the signature is checked. The picked rule alone decides the
 /// rest.
 pub(super) fn pick<'r, R: AsRef<Rule>>(
     rules: &'r [R],
@@ -82,12 +85,21 @@ pub(super) fn pick<'r, R: AsRef<Rule>>(
     of_issuer.iter().copied().find(|rule| rule.as_ref().is_for(&audience)).ok_or_else(|| {
         TokenError::WrongAudience {
             expected: of_issuer.iter().filter_map(|rule| rule.as_ref().application_id.clone()).collect(),
-            found: audience.iter().map(|text| excerpt(text)).collect(),
+            found: audience.iter().map(|one| excerpt(one)).collect(),
         }
     })
 }
 
-/// `aud`, which may be one text or a list of them.
+/// The name of an algorithm, as a header or a key has it.
+pub(super) fn algorithm_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Rs256 => "RS256",
+        Algorithm::Es256 => "ES256",
+        Algorithm::EdDsa => "EdDSA",
+    }
+}
+
+/// `aud`, which may be one string or a list of strings.
 pub(super) fn audience(claims: &Map<String, Value>) -> Vec<&str> {
     match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
@@ -96,7 +108,7 @@ pub(super) fn audience(claims: &Map<String, Value>) -> Vec<&str> {
     }
 }
 
-/// Whether two issuers are the same one: `https://` is assumed, a trailing slash ignored.
+/// Whether two issuers are the same: `https://` is assumed, and a trailing slash is ignored.
 pub fn same_issuer(one: &str, other: &str) -> bool {
     canonical(one) == canonical(other)
 }

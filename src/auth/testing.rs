@@ -12,7 +12,7 @@ use crate::config::{Algorithm, JwksLocation, RuleKind, TokenRule, Tokens};
 pub(super) use self::provider::{Page, Provider, key_set};
 pub(super) use self::signer::{Signer, base64url, ed25519, p256, rsa};
 
-/// The moment at which all tests begin: 2026-01-01T12:00:00Z.
+/// The time at which all tests begin: 2026-01-01T12:00:00Z.
 pub(super) const NOW: i64 = 1_767_268_800;
 
 /// The default `[tokens]`.

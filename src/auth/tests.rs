@@ -3,20 +3,21 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::testing::{
-    NOW, Page, Provider, Signer, custom_jwt, custom_jwt_with, key_set, oidc, p256, rsa, settings,
-};
-use super::{Authenticator, SetupError, TokenError};
+use super::testing::{NOW, Page, Provider, Signer, custom_jwt_with, key_set, oidc, p256, rsa, settings};
+use super::{Authenticated, Authenticator, SetupError, TokenError};
 use crate::clock::Clock;
 use crate::config::{JwksLocation, TokenRule, Tokens};
 use crate::domain::Timestamp;
 use crate::jobs::Jobs;
+use crate::telemetry::Metrics;
 
 /// A provider, an authenticator with one rule for it, and the time.
 struct Scene {
     provider: Provider,
     authenticator: Authenticator,
     clock: Clock,
+    metrics: Metrics,
+    jobs: Jobs,
 }
 
 impl Scene {
@@ -24,8 +25,10 @@ impl Scene {
         let provider = Provider::start();
         let clock = Clock::fixed(Timestamp::from_seconds(NOW));
         let rules = vec![("a".to_owned(), rule(&provider))];
-        let authenticator = Authenticator::new(rules, settings, clock.clone()).unwrap();
-        Self { provider, authenticator, clock }
+        let (metrics, jobs) = (Metrics::default(), Jobs::default());
+        let authenticator =
+            Authenticator::new(rules, settings, clock.clone(), metrics.clone(), jobs.clone()).unwrap();
+        Self { provider, authenticator, clock, metrics, jobs }
     }
 
     fn oidc() -> Self {
@@ -46,9 +49,20 @@ impl Scene {
         decided.map_or_else(|error| error.check(), |_| "accepted")
     }
 
+    /// How many fetches are counted, `ok` or `failed`.
+    fn fetches(&self, result: &str) -> usize {
+        fetches(&self.metrics, result)
+    }
+
     fn later(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
+}
+
+fn fetches(metrics: &Metrics, result: &str) -> usize {
+    let page = metrics.encode();
+    let name = format!("usersync_key_fetches{{result=\"{result}\"}} ");
+    page.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
 }
 
 fn custom_jwt_rule(provider: &Provider) -> TokenRule {
@@ -57,7 +71,7 @@ fn custom_jwt_rule(provider: &Provider) -> TokenRule {
 }
 
 #[actix_web::test]
-async fn a_new_key_is_found_at_once_and_the_old_one_goes_with_it() {
+async fn a_new_key_is_found_at_once_and_the_old_one_is_then_refused() {
     let (scene, old, new) = (Scene::oidc(), p256("old"), p256("new"));
     scene.provider.publish(&[&old]);
     assert_eq!(scene.verdict(&old).await, "accepted");
@@ -68,19 +82,19 @@ async fn a_new_key_is_found_at_once_and_the_old_one_goes_with_it() {
     assert_eq!(scene.verdict(&new).await, "accepted");
     assert_eq!(scene.verdict(&old).await, "key");
     assert_eq!(scene.provider.asked(), 2);
-    assert_eq!(scene.authenticator.key_fetches().ok(), 2);
+    assert_eq!(scene.fetches("ok"), 2);
 }
 
 #[actix_web::test]
-async fn a_token_that_has_expired_is_let_go_of() {
+async fn an_expired_token_is_removed_from_the_cache() {
     let scene = Scene::custom_jwt();
     let signer = rsa("one");
     scene.provider.publish(&[&signer]);
     assert_eq!(scene.verdict(&signer).await, "accepted");
-    let Authenticator { verified, surroundings, .. } = &scene.authenticator;
+    let cache = scene.authenticator.cache();
     let kept_at = |seconds| {
-        verified.forget_expired(Timestamp::from_seconds(NOW + seconds), surroundings.settings.leeway);
-        verified.len()
+        cache.remove_expired(Timestamp::from_seconds(NOW + seconds), settings().leeway);
+        cache.len()
     };
     assert_eq!([kept_at(86_404), kept_at(86_405)], [1, 0]);
 }
@@ -116,7 +130,7 @@ async fn a_flood_of_unknown_kids_is_one_fetch_a_cool_down() {
 }
 
 #[actix_web::test]
-async fn what_no_key_could_save_causes_no_fetch() {
+async fn a_token_refused_by_its_header_causes_no_fetch() {
     let (scene, signer) = (Scene::custom_jwt(), p256("k"));
     assert_eq!(scene.verdict(&signer).await, "algorithm");
     assert_eq!(scene.provider.asked(), 0);
@@ -133,7 +147,7 @@ async fn a_provider_that_is_down_keeps_its_last_good_keys() {
     for _ in 0..3 {
         assert_eq!(scene.verdict(&old).await, "accepted");
     }
-    assert_eq!((scene.provider.asked(), scene.authenticator.key_fetches().failed()), (2, 1));
+    assert_eq!((scene.provider.asked(), scene.fetches("failed")), (2, 1));
 
     scene.provider.publish(&[&new]);
     scene.later(60);
@@ -142,7 +156,7 @@ async fn a_provider_that_is_down_keeps_its_last_good_keys() {
 }
 
 #[actix_web::test]
-async fn without_any_keys_the_token_may_be_good_and_trying_is_spaced() {
+async fn without_any_keys_the_check_keys_fails_and_retries_are_spaced() {
     let (scene, signer) = (Scene::oidc(), p256("k"));
     scene.provider.page("/jwks", Page::status(503));
     for _ in 0..3 {
@@ -158,7 +172,7 @@ async fn without_any_keys_the_token_may_be_good_and_trying_is_spaced() {
 }
 
 #[actix_web::test]
-async fn an_empty_key_set_is_an_answer() {
+async fn an_empty_key_set_refuses_the_token() {
     let (scene, signer) = (Scene::oidc(), p256("k"));
     scene.provider.publish(&[]);
     let refused = scene.authenticator.authenticate(&scene.token(&signer)).await.unwrap_err();
@@ -196,9 +210,9 @@ async fn what_a_provider_may_answer() {
         (Page::redirect("/0"), "redirect"),
         (Page::redirect("http://a.example/jwks"), "http://a.example is not https"),
         (Page::status(404), "404"),
-        (Page::ok(""), "no JSON"),
-        (Page::ok("<html>"), "no JSON"),
-        (Page::ok("{}"), "no key set"),
+        (Page::ok(""), "not JSON"),
+        (Page::ok("<html>"), "not JSON"),
+        (Page::ok("{}"), "not a key set"),
         (Page::ok(" ".repeat(600 * 1024)), "larger than"),
     ] {
         let scene = Scene::custom_jwt();
@@ -229,7 +243,7 @@ async fn what_a_discovery_document_may_say() {
         scene.provider.publish(&[&signer]);
         let (issuer, jwks_uri) = (scene.provider.url(issuer), scene.provider.url(jwks_uri));
         scene.provider.discovery(&json!({"issuer": issuer, "jwks_uri": jwks_uri}));
-        check_warm(&scene, expected).await;
+        check_keys(&scene, expected).await;
     }
     for (document, expected) in [
         (json!({"jwks_uri": "https://a.example"}), "another issuer"),
@@ -238,7 +252,7 @@ async fn what_a_discovery_document_may_say() {
     ] {
         let scene = Scene::oidc();
         scene.provider.discovery(&document);
-        check_warm(&scene, expected).await;
+        check_keys(&scene, expected).await;
     }
     for (jwks_uri, expected) in [
         (json!(null), "no usable `jwks_uri`"),
@@ -248,16 +262,14 @@ async fn what_a_discovery_document_may_say() {
     ] {
         let scene = Scene::oidc();
         scene.provider.discovery(&json!({"issuer": scene.provider.url(""), "jwks_uri": jwks_uri}));
-        check_warm(&scene, expected).await;
+        check_keys(&scene, expected).await;
     }
 }
 
-async fn check_warm(scene: &Scene, expected: &str) {
-    match scene.authenticator.warm().await.as_slice() {
-        [("a", Ok(1))] => assert_eq!(expected, "accepted"),
-        [("a", Err(TokenError::KeysUnavailable { why }))] => {
-            assert!(why.to_string().contains(expected), "{why}");
-        }
+async fn check_keys(scene: &Scene, expected: &str) {
+    match scene.authenticator.usable_keys(0).await {
+        Ok(keys) if keys == [("RS256", 0), ("ES256", 1), ("EdDSA", 0)] => assert_eq!(expected, "accepted"),
+        Err(TokenError::KeysUnavailable { why }) => assert!(why.to_string().contains(expected), "{why}"),
         other => panic!("{expected}: {other:?}"),
     }
 }
@@ -270,7 +282,8 @@ async fn two_rules_do_not_share_a_kid() {
     other.publish(&[&of_other]);
     let rules = [&one, &other].map(|provider| ("a".to_owned(), oidc(&provider.url(""), None)));
     let clock = Clock::fixed(Timestamp::from_seconds(NOW));
-    let authenticator = Authenticator::new(rules.to_vec(), settings(), clock).unwrap();
+    let authenticator =
+        Authenticator::new(rules.to_vec(), settings(), clock, Metrics::default(), Jobs::default()).unwrap();
     for (issuer, signer, expected) in [
         (&one, &of_one, "accepted"),
         (&other, &of_other, "accepted"),
@@ -287,17 +300,15 @@ async fn two_rules_do_not_share_a_kid() {
 async fn keys_are_kept_fresh_in_the_background_until_the_service_stops() {
     let (scene, signer) = (Scene::oidc(), p256("k"));
     scene.provider.publish(&[&signer]);
-    let jobs = Jobs::default();
-    scene.authenticator.start(&jobs);
-    until(|| scene.authenticator.key_fetches().ok() == 1).await;
+    scene.authenticator.start();
+    until(|| scene.fetches("ok") == 1).await;
     scene.later(480);
-    until(|| scene.authenticator.key_fetches().ok() == 2).await;
+    until(|| scene.fetches("ok") == 2).await;
 
-    let Scene { provider, authenticator, clock } = scene;
-    jobs.stop();
-    clock.advance(Duration::from_hours(1));
+    scene.jobs.stop();
+    scene.later(3600);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!((provider.asked(), authenticator.key_fetches().ok()), (2, 2));
+    assert_eq!((scene.provider.asked(), scene.fetches("ok")), (2, 2));
 }
 
 async fn until(condition: impl Fn() -> bool) {
@@ -315,7 +326,13 @@ async fn keys_in_the_configuration_are_never_fetched() {
     let clock = Clock::fixed(Timestamp::from_seconds(NOW));
     let with = |jwks: String| {
         let rule = custom_jwt_with("https://a.example", None, JwksLocation::Inline(jwks));
-        Authenticator::new(vec![("a".to_owned(), rule)], settings(), clock.clone())
+        Authenticator::new(
+            vec![("a".to_owned(), rule)],
+            settings(),
+            clock.clone(),
+            Metrics::default(),
+            Jobs::default(),
+        )
     };
     let claims = json!({"iss": "https://a.example", "sub": "user_1", "exp": NOW + 60});
     let authenticator = with(key_set(&[&signer])).unwrap();
@@ -329,12 +346,23 @@ async fn keys_in_the_configuration_are_never_fetched() {
 
 #[actix_web::test]
 async fn the_source_of_the_picked_rule_is_told() {
-    let rules = ["https://a.example", "https://b.example"]
-        .map(|issuer| (issuer.to_owned(), custom_jwt(issuer, None)));
+    let signer = rsa("k");
+    let rules = ["https://a.example", "https://b.example"].map(|issuer| {
+        let jwks = JwksLocation::Inline(key_set(&[&signer]));
+        (format!("source of {issuer}"), custom_jwt_with(issuer, None, jwks))
+    });
     let clock = Clock::fixed(Timestamp::from_seconds(NOW));
-    let authenticator = Authenticator::new(rules.to_vec(), settings(), clock).unwrap();
-    let warm = authenticator.warm().await;
-    assert_eq!(warm, [("https://a.example", Ok(0)), ("https://b.example", Ok(0))]);
-    let foreign = rsa("k").token(&json!({"iss": "https://c.example"}));
-    assert_eq!(authenticator.authenticate(&foreign).await.unwrap_err().check(), "issuer");
+    let authenticator =
+        Authenticator::new(rules.to_vec(), settings(), clock, Metrics::default(), Jobs::default()).unwrap();
+    let ask = async |issuer: &str| {
+        let token = signer.token(&json!({"iss": issuer, "sub": "user_1", "exp": NOW + 60}));
+        let explained = authenticator.explain(&token).await;
+        let decided = authenticator.authenticate(&token).await;
+        assert_eq!(decided, explained.decided, "an explanation is the decision");
+        let source = |token: &Authenticated| token.user.source.clone();
+        (explained.rule, decided.map_or_else(|error| error.check().to_owned(), |token| source(&token)))
+    };
+    assert_eq!(ask("https://a.example").await, (Some(0), "source of https://a.example".to_owned()));
+    assert_eq!(ask("https://b.example").await, (Some(1), "source of https://b.example".to_owned()));
+    assert_eq!(ask("https://c.example").await, (None, "issuer".to_owned()));
 }

@@ -23,7 +23,7 @@ pub(super) fn fix(error: &FetchError, rule: &Placed<'_>) -> String {
                 provider's status page"
             )
         }
-        FetchError::NotJson | FetchError::NoKeySet | FetchError::TooLarge => {
+        FetchError::NotJson | FetchError::NoKeySet | FetchError::TooLarge(_) => {
             format!(
                 "{url} answers with something else (maybe a sign-in page or a captive portal): open it, \
                 and correct {key}"

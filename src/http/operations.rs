@@ -47,8 +47,6 @@ pub(super) async fn metrics(state: web::Data<State>) -> HttpResponse {
     if let Ok(parked) = within_time(state.store.journal().parked()).await {
         state.metrics.parked(parked);
     }
-    let fetches = state.authenticator.key_fetches();
-    state.metrics.key_fetches(fetches.ok(), fetches.failed());
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     HttpResponse::Ok().content_type(content_type).body(state.metrics.encode())
 }

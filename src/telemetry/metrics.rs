@@ -103,7 +103,11 @@ impl Default for Metrics {
         );
         let parked = Gauge::default();
         registry.register("journal_parked", "Parked deliveries in the journal", parked.clone());
-        let key_fetches = Family::default();
+        let key_fetches: Family<KeyFetch, _> = Family::default();
+        // Both exist from the start, so that an alert can tell "none failed" from "not measured".
+        for result in ["ok", "failed"] {
+            drop(key_fetches.get_or_create(&KeyFetch { result }));
+        }
         registry.register("key_fetches", "Fetches of signing keys since the start", key_fetches.clone());
         registry.register(
             "build",
@@ -165,10 +169,10 @@ impl Metrics {
         self.0.parked.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// How many fetches of signing keys succeeded and failed since the start.
-    pub fn key_fetches(&self, ok: u64, failed: u64) {
-        self.0.key_fetches.get_or_create(&KeyFetch { result: "ok" }).set(ok);
-        self.0.key_fetches.get_or_create(&KeyFetch { result: "failed" }).set(failed);
+    /// Signing keys were fetched, or could not be.
+    pub fn keys_fetched(&self, is_ok: bool) {
+        let result = if is_ok { "ok" } else { "failed" };
+        self.0.key_fetches.get_or_create(&KeyFetch { result }).inc();
     }
 
     /// All metrics in the `OpenMetrics` text format.

@@ -140,7 +140,7 @@ async fn keys_that_cannot_be_fetched_or_used_are_errors() {
     finds(&configuration, "ERROR", "the answer has status 503").await;
     provider.discovery(&json!({"issuer": "https://other.example.com"}));
     finds(&configuration, "ERROR", "is of another issuer").await;
-    finds(&source("clerk", SECRET, "http://127.0.0.1:9", PARTY), "ERROR", "no keys could be had").await;
+    finds(&source("clerk", SECRET, "http://127.0.0.1:9", PARTY), "ERROR", "could not be fetched").await;
 }
 
 #[tokio::test]

@@ -1,14 +1,15 @@
+use std::slice;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use super::{Unverified, verify};
+use super::{Candidate, Token};
 use crate::auth::keys::KeySet;
-use crate::auth::rule::Rule;
+use crate::auth::rule::{Rule, pick};
 use crate::auth::testing::{NOW, Signer, base64url, custom_jwt, ed25519, oidc, p256, rsa};
 use crate::auth::{Authenticated, TokenError};
+use crate::config::Algorithm;
 use crate::domain::Timestamp;
 
 /// [`NOW`], for times with a fraction.
@@ -44,7 +45,9 @@ fn custom_rule() -> Rule {
 }
 
 fn decide(token: &str, rule: &Rule, keys: &KeySet) -> Result<Authenticated, TokenError> {
-    verify(&Unverified::parse(token)?, rule, keys, Timestamp::from_seconds(NOW), Duration::from_secs(5))
+    let token = Token::parse(token)?;
+    let rule = pick(slice::from_ref(rule), token.unverified_claims())?;
+    Candidate::new(&token, rule)?.verify(keys, Timestamp::from_seconds(NOW), Duration::from_secs(5))
 }
 
 /// `accepted`, or the check that failed.
@@ -103,7 +106,7 @@ fn the_claims_of_an_oidc_token() {
         (json!({"sts": "pending"}), "session"),
         (json!({"sts": "active"}), "accepted"),
         (json!({"sts": 7}), "accepted"),
-        // azp is nobody's business unless configured
+        // azp is not checked unless configured
         (json!({"azp": "https://evil.example"}), "accepted"),
     ] {
         let token = signer.token(&with(claims(), &change));
@@ -112,7 +115,7 @@ fn the_claims_of_an_oidc_token() {
 }
 
 #[test]
-fn a_pending_session_is_let_in_only_by_a_rule_that_says_so() {
+fn a_pending_session_is_accepted_only_by_a_rule_that_says_so() {
     let signer = rsa("k");
     let keys = keys(&[&signer]);
     let token = signer.token(&with(claims(), &json!({"sts": "pending"})));
@@ -124,7 +127,7 @@ fn a_pending_session_is_let_in_only_by_a_rule_that_says_so() {
 }
 
 #[test]
-fn an_explicit_null_is_no_time() {
+fn an_explicit_null_is_not_a_time() {
     let signer = p256("k");
     for claim in ["exp", "nbf", "iat"] {
         let mut claims = claims();
@@ -214,7 +217,7 @@ fn each_algorithm_is_accepted_only_where_the_rule_has_it() {
 }
 
 #[test]
-fn a_public_key_is_no_hmac_secret() {
+fn a_public_key_is_not_an_hmac_secret() {
     let signer = rsa("k");
     let header = json!({"alg": "HS256", "kid": "k"});
     let message = format!("{}.{}", base64url(header.to_string()), base64url(claims().to_string()));
@@ -224,7 +227,7 @@ fn a_public_key_is_no_hmac_secret() {
 }
 
 #[test]
-fn the_key_that_fits_must_be_one() {
+fn exactly_one_key_must_match() {
     let (one, other, foreign) = (p256("one"), p256("other"), p256("one"));
     let no_kid = json!({"alg": "ES256"});
     let rsa = rsa("one");
@@ -321,11 +324,12 @@ fn a_refusal_says_what_was_expected_and_found_and_never_the_token() {
 }
 
 #[test]
-fn the_rule_gives_the_algorithm() {
+fn the_algorithm_and_the_key_id_are_read_once() {
     let signer = p256("k");
     let token = signer.token(&claims());
-    let token = Unverified::parse(&token).unwrap();
-    assert_eq!(token.check_header(&oidc_rule()), Ok((Algorithm::ES256, Some("k"))));
+    let (token, rule) = (Token::parse(&token).unwrap(), oidc_rule());
+    let candidate = Candidate::new(&token, &rule).unwrap();
+    assert_eq!((candidate.algorithm, candidate.key_id), (Algorithm::Es256, Some("k")));
 }
 
 /// The checks that need more than a token and its rule are met in the tests of keys and rules.

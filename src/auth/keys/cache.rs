@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::Surroundings;
-use super::fetch::{FetchError, Location, fetch};
+use super::fetch::{Fetcher, Location};
 use super::jwks::KeySet;
-use crate::auth::error::TokenError;
+use crate::auth::error::{FetchError, TokenError};
 use crate::config::Tokens;
 use crate::domain::Timestamp;
 
-/// While no key was ever had, a failure is repeated to all who ask within this time (or the cool-down, if
-/// shorter): a provider that hangs must not make every request wait for it, but one that came back is found
-/// soon.
+/// While no key set was ever fetched, a failure is repeated to every request within this time (or within the
+/// cool-down, if that is shorter): a provider that hangs must not make every request wait for it, and one
+/// that is back is noticed soon.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// The last good keys of one rule; a failed fetch keeps them.
@@ -22,7 +21,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 pub(in crate::auth) struct Cache {
     source: String,
     location: Location,
-    surroundings: Surroundings,
+    fetcher: Fetcher,
     state: Mutex<State>,
 }
 
@@ -35,13 +34,13 @@ struct State {
     /// When an unknown `kid` last caused a fetch.
     unknown_kid_at: Option<Timestamp>,
     /// The last fetch; it is over when the sender is gone, however it ended.
-    flight: Option<Flight>,
+    fetch: Option<FetchInProgress>,
 }
 
 #[derive(Debug)]
 struct Good {
     keys: Arc<KeySet>,
-    /// When they were asked for: a key that left the set since then may still be among them.
+    /// When the fetch began: a key that left the set since then may still be among them.
     as_of: Timestamp,
 }
 
@@ -51,16 +50,16 @@ struct Failure {
     why: FetchError,
 }
 
-type Flight = watch::Receiver<()>;
+type FetchInProgress = watch::Receiver<()>;
 
 /// Whether the keys should be fetched again.
 #[derive(Debug, PartialEq)]
 enum Need {
-    /// They are young, or the last attempt failed just now.
+    /// They are fresh, or the last attempt failed just now.
     No,
     /// They are still good: fetch without making anyone wait.
     Soon,
-    /// There are none, or they are too old to be trusted unasked.
+    /// There are none, or they are too old to be used before a new fetch was tried.
     Now,
 }
 
@@ -76,63 +75,63 @@ impl State {
         if failed_within(cooldown) || !has_passed(ttl.saturating_sub(ttl / 5), good.as_of, now) {
             return Need::No;
         }
-        // A provider that was away a moment ago is asked again, but nobody waits for it meanwhile.
+        // A provider that failed recently is asked again, but no request waits for it.
         if failed_within(cooldown.saturating_mul(2)) || !has_passed(ttl, good.as_of, now) {
             return Need::Soon;
         }
         Need::Now
     }
 
-    fn in_flight(&self) -> Option<Flight> {
-        self.flight.clone().filter(|flight| flight.has_changed().is_ok())
+    fn fetch_in_progress(&self) -> Option<FetchInProgress> {
+        self.fetch.clone().filter(|fetch| fetch.has_changed().is_ok())
     }
 }
 
-/// A clock that was set back makes waiting pointless: then the time counts as passed.
+/// If the clock was set back, the time counts as passed: waiting for it could take for ever.
 fn has_passed(time: Duration, since: Timestamp, now: Timestamp) -> bool {
     since.plus(time) <= now || now < since
 }
 
 impl Cache {
-    pub(super) fn new(source: &str, location: Location, surroundings: &Surroundings) -> Self {
-        let (source, surroundings) = (source.to_owned(), surroundings.clone());
-        Self { source, location, surroundings, state: Mutex::default() }
+    pub(super) fn new(source: &str, location: Location, fetcher: &Fetcher) -> Self {
+        let (source, fetcher) = (source.to_owned(), fetcher.clone());
+        Self { source, location, fetcher, state: Mutex::default() }
     }
 
     /// The last good keys, at most `jwks_ttl` old unless the provider is away.
     pub(super) async fn current(self: &Arc<Self>) -> Result<Arc<KeySet>, TokenError> {
-        let flight = {
+        let fetch = {
             let mut state = self.state();
-            match state.need(self.surroundings.clock.now(), &self.surroundings.settings) {
+            match state.need(self.fetcher.clock.now(), &self.fetcher.settings) {
                 Need::No => None,
                 Need::Soon => {
-                    self.board(&mut state);
+                    self.join_or_start_fetch(&mut state);
                     None
                 }
-                Need::Now => Some(self.board(&mut state)),
+                Need::Now => Some(self.join_or_start_fetch(&mut state)),
             }
         };
-        landing(flight).await;
+        wait_for(fetch).await;
         self.last_good()
     }
 
-    /// The keys after a token named an unknown one: those of the fetch under way, else of a new one, which
-    /// unknown kids cause once per cool-down at most.
+    /// The keys after a token named an unknown one: those of the fetch in progress, or else of a new one,
+    /// which unknown kids cause at most once per cool-down.
     pub(super) async fn after_unknown_kid(self: &Arc<Self>) -> Result<Arc<KeySet>, TokenError> {
-        let flight = {
+        let fetch = {
             let mut state = self.state();
-            let now = self.surroundings.clock.now();
-            let cooldown = self.surroundings.settings.jwks_cooldown;
-            let may_ask = state.unknown_kid_at.is_none_or(|at| has_passed(cooldown, at, now));
-            match state.in_flight() {
-                None if may_ask => {
+            let now = self.fetcher.clock.now();
+            let cooldown = self.fetcher.settings.jwks_cooldown;
+            let may_fetch = state.unknown_kid_at.is_none_or(|at| has_passed(cooldown, at, now));
+            match state.fetch_in_progress() {
+                None if may_fetch => {
                     state.unknown_kid_at = Some(now);
-                    Some(self.board(&mut state))
+                    Some(self.join_or_start_fetch(&mut state))
                 }
-                under_way => under_way,
+                in_progress => in_progress,
             }
         };
-        landing(flight).await;
+        wait_for(fetch).await;
         self.last_good()
     }
 
@@ -146,29 +145,29 @@ impl Cache {
             .ok_or_else(|| TokenError::KeysUnavailable { why: why() })
     }
 
-    /// The fetch under way, or a new one: there is never more than one.
+    /// The fetch in progress, or a new one: there is never more than one (single flight).
     ///
-    /// It is a task of its own, so that it lives on when the request that caused it is given up.
-    fn board(self: &Arc<Self>, state: &mut State) -> Flight {
-        if let Some(flight) = state.in_flight() {
-            return flight;
+    /// It is a task of its own, so that it goes on when the request that caused it is given up.
+    fn join_or_start_fetch(self: &Arc<Self>, state: &mut State) -> FetchInProgress {
+        if let Some(fetch) = state.fetch_in_progress() {
+            return fetch;
         }
-        let (landed, flight) = watch::channel(());
-        state.flight = Some(flight.clone());
+        let (done, fetch) = watch::channel(());
+        state.fetch = Some(fetch.clone());
         let cache = Arc::clone(self);
-        tokio::spawn(async move {
-            cache.fetch().await;
-            drop(landed);
+        self.fetcher.jobs.spawn_worker("key fetch", |end| async move {
+            end.run_until_cancelled(cache.fetch()).await;
+            drop(done);
         });
-        flight
+        fetch
     }
 
     async fn fetch(&self) {
-        let Surroundings { clients, settings, clock, fetches } = &self.surroundings;
+        let Fetcher { clock, metrics, .. } = &self.fetcher;
         let as_of = clock.now();
-        let result = fetch(clients, settings, &self.location).await;
+        let result = self.fetcher.fetch(&self.location).await;
         let at = clock.now();
-        fetches.count(result.is_ok());
+        metrics.keys_fetched(result.is_ok());
         self.log(&result, at.as_micros() - as_of.as_micros());
 
         let mut state = self.state();
@@ -190,15 +189,15 @@ impl Cache {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half-written under the lock, so a panic elsewhere does not spoil it.
+        // Nothing is left half-written under the lock, so a panic elsewhere does no harm.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Waits for the end of a fetch, if there is one to wait for.
-async fn landing(flight: Option<Flight>) {
-    if let Some(mut flight) = flight {
-        while flight.changed().await.is_ok() {}
+async fn wait_for(fetch: Option<FetchInProgress>) {
+    if let Some(mut fetch) = fetch {
+        while fetch.changed().await.is_ok() {}
     }
 }
 
@@ -213,7 +212,7 @@ mod tests {
 
     /// When keys are needed: with good keys and a failure so many seconds old.
     #[test]
-    fn keys_are_fetched_early_and_failures_are_not_hammered() {
+    fn keys_are_fetched_early_and_failures_are_not_retried_at_once() {
         let (ttl, cooldown) = (600, 30);
         let settings = settings();
         assert_eq!(

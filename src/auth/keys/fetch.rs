@@ -1,23 +1,24 @@
-//! Getting a key set from its provider, bounded in time, size and places it may come from.
+//! Fetches a key set from its provider, bounded in time, in size and in the addresses it may come from.
 
-use std::time::Duration;
-
+use reqwest::Client;
 use reqwest::header::ACCEPT;
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use url::Url;
 
 use super::jwks::KeySet;
-use crate::auth::error::excerpt;
+use crate::auth::error::{FetchError, excerpt};
 use crate::auth::rule::same_issuer;
+use crate::clock::Clock;
 use crate::config::{Tokens, is_loopback, is_permitted};
+use crate::jobs::Jobs;
+use crate::telemetry::Metrics;
 
 /// The largest document that is read, in bytes; real key sets have a few kilobytes.
-const LARGEST: usize = 512 * 1024;
+const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
 
-/// How often one fetch may be sent elsewhere.
-const MOST_REDIRECTS: usize = 3;
+/// How many redirects one fetch follows.
+const MAX_REDIRECTS: usize = 3;
 
 /// Where a rule's keys are.
 #[derive(Clone, Debug)]
@@ -28,46 +29,6 @@ pub(super) enum Location {
     Jwks(Url),
 }
 
-/// Why no key set could be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FetchError {
-    /// It would have been asked for without encryption; scheme and host of the address.
-    #[error("{0} is not https, nor on this machine")]
-    NotSecure(String),
-    /// `fetch_timeout` passed.
-    #[error("no answer within {0:?}")]
-    TooSlow(Duration),
-    /// More than any real key set.
-    #[error("the answer is larger than {LARGEST} bytes")]
-    TooLarge,
-    /// Neither the document nor a redirect to it.
-    #[error("the answer has status {0}")]
-    Status(StatusCode),
-    /// No connection, or none that could be trusted.
-    #[error("{0}")]
-    Transport(String),
-    /// A page for people, as a rule.
-    #[error("the answer is no JSON")]
-    NotJson,
-    /// JSON without a list of `keys`.
-    #[error("the answer is no key set")]
-    NoKeySet,
-    /// The discovery document does not say where the keys are.
-    #[error("the discovery document has no usable `jwks_uri`")]
-    NoJwksUri,
-    /// The discovery document does not speak of the domain that it was asked for.
-    #[error("the discovery document is of another issuer than {domain}: {found:?}")]
-    ForeignIssuer {
-        /// The configured domain.
-        domain: Url,
-        /// `issuer` of the document; empty when absent.
-        found: String,
-    },
-    /// The fetch ended without a result, as when the program stops.
-    #[error("the fetch was interrupted")]
-    Interrupted,
-}
-
 impl Location {
     /// The host that is asked first.
     pub(super) fn host(&self) -> &str {
@@ -76,102 +37,110 @@ impl Location {
     }
 }
 
-/// The clients for all fetches: they follow three redirects at most, and only to where keys may come from.
+/// Fetches key sets. The caches of all rules share its HTTP clients, never their keys.
+///
+/// It follows three redirects at most, and only to addresses that keys may come from.
 #[derive(Clone, Debug)]
-pub(in crate::auth) struct Clients {
-    /// By way of the proxy, where the environment names one.
-    usual: Client,
-    /// To this machine, which a proxy would take for its own; and plain `http://` is trusted there alone.
-    direct: Client,
+pub(in crate::auth) struct Fetcher {
+    /// Uses the proxy that the environment names, if any.
+    client: Client,
+    /// For this machine: a proxy would take the address for its own, and only here plain `http://` is safe.
+    loopback_client: Client,
+    pub(super) settings: Tokens,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+    pub(super) jobs: Jobs,
 }
 
-impl Clients {
-    pub(in crate::auth) fn new(settings: &Tokens) -> reqwest::Result<Self> {
+impl Fetcher {
+    pub(in crate::auth) fn new(
+        settings: Tokens,
+        clock: Clock,
+        metrics: Metrics,
+        jobs: Jobs,
+    ) -> reqwest::Result<Self> {
         let allow_http = settings.allow_http;
         let builder = || {
             Client::builder()
                 .redirect(Policy::custom(move |attempt| follow(attempt, allow_http)))
-                // Fetches are minutes apart, and come from whichever thread notices that one is due.
+                // Fetches are minutes apart, so connections are not kept.
                 .pool_max_idle_per_host(0)
                 .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")))
         };
-        Ok(Self { usual: builder().build()?, direct: builder().no_proxy().build()? })
+        let (client, loopback_client) = (builder().build()?, builder().no_proxy().build()?);
+        Ok(Self { client, loopback_client, settings, clock, metrics, jobs })
     }
 
-    fn to(&self, url: &Url) -> &Client {
-        if is_loopback(url) { &self.direct } else { &self.usual }
+    /// The key set of a location as it is now. Takes `fetch_timeout` at most, twice that with a discovery.
+    pub(super) async fn fetch(&self, location: &Location) -> Result<KeySet, FetchError> {
+        let jwks = match location {
+            Location::Jwks(url) => self.json(url).await?,
+            Location::Discovery(domain) => self.json(&self.discover(domain).await?).await?,
+        };
+        KeySet::from_json(&jwks).ok_or(FetchError::NoKeySet)
     }
-}
 
-/// The key set of a location as it is now. Takes `fetch_timeout` at most, twice that with a discovery.
-pub(super) async fn fetch(
-    clients: &Clients,
-    settings: &Tokens,
-    location: &Location,
-) -> Result<KeySet, FetchError> {
-    let jwks = match location {
-        Location::Jwks(url) => json(clients, settings, url).await?,
-        Location::Discovery(domain) => {
-            json(clients, settings, &discover(clients, settings, domain).await?).await?
+    /// `jwks_uri` of the provider. The document must name the domain as its issuer: otherwise another
+    /// issuer's keys could pass for this one's (OpenID Connect Discovery 1.0, section 4.3).
+    async fn discover(&self, domain: &Url) -> Result<Url, FetchError> {
+        let document = format!("{}/.well-known/openid-configuration", domain.as_str().trim_end_matches('/'));
+        let document = document.parse().map_err(|_| FetchError::NoJwksUri)?;
+        jwks_uri(&self.json(&document).await?, domain)
+    }
+
+    /// A JSON document, whatever its content type says.
+    async fn json(&self, url: &Url) -> Result<Value, FetchError> {
+        if !is_permitted(url, self.settings.allow_http) {
+            return Err(FetchError::NotSecure(scheme_and_host(url)));
         }
-    };
-    KeySet::from_json(&jwks).ok_or(FetchError::NoKeySet)
+        let limit = self.settings.fetch_timeout;
+        let body = tokio::time::timeout(limit, self.download(url));
+        let body = body.await.map_err(|_| FetchError::TooSlow(limit))??;
+        serde_json::from_slice(&body).map_err(|_| FetchError::NotJson)
+    }
+
+    async fn download(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+        let client = if is_loopback(url) { &self.loopback_client } else { &self.client };
+        let request = client.get(url.clone()).header(ACCEPT, "application/json");
+        let mut response = request.send().await.map_err(transport)?;
+        if !response.status().is_success() {
+            return Err(FetchError::Status(response.status()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(transport)? {
+            if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
+                return Err(FetchError::TooLarge(MAX_DOCUMENT_BYTES));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
 }
 
-/// `jwks_uri` of the provider. The document must name the domain as its issuer: otherwise another issuer's
-/// keys could pass for this one's (OpenID Connect Discovery 1.0, section 4.3).
-async fn discover(clients: &Clients, settings: &Tokens, domain: &Url) -> Result<Url, FetchError> {
-    let document = format!("{}/.well-known/openid-configuration", domain.as_str().trim_end_matches('/'));
-    let document = document.parse().map_err(|_| FetchError::NoJwksUri)?;
-    let document = json(clients, settings, &document).await?;
-    let text = |name| document.get(name).and_then(Value::as_str);
-    let found = text("issuer").unwrap_or_default();
+/// Where a discovery document says that the keys of its issuer are, which must be `domain`.
+fn jwks_uri(document: &Value, domain: &Url) -> Result<Url, FetchError> {
+    let string = |name| document.get(name).and_then(Value::as_str);
+    let found = string("issuer").unwrap_or_default();
     if !same_issuer(found, domain.as_str()) {
         return Err(FetchError::ForeignIssuer { domain: domain.clone(), found: excerpt(found) });
     }
-    text("jwks_uri").and_then(|uri| uri.parse().ok()).ok_or(FetchError::NoJwksUri)
-}
-
-/// A JSON document, whatever its content type says.
-async fn json(clients: &Clients, settings: &Tokens, url: &Url) -> Result<Value, FetchError> {
-    if !is_permitted(url, settings.allow_http) {
-        return Err(FetchError::NotSecure(place(url)));
-    }
-    let body = tokio::time::timeout(settings.fetch_timeout, download(clients, url));
-    let body = body.await.map_err(|_| FetchError::TooSlow(settings.fetch_timeout))??;
-    serde_json::from_slice(&body).map_err(|_| FetchError::NotJson)
-}
-
-async fn download(clients: &Clients, url: &Url) -> Result<Vec<u8>, FetchError> {
-    let request = clients.to(url).get(url.clone()).header(ACCEPT, "application/json");
-    let mut response = request.send().await.map_err(transport)?;
-    if !response.status().is_success() {
-        return Err(FetchError::Status(response.status()));
-    }
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if body.len() + chunk.len() > LARGEST {
-            return Err(FetchError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    string("jwks_uri").and_then(|uri| uri.parse().ok()).ok_or(FetchError::NoJwksUri)
 }
 
 fn follow(attempt: Attempt, allow_http: bool) -> reqwest::redirect::Action {
-    // The address that was asked for first is among the previous ones.
-    if attempt.previous().len() > MOST_REDIRECTS {
+    // The first address is one of the previous ones.
+    if attempt.previous().len() > MAX_REDIRECTS {
         return attempt.error("too many redirects");
     }
     if !is_permitted(attempt.url(), allow_http) {
-        let place = place(attempt.url());
-        return attempt.error(FetchError::NotSecure(place));
+        let address = scheme_and_host(attempt.url());
+        return attempt.error(FetchError::NotSecure(address));
     }
     attempt.follow()
 }
 
-/// Scheme and host of an address: the rest may hold what is nobody's business.
-fn place(url: &Url) -> String {
+/// Scheme and host of an address: path and query may hold secrets.
+fn scheme_and_host(url: &Url) -> String {
     format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default())
 }
 

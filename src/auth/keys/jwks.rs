@@ -1,11 +1,14 @@
-//! JSON Web Key Sets (RFC 7517): which keys of a set are of use, and which of them fit a token.
+//! JSON Web Key Sets (RFC 7517): which keys of a set are usable, and which of them match a token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::DecodingKey;
 use serde_json::Value;
 
-/// What an RSA modulus may have, in bits: below, a key is weak; above, checking it is a burden.
+use crate::auth::rule::algorithm_name;
+use crate::config::Algorithm;
+
+/// How long an RSA modulus may be, in bits: a shorter key is weak, and a longer one is slow to check.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// The length of a coordinate on P-256 and of a key on Ed25519, in bytes.
@@ -37,8 +40,8 @@ enum Material {
 }
 
 impl KeySet {
-    /// Reads `{"keys":[…]}`. Keys of another type, use, curve or algorithm, broken ones and weak ones are
-    /// passed over; `None` if this is no key set at all.
+    /// Reads `{"keys":[…]}`. Keys of another type, use, curve or algorithm are skipped, and so are broken and
+    /// weak ones; `None` if this is not a key set at all.
     pub(crate) fn from_json(jwks: &Value) -> Option<Self> {
         let mut keys: Vec<Key> = Vec::new();
         for key in jwks.get("keys")?.as_array()?.iter().filter_map(Key::from_jwk) {
@@ -50,38 +53,42 @@ impl KeySet {
     }
 
     /// The keys for an algorithm; with a `kid`, only those that have it.
-    pub(crate) fn fitting(&self, algorithm: Algorithm, kid: Option<&str>) -> Vec<&Key> {
+    pub(crate) fn matching(&self, algorithm: Algorithm, kid: Option<&str>) -> Vec<&Key> {
         let has_kid = |key: &Key| kid.is_none() || key.kid.as_deref() == kid;
         self.0.iter().filter(|key| key.algorithm == algorithm && has_kid(key)).collect()
     }
 
     /// How many keys there are for an algorithm.
     pub(crate) fn count(&self, algorithm: Algorithm) -> usize {
-        self.fitting(algorithm, None).len()
+        self.matching(algorithm, None).len()
     }
 
-    /// How many keys are of use.
+    /// How many usable keys there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 }
 
 impl Key {
-    /// Whether this key made the signature (in base64url) of a text.
+    /// Whether this key made the signature (in base64url) of a string.
     pub(crate) fn verifies(&self, signed: &str, signature: &str) -> bool {
-        jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &self.decoding, self.algorithm)
-            .unwrap_or(false)
+        let algorithm = match self.algorithm {
+            Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        };
+        jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &self.decoding, algorithm).unwrap_or(false)
     }
 
     fn from_jwk(jwk: &Value) -> Option<Self> {
-        let (algorithm, material) = match (text(jwk, "kty")?, text(jwk, "crv")) {
-            ("RSA", _) => (Algorithm::RS256, Material::rsa(jwk)?),
-            ("EC", Some("P-256")) => (Algorithm::ES256, Material::p256(jwk)?),
-            ("OKP", Some("Ed25519")) => (Algorithm::EdDSA, Material::ed25519(jwk)?),
+        let (algorithm, material) = match (string(jwk, "kty")?, string(jwk, "crv")) {
+            ("RSA", _) => (Algorithm::Rs256, Material::rsa(jwk)?),
+            ("EC", Some("P-256")) => (Algorithm::Es256, Material::p256(jwk)?),
+            ("OKP", Some("Ed25519")) => (Algorithm::EdDsa, Material::ed25519(jwk)?),
             _ => return None,
         };
         let is_or_absent = |name, expected: &str| jwk.get(name).is_none_or(|value| value == expected);
-        if !is_or_absent("use", "sig") || !is_or_absent("alg", &format!("{algorithm:?}")) {
+        if !is_or_absent("use", "sig") || !is_or_absent("alg", algorithm_name(algorithm)) {
             return None;
         }
         let kid = match jwk.get("kid") {
@@ -118,12 +125,12 @@ impl Material {
     }
 }
 
-fn text<'j>(jwk: &'j Value, name: &str) -> Option<&'j str> {
+fn string<'j>(jwk: &'j Value, name: &str) -> Option<&'j str> {
     jwk.get(name)?.as_str()
 }
 
 fn bytes(jwk: &Value, name: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text(jwk, name)?).ok()
+    URL_SAFE_NO_PAD.decode(string(jwk, name)?).ok()
 }
 
 /// An unsigned number, without the zeros that some providers put in front.
@@ -133,11 +140,11 @@ fn number(jwk: &Value, name: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::Algorithm;
     use serde_json::{Value, json};
 
     use super::KeySet;
     use crate::auth::testing::{ed25519, p256, rsa};
+    use crate::config::Algorithm;
 
     /// The JWK with one member set, or taken out by null.
     fn with(mut jwk: Value, name: &str, value: Value) -> Value {
@@ -151,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_no_use_are_passed_over() {
+    fn unusable_keys_are_skipped() {
         let (rsa, p256, ed25519) = (rsa("k").jwk(), p256("k").jwk(), ed25519("k").jwk());
         let short = "AQAB".repeat(64);
         for (jwk, expected) in [
@@ -187,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_key_twice_is_one_and_two_keys_of_one_kid_are_two() {
+    fn a_repeated_key_counts_once_and_two_keys_may_share_a_kid() {
         let (one, other) = (p256("k").jwk(), p256("k").jwk());
         assert_eq!(usable(&[one.clone(), one.clone()]), 1);
         assert_eq!(usable(&[one, other]), 2);
     }
 
     #[test]
-    fn what_is_no_key_set_is_none() {
+    fn json_without_a_list_of_keys_is_not_a_key_set() {
         for wrong in [json!(null), json!([]), json!({}), json!({"keys": null}), json!({"keys": {}})] {
             assert!(KeySet::from_json(&wrong).is_none(), "{wrong}");
         }
@@ -202,13 +209,13 @@ mod tests {
     }
 
     #[test]
-    fn a_kid_and_the_algorithm_must_both_fit() {
+    fn a_kid_and_the_algorithm_must_both_match() {
         let keys = json!({"keys": [p256("a").jwk(), p256("b").jwk(), ed25519("a").jwk()]});
         let keys = KeySet::from_json(&keys).unwrap();
-        let fitting = |algorithm, kid| keys.fitting(algorithm, kid).len();
-        assert_eq!(fitting(Algorithm::ES256, Some("a")), 1);
-        assert_eq!(fitting(Algorithm::ES256, None), 2);
-        assert_eq!(fitting(Algorithm::EdDSA, Some("b")), 0);
-        assert_eq!(fitting(Algorithm::RS256, None), 0);
+        let matching = |algorithm, kid| keys.matching(algorithm, kid).len();
+        assert_eq!(matching(Algorithm::Es256, Some("a")), 1);
+        assert_eq!(matching(Algorithm::Es256, None), 2);
+        assert_eq!(matching(Algorithm::EdDsa, Some("b")), 0);
+        assert_eq!(matching(Algorithm::Rs256, None), 0);
     }
 }

@@ -1,72 +1,31 @@
-//! A rule's keys: written in the configuration, or fetched from the provider and kept.
+//! A rule's keys: written in the configuration, or fetched from the provider and cached.
 //!
-//! Every rule has keys of its own, so that a `kid` of one issuer never stands for another's.
+//! Every rule has its own keys, so that a `kid` of one issuer never stands for another's.
 
 mod cache;
 mod fetch;
 mod jwks;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::cache::Cache;
-pub(super) use self::fetch::Clients;
-pub use self::fetch::FetchError;
+pub(super) use self::fetch::Fetcher;
 use self::fetch::Location;
 pub(super) use self::jwks::KeySet;
-use super::SetupError;
-use super::error::TokenError;
-use crate::clock::Clock;
-use crate::config::{JwksLocation, RuleKind, TokenRule, Tokens};
-
-/// How often keys were fetched since the start, over all rules.
-#[derive(Debug, Default)]
-pub struct KeyFetches {
-    ok: AtomicU64,
-    failed: AtomicU64,
-}
-
-impl KeyFetches {
-    /// Fetches that gave a key set.
-    pub fn ok(&self) -> u64 {
-        self.ok.load(Ordering::Relaxed)
-    }
-
-    /// Fetches that gave none.
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    fn count(&self, is_ok: bool) {
-        let counter = if is_ok { &self.ok } else { &self.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// What the key caches of all rules share: the way out, not the keys.
-#[derive(Clone, Debug)]
-pub(super) struct Surroundings {
-    pub(super) clients: Clients,
-    pub(super) settings: Tokens,
-    pub(super) clock: Clock,
-    pub(super) fetches: Arc<KeyFetches>,
-}
+use super::error::{SetupError, TokenError};
+use crate::config::{JwksLocation, RuleKind, TokenRule};
 
 /// The keys of one rule.
 #[derive(Clone, Debug)]
 pub(super) enum Keys {
-    /// Written in the configuration: they change with it only.
+    /// Written in the configuration: they never change.
     Fixed(Arc<KeySet>),
     /// The provider's, which rotates them.
     Fetched(Arc<Cache>),
 }
 
 impl Keys {
-    pub(super) fn new(
-        source: &str,
-        rule: &TokenRule,
-        surroundings: &Surroundings,
-    ) -> Result<Self, SetupError> {
+    pub(super) fn new(source: &str, rule: &TokenRule, fetcher: &Fetcher) -> Result<Self, SetupError> {
         let location = match &rule.kind {
             RuleKind::Oidc { domain, .. } => Location::Discovery(domain.clone()),
             RuleKind::CustomJwt { jwks: JwksLocation::Url(url), .. } => Location::Jwks(url.clone()),
@@ -76,10 +35,10 @@ impl Keys {
                 return Ok(Self::Fixed(Arc::new(keys)));
             }
         };
-        Ok(Self::Fetched(Arc::new(Cache::new(source, location, surroundings))))
+        Ok(Self::Fetched(Arc::new(Cache::new(source, location, fetcher))))
     }
 
-    /// The keys as known now; fetched first if there are none, or none young enough.
+    /// The keys as known now; fetched first if there are none, or if they are too old.
     pub(super) async fn current(&self) -> Result<Arc<KeySet>, TokenError> {
         match self {
             Self::Fixed(keys) => Ok(Arc::clone(keys)),
@@ -87,7 +46,7 @@ impl Keys {
         }
     }
 
-    /// The keys after a token named an unknown one: newer ones, if they may be asked for.
+    /// The keys after a token named an unknown one: fetched again, if the cool-down allows it.
     pub(super) async fn after_unknown_kid(&self) -> Result<Arc<KeySet>, TokenError> {
         match self {
             Self::Fixed(keys) => Ok(Arc::clone(keys)),

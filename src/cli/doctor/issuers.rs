@@ -34,7 +34,7 @@ pub(super) async fn check_keys(authenticator: &Authenticator, rules: &[Placed<'_
     findings
 }
 
-fn judge_keys(rule: &Placed<'_>, keys: &Result<Vec<(String, usize)>, TokenError>, took: Duration) -> Finding {
+fn judge_keys(rule: &Placed<'_>, keys: &Result<Vec<(&str, usize)>, TokenError>, took: Duration) -> Finding {
     let url = rule.asks().unwrap_or_else(|| "the configuration".to_owned());
     let keys = match keys {
         Ok(keys) => keys,

@@ -53,7 +53,7 @@ fn report(token: &str, explained: &Explained, rules: &[Placed<'_>], now: Timesta
         fix: fix(error, &Case { token, claimed, rules, rule }),
     });
     let mut report = Report::default();
-    report.made(&TokenError::CHECKS, failure, |check| match (check, rule) {
+    report.made(TokenError::CHECKS, failure, |check| match (check, rule) {
         ("form", _) => "three parts, the first two of JSON".to_owned(),
         (_, Some(rule)) => passed(check, claimed, rule, now),
         (_, None) => format!("{} is that of a rule", shown(claimed.issuer.as_ref())),
