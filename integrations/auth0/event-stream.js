@@ -10,7 +10,7 @@ const TIMEOUT_MS = 10_000;
 
 exports.onExecuteEventStream = async (event) => {
   const { USERSYNC_URL, USERSYNC_SECRET } = event.secrets;
-  // The event's own id: when Auth0 tries again, usersync knows the event.
+  // The event keeps its id when Auth0 tries again, so usersync recognises it.
   const { id } = event.message;
   const body = JSON.stringify(event.message);
   const now = new Date();
@@ -26,6 +26,6 @@ exports.onExecuteEventStream = async (event) => {
     body,
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  // What is thrown here, or by fetch, makes Auth0 try again and shows in its dashboard.
+  // An error that is thrown here, or by fetch, makes Auth0 try again and is shown in its dashboard.
   if (!answer.ok) throw new Error(`usersync answered ${answer.status}: ${await answer.text()}`);
 };

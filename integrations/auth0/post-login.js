@@ -1,7 +1,7 @@
 // A post-login Action: tells usersync who has just signed in, signed as Svix signs.
 //
-// For tenants without event streams, or beside one. It never tells of deletions. A failure is logged and never keeps
-// anybody from signing in.
+// For tenants without event streams, or in addition to one. It never reports deletions. A failure is only logged: it
+// never stops anybody from signing in.
 //
 // Dependency: svix. Secrets: USERSYNC_URL (https://…/webhooks/auth0) and USERSYNC_SECRET (whsec_…, the one that
 // usersync has in AUTH0_WEBHOOK_SECRET). See README.md beside this file.
@@ -12,7 +12,7 @@ const { Webhook } = require("svix");
 // The person who signs in waits for this.
 const TIMEOUT_MS = 3_000;
 
-// What usersync keeps; app_metadata and the rest stay at Auth0.
+// What usersync stores; app_metadata and everything else stay at Auth0.
 const FIELDS = [
   "user_id",
   "name",

@@ -78,7 +78,7 @@ pub fn vendors_with_variables() -> String {
     }
 }
 
-/// The headers by which vendors vouch for a delivery, each with whose it is; without those of Standard
+/// The headers with which vendors prove a delivery, each with whose it is, without those of Standard
 /// Webhooks, which belong to no vendor alone.
 pub fn signature_headers() -> Vec<(&'static str, String)> {
     let mut headers = Vec::new();

@@ -1,5 +1,5 @@
-//! A bearer token: `Authorization: Bearer <token>`, the same for every message. It proves who sends, not what
-//! is sent.
+//! A bearer token: `Authorization: Bearer <token>`, the same for every message. It proves who sends a message,
+//! not that the message is unchanged.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use sha2::{Digest, Sha256};
 use super::{Scheme, SignatureError, only};
 use crate::domain::Timestamp;
 
-/// The scheme with the tokens of one source; any one that fits passes, which is how a token is rotated.
+/// The scheme with the tokens of one source. Any of them is accepted, so that a token can be rotated.
 pub struct Bearer {
-    /// Of each token, so that a comparison tells nothing of its length either.
+    /// The digest of each token, so that a comparison does not reveal the length of a token either.
     digests: Vec<[u8; 32]>,
 }
 
 impl Bearer {
-    /// From the tokens themselves.
+    /// A scheme with these tokens.
     pub fn new<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Self {
         Self { digests: tokens.into_iter().map(digest).collect() }
     }
@@ -34,11 +34,11 @@ impl Scheme for Bearer {
         headers.contains_key(header::AUTHORIZATION)
     }
 
-    /// The message has no id here: it is in the body, or made of it.
+    /// The headers hold no message id: it is in the body, or a digest of the body.
     fn check(&self, headers: &HeaderMap, _: &[u8], _: Timestamp) -> Result<Option<String>, SignatureError> {
         let given = digest(token(headers).ok_or(SignatureError::NoBearerToken)?);
-        let fits = |known: &[u8; 32]| verify_slices_are_equal(known, &given).is_ok();
-        self.digests.iter().any(fits).then_some(None).ok_or(SignatureError::WrongBearerToken)
+        let matches = |known: &[u8; 32]| verify_slices_are_equal(known, &given).is_ok();
+        self.digests.iter().any(matches).then_some(None).ok_or(SignatureError::WrongBearerToken)
     }
 
     fn checks(&self) -> &'static [&'static str] {
@@ -46,7 +46,7 @@ impl Scheme for Bearer {
     }
 }
 
-/// The token of the one header, if that is what it holds.
+/// The token in the header, if there is exactly one such header and it holds a bearer token.
 fn token(headers: &HeaderMap) -> Option<&str> {
     let value = only(headers, "authorization").ok()?;
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn any_of_the_tokens_passes_and_nothing_like_it() {
+    fn any_of_the_tokens_passes_and_nothing_similar_does() {
         for right in ["Bearer new", "bearer new", "BEARER  new", "Bearer old token"] {
             assert_eq!(check(&[right]), Ok(None), "{right}");
         }
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bearer_token_is_told_so() {
+    fn a_header_without_a_bearer_token_is_refused_as_such() {
         for none in
             [&[][..], &["new"], &["Bearer"], &["Bearer "], &["Basic new"], &["Bearer new", "Bearer new"]]
         {

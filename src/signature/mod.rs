@@ -1,5 +1,5 @@
-//! Whether a message comes from whom it says: signature schemes, rotation of secrets, tolerance by our own
-//! clock.
+//! Whether a message comes from its source: signature schemes, rotation of secrets, and the tolerance for
+//! the time of an attempt, measured by our own clock.
 
 mod bearer;
 mod standard_webhooks;
@@ -17,47 +17,46 @@ pub use timestamped_hmac::TimestampedHmac;
 
 use crate::domain::Timestamp;
 
-/// The longest message id, in bytes: real ones have some thirty, and the journal's key need not bear more
-/// than this.
+/// The longest message id, in bytes. Real ones have about thirty, and the journal's key has to store them.
 pub const LONGEST_ID: usize = 256;
 
-/// Something that a source vouches for.
+/// A value whose origin is proven: it comes from a configured source.
 #[derive(Clone, Debug)]
 pub struct Verified<T>(T);
 
 impl<T> Verified<T> {
-    /// Takes over what was verified when it was journaled, or what an operator gives by hand: no sender is
-    /// behind it.
-    pub fn vouched(value: T) -> Self {
+    /// Takes a value as verified without a signature: it was verified when it was journaled, or an operator
+    /// supplies it.
+    pub fn trusted(value: T) -> Self {
         Self(value)
     }
 
-    /// What was vouched for.
+    /// The value.
     pub fn into_inner(self) -> T {
         self.0
     }
 }
 
-/// A message as it came over the wire.
+/// A message as it was received.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The id in its headers, where the scheme has one there.
+    /// The id in its headers, if the scheme has one there.
     pub id: Option<String>,
     /// The raw body.
     pub body: Vec<u8>,
 }
 
-/// 32 hexadecimal digits that stand for a body: the same bytes have the same ones.
+/// A digest of a body, as 32 hexadecimal digits: equal bytes have equal digests.
 pub fn digest(body: &[u8]) -> String {
     hex::encode(Sha256::digest(body).get(..16).unwrap_or_default())
 }
 
-/// One way of vouching for a message.
+/// One way of proving where a message comes from.
 pub trait Scheme: fmt::Debug + Send + Sync {
-    /// Whether a message is meant for this scheme: it has one of its headers.
+    /// Whether a message uses this scheme: it has one of the scheme's headers.
     fn is_used_by(&self, headers: &HeaderMap) -> bool;
 
-    /// Checks a message and gives the id that its headers carry, if this scheme has one there.
+    /// Checks a message and returns the id in its headers, if this scheme has one there.
     fn check(
         &self,
         headers: &HeaderMap,
@@ -65,14 +64,14 @@ pub trait Scheme: fmt::Debug + Send + Sync {
         now: Timestamp,
     ) -> Result<Option<String>, SignatureError>;
 
-    /// The names of the checks that a message meets, in order, each as [`SignatureError::check`] says it.
+    /// The names of the checks that are made on a message, in order, as [`SignatureError::check`] returns them.
     fn checks(&self) -> &'static [&'static str];
 }
 
-/// Checks a message; any failure leaves nothing to work with.
+/// Checks a message. Only a message that passes becomes a [`Verified`] one.
 ///
-/// Of a source's schemes, the first that the message uses decides alone; if it uses none, the first tells
-/// what is missing.
+/// The first of the source's schemes that the message uses decides alone. If it uses none, the first scheme
+/// says what is missing.
 pub fn verify(
     schemes: &[Box<dyn Scheme>],
     headers: &HeaderMap,
@@ -84,7 +83,7 @@ pub fn verify(
     Ok(Verified(Message { id, body }))
 }
 
-/// The names of the checks by which [`verify`] judges a message with these headers, in order.
+/// The names of the checks that [`verify`] makes on a message with these headers, in order.
 pub fn checks(schemes: &[Box<dyn Scheme>], headers: &HeaderMap) -> &'static [&'static str] {
     scheme_of(schemes, headers).map_or(&["secret"], |scheme| scheme.checks())
 }
@@ -101,14 +100,14 @@ fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderValu
     if values.next().is_some() { Err(SignatureError::InvalidHeader(name)) } else { Ok(value) }
 }
 
-/// A timestamp's number. The signature is over the header's own text: `+1649367553` must not pass as
+/// A timestamp's number. The signature covers the characters of the header: `+1649367553` must not pass as
 /// `1649367553`.
-fn plain_number(text: &str) -> Result<i64, SignatureError> {
-    let number: i64 = text.parse().map_err(|_| SignatureError::InvalidTimestamp)?;
-    if number.to_string() == text { Ok(number) } else { Err(SignatureError::InvalidTimestamp) }
+fn plain_number(header: &str) -> Result<i64, SignatureError> {
+    let number: i64 = header.parse().map_err(|_| SignatureError::InvalidTimestamp)?;
+    if number.to_string() == header { Ok(number) } else { Err(SignatureError::InvalidTimestamp) }
 }
 
-/// Whether an attempt's time is near enough to now, before or after.
+/// Whether the time of an attempt is close enough to now, before or after.
 fn within(tolerance: Duration, attempt: Timestamp, now: Timestamp) -> Result<(), SignatureError> {
     let age = now.as_micros().saturating_sub(attempt.as_micros());
     let off = Duration::from_micros(age.unsigned_abs());
@@ -122,48 +121,49 @@ fn within(tolerance: Duration, attempt: Timestamp, now: Timestamp) -> Result<(),
     })
 }
 
-/// The check that a message failed. The texts carry no secret and no signature.
+/// The check that a message failed. The messages contain no secret and no signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// A header is not there, or only in the other family.
+    /// A header is missing, or is there only in the other family.
     #[error(
         "header `{0}` is missing; where there are several, all must be of one family (svix-* or webhook-*)"
     )]
     MissingHeader(&'static str),
-    /// A header is there twice, or has not the form that it must have.
+    /// A header is there twice, or is malformed.
     #[error("header `{0}` is malformed")]
     InvalidHeader(&'static str),
-    /// The timestamp is no plain number.
+    /// The timestamp is not a plain number.
     #[error("the timestamp is not a plain number of seconds or milliseconds since 1970")]
     InvalidTimestamp,
     /// The timestamp is outside the tolerance.
-    #[error("the timestamp is {seconds} s {direction}; {tolerance} s are tolerated: check the clocks")]
+    #[error("the timestamp is {seconds} s {direction}; at most {tolerance} s are allowed: check the clocks")]
     OutsideTolerance {
-        /// How far off.
+        /// How far off, in seconds.
         seconds: u64,
         /// `old` or `in the future`.
         direction: &'static str,
-        /// What is tolerated both ways.
+        /// How far off it may be in either direction, in seconds.
         tolerance: u64,
     },
-    /// No secret of the source fits.
+    /// No secret of the source matches.
     #[error(
-        "no secret of the source fits the signature: the secret is another endpoint's, or the body was changed on its way"
+        "no secret of the source matches the signature: the secret belongs to another endpoint, or the body was changed \
+         in transit"
     )]
     NoMatch,
     /// The source has no secret.
     #[error("the source has no webhook secret, so it accepts no delivery")]
     NoSecret,
     /// There is no `Authorization: Bearer …`, or more than one.
-    #[error("there is not one `Authorization: Bearer <token>`, which the source requires")]
+    #[error("the source requires exactly one `Authorization: Bearer <token>`")]
     NoBearerToken,
-    /// The bearer token is none of the source's.
-    #[error("the bearer token is none of the source's")]
+    /// The bearer token is not one of the source's.
+    #[error("the bearer token is not one of the source's")]
     WrongBearerToken,
 }
 
 impl SignatureError {
-    /// Every check's name, in the order in which a signed message meets them.
+    /// The name of every check, in the order in which they are made on a signed message.
     pub const CHECKS: [&str; 5] = ["headers", "timestamp", "tolerance", "secret", "signature"];
 
     /// The check that failed: one of [`Self::CHECKS`], or `bearer_token`.

@@ -1,8 +1,8 @@
 //! Svix and Standard Webhooks: HMAC-SHA256 over `{id}.{timestamp}.{body}`, in `svix-*` or `webhook-*`
 //! headers.
 //!
-//! The `svix` crate checks the signature. It reads the system's clock for the tolerance and parses the
-//! timestamp before it signs it again, so the tolerance and the timestamp's form are checked here.
+//! The `svix` crate checks the signature. It would read the system's clock for the tolerance, and it parses the
+//! timestamp before it signs it again, so the tolerance and the form of the timestamp are checked here.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use svix::webhooks::{Webhook, WebhookError};
 use super::{LONGEST_ID, Scheme, SignatureError, only, plain_number, within};
 use crate::domain::Timestamp;
 
-/// Both ways, as Svix's own libraries have it.
+/// In both directions, as in Svix's own libraries.
 const TOLERANCE: Duration = Duration::from_mins(5);
 
-/// The headers' names: id, timestamp, signature.
+/// The names of the headers: id, timestamp, signature.
 type Family = [&'static str; 3];
 const SVIX: Family = ["svix-id", "svix-timestamp", "svix-signature"];
 const UNBRANDED: Family = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
-/// The scheme with the secrets of one source; any one that fits passes, which is how a secret is rotated.
+/// The scheme with the secrets of one source. Any of them is accepted, so that a secret can be rotated.
 pub struct StandardWebhooks {
     secrets: Vec<Webhook>,
 }
 
 impl StandardWebhooks {
-    /// From secrets of the form `whsec_<base64>`, or bare base64.
+    /// A scheme with these secrets, of the form `whsec_<base64>` or plain base64.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, WebhookError> {
         let secrets = secrets.into_iter().map(Webhook::new).collect::<Result<_, _>>()?;
         Ok(Self { secrets })
@@ -53,24 +53,24 @@ impl Scheme for StandardWebhooks {
     ) -> Result<Option<String>, SignatureError> {
         let family = if SVIX.iter().any(|name| headers.contains_key(*name)) { SVIX } else { UNBRANDED };
         let [id, timestamp, signature] = family;
-        let id_text = text(headers, id)?;
-        let timestamp_text = text(headers, timestamp)?;
-        let signature_text = text(headers, signature)?;
-        if id_text.is_empty() || id_text.len() > LONGEST_ID {
+        let id_value = string_of(headers, id)?;
+        let timestamp_value = string_of(headers, timestamp)?;
+        let signature_value = string_of(headers, signature)?;
+        if id_value.is_empty() || id_value.len() > LONGEST_ID {
             return Err(SignatureError::InvalidHeader(id));
         }
-        let attempt = Timestamp::from_seconds(plain_number(timestamp_text)?);
+        let attempt = Timestamp::from_seconds(plain_number(timestamp_value)?);
         within(TOLERANCE, attempt, Timestamp::from_seconds(now.as_seconds()))?;
 
-        // Supabase joins several signatures with a comma and a blank; neither can be part of one.
-        let signatures = signature_text.replace(", ", " ");
+        // Supabase joins several signatures with a comma and a space; neither can be part of a signature.
+        let signatures = signature_value.replace(", ", " ");
         let mut signed = HeaderMap::new();
-        for (name, value) in [(id, id_text), (timestamp, timestamp_text), (signature, &signatures)] {
+        for (name, value) in [(id, id_value), (timestamp, timestamp_value), (signature, &signatures)] {
             let value = HeaderValue::from_str(value).map_err(|_| SignatureError::InvalidHeader(name))?;
             signed.insert(HeaderName::from_static(name), value);
         }
-        let fits = |secret: &Webhook| secret.verify_ignoring_timestamp(body, &signed).is_ok();
-        self.secrets.iter().any(fits).then(|| Some(id_text.to_owned())).ok_or(SignatureError::NoMatch)
+        let matches = |secret: &Webhook| secret.verify_ignoring_timestamp(body, &signed).is_ok();
+        self.secrets.iter().any(matches).then(|| Some(id_value.to_owned())).ok_or(SignatureError::NoMatch)
     }
 
     fn checks(&self) -> &'static [&'static str] {
@@ -78,12 +78,13 @@ impl Scheme for StandardWebhooks {
     }
 }
 
-/// Signs a message as Svix does: the value of the `svix-signature` header. For `usersync send` and for tests.
+/// Signs a message as Svix does and returns the value of the `svix-signature` header. For `usersync send` and
+/// for tests.
 pub fn sign(secret: &str, id: &str, timestamp: Timestamp, body: &[u8]) -> Result<String, WebhookError> {
     Webhook::new(secret)?.sign(id, timestamp.as_seconds(), body)
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, SignatureError> {
+fn string_of<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, SignatureError> {
     only(headers, name)?.to_str().map_err(|_| SignatureError::InvalidHeader(name))
 }
 
@@ -94,7 +95,7 @@ mod tests {
     use super::{Scheme, SignatureError, StandardWebhooks, sign};
     use crate::domain::Timestamp;
 
-    /// Published by Svix and by Standard Webhooks in the tests of their own libraries.
+    /// Published by Svix and by Standard Webhooks in the tests of their libraries.
     const VECTORS: [(&str, &str, i64, &str, &str); 3] = [
         (
             "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn five_minutes_are_tolerated_both_ways_and_not_a_second_more() {
+    fn an_attempt_may_be_five_minutes_off_in_either_direction_and_not_a_second_more() {
         let [_, (secret, _, seconds, body, signature), _] = VECTORS;
         let at = |now| check(&[secret], &seconds.to_string(), signature, body, now);
         assert!(at(seconds + 300).is_ok() && at(seconds - 300).is_ok());
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_in_another_spelling_is_another_timestamp() {
+    fn a_timestamp_written_in_another_way_is_refused() {
         let [_, (secret, _, seconds, body, signature), _] = VECTORS;
         for spelling in ["+1614265330", "01614265330", "1614265330.0", "soon", "99999999999999999999"] {
             let refused = check(&[secret], spelling, signature, body, seconds);
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_checks_that_fail_the_first_of_the_list_is_named() {
+    fn the_first_of_several_failing_checks_is_reported() {
         let [_, (_, id, seconds, body, _), (other, ..)] = VECTORS;
         let now = Timestamp::from_seconds(seconds + 301);
         let named = |secrets: &[&str], headers: &HeaderMap, now| {
@@ -210,15 +211,11 @@ mod tests {
             SignatureError::NoSecret.check(),
             named(&[other], &wrong, in_time),
         ];
-        assert_eq!(
-            failing,
-            SignatureError::CHECKS,
-            "a source without a secret is found out before its scheme"
-        );
+        assert_eq!(failing, SignatureError::CHECKS, "a source without a secret has no scheme to ask");
     }
 
     #[test]
-    fn headers_are_of_one_family_and_there_once() {
+    fn headers_must_be_of_one_family_and_appear_once() {
         let [_, (secret, id, seconds, body, signature), _] = VECTORS;
         let scheme = StandardWebhooks::new([secret]).unwrap();
         let now = Timestamp::from_seconds(seconds);

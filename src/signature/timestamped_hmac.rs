@@ -1,7 +1,8 @@
 //! A timestamp and an HMAC in one header, as WorkOS signs: `t=<milliseconds>, v1=<hex>`, HMAC-SHA256 over
 //! `{t}.{body}`.
 //!
-//! The key is the secret's own bytes, not base64. Source: WorkOS' guide and the tests of its libraries.
+//! The key is the bytes of the secret as it is written; it is not base64. Source: WorkOS' guide and the tests of
+//! its libraries.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,19 +14,19 @@ use sha2::Sha256;
 use super::{Scheme, SignatureError, only, plain_number, within};
 use crate::domain::Timestamp;
 
-/// Both ways; WorkOS' own libraries let the future pass.
+/// In both directions. WorkOS' own libraries accept any time in the future.
 const TOLERANCE: Duration = Duration::from_mins(3);
 
-/// The scheme with the secrets of one source; any one that fits passes, which is how a secret is rotated.
+/// The scheme with the secrets of one source. Any of them is accepted, so that a secret can be rotated.
 pub struct TimestampedHmac {
     header: &'static str,
     keys: Vec<Hmac<Sha256>>,
 }
 
 impl TimestampedHmac {
-    /// From the header's name, in small letters, and the secrets as they are shown.
+    /// A scheme with this header, in lower case, and these secrets as the provider shows them.
     pub fn new<'a>(header: &'static str, secrets: impl IntoIterator<Item = &'a str>) -> Self {
-        // A key of any length will do, so none is left out.
+        // HMAC accepts a key of any length, so no secret is dropped.
         let keys = secrets.into_iter().filter_map(|secret| Hmac::new_from_slice(secret.as_bytes()).ok());
         Self { header, keys: keys.collect() }
     }
@@ -42,7 +43,7 @@ impl Scheme for TimestampedHmac {
         headers.contains_key(self.header)
     }
 
-    /// The message has no id here: it is in the body.
+    /// The headers hold no message id: it is in the body.
     fn check(
         &self,
         headers: &HeaderMap,
@@ -55,12 +56,12 @@ impl Scheme for TimestampedHmac {
         let attempt = Timestamp::from_micros(plain_number(timestamp)?.saturating_mul(1_000));
         within(TOLERANCE, attempt, now)?;
 
-        let fits = |key: &Hmac<Sha256>| {
+        let matches = |key: &Hmac<Sha256>| {
             let signed = key.clone().chain_update(timestamp).chain_update(".").chain_update(body);
             // In constant time.
             signatures.iter().any(|signature| signed.clone().verify_slice(signature).is_ok())
         };
-        self.keys.iter().any(fits).then_some(None).ok_or(SignatureError::NoMatch)
+        self.keys.iter().any(matches).then_some(None).ok_or(SignatureError::NoMatch)
     }
 
     fn checks(&self) -> &'static [&'static str] {
@@ -68,10 +69,10 @@ impl Scheme for TimestampedHmac {
     }
 }
 
-/// What the header holds.
+/// The parsed header.
 struct Signed<'a> {
     timestamp: &'a str,
-    /// Of version 1; those of other versions are passed over.
+    /// Those of version 1; other versions are skipped.
     signatures: Vec<Vec<u8>>,
 }
 
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_signatures_is_enough_and_other_versions_are_passed_over() {
+    fn one_of_several_signatures_is_enough_and_other_versions_are_skipped() {
         for header in [
             format!("t={MILLISECONDS},v1={SIGNATURE}"),
             format!("v1={SIGNATURE}, t={MILLISECONDS}"),
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn three_minutes_are_tolerated_both_ways_and_not_a_millisecond_more() {
+    fn an_attempt_may_be_three_minutes_off_in_either_direction_and_not_a_millisecond_more() {
         let at = |off| check(&[SECRET], &signed("1716883200000"), BODY, off);
         assert!(at(180_000).is_ok() && at(-180_000).is_ok());
         for (off, direction) in [(180_001, "old"), (-180_001, "in the future")] {
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_in_another_spelling_is_another_timestamp() {
+    fn a_timestamp_written_in_another_way_is_refused() {
         for spelling in ["+1716883200000", "01716883200000", "1716883200000.0", "", "soon"] {
             let refused = check(&[SECRET], &signed(spelling), BODY, 0);
             assert_eq!(refused, Err(SignatureError::InvalidTimestamp), "{spelling}");
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_is_no_signature_is_told_so() {
+    fn a_malformed_header_is_refused_as_such() {
         let malformed = Err(SignatureError::InvalidHeader(HEADER));
         for header in ["", "t", "v1=00", "t=1, t=1, v1=00", "t=1, v1=xyz", "t=1, v1=0", "t=1,, v1=00"] {
             assert_eq!(check(&[SECRET], header, BODY, 0), malformed, "{header}");

@@ -1,4 +1,4 @@
-//! Auth0, made by its variables alone: partial updates, test events, and ids that come back.
+//! Auth0, configured by its variables alone: partial updates, test events, and ids that are reused.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const SOCIAL: &str = "google-oauth2|100000000000000000001";
 
 const HOUR: i64 = 3_600;
 
-/// The variables' source in the place of the usual one, with the issuer of the tests.
+/// Replaces the usual source by the one that the variables make, with the issuer of the tests.
 fn by_variables(config: &mut Config) {
     let RuleKind::Oidc { domain, .. } = &config.sources[0].tokens[0].kind else { unreachable!() };
     let tokens = [("AUTH0_DOMAIN", domain.as_str()), ("AUTH0_CLIENT_ID", APPLICATION_ID)];
@@ -36,7 +36,7 @@ async fn deliver(app: &TestApp, body: &str) -> String {
     app.client.send(wire).await.brief()
 }
 
-/// What a token of the social user gets that was issued so many hours before now.
+/// The answer to a token of the social user that was issued so many hours ago.
 async fn current(app: &TestApp, hours_ago: i64) -> String {
     let mut claims = app.claims(SOCIAL);
     claims["iat"] = json!(NOW - hours_ago * HOUR);
@@ -58,31 +58,31 @@ async fn an_update_sets_only_what_it_carries(app: &TestApp) {
 
 on_both_databases!(an_update_sets_only_what_it_carries, configured by by_variables);
 
-async fn the_older_names_are_understood_and_a_username_stands_in_for_a_nickname(app: &TestApp) {
+async fn older_event_names_are_understood_and_the_username_replaces_a_missing_nickname(app: &TestApp) {
     assert_eq!(deliver(app, OLDER_NAMES).await, "200 applied");
     let row = &app.client.rows().await[0];
     assert_eq!((&row["externalId"], &row["nickname"]), (&json!("github|1000001"), &json!("linus_t")));
 }
 
-on_both_databases!(the_older_names_are_understood_and_a_username_stands_in_for_a_nickname, configured by by_variables);
+on_both_databases!(older_event_names_are_understood_and_the_username_replaces_a_missing_nickname, configured by by_variables);
 
-async fn a_test_event_is_taken_and_makes_no_user(app: &TestApp) {
+async fn a_test_event_is_accepted_and_makes_no_user(app: &TestApp) {
     assert_eq!(deliver(app, TEST).await, "200 ignored");
     assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases!(a_test_event_is_taken_and_makes_no_user, configured by by_variables);
+on_both_databases!(a_test_event_is_accepted_and_makes_no_user, configured by by_variables);
 
-async fn without_the_creation_a_life_cannot_be_told_from_the_next(app: &TestApp) {
+async fn an_event_without_the_time_of_creation_is_parked(app: &TestApp) {
     let mut event: Value = serde_json::from_str(CREATED).unwrap();
     event["data"]["object"].as_object_mut().unwrap().remove("created_at");
     assert_eq!(deliver(app, &event.to_string()).await, "200 parked");
     app.expect_parked(1);
 }
 
-on_both_databases!(without_the_creation_a_life_cannot_be_told_from_the_next, configured by by_variables);
+on_both_databases!(an_event_without_the_time_of_creation_is_parked, configured by by_variables);
 
-async fn who_signs_up_again_is_a_new_user_under_the_old_id(app: &TestApp) {
+async fn a_person_who_signs_up_again_is_a_new_user_with_the_old_external_id(app: &TestApp) {
     assert_eq!(deliver(app, SOCIAL_CREATED).await, "200 applied");
     let first = app.client.rows().await.remove(0);
     assert_eq!((current(app, 70).await, current(app, 0).await), ("200".into(), "200".into()));
@@ -109,7 +109,7 @@ async fn who_signs_up_again_is_a_new_user_under_the_old_id(app: &TestApp) {
     assert_eq!(app.client.rows().await, [second]);
 }
 
-on_both_databases!(who_signs_up_again_is_a_new_user_under_the_old_id, configured by by_variables);
+on_both_databases!(a_person_who_signs_up_again_is_a_new_user_with_the_old_external_id, configured by by_variables);
 
 async fn a_late_deletion_of_an_earlier_lifetime_writes_no_row_and_sends_no_event(app: &TestApp) {
     assert_eq!(deliver(app, SOCIAL_CREATED_AGAIN).await, "200 applied");

@@ -79,7 +79,7 @@ async fn explain(all: Vec<Planted>) {
         assert_eq!(said.verdicts("passed"), before, "{case}");
         assert_eq!(said.verdicts("not reached"), rest.get(1..).unwrap_or_default(), "{case}");
         assert_eq!(decided(&desk, token.trim()).await, check, "the service decides otherwise: {case}");
-        assert_discreet(&said, &token);
+        assert_no_secrets(&said, &token);
     }
 }
 
@@ -90,7 +90,7 @@ async fn decided(desk: &Desk, token: &str) -> &'static str {
     authenticator.authenticate(token).await.map_or_else(|error| error.check(), |_| "")
 }
 
-fn assert_discreet(said: &Said, token: &str) {
+fn assert_no_secrets(said: &Said, token: &str) {
     let everything = said.everything();
     // Of a service key or a secret, too, a part is too much.
     let parts = token.split('.').filter(|part| part.len() > 16).map(|part| &part[8..]);

@@ -1,5 +1,4 @@
-//! `usersync explain webhook`: planted misconfigurations, each named rightly, and nothing told that was
-//! confided.
+//! `usersync explain webhook`: planted misconfigurations. Each is named correctly, and no secret is shown.
 
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
@@ -11,10 +10,10 @@ use crate::support::client::fixture::{CREATED, DELETED};
 use crate::support::client::{Wire, signed_at};
 use crate::support::command::{Desk, Said};
 
-/// Of an endpoint that nobody configured.
+/// The secret of an endpoint that is not configured.
 const FOREIGN_SECRET: &str = "whsec_plJ3nmyCDGBKInavdOK15jsl";
 
-/// The secrets of the source `clerk` are given; another source `other` has the old one.
+/// The source `clerk` with these secrets, and a source `other` with the old secret.
 fn configuration(secrets: &str) -> String {
     let rule = "[[sources.tokens]]\ntype = 'oidc'\ndomain = 'https://id.example.com'\napplicationID = 'x'";
     format!(
@@ -23,7 +22,7 @@ fn configuration(secrets: &str) -> String {
     )
 }
 
-/// A delivery as it was kept, and what must be said of it.
+/// A saved delivery, and what must be said about it.
 struct Planted {
     secrets: String,
     wire: Wire,
@@ -78,7 +77,7 @@ async fn explain(all: impl IntoIterator<Item = Planted>) {
             checks.first().copied().unwrap_or_default(),
             "the service decides otherwise: {said:?}"
         );
-        assert_discreet(&said, &wire);
+        assert_no_secrets(&said, &wire);
         assert!(!desk.path("usersync.db").exists(), "something was written");
     }
 }
@@ -106,7 +105,7 @@ fn decided(desk: &Desk, name: &str, wire: &Wire, at: i64) -> &'static str {
     }
 }
 
-fn assert_discreet(said: &Said, wire: &Wire) {
+fn assert_no_secrets(said: &Said, wire: &Wire) {
     let everything = said.everything();
     let signatures = wire.headers.iter().filter(|(name, _)| name.ends_with("signature"));
     let secrets = [SECRET, OLD_SECRET, FOREIGN_SECRET].map(|secret| &secret[8..]).into_iter();
@@ -161,7 +160,7 @@ async fn the_wrong_secret() {
 }
 
 #[tokio::test]
-async fn a_body_that_was_written_anew() {
+async fn a_rewritten_body() {
     let body = |from: String, to: String| {
         let mut wire = signed_at("msg_1", NOW, SECRET, from);
         wire.body = to.into_bytes();
@@ -239,7 +238,7 @@ async fn the_wrong_headers() {
 }
 
 #[tokio::test]
-async fn the_wrong_source_and_what_is_in_a_body() {
+async fn the_wrong_source_and_the_content_of_a_body() {
     let of = |body: &str| signed_at("msg_1", NOW, SECRET, body);
     let parked = "would be parked";
     explain([
@@ -267,7 +266,7 @@ async fn the_wrong_source_and_what_is_in_a_body() {
 }
 
 #[tokio::test]
-async fn a_wrong_call_is_told_from_a_wrong_delivery() {
+async fn a_wrong_command_line_is_distinguished_from_a_wrong_delivery() {
     let desk = Desk::with(&configuration(&format!("'{SECRET}'")));
     desk.put("headers", "svix-id: msg_1\nv1,secretsecret\n");
     desk.put("body", "{}");

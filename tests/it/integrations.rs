@@ -27,7 +27,7 @@ fn auth0(config: &mut Config) {
     config.sources = sources("", &AUTH0);
 }
 
-/// The scripts sign by the system's clock, so the service goes by it too.
+/// The scripts sign with the time of the system's clock, so the service uses it too.
 fn keep_real_time(app: &TestApp) {
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap();
     app.clock.advance(since.saturating_sub(Duration::from_secs(NOW.unsigned_abs())));
@@ -45,7 +45,7 @@ async fn run(
     node::run(HOST, &[&file, handler, &event.to_string()]).await
 }
 
-async fn the_event_stream_action_sends_each_event_once_and_fails_aloud(app: &TestApp) {
+async fn the_event_stream_action_sends_each_event_once_and_reports_failures(app: &TestApp) {
     keep_real_time(app);
     let message: Value = serde_json::from_str(CREATED).unwrap();
     let event = json!({"message": message});
@@ -69,9 +69,9 @@ async fn the_event_stream_action_sends_each_event_once_and_fails_aloud(app: &Tes
     assert!(run(EVENT_STREAM, event, "http://127.0.0.1:9/", SECRET).await.unwrap().is_err());
 }
 
-on_both_databases!(the_event_stream_action_sends_each_event_once_and_fails_aloud, configured by auth0);
+on_both_databases!(the_event_stream_action_sends_each_event_once_and_reports_failures, configured by auth0);
 
-async fn the_post_login_action_sends_who_signs_in_and_never_stands_in_the_way(app: &TestApp) {
+async fn the_post_login_action_sends_who_signs_in_and_never_prevents_a_sign_in(app: &TestApp) {
     keep_real_time(app);
     let message: Value = serde_json::from_str(CREATED).unwrap();
     let event = json!({"user": message["data"]["object"], "tenant": {"id": "tenant-0000"}});
@@ -95,4 +95,4 @@ async fn the_post_login_action_sends_who_signs_in_and_never_stands_in_the_way(ap
     assert_eq!(rows[0]["metadata"], json!({"theme": "dark"}));
 }
 
-on_both_databases!(the_post_login_action_sends_who_signs_in_and_never_stands_in_the_way, configured by auth0);
+on_both_databases!(the_post_login_action_sends_who_signs_in_and_never_prevents_a_sign_in, configured by auth0);

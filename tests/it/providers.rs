@@ -1,4 +1,4 @@
-//! What holds for every provider, whoever it is and however it vouches: one suite, over HTTP.
+//! What is true of every provider: one suite, over HTTP, for every sender in the providers' `senders.toml`.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::support::app::{SECRET, TestApp};
 use crate::support::client::{Answer, Wire};
 use crate::support::senders::{Sender, sender_to, senders, sources, with, with_every_provider};
 
-/// A message by the sender's secret in use, at this moment, under a new id.
+/// A message with a new id, signed now with the sender's current secret.
 fn wire(app: &TestApp, sender: &Sender, body: impl Into<Vec<u8>>) -> Wire {
     let now = app.clock.now().as_seconds();
     sender.wire(sender.proof.secrets()[0], &app.client.message_id(), now, body)
@@ -25,7 +25,7 @@ async fn names(app: &TestApp, sender: &Sender) -> Vec<Value> {
     rows["users"].as_array().unwrap().iter().map(|row| row["name"].clone()).collect()
 }
 
-async fn a_good_delivery_is_a_row(app: &TestApp) {
+async fn a_verified_delivery_makes_a_row(app: &TestApp) {
     for sender in senders() {
         let source = &sender.source;
         let answer = app.client.send(wire(app, &sender, &*sender.created)).await;
@@ -42,9 +42,9 @@ async fn a_good_delivery_is_a_row(app: &TestApp) {
     }
 }
 
-on_both_databases!(a_good_delivery_is_a_row, configured by with_every_provider);
+on_both_databases!(a_verified_delivery_makes_a_row, configured by with_every_provider);
 
-async fn what_does_not_come_from_the_source_leaves_nothing(app: &TestApp) {
+async fn a_delivery_that_the_source_did_not_send_is_refused(app: &TestApp) {
     for sender in senders() {
         let source = &sender.source;
         let [does_not_fit, missing] = sender.proof.refusals();
@@ -67,15 +67,15 @@ async fn what_does_not_come_from_the_source_leaves_nothing(app: &TestApp) {
     assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases!(what_does_not_come_from_the_source_leaves_nothing, configured by with_every_provider);
+on_both_databases!(a_delivery_that_the_source_did_not_send_is_refused, configured by with_every_provider);
 
-/// A 401 tells how to come back (RFC 6750), and nothing else does.
+/// A 401 names the scheme to authenticate with (RFC 6750); no other answer does.
 fn assert_challenge(refused: &Answer, expected: &str) {
     let expected = if refused.status == 401 { expected } else { "" };
     assert_eq!(refused.header("www-authenticate"), expected);
 }
 
-async fn the_old_secret_and_the_new_are_good_while_one_is_rotated(app: &TestApp) {
+async fn the_old_and_the_new_secret_are_accepted_during_rotation(app: &TestApp) {
     for sender in senders() {
         let now = app.clock.now().as_seconds();
         let [new, old, _] = sender.proof.secrets();
@@ -86,9 +86,9 @@ async fn the_old_secret_and_the_new_are_good_while_one_is_rotated(app: &TestApp)
     }
 }
 
-on_both_databases!(the_old_secret_and_the_new_are_good_while_one_is_rotated, configured by with_every_provider);
+on_both_databases!(the_old_and_the_new_secret_are_accepted_during_rotation, configured by with_every_provider);
 
-async fn an_attempts_time_is_tolerated_so_far_and_no_further(app: &TestApp) {
+async fn an_attempt_outside_the_tolerance_is_refused(app: &TestApp) {
     let now = app.clock.now().as_seconds();
     for sender in senders() {
         let Some(tolerance) = sender.proof.tolerance() else { continue };
@@ -105,7 +105,7 @@ async fn an_attempts_time_is_tolerated_so_far_and_no_further(app: &TestApp) {
     }
 }
 
-on_both_databases!(an_attempts_time_is_tolerated_so_far_and_no_further, configured by with_every_provider);
+on_both_databases!(an_attempt_outside_the_tolerance_is_refused, configured by with_every_provider);
 
 async fn the_same_message_again_is_a_duplicate(app: &TestApp) {
     for sender in senders() {
@@ -130,16 +130,16 @@ async fn the_same_message_again_is_a_duplicate(app: &TestApp) {
 
 on_both_databases!(the_same_message_again_is_a_duplicate, configured by with_every_provider);
 
-async fn an_event_of_another_kind_is_ignored(app: &TestApp) {
+async fn an_event_that_is_not_about_a_user_is_ignored(app: &TestApp) {
     for sender in senders() {
         assert_eq!(deliver(app, &sender, &*sender.unknown).await, "200 ignored", "{}", sender.source);
     }
     assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases!(an_event_of_another_kind_is_ignored, configured by with_every_provider);
+on_both_databases!(an_event_that_is_not_about_a_user_is_ignored, configured by with_every_provider);
 
-async fn an_update_before_its_create_holds_and_a_deletion_ends_it(app: &TestApp) {
+async fn an_update_before_its_create_is_applied_and_a_deletion_removes_the_row(app: &TestApp) {
     for sender in senders() {
         let source = &sender.source;
         assert_eq!(deliver(app, &sender, &*sender.updated).await, "200 applied", "{source}");
@@ -151,9 +151,9 @@ async fn an_update_before_its_create_holds_and_a_deletion_ends_it(app: &TestApp)
     }
 }
 
-on_both_databases!(an_update_before_its_create_holds_and_a_deletion_ends_it, configured by with_every_provider);
+on_both_databases!(an_update_before_its_create_is_applied_and_a_deletion_removes_the_row, configured by with_every_provider);
 
-async fn a_deletion_before_everything_else_holds(app: &TestApp) {
+async fn a_deletion_before_everything_else_stays_in_force(app: &TestApp) {
     for sender in senders() {
         assert_eq!(deliver(app, &sender, &*sender.deleted).await, "200 applied", "{}", sender.source);
         for late in [&*sender.updated, &*sender.created] {
@@ -163,9 +163,9 @@ async fn a_deletion_before_everything_else_holds(app: &TestApp) {
     assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases!(a_deletion_before_everything_else_holds, configured by with_every_provider);
+on_both_databases!(a_deletion_before_everything_else_stays_in_force, configured by with_every_provider);
 
-async fn what_is_not_understood_is_parked_once_and_what_is_no_json_is_refused(app: &TestApp) {
+async fn an_unreadable_event_is_parked_once_and_a_body_that_is_not_json_is_refused(app: &TestApp) {
     let mut parked = 0;
     for sender in senders() {
         let source = &sender.source;
@@ -185,7 +185,7 @@ async fn what_is_not_understood_is_parked_once_and_what_is_no_json_is_refused(ap
     assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases!(what_is_not_understood_is_parked_once_and_what_is_no_json_is_refused, configured by with_every_provider);
+on_both_databases!(an_unreadable_event_is_parked_once_and_a_body_that_is_not_json_is_refused, configured by with_every_provider);
 
 async fn a_body_over_the_limit_is_refused(app: &TestApp) {
     for sender in senders() {
@@ -213,7 +213,7 @@ async fn one_id_in_two_sources_is_two_users(app: &TestApp) {
 on_both_databases!(one_id_in_two_sources_is_two_users, configured by with_every_provider);
 
 #[test]
-fn every_configuration_in_the_providers_pages_is_read() {
+fn every_configuration_in_the_documentation_of_providers_is_valid() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers");
     for page in fs::read_dir(folder).unwrap() {
         let text = fs::read_to_string(page.unwrap().path()).unwrap();

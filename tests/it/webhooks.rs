@@ -1,4 +1,4 @@
-//! A signed Clerk event becomes a row, and what becomes of the row after.
+//! A signed Clerk event makes a row, and later events change it.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::support::client::fixture::{
 };
 use crate::support::client::{Answer, Wire, signed_at};
 
-async fn a_created_user_is_a_row_and_the_answer_names_the_message(app: &TestApp) {
+async fn a_created_user_makes_a_row_and_the_answer_has_the_message_id(app: &TestApp) {
     let answer = app.client.send(app.client.signed_as("msg_first", CREATED)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json(), json!({"outcome": "applied", "messageId": "msg_first"}));
@@ -38,7 +38,7 @@ async fn a_created_user_is_a_row_and_the_answer_names_the_message(app: &TestApp)
     );
 }
 
-on_both_databases!(a_created_user_is_a_row_and_the_answer_names_the_message);
+on_both_databases!(a_created_user_makes_a_row_and_the_answer_has_the_message_id);
 
 async fn an_update_changes_the_row_and_keeps_its_id(app: &TestApp) {
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
@@ -55,15 +55,15 @@ async fn an_update_changes_the_row_and_keeps_its_id(app: &TestApp) {
 
 on_both_databases!(an_update_changes_the_row_and_keeps_its_id);
 
-async fn an_update_that_comes_before_its_create_inserts_and_the_late_create_is_stale(app: &TestApp) {
+async fn an_update_before_its_create_inserts_a_row_and_the_late_create_is_stale(app: &TestApp) {
     assert_eq!(app.client.deliver(UPDATED).await, "200 applied");
     assert_eq!(app.client.deliver(CREATED).await, "200 stale");
     assert_eq!(app.client.rows().await[0]["name"], "Ada King");
 }
 
-on_both_databases!(an_update_that_comes_before_its_create_inserts_and_the_late_create_is_stale);
+on_both_databases!(an_update_before_its_create_inserts_a_row_and_the_late_create_is_stale);
 
-async fn a_deleted_user_stays_deleted_whatever_comes_late(app: &TestApp) {
+async fn a_deleted_user_stays_deleted_whatever_arrives_later(app: &TestApp) {
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
     assert_eq!(app.client.deliver(DELETED).await, "200 applied");
     assert!(app.client.rows().await.is_empty());
@@ -73,11 +73,9 @@ async fn a_deleted_user_stays_deleted_whatever_comes_late(app: &TestApp) {
     assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases!(a_deleted_user_stays_deleted_whatever_comes_late);
+on_both_databases!(a_deleted_user_stays_deleted_whatever_arrives_later);
 
-async fn the_journal_tells_what_became_of_a_delivery_and_keeps_no_payload_of_a_life_that_ended(
-    app: &TestApp,
-) {
+async fn the_journal_has_every_outcome_and_no_payload_of_an_ended_lifetime(app: &TestApp) {
     let entry = |id: &str, outcome: &str, payload| (id.to_owned(), outcome.to_owned(), payload);
     for (id, fixture) in [("msg_1", UPDATED), ("msg_2", CREATED)] {
         app.client.send(app.client.signed_as(id, fixture)).await;
@@ -98,9 +96,9 @@ async fn the_journal_tells_what_became_of_a_delivery_and_keeps_no_payload_of_a_l
     );
 }
 
-on_both_databases!(the_journal_tells_what_became_of_a_delivery_and_keeps_no_payload_of_a_life_that_ended);
+on_both_databases!(the_journal_has_every_outcome_and_no_payload_of_an_ended_lifetime);
 
-async fn a_deletion_that_comes_first_leaves_its_mark(app: &TestApp) {
+async fn a_deletion_that_arrives_first_leaves_a_tombstone(app: &TestApp) {
     assert_eq!(app.client.deliver(DELETED_EXTERNAL_ID).await, "200 applied");
     assert_eq!(app.client.deliver(CREATED_GOOGLE).await, "200 stale");
     assert!(app.client.rows().await.is_empty());
@@ -108,9 +106,9 @@ async fn a_deletion_that_comes_first_leaves_its_mark(app: &TestApp) {
     assert_eq!(gone.brief(), "410 user_deleted");
 }
 
-on_both_databases!(a_deletion_that_comes_first_leaves_its_mark);
+on_both_databases!(a_deletion_that_arrives_first_leaves_a_tombstone);
 
-async fn a_message_that_comes_again_is_a_duplicate(app: &TestApp) {
+async fn a_repeated_message_is_a_duplicate(app: &TestApp) {
     for expected in ["200 applied", "200 duplicate", "200 duplicate"] {
         let answer = app.client.send(app.client.signed_as("msg_again", CREATED)).await;
         assert_eq!(answer.brief(), expected);
@@ -121,9 +119,9 @@ async fn a_message_that_comes_again_is_a_duplicate(app: &TestApp) {
     assert_eq!(app.client.rows().await[0]["name"], "Ada Lovelace");
 }
 
-on_both_databases!(a_message_that_comes_again_is_a_duplicate);
+on_both_databases!(a_repeated_message_is_a_duplicate);
 
-async fn the_same_message_sent_at_once_is_applied_once(app: &TestApp) {
+async fn a_message_that_is_sent_many_times_at_once_is_applied_once(app: &TestApp) {
     let sending = (0..12).map(|_| app.client.send(app.client.signed_as("msg_racing", CREATED)));
     let mut outcomes: Vec<String> =
         futures_util::future::join_all(sending).await.iter().map(Answer::brief).collect();
@@ -132,7 +130,7 @@ async fn the_same_message_sent_at_once_is_applied_once(app: &TestApp) {
     assert!(outcomes[1..].iter().all(|outcome| outcome == "200 duplicate"), "{outcomes:?}");
 }
 
-on_both_databases!(the_same_message_sent_at_once_is_applied_once);
+on_both_databases!(a_message_that_is_sent_many_times_at_once_is_applied_once);
 
 async fn an_event_that_is_not_about_users_is_ignored(app: &TestApp) {
     for kind in ["session.created", "organization.updated", "user.invented_tomorrow"] {
@@ -171,16 +169,16 @@ async fn an_explicit_null_clears_a_field(app: &TestApp) {
 
 on_both_databases!(an_explicit_null_clears_a_field);
 
-async fn two_secrets_are_good_while_one_is_rotated(app: &TestApp) {
+async fn two_secrets_are_accepted_during_rotation(app: &TestApp) {
     let now = app.clock.now().as_seconds();
     let wire = signed_at("msg_old_secret", now, OLD_SECRET, CREATED);
     assert_eq!(app.client.send(wire).await.brief(), "200 applied");
     assert_eq!(app.client.deliver(UPDATED).await, "200 applied");
 }
 
-on_both_databases!(two_secrets_are_good_while_one_is_rotated);
+on_both_databases!(two_secrets_are_accepted_during_rotation);
 
-async fn the_unbranded_headers_are_as_good_as_svix_own(app: &TestApp) {
+async fn the_headers_of_standard_webhooks_are_accepted_like_those_of_svix(app: &TestApp) {
     let mut wire = app.client.signed(CREATED);
     let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
     for (header, name) in wire.headers.iter_mut().zip(names) {
@@ -189,9 +187,9 @@ async fn the_unbranded_headers_are_as_good_as_svix_own(app: &TestApp) {
     assert_eq!(app.client.send(wire).await.brief(), "200 applied");
 }
 
-on_both_databases!(the_unbranded_headers_are_as_good_as_svix_own);
+on_both_databases!(the_headers_of_standard_webhooks_are_accepted_like_those_of_svix);
 
-async fn what_is_verified_but_not_understood_is_parked_and_not_bounced(app: &TestApp) {
+async fn a_verified_delivery_that_cannot_be_understood_is_parked(app: &TestApp) {
     let mut without_id: Value = serde_json::from_str(CREATED).unwrap();
     without_id["data"].as_object_mut().unwrap().remove("id");
     let mut impossible: Value = serde_json::from_str(CREATED).unwrap();
@@ -222,17 +220,17 @@ async fn what_is_verified_but_not_understood_is_parked_and_not_bounced(app: &Tes
     assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases!(what_is_verified_but_not_understood_is_parked_and_not_bounced);
+on_both_databases!(a_verified_delivery_that_cannot_be_understood_is_parked);
 
-async fn nul_is_taken_out_of_profile_fields(app: &TestApp) {
+async fn nul_characters_are_removed_from_profile_fields(app: &TestApp) {
     let body = CREATED.replace("Lovelace", "Love\\u0000lace").replace("\"theme\"", "\"th\\u0000eme\"");
     assert_eq!(app.client.deliver(body).await, "200 applied");
     assert_eq!(app.client.rows().await[0]["name"], "Ada Lovelace");
 }
 
-on_both_databases!(nul_is_taken_out_of_profile_fields);
+on_both_databases!(nul_characters_are_removed_from_profile_fields);
 
-async fn a_delivery_is_kept_and_counted_though_its_sender_hangs_up(app: &TestApp) {
+async fn a_delivery_is_kept_and_counted_even_if_its_sender_disconnects(app: &TestApp) {
     let Wire { path, headers, body } = app.client.signed(CREATED);
     let address = app.client.url("").replace("http://", "");
     let mut sender = TcpStream::connect(&address).unwrap();
@@ -252,11 +250,11 @@ async fn a_delivery_is_kept_and_counted_though_its_sender_hangs_up(app: &TestApp
     assert_eq!(app.client.rows().await.len(), 1);
 }
 
-on_both_databases!(a_delivery_is_kept_and_counted_though_its_sender_hangs_up);
+on_both_databases!(a_delivery_is_kept_and_counted_even_if_its_sender_disconnects);
 
-/// A commit begins the next transaction only for those who wait.
+/// A commit begins the next transaction only if deliveries are waiting.
 #[tokio::test]
-async fn deliveries_that_came_together_leave_no_transaction_open() {
+async fn a_batch_of_deliveries_leaves_no_transaction_open() {
     let Some(app) = TestApp::on_postgres(|_| ()).await else { return };
     let sending =
         (0..100).map(|number| app.client.deliver(CREATED_GOOGLE.replace(GRACE, &format!("user_{number}"))));
@@ -277,9 +275,9 @@ async fn deliveries_that_came_together_leave_no_transaction_open() {
     app.finish().await;
 }
 
-/// As an application's own long transaction holds one.
+/// A long transaction of an application holds a lock on the row.
 #[tokio::test]
-async fn a_user_whom_somebody_else_has_locked_holds_up_no_other() {
+async fn a_user_locked_by_another_transaction_does_not_delay_other_users() {
     let Some(app) = TestApp::on_postgres(|_| ()).await else { return };
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
     let database = sea_orm::Database::connect(app.config.database.url.expose_secret()).await.unwrap();

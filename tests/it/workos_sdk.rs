@@ -1,4 +1,4 @@
-//! Deliveries signed by WorkOS's own SDK, and what it says to ours.
+//! Deliveries signed by WorkOS's own SDK, and whether the SDK accepts those that our tests sign.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

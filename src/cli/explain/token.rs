@@ -97,6 +97,6 @@ fn shown(text: Option<&String>) -> String {
 
 fn distance(seconds: Option<f64>, now: Timestamp) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "shown to the second; a cast of a float saturates")]
-    let moment = Timestamp::from_seconds(seconds.unwrap_or_default() as i64);
-    between(moment, now)
+    let time = Timestamp::from_seconds(seconds.unwrap_or_default() as i64);
+    between(time, now)
 }

@@ -1,7 +1,7 @@
-//! Every provider as it sends: what, and how it vouches for it.
+//! How every provider sends: which events, and how it proves that they are its own.
 //!
 //! What a provider sends is described in its folder, in `src/providers/<provider>/senders.toml`; how each
-//! proof is made is here.
+//! proof is made is defined here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +39,7 @@ pub(crate) struct Sender {
     pub(crate) message_id: Option<String>,
 }
 
-/// How it vouches for a message.
+/// How it proves that a message is its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Proof {
