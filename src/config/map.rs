@@ -66,20 +66,6 @@ fn check(slot: &Slot<'_>, map: &SourceMap) {
     }
 }
 
-/// The User's own names.
-pub(super) const PROFILE: [&str; 10] = [
-    "name",
-    "givenName",
-    "familyName",
-    "nickname",
-    "email",
-    "emailVerified",
-    "phoneNumber",
-    "phoneNumberVerified",
-    "pictureUrl",
-    "metadata",
-];
-
 /// A pointer for each field of the user.
 struct ProfilePointers;
 
@@ -88,19 +74,16 @@ impl Kind for ProfilePointers {
     const SHAPE: Shape = Shape::Table(&PROFILE_KEYS);
 
     fn read(slot: &Slot<'_>) -> Option<Self::Value> {
-        let pointers = PROFILE.iter().filter_map(|name| {
-            let pointer = Pointer::read(&slot.key(name));
-            Some((Field::named(name)?, pointer?))
-        });
-        Some(pointers.collect())
+        let pointer = |field: &Field| Some((*field, Pointer::read(&slot.key(field.name()))?));
+        Some(Field::ALL.iter().filter_map(pointer).collect())
     }
 }
 
-const PROFILE_KEYS: [Key; PROFILE.len()] = {
-    let mut keys = [Key::plain("", Shape::Text); PROFILE.len()];
+const PROFILE_KEYS: [Key; Field::NAMES.len()] = {
+    let mut keys = [Key::plain("", Shape::Text); Field::NAMES.len()];
     let mut index = 0;
     while index < keys.len() {
-        keys[index] = Key::plain(PROFILE[index], Shape::Text);
+        keys[index] = Key::plain(Field::NAMES[index], Shape::Text);
         index += 1;
     }
     keys

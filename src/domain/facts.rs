@@ -3,51 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 
-use serde::de::value::{Error, StrDeserializer};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// A field of the user that a provider can speak about, by its name in the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each is the user's field of the same name")]
-pub enum Field {
-    Name,
-    GivenName,
-    FamilyName,
-    Nickname,
-    Email,
-    EmailVerified,
-    PhoneNumber,
-    PhoneNumberVerified,
-    PictureUrl,
-    Metadata,
-}
-
-impl Field {
-    /// The field of that name in the API.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::deserialize(StrDeserializer::<Error>::new(name)).ok()
-    }
-
-    /// Whether its values are yes and no.
-    pub fn is_flag(self) -> bool {
-        matches!(self, Self::EmailVerified | Self::PhoneNumberVerified)
-    }
-
-    fn takes(self, value: &Value) -> bool {
-        match self {
-            _ if self.is_flag() => value.is_boolean() || value.is_null(),
-            Self::Metadata => true,
-            _ => value.is_string() || value.is_null(),
-        }
-    }
-}
+use super::Field;
 
 /// A value of a type that its field cannot have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field:?} cannot be {found}")]
+#[error("`{}` cannot be {found}", field.name())]
 pub struct ImpossibleType {
     field: Field,
     found: &'static str,
@@ -58,7 +21,7 @@ pub struct ImpossibleType {
 pub struct Facts(BTreeMap<Field, Value>);
 
 impl Facts {
-    /// Adds a fact. Text and flags may be null, metadata is any JSON.
+    /// Adds a fact. An explicit null is one, too.
     ///
     /// U+0000 is taken out: it means nothing in a profile, and PostgreSQL cannot store it.
     pub fn set(&mut self, field: Field, value: Value) -> Result<(), ImpossibleType> {
@@ -119,7 +82,8 @@ fn without_nul(value: Value) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::{Facts, Field};
+    use super::Facts;
+    use crate::domain::Field;
 
     #[test]
     fn a_field_takes_its_own_type_and_null_and_nothing_else() {
@@ -128,8 +92,10 @@ mod tests {
         assert_eq!(facts.set(Field::Email, json!(null)), Ok(()));
         assert_eq!(facts.set(Field::EmailVerified, json!(true)), Ok(()));
         assert_eq!(facts.set(Field::Metadata, json!([1, {"a": null}])), Ok(()));
+        let refused = facts.set(Field::GivenName, json!(7)).unwrap_err();
+        assert_eq!(refused.to_string(), "`givenName` cannot be a number");
         let refused = facts.set(Field::Email, json!(7)).unwrap_err();
-        assert_eq!(refused.to_string(), "Email cannot be a number");
+        assert_eq!(refused.to_string(), "`email` cannot be a number");
         assert!(facts.set(Field::PhoneNumberVerified, json!("yes")).is_err());
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Facts, Field, Timestamp};
+use super::{Facts, Field, Kind, Timestamp};
 
 /// The longest dotted key of a flattened claim, in bytes; an object that lies deeper stays as it is.
 ///
@@ -19,24 +19,16 @@ const NOT_SHOWN: [&str; 7] = ["aud", "exp", "nbf", "iat", "jti", "iss", "sub"];
 /// The names that every identity has, whatever a custom claim of the same name says.
 const ALWAYS: [&str; 3] = ["tokenIdentifier", "subject", "issuer"];
 
-/// The OpenID claims that have a type: the claim, its name in an identity, and how it is read.
-const PROFILE: [(&str, &str, Read); 18] = [
-    ("name", "name", text),
-    ("given_name", "givenName", text),
-    ("family_name", "familyName", text),
-    ("nickname", "nickname", text),
+/// The OpenID claims that have a type, beside those that tell a [`Field`]: the claim, its name in an identity, and how
+/// it is read.
+const TYPED: [(&str, &str, Read); 9] = [
     ("preferred_username", "preferredUsername", text),
     ("profile", "profileUrl", text),
-    ("picture", "pictureUrl", text),
     ("website", "websiteUrl", text),
-    ("email", "email", text),
-    ("email_verified", "emailVerified", boolean),
     ("gender", "gender", text),
     ("birthdate", "birthday", text),
     ("zoneinfo", "timezone", text),
     ("locale", "language", text),
-    ("phone_number", "phoneNumber", text),
-    ("phone_number_verified", "phoneNumberVerified", boolean),
     ("address", "address", formatted),
     ("updated_at", "updatedAt", moment),
 ];
@@ -102,74 +94,16 @@ impl Identity {
         &self.fields
     }
 
-    /// The claim `name`.
-    pub fn name(&self) -> Option<&str> {
-        self.text("name")
-    }
-
-    /// The claim `given_name`.
-    pub fn given_name(&self) -> Option<&str> {
-        self.text("given_name")
-    }
-
-    /// The claim `family_name`.
-    pub fn family_name(&self) -> Option<&str> {
-        self.text("family_name")
-    }
-
-    /// The claim `nickname`.
-    pub fn nickname(&self) -> Option<&str> {
-        self.text("nickname")
-    }
-
-    /// The claim `picture`.
-    pub fn picture_url(&self) -> Option<&str> {
-        self.text("picture")
-    }
-
-    /// The claim `email`.
-    pub fn email(&self) -> Option<&str> {
-        self.text("email")
-    }
-
-    /// The claim `email_verified`.
-    pub fn email_verified(&self) -> Option<bool> {
-        self.truth("email_verified")
-    }
-
-    /// The claim `phone_number`.
-    pub fn phone_number(&self) -> Option<&str> {
-        self.text("phone_number")
-    }
-
-    /// The claim `phone_number_verified`.
-    pub fn phone_number_verified(&self) -> Option<bool> {
-        self.truth("phone_number_verified")
-    }
-
     /// What the claims say of the user's profile.
     ///
     /// A token that says nothing still says that there is a user: then the name is the one fact, and null.
     pub fn facts(&self) -> Facts {
         let mut facts = Facts::default();
-        let texts = [
-            (Field::Name, self.name()),
-            (Field::GivenName, self.given_name()),
-            (Field::FamilyName, self.family_name()),
-            (Field::Nickname, self.nickname()),
-            (Field::Email, self.email()),
-            (Field::PhoneNumber, self.phone_number()),
-            (Field::PictureUrl, self.picture_url()),
-        ];
-        let flags = [
-            (Field::EmailVerified, self.email_verified()),
-            (Field::PhoneNumberVerified, self.phone_number_verified()),
-        ];
-        let texts = texts.into_iter().filter_map(|(field, text)| Some((field, Value::from(text?))));
-        let flags = flags.into_iter().filter_map(|(field, flag)| Some((field, Value::from(flag?))));
-        for (field, value) in texts.chain(flags) {
-            // Text and truth are what these fields take.
-            facts.set(field, value).unwrap_or_default();
+        for field in Field::ALL {
+            if let Some(value) = self.fact(*field) {
+                // What is read is of the field's type.
+                facts.set(*field, value).unwrap_or_default();
+            }
         }
         if facts.is_empty() {
             facts.set(Field::Name, Value::Null).unwrap_or_default();
@@ -177,21 +111,13 @@ impl Identity {
         facts
     }
 
-    fn text(&self, claim: &str) -> Option<&str> {
-        self.field(claim)?.as_str()
-    }
-
-    fn truth(&self, claim: &str) -> Option<bool> {
-        boolean(self.field(claim)?)?.as_bool()
-    }
-
-    /// The field that shows a claim of [`PROFILE`].
-    fn field(&self, claim: &str) -> Option<&Value> {
-        let renamed = || PROFILE.iter().find(|(name, ..)| *name == claim).map(|(_, shown, _)| *shown);
-        match self.kind {
-            TokenKind::Oidc => self.fields.get(renamed()?),
-            TokenKind::CustomJwt => self.fields.get(claim),
-        }
+    /// What the claim of a field says.
+    fn fact(&self, field: Field) -> Option<Value> {
+        let shown = match self.kind {
+            TokenKind::Oidc => field.name(),
+            TokenKind::CustomJwt => field.claim()?,
+        };
+        reader(field.kind())(self.fields.get(shown)?)
     }
 }
 
@@ -207,11 +133,26 @@ impl Serialize for Identity {
     }
 }
 
+/// Every OpenID claim that has a type.
+fn typed_claims() -> impl Iterator<Item = (&'static str, &'static str, Read)> {
+    let of_field = |field: &Field| Some((field.claim()?, field.name(), reader(field.kind())));
+    Field::ALL.iter().filter_map(of_field).chain(TYPED)
+}
+
+/// How a claim that tells a field is read.
+fn reader(kind: Kind) -> Read {
+    match kind {
+        Kind::Text => text,
+        Kind::Flag => boolean,
+        Kind::Json => |value| Some(value.clone()),
+    }
+}
+
 /// The fields of an oidc token: every claim that is no typed name as it is, then the typed ones.
 fn renamed(claims: &Map<String, Value>) -> Map<String, Value> {
-    let is_profile = |name: &str| PROFILE.iter().any(|(claim, shown, _)| name == *claim || name == *shown);
-    let custom = claims.iter().filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str()) && !is_profile(name));
-    let typed = PROFILE.iter().filter_map(|(claim, shown, read)| Some((*shown, read(claims.get(*claim)?)?)));
+    let is_typed = |name: &str| typed_claims().any(|(claim, shown, _)| name == claim || name == shown);
+    let custom = claims.iter().filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str()) && !is_typed(name));
+    let typed = typed_claims().filter_map(|(claim, shown, read)| Some((shown, read(claims.get(claim)?)?)));
 
     let mut fields: Map<_, _> = custom.map(|(name, value)| (name.clone(), value.clone())).collect();
     fields.extend(typed.map(|(shown, value)| (shown.to_owned(), value)));

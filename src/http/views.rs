@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::domain::{Profile, Timestamp, User, UserKey};
@@ -19,16 +18,8 @@ pub(super) struct UserView {
     source: String,
     /// The user's id at the provider, which is the `sub` of its tokens.
     external_id: String,
-    name: Option<String>,
-    given_name: Option<String>,
-    family_name: Option<String>,
-    nickname: Option<String>,
-    email: Option<String>,
-    email_verified: Option<bool>,
-    phone_number: Option<String>,
-    phone_number_verified: Option<bool>,
-    picture_url: Option<String>,
-    metadata: Option<Value>,
+    #[serde(flatten)]
+    profile: Profile,
     /// When the user was created at the provider.
     #[schema(value_type = Option<String>, format = DateTime)]
     created_at: Option<Timestamp>,
@@ -44,36 +35,7 @@ impl From<User> for UserView {
     fn from(user: User) -> Self {
         let User { id, key, profile, created_at, updated_at, synced_at } = user;
         let UserKey { source, external_id } = key;
-        let Profile {
-            name,
-            given_name,
-            family_name,
-            nickname,
-            email,
-            email_verified,
-            phone_number,
-            phone_number_verified,
-            picture_url,
-            metadata,
-        } = profile;
-        Self {
-            id: id.to_string(),
-            source,
-            external_id,
-            name,
-            given_name,
-            family_name,
-            nickname,
-            email,
-            email_verified,
-            phone_number,
-            phone_number_verified,
-            picture_url,
-            metadata,
-            created_at,
-            updated_at,
-            synced_at,
-        }
+        Self { id: id.to_string(), source, external_id, profile, created_at, updated_at, synced_at }
     }
 }
 

@@ -1,4 +1,3 @@
-use super::super::map::PROFILE;
 use super::{SECRET, assert_mentions, errors, load};
 use crate::domain::{Field, IdPolicy};
 
@@ -26,13 +25,6 @@ fn a_map_is_read_as_it_stands() {
     assert_eq!(map.ids, IdPolicy::Reusable);
     assert_eq!(map.profile.len(), 2);
     assert_eq!(map.profile[&Field::GivenName], "/data/first");
-}
-
-#[test]
-fn every_name_in_a_profile_is_a_field() {
-    for name in PROFILE {
-        assert!(Field::named(name).is_some(), "{name}");
-    }
 }
 
 #[test]

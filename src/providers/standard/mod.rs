@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Advice, DecodedEvent, Provider, Registered, Unreadable, time_of};
 use crate::config::{ProviderKind, Signing, SourceMap};
-use crate::domain::{ChangeKind, Facts, Field, IdPolicy, Timestamp};
+use crate::domain::{ChangeKind, Facts, Field, IdPolicy, Kind, Timestamp};
 
 /// A format that is described by a map.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Standard {
 /// Some senders say when an address was verified, not whether it is: a time means yes.
 fn fact(field: Field, value: &Value) -> Value {
     let is_time = value.as_str().and_then(Timestamp::parse).is_some();
-    if field.is_flag() && is_time { Value::Bool(true) } else { value.clone() }
+    if field.kind() == Kind::Flag && is_time { Value::Bool(true) } else { value.clone() }
 }
 
 fn found<'a>(event: &'a Value, pointer: &str) -> Result<&'a Value, Unreadable> {
