@@ -1,20 +1,28 @@
 //! The rule that makes the users table a function of the *set* of changes received.
 //!
-//! Everything known of one user is a [`Record`]. A single change is a small record, and two records are
-//! joined by [`Record::join`]; the record of a history is the join of its changes. The laws, each held by a
-//! property test:
+//! A [`Record`] is everything that is known of one user. It is a map of last-writer-wins registers: each profile field
+//! is a register, which holds a value and the stamp of the change that wrote it, and of two values the one with the
+//! higher stamp stays. Beside the registers the record holds the date of the user's deletion, of which the highest
+//! stays.
+//!
+//! Such a record is a state-based CRDT (a conflict-free replicated data type). A single change is a small record, and
+//! [`Record::join`] gives the least upper bound of two records: the smallest record that knows what both know. The
+//! record of a history is the join of its changes. A join can be made in any order, so it does not matter which replica
+//! took which delivery, or when.
+//!
+//! The laws, each held by a property test:
 //!
 //! 1. **Commutative, associative, idempotent.** Any order, any grouping (batches, replicas, restarts) and any
 //!    repetition of the same changes give the same record.
 //! 2. **Newer wins, field by field.** A change sets only the fields it carries, and a field keeps the value with the
-//!    highest stamp. Equal stamps are settled by a digest of what the changes say, so that fields which belong
-//!    together (an address and whether it is verified) come from one change.
-//! 3. **A deletion always leaves its mark**, also when nothing was there to delete.
+//!    highest stamp. Of equal stamps a digest of what the changes say decides, so that fields which belong together (an
+//!    address and whether it is verified) come from one change.
+//! 3. **A deletion always leaves its mark**, also when there was nothing to delete.
 //! 4. **Final ids stay deleted.** Whatever else is said of the user, before or after.
-//! 5. **Reusable ids come back only as a new lifetime**: with a `created_at` after the deletion, and without the old
-//!    life's fields. The latest lifetime wins, and a late deletion of an earlier one leaves it alone.
-//! 6. **Claims rank below the provider**: a fact from a token shows only where the provider has not spoken.
-//!    A token speaks of a lifetime only if it was issued in it.
+//! 5. **Reusable ids come back only as a new lifetime**: with a `created_at` after the deletion, and without the fields
+//!    of the earlier lifetime. The latest lifetime wins, and a late deletion of an earlier one leaves it alone.
+//! 6. **Claims rank below the provider.** A fact from a token shows only where the provider has not spoken. A token
+//!    speaks of a lifetime only if it was issued in it.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -53,7 +61,7 @@ struct Lifetime {
 
 type Registers = BTreeMap<Field, Register>;
 
-/// One field's value and what it is worth: stamp, then digest of the change that said it.
+/// A last-writer-wins register: the stamp and the digest of the change that wrote it, and the field's value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Register(i64, u64, Value);
 
