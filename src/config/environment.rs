@@ -12,7 +12,8 @@ const PREFIX: &str = "USERSYNC_";
 /// More sources or rules than anyone has: a mistyped index must not fill the memory.
 const MOST_IN_A_LIST: usize = 1000;
 
-/// Puts the variables over the tree, whose keys are those of `root`: `DATABASE_URL` first, so that `USERSYNC_DATABASE__URL` wins over it.
+/// Puts the variables over the tree, whose keys are those of `root`. `USERSYNC_DATABASE__URL` wins over
+/// `DATABASE_URL`, and `USERSYNC_DATABASE__DIRECT_URL` over `DIRECT_URL`.
 ///
 /// An empty variable counts as unset: container tools pass an absent one so. Variables without `__`
 /// (`USERSYNC_CONFIG`) are not keys. They are ignored, unless they would be a key with two underscores.
@@ -22,9 +23,11 @@ pub(super) fn apply(
     environment: &BTreeMap<String, String>,
     problems: &Problems,
 ) {
-    if let Some(url) = environment.get("DATABASE_URL").filter(|url| !url.trim().is_empty()) {
-        let steps = [Step::Key("database"), Step::Key("url")];
-        tree.set(&steps, Value::String(url.clone()), "DATABASE_URL");
+    for (variable, key) in [("DATABASE_URL", "url"), ("DIRECT_URL", "direct_url")] {
+        if let Some(url) = environment.get(variable).filter(|url| !url.trim().is_empty()) {
+            let steps = [Step::Key("database"), Step::Key(key)];
+            tree.set(&steps, Value::String(url.clone()), variable);
+        }
     }
     for (variable, text) in environment {
         let Some(name) = variable.strip_prefix(PREFIX) else { continue };

@@ -50,7 +50,8 @@ pub(super) enum Shape {
     /// A number with its unit, as a string. A bare number is left to the parser of the value.
     Duration,
     Size,
-    Count,
+    /// A whole number that is at least this.
+    Count(u32),
     Table(&'static [Key]),
     List(&'static Shape),
 }
@@ -115,8 +116,11 @@ pub(super) fn check(shape: Shape, value: &Value, path: &str, problems: &Problems
             }
         }
         // A value from a variable is a string, whatever it means.
-        (Shape::Text | Shape::Choice(_) | Shape::Duration | Shape::Size | Shape::Count, Value::String(_))
-        | (Shape::Duration | Shape::Size | Shape::Count, Value::Integer(_))
+        (
+            Shape::Text | Shape::Choice(_) | Shape::Duration | Shape::Size | Shape::Count(_),
+            Value::String(_),
+        )
+        | (Shape::Duration | Shape::Size | Shape::Count(_), Value::Integer(_))
         | (Shape::Flag, Value::Boolean(_)) => {}
         _ => problems.add(path, fault(format!("is {}", form_of(value)), expected(shape, path))),
     }
@@ -140,7 +144,7 @@ fn expected(shape: Shape, path: &str) -> String {
         Shape::Flag => "write true or false, without quotes".to_owned(),
         Shape::Duration => "write a number with its unit in quotes, such as \"10m\"".to_owned(),
         Shape::Size => "write a number with its unit in quotes, such as \"1MiB\"".to_owned(),
-        Shape::Count => "write a whole number, without quotes".to_owned(),
+        Shape::Count(_) => "write a whole number, without quotes".to_owned(),
         Shape::Table(_) => format!("write its keys under [{path}]"),
         Shape::List(Shape::Table(_)) => format!("write each one under [[{path}]]"),
         Shape::List(_) => "write a list of strings: [\"…\"]".to_owned(),

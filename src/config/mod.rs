@@ -9,6 +9,7 @@
 
 mod address;
 mod clients;
+mod database;
 mod environment;
 mod error;
 mod file;

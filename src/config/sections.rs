@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::clients::Origins;
-use super::secret::DatabaseUrl;
+use super::database::{DatabaseUrl, DirectUrl, SchemaName};
 use super::settings::{choices, settings};
-use super::units::{Bytes, Positive};
+use super::units::{Bytes, Connections, Positive};
 
 settings! {
     /// `[server]`
@@ -72,6 +72,19 @@ settings! {
         /// A secret. `mode=rwc` creates the SQLite file; a relative path is in the working directory.
         /// `USERSYNC_DATABASE__URL` wins over `DATABASE_URL`.
         pub url: SecretString as DatabaseUrl = SecretString::from("sqlite://usersync.db?mode=rwc"),
+        /// PostgreSQL only: the schema of the tables. `migrate` and `serve` make it if it does not exist.
+        ///
+        /// A schema of its own keeps the tables apart from the app's, from its migration tool, and from an API that
+        /// publishes `public`. Lower-case letters, digits and `_`.
+        pub schema: String as SchemaName = "usersync".to_owned(),
+        /// PostgreSQL only: the connections that one replica opens at most, for all uses together; 3 or more.
+        pub max_connections: u32 as Connections = 20,
+        /// PostgreSQL only: a URL that goes past a transaction pooler, for migrations and LISTEN. The variable
+        /// `DIRECT_URL` is read too.
+        ///
+        /// A secret. Without it, `url` is used. `USERSYNC_DATABASE__DIRECT_URL` wins over `DIRECT_URL`.
+        #[example = "\"postgres://user:password@host:5432/database\""]
+        pub direct_url: Option<SecretString> as Option<DirectUrl>,
     }
 }
 

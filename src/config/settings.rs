@@ -111,10 +111,10 @@ pub(super) fn read_or<K: Kind>(slot: &Slot<'_>, default: K::Value) -> K::Value {
 
 /// A kind whose values are parsed from one string; with how they are shown again.
 macro_rules! parsed {
-    ($kind:ty as $value:ty, $shape:ident, $parse:expr, $show:expr) => {
+    ($kind:ty as $value:ty, $shape:ident $(($least:literal))?, $parse:expr, $show:expr) => {
         impl $crate::config::settings::Kind for $kind {
             type Value = $value;
-            const SHAPE: $crate::config::key::Shape = $crate::config::key::Shape::$shape;
+            const SHAPE: $crate::config::key::Shape = $crate::config::key::Shape::$shape$(($least))?;
 
             fn read(slot: &$crate::config::slot::Slot<'_>) -> Option<$value> {
                 slot.parse($parse)

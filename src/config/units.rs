@@ -13,10 +13,14 @@ pub(super) struct Positive;
 /// A size in bytes that is not zero.
 pub(super) struct Bytes;
 
+/// How many connections to the database there may be.
+pub(super) struct Connections;
+
 parsed!(Duration as Duration, Duration, duration, show_duration);
 parsed!(Positive as Duration, Duration, positive_duration, show_duration);
 parsed!(Bytes as usize, Size, size, |bytes: &usize| show_size(*bytes));
-parsed!(NonZeroU32 as NonZeroU32, Count, count, NonZeroU32::to_string);
+parsed!(NonZeroU32 as NonZeroU32, Count(1), count, NonZeroU32::to_string);
+parsed!(Connections as u32, Count(3), connections, u32::to_string);
 parsed!(SocketAddr as SocketAddr, Text, socket_address, |address: &SocketAddr| format!("\"{address}\""));
 
 /// `10m`, `1h 30m`, `90d`; a bare number has no unit and is refused.
@@ -74,6 +78,18 @@ fn count(text: &str) -> Result<NonZeroU32, Fault> {
             format!("write one from 1 to {HIGHEST_COUNT}"),
         )
     })
+}
+
+/// Three uses of the database need a connection at the same time: listening, writing a batch, answering requests.
+const LEAST_CONNECTIONS: u32 = 3;
+
+fn connections(text: &str) -> Result<u32, Fault> {
+    let number = count(text)?.get();
+    if number < LEAST_CONNECTIONS {
+        let problem = format!("`{number}` is too few: listening, writing and reading need one each");
+        return Err(fault(problem, format!("write {LEAST_CONNECTIONS} or more")));
+    }
+    Ok(number)
 }
 
 /// `127.0.0.1:8787`, `[::]:8787`.

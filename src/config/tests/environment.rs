@@ -157,3 +157,19 @@ fn a_single_underscore_is_told_where_two_make_a_key() {
     assert_mentions(&errors, &["USERSYNC_DATABASE__URL?", "USERSYNC_SERVER__BODY_LIMIT?"]);
     load("", &[("USERSYNC_URL", "http://127.0.0.1:8787"), ("USERSYNC_SERVER_NAME", "ours")]).unwrap();
 }
+
+#[test]
+fn direct_url_wins_over_the_file_and_loses_to_its_own_variable() {
+    let file = "[database]\ndirect_url = 'postgres://file/db'";
+    let usual = ("DIRECT_URL", "postgres://usual/db");
+    let own = ("USERSYNC_DATABASE__DIRECT_URL", "postgres://own/db");
+    for (variables, expected) in [
+        (&[][..], "postgres://file/db"),
+        (&[("DIRECT_URL", " ")], "postgres://file/db"),
+        (&[usual], "postgres://usual/db"),
+        (&[usual, own], "postgres://own/db"),
+    ] {
+        let direct_url = load(file, variables).unwrap().database.direct_url;
+        assert_eq!(shown(direct_url.as_slice()), [expected]);
+    }
+}

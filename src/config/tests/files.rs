@@ -143,8 +143,57 @@ fn a_log_format_is_text_or_json() {
 #[test]
 fn a_database_of_another_kind_is_refused_without_showing_it() {
     let errors = errors("[database]\nurl = 'mysql://u:hunter2@h/d'");
-    assert_mentions(&errors, &["database.url: is not the address of a SQLite or PostgreSQL database"]);
+    assert_mentions(&errors, &["database.url: is not the URL of a SQLite or PostgreSQL database"]);
     assert!(!errors.contains("hunter2"), "{errors}");
+}
+
+#[test]
+fn a_schema_has_a_name_that_needs_no_quotes() {
+    assert_eq!(load("", &[]).unwrap().database.schema, "usersync");
+    assert_eq!(load("[database]\nschema = 'public'", &[]).unwrap().database.schema, "public");
+    let too_long = "a".repeat(64);
+    for wrong in ["Usersync", "user-sync", "1a", "a b", "a\"b", "pg_users", "information_schema", &too_long] {
+        let errors = errors(&format!("[database]\nschema = '{wrong}'"));
+        assert_mentions(&errors, &["database.schema: `", "; "]);
+    }
+}
+
+#[test]
+fn three_connections_are_the_least() {
+    assert_eq!(load("", &[]).unwrap().database.max_connections, 20);
+    assert_eq!(load("[database]\nmax_connections = 3", &[]).unwrap().database.max_connections, 3);
+    for wrong in ["0", "1", "2", "-1", "1000001"] {
+        let errors = errors(&format!("[database]\nmax_connections = {wrong}"));
+        assert_mentions(&errors, &[&format!("database.max_connections: `{wrong}` is "), "; write "]);
+    }
+}
+
+#[test]
+fn a_direct_url_is_for_postgresql_and_is_never_shown() {
+    let postgres = "[database]\nurl = 'postgres://u:p@pooler/d'\n";
+    let config = load(&format!("{postgres}direct_url = 'postgres://u:p@server/d'"), &[]).unwrap();
+    assert_eq!(shown(config.database.direct_url.as_slice()), ["postgres://u:p@server/d"]);
+    for (file, problem) in [
+        (format!("{postgres}direct_url = 'sqlite://x.db'"), "is for PostgreSQL only"),
+        (format!("{postgres}direct_url = 'mysql://u:hunter2@server/d'"), "is not the URL of"),
+        (format!("{postgres}direct_url = 'postgres://u:1#hunter2@server/d'"), "cannot be read as a URL"),
+    ] {
+        let errors = errors(&file);
+        assert_mentions(&errors, &["database.direct_url: ", problem]);
+        assert!(!errors.contains("hunter2"), "{errors}");
+    }
+}
+
+#[test]
+fn a_database_behind_a_socket_is_accepted_and_several_hosts_are_named() {
+    let socket = "postgresql://u:p@/db?host=/cloudsql/project:region:instance";
+    assert!(load(&format!("[database]\nurl = '{socket}'"), &[]).is_ok());
+    for several in ["postgres://u:hunter2@a,b/db", "postgres://u:hunter2@a:1,b:2/db?target_session_attrs=rw"]
+    {
+        let errors = errors(&format!("[database]\nurl = '{several}'"));
+        assert_mentions(&errors, &["database.url: names several hosts"]);
+        assert!(!errors.contains("hunter2"), "{errors}");
+    }
 }
 
 #[test]

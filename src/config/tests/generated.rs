@@ -14,7 +14,6 @@ use super::super::settings::Kind;
 use super::load;
 use crate::providers;
 
-const DEFAULT_FILE: &str = include_str!("../default.toml");
 const WIDTH: usize = 118;
 
 /// Two paragraphs: what a key is for, and what else there is to know.
@@ -195,7 +194,7 @@ mod default_file {
 
     /// The default file with its settings uncommented: prose begins with `# `, a setting with `#`.
     fn uncommented() -> String {
-        DEFAULT_FILE
+        generated()
             .lines()
             .map(|line| match line.strip_prefix('#') {
                 Some(setting) if !setting.starts_with(' ') => setting,
@@ -255,15 +254,15 @@ mod default_file {
     fn what_it_shows_outside_the_examples_are_the_defaults() {
         let text = uncommented();
         let (settings, _sources) = text.split_once("[[sources]]").unwrap();
-        let settings = settings.replace("metrics_listen = ", "# ");
+        let settings = settings.replace("metrics_listen = ", "# ").replace("direct_url = ", "# ");
         let shown = format!("{:?}", load(&settings, &[]).unwrap());
         assert_eq!(shown, format!("{:?}", Config::default()));
-        assert_eq!(shown, format!("{:?}", load(DEFAULT_FILE, &[]).unwrap()));
+        assert_eq!(shown, format!("{:?}", load(&generated(), &[]).unwrap()));
     }
 
     #[test]
     fn the_database_shown_is_the_default() {
-        assert!(DEFAULT_FILE.contains("\n#url = \"sqlite://usersync.db?mode=rwc\"\n"));
+        assert!(generated().contains("\n#url = \"sqlite://usersync.db?mode=rwc\"\n"));
         let default = Config::default().database.url;
         assert_eq!(super::super::shown(&[default]), ["sqlite://usersync.db?mode=rwc"]);
     }
@@ -330,7 +329,7 @@ mod schema {
             Shape::Choice(words) => json!({"enum": words}),
             Shape::Flag => json!({"type": "boolean"}),
             Shape::Size => json!({"type": ["string", "integer"]}),
-            Shape::Count => json!({"type": "integer", "minimum": 1, "maximum": 1_000_000}),
+            Shape::Count(least) => json!({"type": "integer", "minimum": least, "maximum": 1_000_000}),
             Shape::List(element) => json!({"type": "array", "items": of_value(*element)}),
             Shape::Table(keys) => {
                 let properties: Map<_, _> =
