@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use toml::Value;
+use toml::{Table, Value};
 
 use super::error::{Fault, Problems, fault};
 use super::key::{self, Key, Shape};
@@ -112,8 +112,18 @@ fn value(shape: Shape, text: &str) -> Result<Value, Fault> {
         (Shape::Flag, "false" | "0") => Ok(Value::Boolean(false)),
         (Shape::Flag, _) => Err(fault("is neither true nor false", "write true or false")),
         (Shape::List(_), text) => Ok(Value::Array(split(text).into_iter().map(Value::String).collect())),
+        (Shape::Pairs, text) => {
+            split(text).iter().map(|pair| entry(pair)).collect::<Result<Table, _>>().map(Value::Table)
+        }
         (_, text) => Ok(Value::String(text.to_owned())),
     }
+}
+
+fn entry(pair: &str) -> Result<(String, Value), Fault> {
+    let (name, value) = pair
+        .split_once('=')
+        .ok_or_else(|| fault("has an entry without =", "write NAME=VALUE, and a comma before the next"))?;
+    Ok((name.trim().to_owned(), Value::String(value.trim().to_owned())))
 }
 
 /// Splits at commas, but not at the one within Supabase's `v1,whsec_…`.

@@ -52,6 +52,8 @@ pub(super) enum Shape {
     Size,
     /// A whole number that is at least this.
     Count(u32),
+    /// A table of strings, whose keys are free.
+    Pairs,
     Table(&'static [Key]),
     List(&'static Shape),
 }
@@ -115,6 +117,11 @@ pub(super) fn check(shape: Shape, value: &Value, path: &str, problems: &Problems
                 check(*shape, element, &format!("{path}[{index}]"), problems);
             }
         }
+        (Shape::Pairs, Value::Table(table)) => {
+            for (name, value) in table {
+                check(Shape::Text, value, &format!("{path}.{name}"), problems);
+            }
+        }
         // A value from a variable is a string, whatever it means.
         (
             Shape::Text | Shape::Choice(_) | Shape::Duration | Shape::Size | Shape::Count(_),
@@ -144,7 +151,8 @@ fn expected(shape: Shape, path: &str) -> String {
         Shape::Flag => "write true or false, without quotes".to_owned(),
         Shape::Duration => "write a number with its unit in quotes, such as \"10m\"".to_owned(),
         Shape::Size => "write a number with its unit in quotes, such as \"1MiB\"".to_owned(),
-        Shape::Count(_) => "write a whole number, without quotes".to_owned(),
+        Shape::Count(least) => format!("write a whole number, without quotes, of at least {least}"),
+        Shape::Pairs => "write a table of strings: { \"…\" = \"…\" }".to_owned(),
         Shape::Table(_) => format!("write its keys under [{path}]"),
         Shape::List(Shape::Table(_)) => format!("write each one under [[{path}]]"),
         Shape::List(_) => "write a list of strings: [\"…\"]".to_owned(),

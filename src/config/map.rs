@@ -25,6 +25,13 @@ settings! {
         /// The event types that say that a user was deleted.
         #[example = "[\"user.deleted\"]"]
         pub delete: Vec<String>,
+        /// What else an event must have to be about a user, such as `{ "/object_type" = "user" }`. Other events are
+        /// `ignored`.
+        ///
+        /// Each pointer must lead to the string beside it; all of them must match. For senders that use the same event
+        /// types for organizations, sessions and the like. As a variable: `/object_type=user`, with commas between several.
+        #[example = "{ \"/object_type\" = \"user\" }"]
+        pub only: BTreeMap<String, String> as Conditions,
         /// Where the user's id is: a string or a whole number.
         #[required = "write the pointer to the user's id, such as \"/data/id\""]
         #[example = "\"/data/id\""]
@@ -32,10 +39,14 @@ settings! {
         /// Where the time of the user's creation is. Required if ids are reusable.
         #[example = "\"/data/created_at\""]
         pub created_at: Option<String> as Option<Pointer>,
-        /// Where the time of the change is: epoch seconds, epoch milliseconds or RFC 3339.
+        /// Where the time of the change is: epoch seconds, epoch milliseconds or RFC 3339. `"delivery"` is for senders
+        /// that have no such time, and means the time when a delivery is received here.
+        ///
+        /// With `"delivery"` the order of arrival decides: a delivery that the sender repeats late, or that arrives late,
+        /// overwrites newer values until the next change. Never choose it where the payload has a time of the change.
         #[required = "write the pointer to the time of the change, such as \"/data/updated_at\""]
         #[example = "\"/data/updated_at\""]
-        pub updated_at: String as Pointer,
+        pub updated_at: ChangeTime,
         /// Where the time of a deletion is. If a payload has none there, `updated_at` is used.
         #[example = "\"/data/deleted_at\""]
         pub deleted_at: Option<String> as Option<Pointer>,
@@ -88,6 +99,49 @@ const PROFILE_KEYS: [Key; Field::NAMES.len()] = {
     }
     keys
 };
+
+/// Where the time of a change comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeTime {
+    /// The payload has it at this pointer.
+    At(String),
+    /// The sender has no such time: it is the time when the delivery was received.
+    Delivery,
+}
+
+impl Default for ChangeTime {
+    fn default() -> Self {
+        Self::At(String::new())
+    }
+}
+
+parsed!(ChangeTime as ChangeTime, Text, change_time, |time: &ChangeTime| match time {
+    ChangeTime::At(pointer) => format!("{pointer:?}"),
+    ChangeTime::Delivery => "\"delivery\"".to_owned(),
+});
+
+fn change_time(text: &str) -> Result<ChangeTime, Fault> {
+    match text {
+        "delivery" => Ok(ChangeTime::Delivery),
+        _ => pointer(text).map(ChangeTime::At),
+    }
+}
+
+/// Pointers, and the string at each.
+struct Conditions;
+
+impl Kind for Conditions {
+    type Value = BTreeMap<String, String>;
+    const SHAPE: Shape = Shape::Pairs;
+
+    fn read(slot: &Slot<'_>) -> Option<Self::Value> {
+        let conditions = slot.entries().filter_map(|(name, value)| {
+            let name = slot.accept(pointer(name));
+            Some((name?, value.text()?))
+        });
+        Some(conditions.collect())
+    }
+}
 
 /// A JSON pointer.
 struct Pointer;

@@ -35,7 +35,7 @@ use std::path::Path;
 pub use address::{is_loopback, is_permitted};
 pub use error::{ConfigError, ConfigErrors};
 pub use jwks::JwksLocation;
-pub use map::SourceMap;
+pub use map::{ChangeTime, SourceMap};
 pub use provider::{ProviderKind, RuleValue, Signing, Variables};
 pub use rule::{Algorithm, RuleKind, TokenRule};
 pub use sections::{Database, Journal, Limits, Log, LogFormat, Server, Tokens};

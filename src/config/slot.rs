@@ -51,6 +51,12 @@ impl<'a> Slot<'a> {
         })
     }
 
+    /// The names in this table, and the places of their values.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Self)> {
+        let table = self.value.and_then(Value::as_table);
+        table.into_iter().flatten().map(|(name, _)| (name.as_str(), self.key(name)))
+    }
+
     /// Where it is, for a message: `sources[0].name`.
     pub(super) fn path(&self) -> &str {
         &self.path

@@ -90,6 +90,14 @@ pub enum DecodedEvent {
         /// The change.
         kind: ChangeKind,
     },
+    /// Something about one user, from a sender that has no time of the change. It gets the time when its
+    /// delivery was received, because the configuration says so.
+    UndatedChange {
+        /// The vendor's id of the user.
+        external_id: String,
+        /// The change.
+        kind: ChangeKind,
+    },
     /// Nothing that concerns the users table.
     NotAboutUsers,
 }

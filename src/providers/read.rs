@@ -37,7 +37,7 @@ pub(super) fn read(
     let payload = String::from_utf8(body).map_err(|_| NotJson)?;
     let ReadEvent { id: event_id, event_type, user, decoded } = ReadEvent::read(provider, &payload)?;
     let message_id = id.or(event_id).unwrap_or_else(|| id_of(&payload));
-    let content = match decoded.and_then(|event| change(source, event)) {
+    let content = match decoded.and_then(|event| change(source, event, received_at)) {
         Ok(Some(change)) => Content::Change(change),
         Ok(None) => return Ok(ReadMessage::NotAboutUsers { message_id, event_type }),
         Err(Unreadable(reason)) => {
@@ -107,8 +107,12 @@ impl ReadEvent {
     }
 }
 
-fn change(source: &str, event: DecodedEvent) -> Result<Option<Change>, Unreadable> {
-    let DecodedEvent::Change { external_id, stamp, kind } = event else { return Ok(None) };
+fn change(source: &str, event: DecodedEvent, received_at: Timestamp) -> Result<Option<Change>, Unreadable> {
+    let (external_id, stamp, kind) = match event {
+        DecodedEvent::Change { external_id, stamp, kind } => (external_id, stamp, kind),
+        DecodedEvent::UndatedChange { external_id, kind } => (external_id, received_at, kind),
+        DecodedEvent::NotAboutUsers => return Ok(None),
+    };
     match UserKey::flaw_of(&external_id) {
         None => Ok(Some(Change { user: UserKey::new(source, external_id), stamp, kind })),
         Some(flaw) => Err(Unreadable::new(flaw)),

@@ -23,7 +23,7 @@ pub(super) fn load(variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     load_with("", variables)
 }
 
-fn load_with(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+pub(super) fn load_with(file: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let mut on_disk = tempfile::NamedTempFile::new().unwrap();
     on_disk.write_all(file.as_bytes()).unwrap();
     let variables: BTreeMap<String, String> =

@@ -205,7 +205,8 @@ mod default_file {
     }
 
     fn keys_in(table: &Table, found: &mut Vec<String>, path: &str) {
-        for (key, value) in table {
+        // What begins with a slash is a pointer, which is not a key but a value.
+        for (key, value) in table.iter().filter(|(key, _)| !key.starts_with('/')) {
             let path = format!("{path}.{key}");
             match value {
                 toml::Value::Table(table) => keys_in(table, found, &path),
@@ -331,6 +332,7 @@ mod schema {
             Shape::Size => json!({"type": ["string", "integer"]}),
             Shape::Count(least) => json!({"type": "integer", "minimum": least, "maximum": 1_000_000}),
             Shape::List(element) => json!({"type": "array", "items": of_value(*element)}),
+            Shape::Pairs => json!({"type": "object", "additionalProperties": {"type": "string"}}),
             Shape::Table(keys) => {
                 let properties: Map<_, _> =
                     keys.iter().map(|key| (key.name.to_owned(), of_key(key))).collect();
@@ -356,7 +358,7 @@ mod schema {
             let table: Table = format!("it = {text}").parse().unwrap();
             serde_json::to_value(&table["it"]).unwrap()
         };
-        if let Some(default) = (key.about.default)() {
+        if let Some(default) = (key.about.default)().filter(|_| !key.about.is_required) {
             schema["default"] = in_json(default);
         }
         if let Some(example) = key.about.example {

@@ -1,3 +1,4 @@
+use super::super::ChangeTime;
 use super::{SECRET, assert_mentions, errors, load};
 use crate::domain::{Field, IdPolicy};
 
@@ -20,7 +21,8 @@ fn a_map_is_read_as_it_stands() {
         (&["user.created".into()][..], &["user.deleted".into()][..])
     );
     assert_eq!(map.created_at.as_deref(), Some("/data/born"));
-    assert_eq!(map.updated_at, "/data/at");
+    assert_eq!(map.updated_at, ChangeTime::At("/data/at".to_owned()));
+    assert!(map.only.is_empty());
     assert_eq!(map.deleted_at.as_deref(), Some("/data/gone"));
     assert_eq!(map.ids, IdPolicy::Reusable);
     assert_eq!(map.profile.len(), 2);
@@ -82,4 +84,46 @@ fn a_profile_has_the_users_own_names_only() {
 fn an_event_is_an_upsert_or_a_delete() {
     let errors = errors(&standard(&format!("{LEAST}delete = ['user.created']")));
     assert_mentions(&errors, &["sources[0].map.delete: `user.created` is in `upsert` too"]);
+}
+
+#[test]
+fn a_map_can_ask_for_other_members_in_the_file_and_in_a_variable() {
+    let only = |file: &str, variables: &[(&str, &str)]| {
+        let config = load(&standard(file), variables).unwrap();
+        config.sources[0].map.clone().unwrap().only.into_iter().collect::<Vec<_>>()
+    };
+    let expected =
+        [("/kind".to_owned(), "person".to_owned()), ("/object_type".to_owned(), "user".to_owned())];
+    let section = format!("{LEAST}[sources.map.only]\n'/object_type' = 'user'\n'/kind' = 'person'");
+    assert_eq!(only(&section, &[]), expected);
+    let inline = format!("{LEAST}only = {{ '/object_type' = 'user', '/kind' = 'person' }}");
+    assert_eq!(only(&inline, &[]), expected);
+    let variable = ("USERSYNC_SOURCES__0__MAP__ONLY", "/object_type=user, /kind = person");
+    assert_eq!(only(LEAST, &[variable]), expected);
+}
+
+#[test]
+fn a_member_is_asked_for_by_a_pointer_and_a_string() {
+    for (only, problem) in [
+        ("{ object_type = 'user' }", "map.only: `object_type` is not a JSON pointer"),
+        ("{ '/object_type' = true }", "map.only./object_type: is true or false; write a string in quotes"),
+        ("{ '/object_type' = '' }", "map.only./object_type: is empty"),
+        ("'/object_type'", "map.only: is a string; write a table of strings"),
+    ] {
+        assert_mentions(&errors(&standard(&format!("{LEAST}only = {only}"))), &[problem]);
+    }
+    let variable = ("USERSYNC_SOURCES__0__MAP__ONLY", "/object_type");
+    let errors = super::errors_with(&standard(LEAST), &[variable]);
+    assert_mentions(&errors, &["USERSYNC_SOURCES__0__MAP__ONLY: has an entry without ="]);
+}
+
+#[test]
+fn the_time_of_a_change_can_be_that_of_its_delivery_only_if_it_is_said() {
+    let file = standard(&LEAST.replace("'/data/at'", "'delivery'"));
+    let config = load(&file, &[]).unwrap();
+    assert_eq!(config.sources[0].map.as_ref().unwrap().updated_at, ChangeTime::Delivery);
+    for wrong in ["Delivery", "received", "now"] {
+        let file = standard(&LEAST.replace("'/data/at'", &format!("'{wrong}'")));
+        assert_mentions(&errors(&file), &["map.updated_at: ", "is not a JSON pointer"]);
+    }
 }

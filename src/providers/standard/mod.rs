@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Advice, DecodedEvent, Provider, Registered, Unreadable, time_of};
-use crate::config::{ProviderKind, Signing, SourceMap};
+use crate::config::{ChangeTime, ProviderKind, Signing, SourceMap};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy, Kind, Timestamp};
 
 /// A format that is described by a map.
@@ -47,7 +47,9 @@ impl Provider for Standard {
 
     fn decode(&self, event: &Value, event_type: &str) -> Result<DecodedEvent, Unreadable> {
         let is_in = |types: &[String]| types.iter().any(|name| name == event_type);
-        if is_in(&self.0.upsert) {
+        if !self.is_about_a_user(event) {
+            Ok(DecodedEvent::NotAboutUsers)
+        } else if is_in(&self.0.upsert) {
             self.upsert(event)
         } else if is_in(&self.0.delete) {
             self.delete(event)
@@ -58,6 +60,17 @@ impl Provider for Standard {
 }
 
 impl Standard {
+    /// Whether the event has what `only` asks for. A number or a flag is compared as JSON writes it.
+    fn is_about_a_user(&self, event: &Value) -> bool {
+        self.0.only.iter().all(|(pointer, expected)| match event.pointer(pointer) {
+            Some(Value::String(text)) => text == expected,
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => {
+                expected.parse().is_ok_and(|expected: Value| expected == *value)
+            }
+            _ => false,
+        })
+    }
+
     fn upsert(&self, event: &Value) -> Result<DecodedEvent, Unreadable> {
         let map = &self.0;
         let lifetime =
@@ -67,24 +80,33 @@ impl Standard {
                 "`created_at`, which tells one lifetime of an id from the next, is missing",
             ));
         }
-        let stamp = mapped_time(event, &map.updated_at)?.ok_or_else(|| {
-            Unreadable::new(format!("`{}`, which holds its time, is missing", map.updated_at))
-        })?;
+        let stamp =
+            match &map.updated_at {
+                ChangeTime::At(pointer) => Some(mapped_time(event, pointer)?.ok_or_else(|| {
+                    Unreadable::new(format!("`{pointer}`, which holds its time, is missing"))
+                })?),
+                ChangeTime::Delivery => None,
+            };
         let kind = ChangeKind::Upsert { lifetime, facts: self.facts(event)? };
-        Ok(DecodedEvent::Change { external_id: self.id(event)?, stamp, kind })
+        Ok(dated(self.id(event)?, stamp, kind))
     }
 
     fn delete(&self, event: &Value) -> Result<DecodedEvent, Unreadable> {
         let map = &self.0;
-        let pointers = map.deleted_at.iter().chain([&map.updated_at]);
+        let of_changes = match &map.updated_at {
+            ChangeTime::At(pointer) => Some(pointer),
+            ChangeTime::Delivery => None,
+        };
+        let pointers = map.deleted_at.iter().chain(of_changes);
         let mut times = pointers.map(|pointer| mapped_time(event, pointer));
         let stamp = match times.find_map(Result::transpose).transpose()? {
-            Some(stamp) => stamp,
+            None if map.updated_at == ChangeTime::Delivery => None,
             // A final deletion is applied whenever it happened.
-            None if map.ids.is_final() => Timestamp::EPOCH,
+            None if map.ids.is_final() => Some(Timestamp::EPOCH),
             None => return Err(Unreadable::new("the deletion has no time")),
+            stamp => stamp,
         };
-        Ok(DecodedEvent::Change { external_id: self.id(event)?, stamp, kind: ChangeKind::Delete })
+        Ok(dated(self.id(event)?, stamp, ChangeKind::Delete))
     }
 
     /// A string, or a whole number, which some databases use as an id.
@@ -104,6 +126,14 @@ impl Standard {
             }
         }
         Ok(facts)
+    }
+}
+
+/// The change; without a stamp it gets the time of its delivery.
+fn dated(external_id: String, stamp: Option<Timestamp>, kind: ChangeKind) -> DecodedEvent {
+    match stamp {
+        Some(stamp) => DecodedEvent::Change { external_id, stamp, kind },
+        None => DecodedEvent::UndatedChange { external_id, kind },
     }
 }
 
@@ -136,5 +166,86 @@ impl Provider for Unmapped {
 
     fn decode(&self, _: &Value, _: &str) -> Result<DecodedEvent, Unreadable> {
         Ok(DecodedEvent::NotAboutUsers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{SECRET, load_with};
+    use super::super::{ReadMessage, Source};
+    use crate::domain::{ChangeKind, Content, Timestamp};
+    use crate::signature::{Message, Verified};
+
+    fn source(map: &str) -> Source {
+        let file = format!(
+            "[[sources]]\nname = 'one'\nprovider = 'standard'\nwebhook_secrets = ['{SECRET}']\n[sources.map]\n\
+             type = '/action'\nupsert = ['UPDATE']\ndelete = ['DELETE']\nid = '/id'\n{map}"
+        );
+        Source::new(&load_with(&file, &[]).unwrap().sources[0]).unwrap()
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn read(source: &Source, event: &Value, received_at: Timestamp) -> ReadMessage {
+        let message = Message { id: Some("msg_1".to_owned()), body: event.to_string().into_bytes() };
+        source.read(Verified::trusted(message), received_at).unwrap()
+    }
+
+    /// The stamp of the change, if there is a change.
+    fn stamp(source: &Source, event: &Value, received_at: Timestamp) -> Option<Timestamp> {
+        match read(source, event, received_at) {
+            ReadMessage::Delivery(delivery) => delivery.change().map(|change| change.stamp),
+            ReadMessage::NotAboutUsers { .. } => None,
+        }
+    }
+
+    #[test]
+    fn events_about_other_objects_are_ignored_where_the_map_asks_for_users() {
+        let map = "updated_at = '/at'\nonly = { '/object_type' = 'user', '/live' = 'true' }";
+        let source = source(map);
+        let event = |object: Value, live: Value| json!({"action": "UPDATE", "id": "1", "at": 5, "object_type": object, "live": live});
+        assert_eq!(stamp(&source, &event(json!("user"), json!(true)), at(9)), Some(at(5)));
+        for (object, live) in [
+            (json!("organization"), json!(true)),
+            (json!("session"), json!(true)),
+            (json!("User"), json!(true)),
+            (json!(null), json!(true)),
+            (json!(["user"]), json!(true)),
+            (json!("user"), json!(false)),
+        ] {
+            let read = read(&source, &event(object.clone(), live), at(9));
+            assert!(matches!(read, ReadMessage::NotAboutUsers { .. }), "{object}");
+        }
+        // What would be parked, if it were about a user.
+        let without = json!({"action": "DELETE", "live": true});
+        assert!(matches!(read(&source, &without, at(9)), ReadMessage::NotAboutUsers { .. }));
+    }
+
+    #[test]
+    fn a_sender_without_a_time_of_the_change_is_dated_by_the_delivery_where_the_map_says_so() {
+        let source = source("updated_at = 'delivery'\ndeleted_at = '/gone'");
+        let event = json!({"action": "UPDATE", "id": "1"});
+        assert_eq!(stamp(&source, &event, at(7)), Some(at(7)));
+        assert_eq!(stamp(&source, &json!({"action": "DELETE", "id": "1"}), at(8)), Some(at(8)));
+        let dated = json!({"action": "DELETE", "id": "1", "gone": 6});
+        assert_eq!(stamp(&source, &dated, at(8)), Some(at(6)));
+        let ReadMessage::Delivery(delivery) = read(&source, &event, at(7)) else { panic!() };
+        assert!(
+            matches!(delivery.content, Content::Change(change) if matches!(change.kind, ChangeKind::Upsert { .. }))
+        );
+    }
+
+    #[test]
+    fn a_change_without_its_time_is_parked_where_the_map_has_a_pointer_to_it() {
+        let source = source("updated_at = '/at'");
+        let ReadMessage::Delivery(delivery) = read(&source, &json!({"action": "UPDATE", "id": "1"}), at(7))
+        else {
+            panic!()
+        };
+        assert!(matches!(delivery.content, Content::Unreadable { reason, .. } if reason.contains("`/at`")));
     }
 }
