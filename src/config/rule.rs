@@ -39,7 +39,8 @@ settings! {
         algorithms: Vec<Algorithm> as Filled<Algorithm> = Algorithm::ALL.to_vec(),
         /// For customJwt, required. The token's `iss`.
         ///
-        /// `https://` may be left out, and a slash at the end is ignored.
+        /// `https://` may be left out, and a slash at the end is ignored. `http://` is allowed without `allow_http`: the
+        /// issuer is only compared, and nothing is fetched from it.
         issuer: Option<String>,
         /// For customJwt, required. The address of the key set, or a `data:` URI that holds it.
         jwks: Option<JwksLocation>,

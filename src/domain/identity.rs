@@ -1,4 +1,4 @@
-//! What a verified token says about its bearer, under the names that apps know.
+//! What a verified token says about its user, under the names that apps know.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 
 use super::{Facts, Field, Kind, Timestamp};
 
-/// The longest dotted key of a flattened claim, in bytes; an object that lies deeper stays as it is.
+/// The longest dotted key of a flattened claim, in bytes. An object below a longer key stays as it is.
 ///
-/// It bounds the depth too, for every level adds at least its dot, and with both the size of the whole:
-/// a long key above many leaves would otherwise be repeated for each of them.
-const LONGEST_PATH: usize = 256;
+/// This bounds the depth too, because every level adds at least a dot. Both together bound the size of the
+/// result: otherwise a long key above many values would be repeated for each of them.
+const MAX_PATH_BYTES: usize = 256;
 
-/// What the token itself is about, not its bearer; `iss` and `sub` are shown as `issuer` and `subject`.
+/// Claims about the token, not about its user; `iss` and `sub` are shown as `issuer` and `subject`.
 const NOT_SHOWN: [&str; 7] = ["aud", "exp", "nbf", "iat", "jti", "iss", "sub"];
 
 /// The names that every identity has, whatever a custom claim of the same name says.
@@ -21,20 +21,20 @@ const ALWAYS: [&str; 3] = ["tokenIdentifier", "subject", "issuer"];
 
 /// The OpenID claims that have a type, beside those that tell a [`Field`]: the claim, its name in an identity, and how
 /// it is read.
-const TYPED: [(&str, &str, Read); 9] = [
-    ("preferred_username", "preferredUsername", text),
-    ("profile", "profileUrl", text),
-    ("website", "websiteUrl", text),
-    ("gender", "gender", text),
-    ("birthdate", "birthday", text),
-    ("zoneinfo", "timezone", text),
-    ("locale", "language", text),
+const TYPED: [(&str, &str, ReadClaim); 9] = [
+    ("preferred_username", "preferredUsername", string),
+    ("profile", "profileUrl", string),
+    ("website", "websiteUrl", string),
+    ("gender", "gender", string),
+    ("birthdate", "birthday", string),
+    ("zoneinfo", "timezone", string),
+    ("locale", "language", string),
     ("address", "address", formatted),
-    ("updated_at", "updatedAt", moment),
+    ("updated_at", "updatedAt", time),
 ];
 
 /// Reads a claim of a known type; `None` for a value of another type, which is then left out.
-type Read = fn(&Value) -> Option<Value>;
+type ReadClaim = fn(&Value) -> Option<Value>;
 
 /// The two types of token rule; they differ in how claims are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// From the claims of a token that has been verified; `None` unless `iss` and `sub` are texts and not
+    /// From the claims of a token that has been verified; `None` unless `iss` and `sub` are strings and not
     /// empty.
     pub fn from_claims(claims: &Map<String, Value>, kind: TokenKind) -> Option<Self> {
         let required = |name| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -89,14 +89,9 @@ impl Identity {
         format!("{}|{}", self.issuer, self.subject)
     }
 
-    /// All that is shown, by name.
-    pub fn fields(&self) -> &Map<String, Value> {
-        &self.fields
-    }
-
     /// What the claims say of the user's profile.
     ///
-    /// A token that says nothing still says that there is a user: then the name is the one fact, and null.
+    /// A token without profile claims still says that the user exists: then the only fact is a null name.
     pub fn facts(&self) -> Facts {
         let mut facts = Facts::default();
         for field in Field::ALL {
@@ -134,15 +129,15 @@ impl Serialize for Identity {
 }
 
 /// Every OpenID claim that has a type.
-fn typed_claims() -> impl Iterator<Item = (&'static str, &'static str, Read)> {
+fn typed_claims() -> impl Iterator<Item = (&'static str, &'static str, ReadClaim)> {
     let of_field = |field: &Field| Some((field.claim()?, field.name(), reader(field.kind())));
     Field::ALL.iter().filter_map(of_field).chain(TYPED)
 }
 
 /// How a claim that tells a field is read.
-fn reader(kind: Kind) -> Read {
+fn reader(kind: Kind) -> ReadClaim {
     match kind {
-        Kind::Text => text,
+        Kind::Text => string,
         Kind::Flag => boolean,
         Kind::Json => |value| Some(value.clone()),
     }
@@ -165,7 +160,7 @@ fn flattened(claims: &Map<String, Value>) -> Map<String, Value> {
     let mut fields = Map::new();
     for (name, value) in claims.iter().filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str())) {
         match value {
-            Value::Object(object) if name.len() < LONGEST_PATH => flatten(name, object, &mut fields),
+            Value::Object(object) if name.len() < MAX_PATH_BYTES => flatten(name, object, &mut fields),
             other => _ = fields.insert(name.clone(), other.clone()),
         }
     }
@@ -176,31 +171,31 @@ fn flatten(path: &str, object: &Map<String, Value>, fields: &mut Map<String, Val
     for (name, value) in object {
         let path = format!("{path}.{name}");
         match value {
-            Value::Object(inner) if path.len() < LONGEST_PATH => flatten(&path, inner, fields),
+            Value::Object(inner) if path.len() < MAX_PATH_BYTES => flatten(&path, inner, fields),
             other => _ = fields.entry(path).or_insert_with(|| other.clone()),
         }
     }
 }
 
-fn text(value: &Value) -> Option<Value> {
+fn string(value: &Value) -> Option<Value> {
     value.is_string().then(|| value.clone())
 }
 
-/// Some providers write booleans as text.
+/// Some providers write booleans as strings.
 fn boolean(value: &Value) -> Option<Value> {
     match value {
         Value::Bool(truth) => Some(Value::Bool(*truth)),
-        Value::String(text) => text.parse().ok().map(Value::Bool),
+        Value::String(string) => string.parse().ok().map(Value::Bool),
         _ => None,
     }
 }
 
-fn moment(value: &Value) -> Option<Value> {
-    Timestamp::from_json(value).map(|moment| Value::from(moment.to_string()))
+fn time(value: &Value) -> Option<Value> {
+    Timestamp::from_json(value).map(|time| Value::from(time.to_string()))
 }
 
 fn formatted(address: &Value) -> Option<Value> {
-    text(address.get("formatted")?)
+    string(address.get("formatted")?)
 }
 
 #[cfg(test)]

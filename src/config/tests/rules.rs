@@ -112,6 +112,8 @@ fn http_addresses_need_loopback_or_permission() {
     assert!(load(&rule("type = 'oidc'\ndomain = 'http://localhost:9000'"), &[]).is_ok());
     let keys = CUSTOM.replace("https://id.example.com/jwks", "http://id.example.com/jwks");
     assert_mentions(&errors(&rule(&keys)), &["tokens[0].jwks: uses http://"]);
+    let issuer = CUSTOM.replace("issuer = 'https://", "issuer = 'http://");
+    assert!(load(&rule(&issuer), &[]).is_ok(), "nothing is fetched from the issuer of a customJwt rule");
 }
 
 #[test]

@@ -273,6 +273,20 @@ fn a_claimed_name_gives_way_to_the_parts_that_the_provider_knows() {
 }
 
 #[test]
+fn a_claimed_name_stays_while_the_parts_from_the_provider_are_null() {
+    let claimed = claims(9, &[(Field::Name, json!("Claimed Name"))]);
+    let null_parts = upsert(1, 1, &[(Field::GivenName, json!(null)), (Field::FamilyName, json!(null))]);
+    let one_part = upsert(1, 2, &[given("Grace")]);
+    for ids in POLICIES {
+        let life = in_every_order(&[claimed.clone(), null_parts.clone()], ids).life.unwrap();
+        assert_eq!(life.profile().name.as_deref(), Some("Claimed Name"));
+        let life =
+            in_every_order(&[claimed.clone(), null_parts.clone(), one_part.clone()], ids).life.unwrap();
+        assert_eq!(life.profile().name.as_deref(), Some("Grace"));
+    }
+}
+
+#[test]
 fn a_token_from_before_a_deletion_tells_nothing_of_the_life_after() {
     let history = [claims(4, &[given("Old")]), delete(5), upsert(6, 6, &[email("b@x")])];
     let life = in_every_order(&history, IdPolicy::Reusable).life.unwrap();
