@@ -19,7 +19,7 @@ pub(super) enum Keys {
     Create {
         /// Name of the key, such as the program that will use it
         name: String,
-        /// What the key may do: `users:read`, or `admin`, which includes everything; may be repeated
+        /// What the key may do: `users:read`, `events:read`, or `admin`, which includes everything; may be repeated
         #[arg(long = "scope", value_name = "SCOPE", default_value = Scope::UsersRead.as_str())]
         scopes: Vec<Scope>,
     },

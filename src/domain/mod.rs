@@ -17,7 +17,7 @@ pub use delivery::{Content, Delivery, DeliveryKey, Outcome};
 pub use facts::{Facts, ImpossibleType};
 pub use identity::{Identity, TokenKind};
 pub use profile::{Field, Kind, Profile};
-pub use scope::{Scope, Scopes};
+pub use scope::{RequiredScope, Scope, Scopes, UsersRead};
 pub use stored_user::StoredUser;
 pub use timestamp::Timestamp;
 pub use user::{User, UserId, UserKey};

@@ -2,56 +2,78 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::str::FromStr;
+
+use strum::VariantNames;
 
 /// One permission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[strum(parse_err_ty = UnknownScope, parse_err_fn = unknown_scope)]
 pub enum Scope {
-    /// `users:read`: look users up and list them, with everything about them.
+    /// Look users up and list them, with everything about them.
+    #[strum(serialize = "users:read")]
     UsersRead,
-    /// `admin`: everything.
+    /// Read the events about changed users.
+    #[strum(serialize = "events:read")]
+    EventsRead,
+    /// Everything.
+    #[strum(serialize = "admin")]
     Admin,
+}
+
+/// A string that names no scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the scopes are {}", Scope::VARIANTS.join(", "))]
+pub struct UnknownScope;
+
+fn unknown_scope(_: &str) -> UnknownScope {
+    UnknownScope
+}
+
+impl Scope {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// A scope as a type, for whatever requires it.
+pub trait RequiredScope {
+    /// The scope that is required.
+    const SCOPE: Scope;
+}
+
+/// Stands for [`Scope::UsersRead`].
+#[derive(Clone, Copy, Debug)]
+pub enum UsersRead {}
+
+impl RequiredScope for UsersRead {
+    const SCOPE: Scope = Scope::UsersRead;
 }
 
 /// The permissions of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<Scope>);
 
-impl Scope {
-    const ALL: [Self; 2] = [Self::UsersRead, Self::Admin];
-
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::UsersRead => "users:read",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl FromStr for Scope {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|scope| scope.as_str() == name);
-        known.ok_or_else(|| format!("the scopes are {}", Self::ALL.map(Self::as_str).join(", ")))
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl Scopes {
-    /// Names with blanks between them. What is no scope here permits nothing: a later version may have given
-    /// it.
+    /// Reads names with spaces between them. An unknown name permits nothing: a later version may have
+    /// written it.
     pub fn parse(names: &str) -> Self {
         names.split_whitespace().filter_map(|name| name.parse().ok()).collect()
     }
 
-    /// Whether they permit what needs this one.
+    /// Whether they permit what requires this scope.
     pub fn include(&self, scope: Scope) -> bool {
         self.0.contains(&scope) || self.0.contains(&Scope::Admin)
     }
@@ -71,21 +93,26 @@ impl fmt::Display for Scopes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Scope, Scopes};
+    use super::{Scope, Scopes, UnknownScope};
 
     #[test]
-    fn scopes_are_read_as_they_are_written_and_strangers_permit_nothing() {
-        let both: Scopes = [Scope::Admin, Scope::UsersRead].into_iter().collect();
-        assert_eq!(both.to_string(), "users:read admin");
-        assert_eq!(Scopes::parse("users:read admin"), both);
+    fn scopes_are_read_as_they_are_written_and_unknown_ones_permit_nothing() {
+        let all: Scopes = [Scope::Admin, Scope::EventsRead, Scope::UsersRead].into_iter().collect();
+        assert_eq!(all.to_string(), "users:read events:read admin");
+        assert_eq!(Scopes::parse("users:read events:read admin"), all);
         assert_eq!(Scopes::parse("users:write"), Scopes::default());
-        assert!("users".parse::<Scope>().unwrap_err().contains("users:read, admin"));
+        assert_eq!("users".parse::<Scope>(), Err(UnknownScope));
+        assert_eq!(UnknownScope.to_string(), "the scopes are users:read, events:read, admin");
     }
 
     #[test]
-    fn admin_includes_the_others_and_not_the_other_way_round() {
-        assert!(Scopes::parse("admin").include(Scope::UsersRead));
+    fn admin_includes_the_others_and_no_other_scope_includes_one() {
+        for scope in [Scope::UsersRead, Scope::EventsRead, Scope::Admin] {
+            assert!(Scopes::parse("admin").include(scope), "{scope}");
+            assert!(!Scopes::default().include(scope), "{scope}");
+        }
         assert!(!Scopes::parse("users:read").include(Scope::Admin));
-        assert!(!Scopes::default().include(Scope::UsersRead));
+        assert!(!Scopes::parse("users:read").include(Scope::EventsRead));
+        assert!(!Scopes::parse("events:read").include(Scope::UsersRead));
     }
 }

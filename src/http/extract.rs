@@ -1,6 +1,7 @@
-//! Authority as types: a handler that takes one of these has been authorised.
+//! Authority as types: a handler that takes one of these is only called for an authorised request.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,36 +13,36 @@ use actix_web::{FromRequest, HttpRequest, web};
 use super::State;
 use super::problem::{Code, Problem};
 use crate::auth::{Authenticated, service_key};
-use crate::domain::{Scope, User};
+use crate::domain::{RequiredScope, User, UsersRead};
 use crate::sync::{CachedUser, Found};
 
-/// How long a body may take on its way.
+/// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, Problem>>>>;
 
-/// Whom a verified token speaks for; the user is not deleted, and has a row or not yet.
+/// The user of a verified token. The user is not deleted; a row may not exist yet.
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) authenticated: Arc<Authenticated>,
     pub(super) user: Option<Arc<CachedUser>>,
 }
 
-/// The row of the user whom a verified token speaks for: for handlers of any actix-web app that is given
+/// The row of the user of a verified token: for handlers of any actix-web app that is given
 /// [`crate::app::App::data`].
 ///
-/// A handler that takes one runs for nobody else. All others get the answers of `GET /v1/users/current`, as
-/// `application/problem+json`: 401 without a good token, 404 `user_not_synced`, 410 `user_deleted`, 503. To
-/// answer in another way take a `Result<CurrentUser, Problem>`; for what is open to everyone, an
-/// `Option<CurrentUser>`.
+/// A handler that takes one is only called for such a user. Every other request gets the answer of
+/// `GET /v1/users/current`, as `application/problem+json`: 401 without a good token, 404 `user_not_synced`,
+/// 410 `user_deleted`, 503. To answer in another way, take a `Result<CurrentUser, Problem>`; for routes that
+/// are open to everyone, an `Option<CurrentUser>`.
 #[derive(Clone, Debug)]
 pub struct CurrentUser(pub User);
 
-/// A service key that lives and may read users.
+/// A service key that is not revoked and has the required scope, such as `ServiceKey<UsersRead>`.
 #[derive(Debug)]
-pub(super) struct ServiceKey;
+pub(super) struct ServiceKey<S>(PhantomData<S>);
 
-/// Who may look users up: a service, or a user, who sees less of others.
+/// Who may look users up: a service, which sees everything, or a user, who sees the public view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     Service,
@@ -53,9 +54,9 @@ impl FromRequest for Reader {
     type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        // The beginning tells which it claims to be; whether it is, its own check does.
+        // The prefix only tells which check applies.
         if bearer(request.headers()).is_ok_and(service_key::looks_like_one) {
-            let key = ServiceKey::from_request(request, payload);
+            let key = ServiceKey::<UsersRead>::from_request(request, payload);
             return Box::pin(async move { key.await.map(|_| Self::Service) });
         }
         let caller = Caller::from_request(request, payload);
@@ -93,7 +94,7 @@ impl FromRequest for CurrentUser {
     }
 }
 
-impl FromRequest for ServiceKey {
+impl<S: RequiredScope> FromRequest for ServiceKey<S> {
     type Error = Problem;
     type Future = Extracting<Self>;
 
@@ -109,20 +110,19 @@ impl FromRequest for ServiceKey {
                     Code::Unauthenticated,
                     format!("service key {} is revoked", key.prefix),
                 )),
-                Some(key) if !key.scopes.include(Scope::UsersRead) => Err(Problem::because(
-                    Code::InsufficientScope,
-                    format!("service key {} lacks {}", key.prefix, Scope::UsersRead),
-                )),
+                Some(key) if !key.scopes.include(S::SCOPE) => {
+                    Err(Problem::insufficient_scope(S::SCOPE, &key.prefix))
+                }
                 Some(_) => {
-                    state.key_use.note(&state.store, hash, state.clock.now());
-                    Ok(Self)
+                    state.key_use.record(&state.store, hash, state.clock.now());
+                    Ok(Self(PhantomData))
                 }
             }
         })
     }
 }
 
-/// The whole body, or why it is not to be had. Nothing past the limit is kept in memory.
+/// Reads the whole body. Nothing past the limit is kept in memory.
 pub(super) async fn body(payload: web::Payload, limit: usize) -> Result<Vec<u8>, Problem> {
     let read = tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(limit));
     match read.await {
@@ -144,7 +144,7 @@ async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Arc<Authenti
     Ok(state.authenticator.authenticate(bearer(headers)?).await?)
 }
 
-/// The row of the token's subject; a deleted user's token stops working before it expires.
+/// The row of the token's user. The token of a deleted user is refused, even before it expires.
 pub(super) async fn user_of(
     state: &State,
     token: &Authenticated,
@@ -168,10 +168,10 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     if values.next().is_some() {
         return Err(invalid("there are several Authorization headers"));
     }
-    // No header holds control characters; `to_str` looks for them once more, byte by byte in a long token.
-    let text = str::from_utf8(value.as_bytes()).ok().filter(|text| text.is_ascii());
-    let text = text.ok_or_else(|| invalid("the Authorization header is no visible ASCII"))?;
-    match text.split_once(' ') {
+    // A header never contains control characters. `to_str` would look for them again, byte by byte.
+    let value = str::from_utf8(value.as_bytes()).ok().filter(|value| value.is_ascii());
+    let value = value.ok_or_else(|| invalid("the Authorization header is not visible ASCII"))?;
+    match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty() => {
             Ok(token.trim())
         }

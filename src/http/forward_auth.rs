@@ -1,4 +1,4 @@
-//! `GET /v1/auth`: whether a reverse proxy may let a request through, and for whom.
+//! `GET /v1/auth`: whether a reverse proxy may let a request through, and for which user.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -7,8 +7,7 @@ use super::extract::Caller;
 use super::problem::{Code, Document, Problem};
 use crate::domain::User;
 
-/// Whom the token speaks for, as headers to hand on to the app. Whatever the method, and whatever stands
-/// behind the path.
+/// The user of the token, as headers for the app. Every method and every path below `/v1/auth` is answered.
 #[utoipa::path(
     get, path = "/v1/auth", tag = "forward-auth", security(("userToken" = [])),
     responses(
@@ -33,8 +32,8 @@ fn allowed(user: &User) -> HttpResponse {
         ("x-user-source", Some(user.key.source.clone())),
         ("x-user-email", user.profile.email.clone()),
     ] {
-        // Always there, so that a header of the same name from outside never gets through; empty if not
-        // known, or if it could not stand in a header.
+        // Always set, so that a header of the same name from outside never gets through. Empty if the value
+        // is not known, or if a header cannot hold it.
         let value = value.and_then(|value| HeaderValue::from_str(&value).ok());
         response
             .insert_header((HeaderName::from_static(name), value.unwrap_or(HeaderValue::from_static(""))));

@@ -1,4 +1,4 @@
-//! `GET /v1/identity`: what a token says, whether or not its user has a row.
+//! `GET /v1/identity`: what a token says, with or without a row for its user.
 
 use actix_web::HttpResponse;
 

@@ -1,4 +1,4 @@
-//! When service keys were last used: noted beside the requests, which neither wait for it nor fail by it.
+//! Records when service keys were last used. Requests neither wait for it nor fail because of it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,42 +10,42 @@ use crate::domain::Timestamp;
 use crate::jobs::Jobs;
 use crate::store::Store;
 
-/// For each key it is noted this often at most.
-const EVERY: Duration = Duration::from_mins(1);
+/// The use of one key is recorded at most once in this time.
+const INTERVAL: Duration = Duration::from_mins(1);
 
-/// What this replica has noted last, by the hash of the key: there are as many as there are keys.
+/// When this replica last recorded the use of each key, by the hash of the key.
 #[derive(Clone, Debug)]
 pub struct KeyUse {
     jobs: Jobs,
-    noted: Arc<Mutex<HashMap<String, Timestamp>>>,
+    recorded: Arc<Mutex<HashMap<String, Timestamp>>>,
 }
 
 impl KeyUse {
-    /// Notes nothing yet; what it notes is written by these jobs.
+    /// Has recorded nothing yet. The jobs do the writing.
     pub fn new(jobs: Jobs) -> Self {
-        Self { jobs, noted: Arc::default() }
+        Self { jobs, recorded: Arc::default() }
     }
 
-    /// Notes that the key with this hash is used now.
-    pub(super) fn note(&self, store: &Store, hash: String, now: Timestamp) {
+    /// Records that the key with this hash is used now.
+    pub(super) fn record(&self, store: &Store, hash: String, now: Timestamp) {
         if !self.is_due(&hash, now) {
             return;
         }
         let store = store.clone();
         self.jobs.spawn_task(async move {
-            if let Err(error) = store.api_keys().record_use(&hash, now, now.minus(EVERY)).await {
-                warn!(%error, "cannot note when a service key was last used");
+            if let Err(error) = store.api_keys().record_use(&hash, now, now.minus(INTERVAL)).await {
+                warn!(%error, "could not record when a service key was last used");
             }
         });
     }
 
     fn is_due(&self, hash: &str, now: Timestamp) -> bool {
-        // Nothing is left half-done under the lock, so a panic elsewhere does not spoil it.
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.get(hash).is_some_and(|last| now.since(*last) < EVERY) {
+        // Nothing is left half-written under the lock, so a panic elsewhere does no harm.
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorded.get(hash).is_some_and(|last| now.since(*last) < INTERVAL) {
             return false;
         }
-        noted.insert(hash.to_owned(), now);
+        recorded.insert(hash.to_owned(), now);
         true
     }
 }

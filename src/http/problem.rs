@@ -1,5 +1,6 @@
 //! Every refusal, as `application/problem+json` (RFC 9457). No other file of this room chooses the status of a refusal.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use actix_web::http::{StatusCode, header};
@@ -9,6 +10,7 @@ use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
 use crate::auth::TokenError;
+use crate::domain::Scope;
 use crate::signature::SignatureError;
 use crate::store::StoreError;
 use crate::sync::{ReceiveError, WriteError};
@@ -19,6 +21,8 @@ pub struct Problem {
     code: Code,
     status: u16,
     cause: Option<String>,
+    /// The scope that a service key lacks.
+    missing_scope: Option<Scope>,
 }
 
 /// The stable names of everything that can be refused. [`Code::meaning`] is the table of what they mean.
@@ -67,8 +71,8 @@ pub(super) struct Document {
     status: u16,
     /// The stable name, for programs.
     code: Code,
-    /// What the client can do. Always the same for a code.
-    detail: &'static str,
+    /// What the client can do. It is the same for a code, but for the name of a missing scope.
+    detail: Cow<'static, str>,
 }
 
 /// What a code means.
@@ -110,9 +114,11 @@ impl Code {
                 "The provider's signing keys are unavailable",
                 "The token may be valid, but it cannot be verified now. Try again soon.",
             ),
-            Self::InsufficientScope => {
-                (403, "The service key lacks a scope", "Create a key with the scope `users:read`.")
-            }
+            Self::InsufficientScope => (
+                403,
+                "The service key lacks a scope",
+                "Create a key with the scope that `WWW-Authenticate` names.",
+            ),
             Self::UserNotSynced => (
                 404,
                 "The user has no row yet",
@@ -194,12 +200,18 @@ impl Code {
 impl Problem {
     /// A problem whose code says everything.
     pub(super) fn new(code: Code) -> Self {
-        Self { code, status: code.meaning().status, cause: None }
+        Self { code, status: code.meaning().status, cause: None, missing_scope: None }
     }
 
     /// A problem with its cause, for the log.
     pub(super) fn because(code: Code, cause: impl fmt::Display) -> Self {
-        Self { code, status: code.meaning().status, cause: Some(cause.to_string()) }
+        Self { cause: Some(cause.to_string()), ..Self::new(code) }
+    }
+
+    /// The service key with this prefix lacks a scope that the route requires.
+    pub(super) fn insufficient_scope(required: Scope, prefix: &str) -> Self {
+        let cause = format!("service key {prefix} lacks {required}");
+        Self { missing_scope: Some(required), ..Self::because(Code::InsufficientScope, cause) }
     }
 
     /// The same for a reverse proxy, which knows only two refusals: no valid token (401) and access denied (403).
@@ -220,12 +232,22 @@ impl Problem {
     }
 
     /// The value of `WWW-Authenticate` (RFC 6750). It has no error attribute if the request had no credentials.
-    fn challenge(&self) -> Option<&'static str> {
+    fn challenge(&self) -> Option<Cow<'static, str>> {
         match (self.status, self.code) {
-            (401, Code::InvalidAuthHeader) => Some("Bearer"),
-            (401, _) => Some("Bearer error=\"invalid_token\""),
-            (_, Code::InsufficientScope) => Some("Bearer error=\"insufficient_scope\", scope=\"users:read\""),
-            _ => None,
+            (401, Code::InvalidAuthHeader) => Some("Bearer".into()),
+            (401, _) => Some("Bearer error=\"invalid_token\"".into()),
+            _ => {
+                let scope = self.missing_scope?;
+                Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"").into())
+            }
+        }
+    }
+
+    /// What the client can do.
+    fn detail(&self) -> Cow<'static, str> {
+        match self.missing_scope {
+            Some(scope) => format!("Create a key with the scope `{scope}`.").into(),
+            None => self.code.meaning().detail.into(),
         }
     }
 
@@ -248,13 +270,13 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let (code, status) = (self.code, self.status);
-        let Meaning { title, detail, .. } = code.meaning();
+        let (Meaning { title, .. }, detail) = (code.meaning(), self.detail());
         let mut response = HttpResponse::build(self.status_code());
         if let Some(seconds) = self.code.retry_after() {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
         if let Some(challenge) = self.challenge() {
-            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            response.insert_header((header::WWW_AUTHENTICATE, &*challenge));
         }
         let document =
             Document { r#type: format!("urn:usersync:problem:{}", code.name()), title, status, code, detail };
@@ -332,9 +354,10 @@ impl From<StoreError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::ResponseError as _;
     use strum::VariantArray as _;
 
-    use super::{Code, Meaning};
+    use super::{Code, Meaning, Problem, Scope};
 
     #[test]
     fn the_table_of_problems_is_what_clients_rely_on() {
@@ -344,5 +367,19 @@ mod tests {
         };
         let table: Vec<String> = Code::VARIANTS.iter().map(row).collect();
         insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[actix_web::test]
+    async fn a_service_key_is_told_which_scope_it_lacks() {
+        for scope in [Scope::UsersRead, Scope::EventsRead, Scope::Admin] {
+            let answer = Problem::insufficient_scope(scope, "usk_12345678").error_response();
+            assert_eq!(answer.status(), 403);
+            let challenge = answer.headers().get("www-authenticate").unwrap().to_str().unwrap().to_owned();
+            assert_eq!(challenge, format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""));
+            let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["code"], "insufficient_scope");
+            assert_eq!(body["detail"], format!("Create a key with the scope `{scope}`."));
+        }
     }
 }

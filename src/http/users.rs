@@ -13,7 +13,7 @@ use super::State;
 use super::extract::{Reader, ServiceKey};
 use super::problem::{Code, Document, Problem};
 use super::views::{PublicView, UserView, View};
-use crate::domain::{User, UserId};
+use crate::domain::{User, UserId, UsersRead};
 use crate::store::Listing;
 
 const DEFAULT_LIMIT: u64 = 50;
@@ -85,7 +85,7 @@ impl TryFrom<ListQuery> for Listing {
 )]
 pub(super) async fn list(
     state: web::Data<State>,
-    _key: ServiceKey,
+    _key: ServiceKey<UsersRead>,
     request: HttpRequest,
 ) -> Result<web::Json<UserList>, Problem> {
     let page = state.store.users().list(&query::<ListQuery>(&request)?.try_into()?).await?;

@@ -34,7 +34,7 @@ async fn wrong_usage_exits_with_2() {
         (&["serve", "--prot"], "--prot"),
         (&["keys"], "create"),
         (&["keys", "create", " "], "a key needs a name"),
-        (&["keys", "create", "reports", "--scope", "users"], "the scopes are users:read, admin"),
+        (&["keys", "create", "reports", "--scope", "users"], "the scopes are users:read, events:read, admin"),
         (&["token", "--sub", "user_1"], "start `usersync dev`"),
         (&["token", "--sub", "user_1", "--expires-in", "soon"], "soon"),
         (&["send", "nowhere.json", "--to", "http://127.0.0.1:1", "--secret", "whsec_AAAA"], "nowhere.json"),
