@@ -12,8 +12,8 @@ use utoipa::IntoParams;
 
 use super::State;
 use super::extract::{Caller, user_of};
-use super::problem::{Code, Document, Problem};
-use super::views::{UserView, shown};
+use super::problem::{Code, Problem};
+use super::views::shown;
 use crate::sync::CachedUser;
 
 /// The longest wait that can be asked for, in seconds.
@@ -28,22 +28,11 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct CurrentQuery {
     /// How many seconds to wait for the row if it does not exist yet. Values over 30 count as 30.
     #[serde(default)]
+    #[param(maximum = 30, default = 0)]
     wait: u64,
 }
 
 /// The row of the token's user.
-#[utoipa::path(
-    get, path = "/v1/users/current", tag = "users", security(("userToken" = [])), params(CurrentQuery),
-    responses(
-        (status = 200, description = "The user", body = UserView),
-        (status = 400, description = "`invalid_query`", body = Document),
-        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
-        (status = 404, description = "`user_not_synced`: the webhook has not arrived yet", body = Document),
-        (status = 410, description = "`user_deleted`", body = Document),
-        (status = 429, description = "`too_many_requests`", body = Document),
-        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
-    )
-)]
 pub(super) async fn show(
     state: web::Data<State>,
     caller: Caller,
@@ -68,17 +57,6 @@ pub(super) async fn show(
 }
 
 /// Stores the user from the claims of the token, as long as no webhook has told of the user.
-#[utoipa::path(
-    post, path = "/v1/users/current", tag = "users", security(("userToken" = [])),
-    responses(
-        (status = 200, description = "The row existed. Facts from the provider win over claims", body = UserView),
-        (status = 201, description = "The row was created", body = UserView),
-        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
-        (status = 410, description = "`user_deleted`", body = Document),
-        (status = 429, description = "`too_many_requests`", body = Document),
-        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
-    )
-)]
 pub(super) async fn store(state: web::Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
     let token = &caller.authenticated;
     let is_new = state.intake.store_claims(&token.claims()).await?;

@@ -1,8 +1,11 @@
 //! The discovery document and keys of the development issuer, so that its tokens are verified like all other
 //! tokens.
 
-use actix_web::web;
+use actix_web::guard;
+use actix_web::web::{self, ServiceConfig};
 use serde_json::{Value, json};
+
+use super::operations;
 
 /// What the development issuer publishes.
 #[derive(Clone, Debug)]
@@ -13,7 +16,19 @@ pub struct DevelopmentIssuer {
     pub keys: Value,
 }
 
-pub(super) async fn discovery(issuer: web::Data<DevelopmentIssuer>) -> web::Json<Value> {
+/// Mounts the documents, which only `usersync dev` has.
+pub(super) fn mount(app: &mut ServiceConfig, issuer: &DevelopmentIssuer) {
+    let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+    let refused = || web::to(|| async { operations::method_not_allowed("GET, HEAD") });
+    app.app_data(web::Data::new(issuer.clone()));
+    for (path, route) in
+        [("/dev/.well-known/openid-configuration", read().to(discovery)), ("/dev/jwks.json", read().to(keys))]
+    {
+        app.service(web::resource(path).route(route).default_service(refused()));
+    }
+}
+
+async fn discovery(issuer: web::Data<DevelopmentIssuer>) -> web::Json<Value> {
     web::Json(json!({
         "issuer": issuer.issuer,
         "jwks_uri": format!("{}/jwks.json", issuer.issuer),
@@ -23,6 +38,6 @@ pub(super) async fn discovery(issuer: web::Data<DevelopmentIssuer>) -> web::Json
     }))
 }
 
-pub(super) async fn keys(issuer: web::Data<DevelopmentIssuer>) -> web::Json<Value> {
+async fn keys(issuer: web::Data<DevelopmentIssuer>) -> web::Json<Value> {
     web::Json(issuer.keys.clone())
 }

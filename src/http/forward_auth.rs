@@ -4,20 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::extract::Caller;
-use super::problem::{Code, Document, Problem};
+use super::problem::{Code, Problem};
 use crate::domain::User;
 
 /// The user of the token, as headers for the app. Every method and every path below `/v1/auth` is answered.
-#[utoipa::path(
-    get, path = "/v1/auth", tag = "forward-auth", security(("userToken" = [])),
-    responses(
-        (status = 200, description = "`X-User-Id`, `X-User-External-Id`, `X-User-Source`, `X-User-Email`"),
-        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
-        (status = 403, description = "`user_not_synced`, `user_deleted`", body = Document),
-        (status = 429, description = "`too_many_requests`", body = Document),
-        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
-    )
-)]
 pub(super) async fn check(caller: Result<Caller, Problem>) -> Result<HttpResponse, Problem> {
     let user = caller.and_then(|caller| caller.user.ok_or_else(|| Problem::new(Code::UserNotSynced)));
     let user = user.map_err(Problem::into_forbidden)?;

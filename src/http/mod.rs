@@ -1,9 +1,11 @@
-//! The HTTP API. All routes are on this page; each handler is in the file of its area.
+//! The HTTP API. This page has all endpoints; each handler is in the file of its area.
 
 mod client;
 mod cors;
 mod current;
+mod described;
 mod development;
+mod endpoint;
 mod extract;
 mod forward_auth;
 mod identity;
@@ -14,69 +16,33 @@ mod openapi;
 mod operations;
 mod problem;
 mod server;
+mod state;
 mod stream;
 mod users;
 mod views;
 mod webhooks;
 
-use std::sync::Arc;
-
-use actix_web::guard;
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig, get, post};
-use actix_web::{Resource, Route};
+use actix_web::web::{self, ServiceConfig};
 
 pub use development::DevelopmentIssuer;
 pub use extract::CurrentUser;
 pub use key_use::KeyUse;
 pub use limits::Limits;
-pub use openapi::document as openapi_document;
 pub use problem::Problem;
 pub use server::{Running, serve};
+pub use state::State;
 
-use tokio_util::sync::CancellationToken;
+use current::CurrentQuery;
+use endpoint::{Endpoint, Methods, resource};
+use openapi::OpenApi;
+use problem::Code;
+use users::{ListQuery, UserList, UsersById};
+use views::{UserView, View};
 
-use crate::auth::Authenticator;
-use crate::clock::Clock;
-use crate::providers::Sources;
-use crate::store::Store;
-use crate::sync::{Feed, Intake, UserCache};
-use crate::telemetry::Metrics;
+use crate::domain::Scope;
 
-/// Everything that the handlers need.
-#[derive(Clone, Debug)]
-pub struct State {
-    /// The configured sources.
-    pub sources: Arc<Sources>,
-    /// Accepts deliveries.
-    pub intake: Intake,
-    /// Verifies tokens.
-    pub authenticator: Arc<Authenticator>,
-    /// Reads users by whom a token speaks for.
-    pub users: UserCache,
-    /// Reads users in every other way, and service keys.
-    pub store: Store,
-    /// When service keys were last used.
-    pub key_use: KeyUse,
-    /// Notifies requests that wait for a user.
-    pub feed: Feed,
-    /// Cancelled when the service is told to stop.
-    pub stopping: CancellationToken,
-    /// The time.
-    pub clock: Clock,
-    /// The metrics.
-    pub metrics: Metrics,
-    /// The rate limits, and the places for streams.
-    pub limits: Limits,
-    /// The origins of the web pages whose scripts may call `/v1`. A single `*` allows all.
-    pub cors_origins: Vec<String>,
-    /// The largest delivery that is accepted, in bytes.
-    pub body_limit: usize,
-    /// The development issuer, only in `usersync dev`.
-    pub development: Option<DevelopmentIssuer>,
-}
-
-/// Which routes a listener serves.
+/// Which endpoints a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
     /// Everything.
@@ -87,64 +53,168 @@ pub enum Offer {
     MetricsAlone,
 }
 
+/// The endpoints of a listener. They are served as they stand here, and `/openapi.json` describes them.
+fn endpoints(offer: Offer) -> Vec<Endpoint> {
+    match offer {
+        Offer::All => [api(), operations(), metrics()].into_iter().flatten().collect(),
+        Offer::NoMetrics => [api(), operations()].into_iter().flatten().collect(),
+        Offer::MetricsAlone => metrics(),
+    }
+}
+
+fn api() -> Vec<Endpoint> {
+    use Methods::{Any, Post, Read, Stream};
+
+    vec![
+        Endpoint::new(Post, "/webhooks/{source}", "receiveWebhook", webhooks::receive)
+            .about("webhooks", "Accepts one delivery of a provider.")
+            .description(described::DELIVERY)
+            .parameter(described::source_parameter())
+            .body(described::delivery_body())
+            .answers::<webhooks::Answer>(200, "The delivery is committed; this is its outcome.")
+            .refuses(&described::DELIVERY_REFUSALS),
+        Endpoint::new(Read, "/v1/users/current", "getCurrentUser", current::show)
+            .about("users", "The row of the token's user.")
+            .for_users()
+            .query::<CurrentQuery>()
+            .answers::<UserView>(200, "The user.")
+            .refuses(&[Code::UserNotSynced]),
+        Endpoint::new(Post, "/v1/users/current", "storeCurrentUser", current::store)
+            .about(
+                "users",
+                "Stores the user from the claims of the token, unless a webhook has told of the user.",
+            )
+            .for_users()
+            .answers::<UserView>(200, "The row existed. Facts from the provider win over claims.")
+            .answers::<UserView>(201, "The row was created.")
+            .refuses(&[Code::UserNotSynced]),
+        Endpoint::new(Stream, "/v1/users/current/stream", "streamCurrentUser", stream::follow)
+            .about("users", "The current user, now and on every change, as Server-Sent Events.")
+            .for_users()
+            .parameter(described::last_event_id_parameter())
+            .schema::<UserView>()
+            .named_schema(described::EVENT, described::event_schema())
+            .answers_with(200, described::STREAM, described::stream_response()),
+        Endpoint::new(Read, "/v1/identity", "getIdentity", identity::show)
+            .about("users", "What the token says, whether or not its user has a row.")
+            .for_users()
+            .named_schema(described::OIDC_IDENTITY, described::oidc_identity_schema())
+            .named_schema(described::CUSTOM_IDENTITY, described::custom_identity_schema())
+            .answers_with(200, "The identity.", described::identity_response()),
+        Endpoint::new(Read, "/v1/users", "listUsers", users::list)
+            .with_alternative(users::has_ids, users::by_ids)
+            .about("users", "Users by their ids; or a page of users.")
+            .description(described::LIST)
+            .for_services(Scope::UsersRead)
+            .for_users()
+            .query::<ListQuery>()
+            .parameter(described::ids_parameter())
+            .schema::<UserList>()
+            .schema::<UsersById>()
+            .answers_with(
+                200,
+                "A page of users; or, with `ids`, the users with these ids.",
+                described::list_response(),
+            ),
+        Endpoint::new(Read, "/v1/users/{id}", "getUser", users::show)
+            .about("users", "One user: the public view for a user token, the full view for a service key.")
+            .for_services(Scope::UsersRead)
+            .for_users()
+            .parameter(described::id_parameter())
+            .answers::<View>(200, "The user.")
+            .refuses(&[Code::UserNotFound]),
+        Endpoint::new(Any, "/v1/auth", "checkAuth", forward_auth::check)
+            .about("forward-auth", "Whether a reverse proxy may pass a request on, and for which user.")
+            .description(described::FORWARD_AUTH)
+            .for_users()
+            .refuses_as(403, &[Code::UserNotSynced, Code::UserDeleted])
+            .answers_with(200, "The user, as headers for the app.", described::forward_auth_response()),
+    ]
+}
+
+fn operations() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Methods::Read, "/healthz", "getHealth", operations::healthz)
+            .about("operations", "The process runs.")
+            .answers::<operations::Health>(200, "The process runs."),
+        Endpoint::new(Methods::Read, "/readyz", "getReadiness", operations::readyz)
+            .about("operations", "The database answers and has every migration.")
+            .answers::<operations::Readiness>(200, "The service is ready.")
+            .refuses(&[Code::DatabaseUnavailable]),
+        Endpoint::new(Methods::Read, "/openapi.json", "getOpenApi", openapi::show)
+            .about("operations", "This document.")
+            .answers_with(200, "The OpenAPI document.", described::document_response()),
+    ]
+}
+
+fn metrics() -> Vec<Endpoint> {
+    vec![
+        Endpoint::new(Methods::Read, "/metrics", "getMetrics", operations::metrics)
+            .about("operations", "The metrics, for Prometheus.")
+            .answers_with(
+                200,
+                "The metrics in the text format of OpenMetrics.",
+                described::metrics_response(),
+            ),
+    ]
+}
+
+/// Mounts everything that a listener serves.
 fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
+    let endpoints = endpoints(offer);
+    app.app_data(web::Data::new(OpenApi::of(&endpoints)));
+    let (limited, others): (Vec<_>, Vec<_>) = by_path(endpoints)
+        .into_iter()
+        .partition(|group| group.iter().any(|endpoint| endpoint.path().starts_with("/v1/")));
+    let scope = web::scope("/v1").wrap(from_fn(limits::limit)).wrap(cors::allow(&state.cors_origins));
+    app.service(limited.into_iter().fold(scope, |scope, group| scope.service(resource("/v1", group))));
+    for group in others {
+        app.service(resource("", group));
+    }
     if offer != Offer::MetricsAlone {
-        // Routes are tried in this order, and a path with a parameter is a regular expression: those come last.
-        app.service(
-            web::scope("/v1")
-                .wrap(from_fn(limits::limit))
-                .wrap(cors::allow(&state.cors_origins))
-                .service(
-                    web::resource("/users/current")
-                        .route(read().to(current::show))
-                        .route(post().to(current::store))
-                        .default_service(other("GET, HEAD, POST")),
-                )
-                .service(one("/identity", "GET, HEAD", read().to(identity::show)))
-                .service(one("/users/current/stream", "GET", get().to(stream::follow)))
-                .service(
-                    web::resource("/users")
-                        .route(read().guard(guard::fn_guard(users::names_ids)).to(users::by_ids))
-                        .route(read().to(users::list))
-                        .default_service(other("GET, HEAD")),
-                )
-                // Envoy uses the method of the original request, and appends its path to this path.
-                .service(web::resource(["/auth", "/auth/{path:.*}"]).to(forward_auth::check))
-                .service(one("/users/{id}", "GET, HEAD", read().to(users::show))),
-        )
-        .service(one("/healthz", "GET, HEAD", read().to(operations::healthz)))
-        .service(one("/readyz", "GET, HEAD", read().to(operations::readyz)))
-        .service(one("/openapi.json", "GET, HEAD", read().to(openapi::show)))
-        .service(one("/webhooks/{source}", "POST", post().to(webhooks::receive)))
-        .service(web::redirect("/docs", "/docs/"))
-        .service(openapi::page("/docs/{_:.*}"));
-    }
-    if offer != Offer::NoMetrics {
-        app.service(one("/metrics", "GET, HEAD", read().to(operations::metrics)));
-    }
-    if let Some(issuer) = state.development.as_ref().filter(|_| offer != Offer::MetricsAlone) {
-        app.app_data(web::Data::new(issuer.clone()))
-            .service(one(
-                "/dev/.well-known/openid-configuration",
-                "GET, HEAD",
-                read().to(development::discovery),
-            ))
-            .service(one("/dev/jwks.json", "GET, HEAD", read().to(development::keys)));
+        app.service(web::redirect("/docs", "/docs/")).service(openapi::page("/docs/{_:.*}"));
+        if let Some(issuer) = &state.development {
+            development::mount(app, issuer);
+        }
     }
     app.default_service(web::to(operations::not_found));
 }
 
-/// A path with one route. Other methods are refused, with an `Allow` header.
-fn one(path: &str, allow: &'static str, route: Route) -> Resource {
-    web::resource(path).route(route).default_service(other(allow))
+/// The endpoints of each path together. Paths with a parameter come last: paths are tried in order, and a parameter
+/// matches the fixed words of other paths too.
+fn by_path(endpoints: Vec<Endpoint>) -> Vec<Vec<Endpoint>> {
+    let mut groups: Vec<Vec<Endpoint>> = Vec::new();
+    for endpoint in endpoints {
+        match groups.iter_mut().find(|group| group.iter().any(|other| other.path() == endpoint.path())) {
+            Some(group) => group.push(endpoint),
+            None => groups.push(vec![endpoint]),
+        }
+    }
+    groups.sort_by_key(|group| group.iter().any(|endpoint| endpoint.path().contains('{')));
+    groups
 }
 
-/// Refuses every other method.
-fn other(allow: &'static str) -> Route {
-    web::to(move || async move { operations::method_not_allowed(allow) })
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
 
-/// GET, and HEAD for probes.
-fn read() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+    use super::{Offer, endpoints, openapi};
+
+    #[test]
+    fn every_endpoint_is_described_once_under_an_id_of_its_own() {
+        for offer in [Offer::All, Offer::NoMetrics, Offer::MetricsAlone] {
+            let endpoints = endpoints(offer);
+            let document = openapi::document(&endpoints);
+            let paths = document["paths"].as_object().unwrap();
+            let described: usize = paths.values().map(|methods| methods.as_object().unwrap().len()).sum();
+            assert_eq!(described, endpoints.len(), "two endpoints have the same path and method");
+            let ids: BTreeSet<&str> = endpoints
+                .iter()
+                .map(|endpoint| {
+                    document["paths"][endpoint.path()][endpoint.method()]["operationId"].as_str().unwrap()
+                })
+                .collect();
+            assert_eq!(ids.len(), endpoints.len());
+        }
+    }
 }

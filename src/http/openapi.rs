@@ -1,50 +1,98 @@
 //! `GET /openapi.json` and `GET /docs`: the description of the API, for programs and for people.
 
-use actix_web::HttpResponse;
-use utoipa::openapi::OpenApi as Document;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use std::collections::BTreeMap;
+
+use actix_web::http::header::ContentType;
+use actix_web::{HttpResponse, web};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use strum::VariantNames as _;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "usersync", description = "Your identity provider's users, in your own database, always right."),
-    paths(
-        super::webhooks::receive,
-        super::current::show,
-        super::current::store,
-        super::stream::follow,
-        super::users::show,
-        super::forward_auth::check,
-        super::users::list,
-        super::identity::show,
-        super::operations::healthz,
-        super::operations::readyz,
-        super::operations::metrics,
-    ),
-    modifiers(&Credentials)
-)]
-struct Description;
+use super::endpoint::Endpoint;
+use crate::domain::Scope;
 
-struct Credentials;
+/// What is true of all operations.
+const DESCRIPTION: &str = "\
+Your identity provider's users, in your own database, always right.
 
-impl Modify for Credentials {
-    fn modify(&self, document: &mut Document) {
-        let components = document.components.get_or_insert_default();
-        for (name, what) in [
-            ("userToken", "A token of a configured issuer: Authorization: Bearer <jwt>"),
-            ("serviceKey", "A key of `usersync keys create`: Authorization: Bearer usk_…"),
-        ] {
-            let mut scheme = Http::new(HttpAuthScheme::Bearer);
-            scheme.description = Some(what.to_owned());
-            components.add_security_scheme(name, SecurityScheme::Http(scheme));
-        }
+Every path with GET also has HEAD, except `/v1/users/current/stream`. Other methods are refused with 405 and an `Allow` \
+header.
+
+Every refusal is `application/problem+json` (RFC 9457). Programs decide by its `code`, which is stable. A request that \
+is not valid HTTP is refused before it reaches an operation, with an empty body: 400, 408 (the headers did not arrive \
+in time) or 431 (the headers are too large).
+
+Answers of `/v1` have `Cache-Control: no-store`.";
+
+/// The OpenAPI document of a listener, as JSON.
+#[derive(Clone)]
+pub(super) struct OpenApi(Bytes);
+
+impl OpenApi {
+    /// Describes these endpoints.
+    pub(super) fn of(endpoints: &[Endpoint]) -> Self {
+        Self(document(endpoints).to_string().into())
     }
 }
 
-/// The `OpenAPI` document.
-pub fn document() -> Document {
-    Description::openapi()
+/// The document of these endpoints.
+pub(super) fn document(endpoints: &[Endpoint]) -> Value {
+    let mut paths: BTreeMap<&str, BTreeMap<&str, Value>> = BTreeMap::new();
+    let mut schemas = BTreeMap::from([("Scope".to_owned(), scopes())]);
+    for endpoint in endpoints {
+        paths.entry(endpoint.path()).or_default().insert(endpoint.method(), endpoint.operation());
+        schemas.extend(endpoint.schemas().clone());
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "usersync",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {"schemas": schemas, "headers": headers(), "securitySchemes": security_schemes()},
+    })
+}
+
+/// The headers that several operations send.
+fn headers() -> Value {
+    json!({
+        "X-Request-Id": {
+            "description": "The id of the request: the client's own `X-Request-Id` if it was a plain one, else a new \
+                            one. Every log line about the request has it.",
+            "required": true,
+            "schema": {"type": "string"},
+        },
+        "Retry-After": {
+            "description": "The number of seconds to wait before trying again.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+        "WWW-Authenticate": {
+            "description": "Which credentials are needed (RFC 6750).",
+            "schema": {"type": "string"},
+        },
+    })
+}
+
+fn security_schemes() -> Value {
+    let bearer = |description: &str| json!({"type": "http", "scheme": "bearer", "description": description});
+    json!({
+        "userToken": bearer("A token of a configured issuer: `Authorization: Bearer <jwt>`"),
+        "serviceKey": bearer(
+            "A key made by `usersync keys create`, with the scope that the operation names: `Authorization: Bearer usk_…`",
+        ),
+    })
+}
+
+fn scopes() -> Value {
+    json!({
+        "description": "What a service key may do. `admin` includes all other scopes.",
+        "type": "string",
+        "enum": Scope::VARIANTS,
+    })
 }
 
 /// Swagger UI for the document, with all files that the page loads.
@@ -52,6 +100,6 @@ pub(super) fn page(path: &'static str) -> SwaggerUi {
     SwaggerUi::new(path).config(Config::from("/openapi.json"))
 }
 
-pub(super) async fn show() -> HttpResponse {
-    HttpResponse::Ok().json(document())
+pub(super) async fn show(document: web::Data<OpenApi>) -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(document.0.clone())
 }

@@ -4,32 +4,52 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError, web};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::State;
-use super::problem::{Code, Document, Problem};
+use super::problem::{Code, Problem};
 use crate::store::StoreError;
+
+/// The answer to `/healthz`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    #[schema(inline)]
+    status: Alive,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Alive {
+    Ok,
+}
+
+/// The answer to `/readyz`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Readiness {
+    #[schema(inline)]
+    status: Ready,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Ready {
+    Ready,
+}
 
 /// A probe needs an answer soon, so it does not wait longer for the database.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The process runs.
-#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "The process runs")))]
 pub(super) async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(serde_json::json!({"status": "ok"}))
+    HttpResponse::Ok().json(Health { status: Alive::Ok })
 }
 
 /// The database answers and has every migration.
-#[utoipa::path(
-    get, path = "/readyz", tag = "operations",
-    responses(
-        (status = 200, description = "The database answers and has every migration"),
-        (status = 503, description = "`database_unavailable`", body = Document),
-    )
-)]
 pub(super) async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Problem> {
     let migrations = within_time(state.store.migrations()).await?;
     match migrations.iter().find(|migration| !migration.applied) {
-        None => Ok(HttpResponse::Ok().json(serde_json::json!({"status": "ready"}))),
+        None => Ok(HttpResponse::Ok().json(Readiness { status: Ready::Ready })),
         Some(missing) => Err(Problem::because(
             Code::DatabaseUnavailable,
             format!("migration {} is not applied", missing.name),
@@ -38,10 +58,6 @@ pub(super) async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Prob
 }
 
 /// The metrics, for Prometheus.
-#[utoipa::path(
-    get, path = "/metrics", tag = "operations",
-    responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text"))
-)]
 pub(super) async fn metrics(state: web::Data<State>) -> HttpResponse {
     // Counted in the database. While the database is unavailable the gauge keeps its last value.
     if let Ok(parked) = within_time(state.store.journal().parked()).await {
@@ -55,9 +71,11 @@ pub(super) async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::new(Code::NotFound))
 }
 
-pub(super) fn method_not_allowed(allow: &'static str) -> HttpResponse {
+pub(super) fn method_not_allowed(allowed: &str) -> HttpResponse {
     let mut response = Problem::new(Code::MethodNotAllowed).error_response();
-    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
+    if let Ok(allowed) = header::HeaderValue::try_from(allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
     response
 }
 

@@ -91,13 +91,7 @@ impl Code {
 
     /// What the code means.
     pub(super) fn meaning(self) -> Meaning {
-        let (status, title, detail) = self.row();
-        Meaning { status, title, detail }
-    }
-
-    /// Status, title, and what the client can do.
-    fn row(self) -> (u16, &'static str, &'static str) {
-        match self {
+        let (status, title, detail) = match self {
             Self::InvalidAuthHeader => (
                 401,
                 "The Authorization header is missing or malformed",
@@ -184,11 +178,17 @@ impl Code {
                 "Internal error",
                 "The cause is in the log. Quote the request id, from the header X-Request-Id.",
             ),
-        }
+        };
+        Meaning { status, title, detail }
+    }
+
+    /// Whether the refusal names the credentials that are needed, in `WWW-Authenticate`.
+    pub(super) fn has_challenge(self) -> bool {
+        self.meaning().status == 401 || self == Self::InsufficientScope
     }
 
     /// The seconds after which the client may try again; `None` if trying again does not help.
-    fn retry_after(self) -> Option<&'static str> {
+    pub(super) fn retry_after(self) -> Option<&'static str> {
         match self {
             Self::UserNotSynced | Self::QueueFull | Self::TooManyRequests => Some("1"),
             Self::KeysUnavailable | Self::DatabaseUnavailable => Some("5"),

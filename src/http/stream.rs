@@ -15,7 +15,7 @@ use tracing::warn;
 use super::State;
 use super::extract::{Caller, user_of};
 use super::limits::Place;
-use super::problem::{Code, Document, Problem};
+use super::problem::{Code, Problem};
 use super::views::shown;
 use crate::auth::Authenticated;
 use crate::sync::Subscription;
@@ -26,19 +26,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const HEARTBEATS_PER_READ: u32 = 4;
 
 /// The current user, now and on every change.
-#[utoipa::path(
-    get, path = "/v1/users/current/stream", tag = "users", security(("userToken" = [])),
-    params(("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was received")),
-    responses(
-        (status = 200, content_type = "text/event-stream", body = String,
-         description = "`pending` while there is no row; `user` with the user as data, at the start and on every change; \
-                        `deleted` and `expired`, each the last one. A comment line every 15 s"),
-        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
-        (status = 410, description = "`user_deleted`", body = Document),
-        (status = 429, description = "`too_many_requests`", body = Document),
-        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
-    )
-)]
 pub(super) async fn follow(
     state: web::Data<State>,
     caller: Caller,

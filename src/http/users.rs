@@ -11,14 +11,14 @@ use uuid::Uuid;
 
 use super::State;
 use super::extract::{Reader, ServiceKey};
-use super::problem::{Code, Document, Problem};
+use super::problem::{Code, Problem};
 use super::views::{PublicView, UserView, View};
 use crate::domain::{User, UserId, UsersRead};
 use crate::store::Listing;
 
 const DEFAULT_LIMIT: u64 = 50;
 const HIGHEST_LIMIT: u64 = 200;
-const MOST_IDS: usize = 100;
+pub(super) const MOST_IDS: usize = 100;
 
 /// The query parameters of a list of users.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -31,7 +31,8 @@ pub(super) struct ListQuery {
     external_id: Option<String>,
     /// Only the users with exactly this email address.
     email: Option<String>,
-    /// 1 to 200; 50 if left out.
+    /// The size of a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u64>,
     /// `nextCursor` of the previous page.
     cursor: Option<String>,
@@ -43,7 +44,8 @@ pub(super) struct ListQuery {
 pub(super) struct UserList {
     /// The users.
     users: Vec<UserView>,
-    /// For the next page; null on the last.
+    /// For the next page; null on the last page.
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
@@ -67,22 +69,7 @@ impl TryFrom<ListQuery> for Listing {
     }
 }
 
-/// Users by their ids, in the order asked; or users by filters and pages.
-#[utoipa::path(
-    get, path = "/v1/users", tag = "users", security(("serviceKey" = []), ("userToken" = [])),
-    params(ListQuery, ("ids" = Option<String>, Query,
-        description = "Up to 100 ids, separated by commas, instead of every other parameter; the only one for a user token. \
-                       Who is not there is left out, and a user token sees the public view")),
-    responses(
-        (status = 200, description = "A page, or the users asked for", body = UserList),
-        (status = 400, description = "`invalid_query`", body = Document),
-        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
-        (status = 403, description = "`insufficient_scope`: the service key lacks `users:read`", body = Document),
-        (status = 410, description = "`user_deleted`: the user of the token", body = Document),
-        (status = 429, description = "`too_many_requests`", body = Document),
-        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
-    )
-)]
+/// A page of users.
 pub(super) async fn list(
     state: web::Data<State>,
     _key: ServiceKey<UsersRead>,
@@ -94,12 +81,12 @@ pub(super) async fn list(
 }
 
 /// Whether the query has the parameter `ids`.
-pub(super) fn names_ids(request: &GuardContext<'_>) -> bool {
+pub(super) fn has_ids(request: &GuardContext<'_>) -> bool {
     let query = request.head().uri.query().unwrap_or_default();
     url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "ids")
 }
 
-/// Users by their ids, in the order asked; described with [`list`], whose path it shares.
+/// Users by their ids, in the order of the ids. It shares its path with [`list`].
 pub(super) async fn by_ids(
     state: web::Data<State>,
     reader: Reader,
@@ -113,19 +100,6 @@ pub(super) async fn by_ids(
 }
 
 /// One user.
-#[utoipa::path(
-    get, path = "/v1/users/{id}", tag = "users", security(("serviceKey" = []), ("userToken" = [])),
-    params(("id" = String, Path, description = "The row's id")),
-    responses(
-        (status = 200, description = "The public view for a user token, everything for a service key", body = View),
-        (status = 401, description = "`invalid_auth_header`, `no_auth_provider`, `unauthenticated`", body = Document),
-        (status = 403, description = "`insufficient_scope`: the service key lacks `users:read`", body = Document),
-        (status = 404, description = "`user_not_found`", body = Document),
-        (status = 410, description = "`user_deleted`: the user of the token", body = Document),
-        (status = 429, description = "`too_many_requests`", body = Document),
-        (status = 503, description = "`keys_unavailable`, `database_unavailable`", body = Document),
-    )
-)]
 pub(super) async fn show(
     state: web::Data<State>,
     reader: Reader,
@@ -138,7 +112,7 @@ pub(super) async fn show(
 }
 
 /// Users by their ids.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UsersById {
     users: Vec<View>,
 }

@@ -1,8 +1,12 @@
 //! The user as the API shows it: the full view, and the public view for other users.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::{Profile, Timestamp, User, UserKey};
 use crate::sync::CachedUser;
@@ -12,7 +16,8 @@ use crate::sync::CachedUser;
 #[serde(rename_all = "camelCase")]
 #[schema(as = User)]
 pub(super) struct UserView {
-    /// The row's id, a UUID.
+    /// The id of the row.
+    #[schema(format = "uuid")]
     id: String,
     /// The source that the user comes from.
     source: String,
@@ -21,7 +26,7 @@ pub(super) struct UserView {
     #[serde(flatten)]
     profile: Profile,
     /// When the user was created at the provider.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     created_at: Option<Timestamp>,
     /// When the user was last changed at the provider.
     #[schema(value_type = String, format = DateTime)]
@@ -44,10 +49,14 @@ impl From<User> for UserView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = PublicUser)]
 pub(super) struct PublicView {
-    /// The row's id, a UUID.
+    /// The id of the row.
+    #[schema(format = "uuid")]
     id: String,
+    #[schema(required)]
     name: Option<String>,
+    #[schema(required)]
     nickname: Option<String>,
+    #[schema(required)]
     picture_url: Option<String>,
 }
 
@@ -59,13 +68,35 @@ impl From<User> for PublicView {
 }
 
 /// The full view or the public view of a user.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum View {
     /// For a service key.
     Full(Box<UserView>),
-    /// For a user's token.
+    /// For a user token.
     Public(PublicView),
+}
+
+// Not derived: `anyOf`, because a full view has all members of a public view too.
+impl PartialSchema for View {
+    fn schema() -> RefOr<Schema> {
+        AnyOfBuilder::new()
+            .item(Ref::from_schema_name(UserView::name()))
+            .item(Ref::from_schema_name(PublicView::name()))
+            .description(Some("The full view for a service key, the public view for a user token."))
+            .into()
+    }
+}
+
+impl ToSchema for View {
+    fn name() -> Cow<'static, str> {
+        "UserOrPublicUser".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((UserView::name().into_owned(), UserView::schema()));
+        schemas.push((PublicView::name().into_owned(), PublicView::schema()));
+    }
 }
 
 /// The full view of a user as JSON, serialized once for each time the row is read.

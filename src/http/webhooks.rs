@@ -6,36 +6,26 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use tracing::Instrument;
 use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
-use super::problem::{Code, Document, Problem};
+use super::problem::{Code, Problem};
 use super::{State, extract};
+use crate::domain::Outcome;
 use crate::sync::{Receipt, Refusal};
 
 /// The answer to a delivery, sent after the commit.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DeliveryAnswer)]
 pub(super) struct Answer {
-    /// `applied`, `stale`, `duplicate`, `ignored` or `parked`.
-    outcome: &'static str,
+    /// What became of the delivery.
+    #[schema(schema_with = outcome_schema)]
+    outcome: Outcome,
     /// The provider's id of the message.
     message_id: String,
 }
 
 /// Accepts one delivery.
-#[utoipa::path(
-    post, path = "/webhooks/{source}", tag = "webhooks",
-    params(("source" = String, Path, description = "Name of a configured source")),
-    request_body(content = String, content_type = "application/json", description = "The event, signed over its raw bytes"),
-    responses(
-        (status = 200, description = "The delivery is committed; this is its outcome", body = Answer),
-        (status = 400, description = "`missing_signature`, `invalid_signature`, `stale_timestamp`, `invalid_json`", body = Document),
-        (status = 401, description = "Of a source with bearer tokens: `invalid_auth_header`, `invalid_bearer_token`", body = Document),
-        (status = 404, description = "`unknown_source`", body = Document),
-        (status = 408, description = "`body_timeout`", body = Document),
-        (status = 413, description = "`body_too_large`", body = Document),
-        (status = 503, description = "`database_unavailable`, `queue_full`: send it again", body = Document),
-    )
-)]
 pub(super) async fn receive(
     state: web::Data<State>,
     source: web::Path<String>,
@@ -51,7 +41,14 @@ pub(super) async fn receive(
     let received = spawn(receiving.in_current_span()).await;
     let Receipt { outcome, message_id } =
         received.map_err(|error| Problem::because(Code::Internal, error))??;
-    Ok(web::Json(Answer { outcome: outcome.as_str(), message_id }))
+    Ok(web::Json(Answer { outcome, message_id }))
+}
+
+fn outcome_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(Outcome::ALL.map(Outcome::as_str)))
+        .build()
 }
 
 impl Refusal for Problem {

@@ -12,7 +12,7 @@ use usersync::app::{App, Service};
 use usersync::auth::service_key::ServiceKey;
 use usersync::clock::Clock;
 use usersync::config::{Algorithm, Config, RuleKind, Source, TokenRule};
-use usersync::domain::{Scope, Timestamp};
+use usersync::domain::{Scope, Scopes, Timestamp};
 use usersync::providers::{self, Sources};
 use usersync::store::{ApiKey, Store};
 use usersync::sync::Replay;
@@ -80,13 +80,10 @@ impl TestApp {
         let clock = Clock::fixed(Timestamp::from_seconds(NOW));
         let app = App::new(&config, clock.clone()).await.unwrap();
         let store = app.store().clone();
-        let service_key = ServiceKey::generate().unwrap();
-        let scopes = [Scope::UsersRead].into_iter().collect();
-        let row = ApiKey::new("tests", service_key.prefix(), scopes, &clock);
-        store.api_keys().insert(row, service_key.hash()).await.unwrap();
+        let service_key = new_service_key(&store, [Scope::UsersRead].into_iter().collect(), &clock).await;
         let service = app.serve(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
         let base = format!("http://{}", service.main.address);
-        let client = Client::new(base, service_key.reveal().to_owned(), clock.clone());
+        let client = Client::new(base, service_key, clock.clone());
         Self {
             client,
             provider,
@@ -99,6 +96,11 @@ impl TestApp {
             database_lost: AtomicBool::new(false),
             _place: place,
         }
+    }
+
+    /// A service key with these scopes.
+    pub(crate) async fn service_key_with(&self, scopes: Scopes) -> String {
+        new_service_key(&self.store, scopes, &self.clock).await
     }
 
     /// A token for a user, as the provider mints it.
@@ -167,6 +169,13 @@ impl TestApp {
         }
         self.service.stop().await.unwrap();
     }
+}
+
+async fn new_service_key(store: &Store, scopes: Scopes, clock: &Clock) -> String {
+    let key = ServiceKey::generate().unwrap();
+    let row = ApiKey::new("tests", key.prefix(), scopes, clock);
+    store.api_keys().insert(row, key.hash()).await.unwrap();
+    key.reveal().to_owned()
 }
 
 fn settings(url: &str, provider: &Provider) -> Config {

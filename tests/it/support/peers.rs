@@ -18,6 +18,10 @@ pub(crate) const WORKOS: Peer =
     Peer { package: "@workos-inc/node", script: "workos_sign.mjs", language: Language::Node };
 pub(crate) const JOSE: Peer = Peer { package: "jose", script: "mint.mjs", language: Language::Node };
 pub(crate) const PYJWT: Peer = Peer { package: "jwt", script: "mint.py", language: Language::Python };
+pub(crate) const OPENAPI_TYPESCRIPT: Peer =
+    Peer { package: "openapi-typescript", script: "types.mjs", language: Language::Node };
+pub(crate) const JSON_SCHEMA: Peer =
+    Peer { package: "jsonschema_rs", script: "answers.py", language: Language::Python };
 pub(crate) const OIDC_PROVIDER: Peer =
     Peer { package: "oidc-provider", script: "provider.mjs", language: Language::Node };
 
@@ -77,8 +81,9 @@ impl Peer {
             }
             Language::Python => {
                 let python = folder().join(".venv/bin/python");
-                let is_there = python.exists();
-                is_there.then_some(python).ok_or("it needs Python 3, and once `bash tests/peers/install`")
+                let is_there = python.exists() && is_installed_for_python(self.package);
+                let remedy = "it needs Python 3.10 or later, and once `bash tests/peers/install`";
+                is_there.then_some(python).ok_or(remedy)
             }
         }
     }
@@ -113,6 +118,12 @@ impl Drop for Running {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Whether a package is in the virtual environment, whose folder has the version of Python in its name.
+fn is_installed_for_python(package: &str) -> bool {
+    let versions = std::fs::read_dir(folder().join(".venv/lib")).into_iter().flatten().flatten();
+    versions.map(|version| version.path().join("site-packages").join(package)).any(|path| path.is_dir())
 }
 
 fn folder() -> PathBuf {
