@@ -18,6 +18,6 @@ pub use facts::{Facts, ImpossibleType};
 pub use identity::{Identity, TokenKind};
 pub use profile::{Field, Kind, Profile};
 pub use scope::{RequiredScope, Scope, Scopes, UsersRead};
-pub use stored_user::StoredUser;
+pub use stored_user::{StaleReason, StoredUser};
 pub use timestamp::Timestamp;
 pub use user::{User, UserId, UserKey};

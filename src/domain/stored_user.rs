@@ -11,7 +11,31 @@ pub struct StoredUser {
     pub record: Record,
 }
 
+/// Why a change altered nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleReason {
+    /// The user, or the lifetime that the change belongs to, was deleted.
+    Deleted,
+    /// Everything that the change says was known, or something newer is known.
+    NothingNew,
+}
+
+impl StaleReason {
+    /// The reason, for the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleted => "the user was deleted before, and no later event of a deleted user is applied",
+            Self::NothingNew => "everything that it says was known, or something newer is known",
+        }
+    }
+}
+
 impl StoredUser {
+    /// Why a change altered nothing, if [`Self::apply`] has just returned `Stale`.
+    pub fn stale_reason(&self, change: &Change, ids: IdPolicy) -> StaleReason {
+        if self.record.has_ended(change, ids) { StaleReason::Deleted } else { StaleReason::NothingNew }
+    }
+
     /// Joins one change to what is known.
     ///
     /// The outcome is `Applied` if the record changed, else `Stale`. `fresh_id` gives the id of a new row.
@@ -39,7 +63,7 @@ impl StoredUser {
 mod tests {
     use uuid::Uuid;
 
-    use super::StoredUser;
+    use super::{StaleReason, StoredUser};
     use crate::domain::{Change, ChangeKind, Facts, IdPolicy, Outcome, Timestamp, UserId, UserKey};
 
     fn change(stamp: i64, kind: ChangeKind) -> Change {
@@ -80,5 +104,27 @@ mod tests {
             (Applied, Some(2)),
         ];
         assert_eq!(outcomes(&history), expected);
+    }
+
+    #[test]
+    fn a_stale_change_is_one_of_a_deleted_lifetime_or_says_nothing_new() {
+        let reason = |history: &[Change], change: &Change, ids| {
+            let mut user = StoredUser::default();
+            let mut fresh_id = || UserId(Uuid::from_u128(1));
+            for change in history {
+                user.apply(change, ids, &mut fresh_id);
+            }
+            assert_eq!(user.apply(change, ids, &mut fresh_id), Outcome::Stale);
+            user.stale_reason(change, ids)
+        };
+        let deletion = || change(5, ChangeKind::Delete);
+        for ids in [IdPolicy::Final, IdPolicy::Reusable] {
+            assert_eq!(reason(&[upsert(1, 2)], &upsert(1, 1), ids), StaleReason::NothingNew);
+            assert_eq!(reason(&[upsert(1, 1), deletion()], &upsert(1, 1), ids), StaleReason::Deleted);
+            assert_eq!(reason(&[deletion()], &deletion(), ids), StaleReason::Deleted);
+        }
+        assert_eq!(reason(&[deletion()], &upsert(6, 6), IdPolicy::Final), StaleReason::Deleted);
+        let next_lifetime = [upsert(1, 1), deletion(), upsert(6, 6)];
+        assert_eq!(reason(&next_lifetime, &upsert(6, 6), IdPolicy::Reusable), StaleReason::NothingNew);
     }
 }

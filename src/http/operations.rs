@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,8 +67,14 @@ pub(super) async fn metrics(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().content_type(content_type).body(state.metrics.encode())
 }
 
-pub(super) async fn not_found() -> Result<HttpResponse, Problem> {
-    Err(Problem::new(Code::NotFound))
+/// There is no such route. The log says so for a path that resembles that of a webhook, but not which path it was:
+/// a path may contain personal data.
+pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let path = request.path();
+    if !path.trim_start_matches('/').to_ascii_lowercase().starts_with("webhook") {
+        return Err(Problem::new(Code::NotFound));
+    }
+    Err(Problem::because(Code::NotFound, "the URL of a webhook is /webhooks/{source}, with nothing after it"))
 }
 
 pub(super) fn method_not_allowed(allowed: &str) -> HttpResponse {

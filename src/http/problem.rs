@@ -288,7 +288,7 @@ impl ResponseError for Problem {
 impl From<ReceiveError> for Problem {
     fn from(error: ReceiveError) -> Self {
         match error {
-            ReceiveError::UnknownSource => Self::new(Code::UnknownSource),
+            ReceiveError::UnknownSource { .. } => Self::because(Code::UnknownSource, error),
             ReceiveError::Signature(error) => error.into(),
             ReceiveError::NotJson(error) => Self::because(Code::InvalidJson, error),
             ReceiveError::Write(WriteError::Store(error)) => error.into(),

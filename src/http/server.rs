@@ -13,7 +13,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::task::JoinHandle;
 
 use super::observe::observe;
-use super::{Offer, State, routes};
+use super::{Offer, State, routes, webhooks};
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +42,8 @@ pub fn serve(listener: TcpListener, state: State, offer: Offer) -> io::Result<Ru
         App::new()
             .app_data(web::Data::new(state.clone()))
             .wrap(from_fn(observe))
+            // Around the observer, so that a corrected path is logged and counted as the route that it is.
+            .wrap(from_fn(webhooks::ignore_extra_slashes))
             .configure(|app| routes(app, &state, offer))
     })
     .workers(workers)

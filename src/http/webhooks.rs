@@ -1,5 +1,9 @@
 //! `POST /webhooks/{source}`: the URL to register at the provider.
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Uri;
+use actix_web::middleware::Next;
 use actix_web::rt::spawn;
 use actix_web::{HttpRequest, web};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -51,6 +55,28 @@ fn outcome_schema() -> Object {
         .build()
 }
 
+/// Accepts a webhook URL that was registered with a slash too many, such as `/webhooks/clerk/` or
+/// `//webhooks/clerk`. Some providers never repeat a delivery that was answered with a 404.
+pub(super) async fn ignore_extra_slashes(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    if let Some(uri) = without_extra_slashes(request.path()).and_then(|path| path.parse::<Uri>().ok()) {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+    next.call(request).await
+}
+
+/// The path without extra slashes, if it is the path of a webhook that has some.
+fn without_extra_slashes(path: &str) -> Option<String> {
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let ("webhooks", source, None) = (segments.next()?, segments.next()?, segments.next()) else {
+        return None;
+    };
+    Some(format!("/webhooks/{source}")).filter(|plain| plain != path)
+}
+
 impl Refusal for Problem {
     fn code(&self) -> &'static str {
         Problem::code(self)
@@ -69,4 +95,20 @@ fn headers_of(request: &HttpRequest) -> HeaderMap {
         headers.append(name, value);
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_extra_slashes;
+
+    #[test]
+    fn only_the_path_of_a_webhook_loses_extra_slashes() {
+        for path in ["/webhooks/clerk/", "//webhooks/clerk", "/webhooks//clerk", "///webhooks//clerk//"] {
+            assert_eq!(without_extra_slashes(path).as_deref(), Some("/webhooks/clerk"), "{path}");
+        }
+        assert_eq!(without_extra_slashes("/webhooks/a%2Fb/").as_deref(), Some("/webhooks/a%2Fb"));
+        for path in ["/webhooks/clerk", "/webhooks/", "/webhooks/clerk/more", "/v1/users/", "/", "", "//"] {
+            assert_eq!(without_extra_slashes(path), None, "{path}");
+        }
+    }
 }

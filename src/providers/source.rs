@@ -104,6 +104,11 @@ impl Sources {
         Ok(Self(settings.iter().map(|one| Source::new(one).map(named)).collect::<Result<_, _>>()?))
     }
 
+    /// The names of the sources, in alphabetical order.
+    pub fn names(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+
     /// The source of that name.
     pub fn get(&self, name: &str) -> Option<&Source> {
         self.0.get(name)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::transaction::{Ending, LoadedUsers, Work};
-use crate::domain::{Delivery, DeliveryKey, Outcome, UserKey};
+use crate::domain::{Delivery, DeliveryKey, Outcome, StaleReason, UserKey};
 use crate::providers::Sources;
 use crate::store::{Entry, StoreError, Tx};
 
@@ -16,6 +16,20 @@ pub(super) enum Arrival {
     Again,
 }
 
+/// What became of one delivery of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) outcome: Outcome,
+    /// Why, if it is stale.
+    pub(super) stale: Option<StaleReason>,
+}
+
+impl From<Outcome> for Written {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, stale: None }
+    }
+}
+
 /// A batch to be written; the outcomes stand in the order of the deliveries.
 pub(super) struct Deliveries<'a> {
     pub(super) sources: &'a Sources,
@@ -26,7 +40,7 @@ pub(super) struct Deliveries<'a> {
 impl Work for Deliveries<'_> {
     /// The deliveries that were not received before.
     type Prepared = BTreeSet<DeliveryKey>;
-    type Output = Vec<Outcome>;
+    type Output = Vec<Written>;
 
     fn users(&self) -> BTreeSet<UserKey> {
         self.batch.iter().filter_map(|delivery| delivery.user().cloned()).collect()
@@ -39,29 +53,33 @@ impl Work for Deliveries<'_> {
         }
     }
 
-    fn change(&self, mut unseen: BTreeSet<DeliveryKey>, users: &mut LoadedUsers<'_>) -> Vec<Outcome> {
-        let outcome = |delivery: &Delivery| match delivery.change() {
+    fn change(&self, mut unseen: BTreeSet<DeliveryKey>, users: &mut LoadedUsers<'_>) -> Vec<Written> {
+        let written = |delivery: &Delivery| match delivery.change() {
             // If a message stands in the batch twice, the second one is the duplicate.
-            _ if !unseen.remove(&delivery.key()) => Outcome::Duplicate,
-            Some(change) => users.apply(change),
-            None => Outcome::Parked,
+            _ if !unseen.remove(&delivery.key()) => Outcome::Duplicate.into(),
+            Some(change) => match users.apply(change) {
+                Outcome::Stale => Written { outcome: Outcome::Stale, stale: users.stale_reason(change) },
+                outcome => outcome.into(),
+            },
+            None => Outcome::Parked.into(),
         };
-        self.batch.iter().map(outcome).collect()
+        self.batch.iter().map(written).collect()
     }
 
     async fn finish(
         &self,
         tx: &Tx,
         users: &LoadedUsers<'_>,
-        outcomes: &Vec<Outcome>,
+        written: &Vec<Written>,
     ) -> Result<(), StoreError> {
-        let written = self.batch.iter().zip(outcomes).filter(|(_, outcome)| **outcome != Outcome::Duplicate);
+        let outcomes = written.iter().map(|written| written.outcome);
+        let written = self.batch.iter().zip(outcomes).filter(|(_, outcome)| *outcome != Outcome::Duplicate);
         let mut deleted = BTreeSet::new();
         let mut entries = Vec::new();
         for (delivery, outcome) in written {
             deleted.extend(delivery.change().filter(|change| change.is_delete()).map(|it| it.user.clone()));
             let keep_payload = !self.has_ended(delivery, users);
-            entries.push(Entry { delivery, outcome: *outcome, keep_payload });
+            entries.push(Entry { delivery, outcome, keep_payload });
         }
         let (finally, reusable) = deleted.into_iter().partition(|user| self.has_final_id(user));
         tx.erase_payloads(&finally).await?;

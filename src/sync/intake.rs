@@ -8,11 +8,12 @@ use http::HeaderMap;
 use tracing::{info, warn};
 
 use super::claims::{Claims, ClaimsStored};
+use super::deliveries::Written;
 use super::feed::Feed;
 use super::queue::{Queue, WriteError};
 use super::writer::Writer;
 use crate::clock::Clock;
-use crate::domain::{Change, Content, Delivery, Outcome, UserKey};
+use crate::domain::{Change, Content, Delivery, Outcome, StaleReason, UserKey};
 use crate::jobs::Jobs;
 use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::SignatureError;
@@ -44,8 +45,13 @@ pub struct Receipt {
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
     /// No source has that name.
-    #[error("no source has this name")]
-    UnknownSource,
+    ///
+    /// The name itself is not repeated: it is whatever stands in the URL.
+    #[error("the URL names no source; the sources are {known}")]
+    UnknownSource {
+        /// The names of the configured sources.
+        known: String,
+    },
     /// It does not come from the source.
     #[error(transparent)]
     Signature(#[from] SignatureError),
@@ -81,7 +87,7 @@ impl Intake {
         body: impl Future<Output = Result<Vec<u8>, E>>,
     ) -> Result<Receipt, E> {
         let Some(source) = self.sources.get(source) else {
-            let refusal = E::from(ReceiveError::UnknownSource);
+            let refusal = E::from(ReceiveError::UnknownSource { known: self.sources.names().join(", ") });
             // A name of the sender's own would make labels without end.
             self.metrics.delivery_refused("unknown", refusal.code());
             return Err(refusal);
@@ -113,8 +119,8 @@ impl Intake {
             ReadMessage::Delivery(delivery) => {
                 let message_id = delivery.message_id.clone();
                 let line = Line::of(&delivery);
-                let outcome = self.queue.write(delivery).await?;
-                line.log(outcome);
+                let Written { outcome, stale } = self.queue.write(delivery).await?;
+                line.log(outcome, stale);
                 Ok(Receipt { outcome, message_id })
             }
         }
@@ -172,11 +178,13 @@ impl Line {
         }
     }
 
-    fn log(self, outcome: Outcome) {
+    fn log(self, outcome: Outcome, stale: Option<StaleReason>) {
         let Self { source, message_id, event_type, external_id, reason } = self;
         let outcome = outcome.as_str();
         if let Some(reason) = reason {
             warn!(source, message_id, event_type, external_id, reason, outcome, "delivery");
+        } else if let Some(reason) = stale.map(StaleReason::as_str) {
+            info!(source, message_id, event_type, external_id, reason, outcome, "delivery");
         } else {
             info!(source, message_id, event_type, external_id, outcome, "delivery");
         }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::deliveries::Arrival;
+use super::deliveries::{Arrival, Written};
 use super::feed::Feed;
 use super::writer::Writer;
-use crate::domain::{Delivery, Outcome, UserKey};
+use crate::domain::{Delivery, UserKey};
 use crate::jobs::Jobs;
 use crate::store::{Chain, StoreError};
 
@@ -42,7 +42,7 @@ pub enum WriteError {
 #[derive(Debug)]
 struct Job {
     delivery: Delivery,
-    written: oneshot::Sender<Result<Outcome, StoreError>>,
+    written: oneshot::Sender<Result<Written, StoreError>>,
     /// Given back once the delivery is written.
     bytes: OwnedSemaphorePermit,
 }
@@ -60,7 +60,7 @@ impl Queue {
     }
 
     /// Has a delivery written. Returns once the commit is lasting.
-    pub(super) async fn write(&self, delivery: Delivery) -> Result<Outcome, WriteError> {
+    pub(super) async fn write(&self, delivery: Delivery) -> Result<Written, WriteError> {
         // A delivery that is larger than the whole queue has it to itself.
         let size = u32::try_from(delivery.payload.len()).unwrap_or(u32::MAX).min(QUEUE_BYTES);
         let bytes =

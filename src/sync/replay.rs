@@ -63,8 +63,10 @@ impl Replay {
             ReadMessage::NotAboutUsers { .. } => Ok(Outcome::Ignored),
             ReadMessage::Delivery(delivery) => {
                 let mut chain = Chain::for_batches(self.writer.store.clone());
-                let mut outcomes = self.writer.write_batch(&mut chain, vec![delivery], Arrival::First).await;
-                Ok(outcomes.pop().unwrap_or_else(|| Err(StoreError::unavailable("there is no outcome")))?)
+                let mut written = self.writer.write_batch(&mut chain, vec![delivery], Arrival::First).await;
+                let written =
+                    written.pop().unwrap_or_else(|| Err(StoreError::unavailable("there is no outcome")));
+                Ok(written?.outcome)
             }
         }
     }
@@ -81,8 +83,8 @@ impl Replay {
             after = Some(last.key.clone());
             done += page.len() as u64;
             let batch = page.into_iter().filter_map(|entry| self.read(entry, &mut replayed)).collect();
-            for outcome in self.writer.write_batch(&mut chain, batch, Arrival::Again).await {
-                replayed.add(outcome?);
+            for written in self.writer.write_batch(&mut chain, batch, Arrival::Again).await {
+                replayed.add(written?.outcome);
             }
             progress(done);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::writer::Writer;
 use crate::clock::Clock;
-use crate::domain::{Change, Outcome, Record, StoredUser, UserId, UserKey};
+use crate::domain::{Change, Outcome, Record, StaleReason, StoredUser, UserId, UserKey};
 use crate::providers::Sources;
 use crate::store::{Chain, StoreError, Tx, UserUpdate};
 
@@ -147,6 +147,12 @@ impl<'a> LoadedUsers<'a> {
         let ids = self.sources.ids(&change.user.source);
         let stored = self.now.entry(change.user.clone()).or_default();
         stored.apply(change, ids, &mut || UserId(self.clock.fresh_id()))
+    }
+
+    /// Why a change altered nothing that is known of its user.
+    pub(super) fn stale_reason(&self, change: &Change) -> Option<StaleReason> {
+        let ids = self.sources.ids(&change.user.source);
+        self.get(&change.user).map(|stored| stored.stale_reason(change, ids))
     }
 
     /// Puts another record in the place of a user's, and writes the row even if it is the same.

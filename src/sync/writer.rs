@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use tracing::warn;
 
-use super::deliveries::{Arrival, Deliveries};
+use super::deliveries::{Arrival, Deliveries, Written};
 use super::transaction::TRANSACTION_TIMEOUT;
 use crate::clock::Clock;
-use crate::domain::{Content, Delivery, Outcome, UserKey};
+use crate::domain::{Content, Delivery, UserKey};
 use crate::providers::Sources;
 use crate::store::{Chain, Store, StoreError};
 use crate::telemetry::Metrics;
@@ -37,7 +37,7 @@ impl Writer {
         chain: &mut Chain,
         batch: Vec<Delivery>,
         arrival: Arrival,
-    ) -> Vec<Result<Outcome, StoreError>> {
+    ) -> Vec<Result<Written, StoreError>> {
         self.metrics.batch(batch.len());
         match self.apply_batch(chain, &batch, arrival).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
@@ -54,7 +54,7 @@ impl Writer {
         chain: &mut Chain,
         batch: Vec<Delivery>,
         arrival: Arrival,
-    ) -> Vec<Result<Outcome, StoreError>> {
+    ) -> Vec<Result<Written, StoreError>> {
         let started = Instant::now();
         // What was found out need not be found out once more: that the database is away, and which users it blocks.
         let mut away: Option<StoreError> = None;
@@ -88,7 +88,7 @@ impl Writer {
         chain: &mut Chain,
         mut delivery: Delivery,
         arrival: Arrival,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Written, StoreError> {
         let alone = std::slice::from_ref(&delivery);
         let outcomes = match self.apply_batch(chain, alone, arrival).await {
             Err(error @ StoreError::Rejected(_)) => {
@@ -109,7 +109,7 @@ impl Writer {
         chain: &mut Chain,
         batch: &[Delivery],
         arrival: Arrival,
-    ) -> Result<Vec<Outcome>, StoreError> {
+    ) -> Result<Vec<Written>, StoreError> {
         let started = Instant::now();
         let deliveries = Deliveries { sources: &self.sources, batch, arrival };
         let outcomes = self.change_users(chain, &deliveries).await;

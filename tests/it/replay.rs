@@ -55,7 +55,7 @@ async fn a_parked_delivery_is_applied_once_it_can_be_understood(app: &TestApp) {
     assert_eq!(app.client.rows().await.len(), 2);
     assert_eq!(app.store.journal().count(&parked()).await.unwrap(), 1);
     let entry = app.store.journal().page(&parked(), None, 10).await.unwrap().remove(0);
-    assert_eq!(entry.reason.as_deref(), Some("neither `data.updated_at` nor `timestamp` dates it"));
+    assert_eq!(entry.reason.as_deref(), Some("neither `data.updated_at` nor `timestamp` holds its time"));
     app.expect_parked(1);
 }
 

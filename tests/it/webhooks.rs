@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::support::app::{OLD_SECRET, TestApp};
+use crate::support::binary::Home;
 use crate::support::client::fixture::{
     ADA, CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED, DELETED_EXTERNAL_ID, GRACE, UPDATED,
 };
@@ -74,6 +75,30 @@ async fn a_deleted_user_stays_deleted_whatever_arrives_later(app: &TestApp) {
 }
 
 on_both_databases!(a_deleted_user_stays_deleted_whatever_arrives_later);
+
+/// What happens to somebody who follows our page on Clerk and then sends the example again.
+async fn the_log_says_why_a_delivery_is_stale(home: &mut Home) {
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    for (body, expected) in [
+        (UPDATED, "200 applied"),
+        (CREATED, "200 stale"),
+        (DELETED, "200 applied"),
+        (CREATED, "200 stale"),
+        (DELETED, "200 stale"),
+    ] {
+        assert_eq!(client.deliver(body).await, expected);
+    }
+    let log = service.stop().await.stderr;
+    let stale: Vec<&str> = log.lines().filter(|line| line.contains("stale")).collect();
+    let reasons = ["something newer is known", "the user was deleted before", "the user was deleted before"];
+    assert_eq!(stale.len(), reasons.len(), "{log}");
+    for (line, reason) in stale.iter().zip(reasons) {
+        assert!(line.contains(reason), "{reason:?} is not in {line}");
+    }
+}
+
+on_both_databases!(the_log_says_why_a_delivery_is_stale, with Home);
 
 async fn the_journal_has_every_outcome_and_no_payload_of_an_ended_lifetime(app: &TestApp) {
     let entry = |id: &str, outcome: &str, payload| (id.to_owned(), outcome.to_owned(), payload);

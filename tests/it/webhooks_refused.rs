@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use usersync::config::Config;
 
 use crate::support::app::{SECRET, TestApp};
-use crate::support::client::fixture::CREATED;
+use crate::support::binary::Home;
+use crate::support::client::fixture::{CREATED, UPDATED};
 use crate::support::client::{Wire, answer, signed_at};
 
 async fn refused(app: &TestApp, change: impl FnOnce(&mut Wire)) -> String {
@@ -86,6 +87,26 @@ async fn a_body_over_the_limit_is_refused_and_the_service_goes_on(app: &TestApp)
 
 on_both_databases!(a_body_over_the_limit_is_refused_and_the_service_goes_on);
 
+async fn a_webhook_url_with_extra_slashes_is_accepted(app: &TestApp) {
+    for (path, body, expected) in [
+        ("/webhooks/clerk/", CREATED, "200 applied"),
+        ("//webhooks/clerk", UPDATED, "200 applied"),
+        ("//webhooks//clerk//", CREATED, "200 stale"),
+    ] {
+        let mut wire = app.client.signed(body);
+        wire.path = path.to_owned();
+        assert_eq!(app.client.send(wire).await.brief(), expected, "{path}");
+    }
+    for path in ["/webhooks/", "/webhooks//", "/webhooks/clerk/more", "/Webhooks/clerk", "/webhook/clerk"] {
+        assert_eq!(refused(app, |wire| wire.path = path.to_owned()).await, "404 not_found", "{path}");
+    }
+    let metrics = app.client.get("/metrics").await.text;
+    let counted = r#"usersync_http_requests_total{method="POST",route="/webhooks/{source}",status="200"} 3"#;
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+on_both_databases!(a_webhook_url_with_extra_slashes_is_accepted);
+
 async fn a_wrong_path_or_method_has_its_own_answer(app: &TestApp) {
     assert_eq!(refused(app, |wire| wire.path = "/webhooks/nobody".to_owned()).await, "404 unknown_source");
     assert_eq!(refused(app, |wire| wire.path = "/webhooks".to_owned()).await, "404 not_found");
@@ -102,6 +123,26 @@ async fn a_wrong_path_or_method_has_its_own_answer(app: &TestApp) {
 }
 
 on_both_databases!(a_wrong_path_or_method_has_its_own_answer);
+
+async fn the_log_says_what_is_wrong_with_the_url_of_a_webhook_and_not_what_it_was(home: &mut Home) {
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    for (path, expected) in [
+        ("/webhooks/sentinel", "404 unknown_source"),
+        ("/webhook/sentinel", "404 not_found"),
+        ("/Webhooks/clerk/sentinel", "404 not_found"),
+    ] {
+        let mut wire = client.signed(CREATED);
+        wire.path = path.to_owned();
+        assert_eq!(client.send(wire).await.brief(), expected, "{path}");
+    }
+    let log = service.stop().await.stderr;
+    assert!(log.contains("the URL names no source; the sources are clerk"), "{log}");
+    assert_eq!(log.matches("the URL of a webhook is /webhooks/{source}").count(), 2, "{log}");
+    assert!(!log.contains("sentinel"), "{log}");
+}
+
+on_both_databases!(the_log_says_what_is_wrong_with_the_url_of_a_webhook_and_not_what_it_was, with Home);
 
 fn without_a_secret(config: &mut Config) {
     config.sources[0].webhook_secrets.clear();

@@ -197,7 +197,8 @@ fn decode(source: &Source, message: Verified<Message>, at: Timestamp, report: &m
 
 fn effect(event: &str, change: &Change) -> String {
     let (user, stamp) = (excerpt(Some(&change.user.external_id)), change.stamp);
-    let unless = "applied, unless it was received before (duplicate) or something newer is known (stale)";
+    let unless = "applied, unless it was received before (duplicate), or it is stale: the user was deleted before, \
+        everything that it says is known, or something newer is known";
     match &change.kind {
         ChangeKind::Delete => format!("{event} deletes user {user} as of {stamp}: it would be {unless}"),
         ChangeKind::Upsert { .. } | ChangeKind::Claims { .. } => {
