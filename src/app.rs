@@ -13,7 +13,9 @@ use secrecy::ExposeSecret;
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors};
-use crate::http::{self, DevelopmentIssuer, KeyUse, Limits, Offer, Running, State};
+use crate::http::{
+    self, Access, Deliveries, DevelopmentIssuer, KeyUse, Limits, Offer, Running, State, Waiting,
+};
 use crate::jobs::{Jobs, JobsGuard};
 use crate::providers::{self, SourceError, Sources};
 use crate::store::{Store, StoreError};
@@ -87,22 +89,26 @@ impl App {
             clock: clock.clone(),
             metrics: metrics.clone(),
         };
-        let state = State {
-            intake: Intake::start(jobs.clone(), writer, feed.clone()),
-            users: UserCache::new(&jobs, &store, feed.clone()),
-            key_use: KeyUse::new(jobs.clone()),
-            feed,
-            stopping: jobs.stopping(),
-            sources,
+        let access = Access {
             authenticator: Arc::new(authenticator),
+            sources,
+            users: UserCache::new(&jobs, &store, feed.clone()),
             store,
+            key_use: KeyUse::new(jobs.clone()),
             clock,
             metrics,
-            limits: Limits::new(config.limits.clone(), config.server.trusted_proxies.clone()),
-            cors_origins: config.server.cors_origins.clone(),
-            body_limit: config.server.body_limit,
-            development: None,
         };
+        let deliveries = Deliveries {
+            intake: Intake::start(jobs.clone(), writer, feed.clone()),
+            body_limit: config.server.body_limit,
+        };
+        let waiting = Waiting {
+            feed,
+            stopping: jobs.stopping(),
+            limits: Limits::new(config.limits.clone(), config.server.trusted_proxies.clone()),
+        };
+        let cors_origins = config.server.cors_origins.clone();
+        let state = State { access, deliveries, waiting, cors_origins, development: None };
         Ok(Self { state, jobs: jobs.guard() })
     }
 
@@ -115,7 +121,7 @@ impl App {
 
     /// The database of the service, to read users from. A clone is cheap, and has the same connections.
     pub fn store(&self) -> &Store {
-        &self.state.store
+        &self.state.access.store
     }
 
     /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]:
@@ -123,8 +129,8 @@ impl App {
     ///
     /// Keep this app, or the [`Service`] that it becomes, for as long as the other runs: background tasks end
     /// with it.
-    pub fn data(&self) -> web::Data<State> {
-        web::Data::new(self.state.clone())
+    pub fn data(&self) -> web::Data<Access> {
+        web::Data::new(self.state.access.clone())
     }
 
     /// Serves on a bound listener, with metrics on another one if there is one.
@@ -133,7 +139,7 @@ impl App {
         let metrics = metrics
             .map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone))
             .transpose()?;
-        let State { store, intake, .. } = self.state.clone();
+        let (store, intake) = (self.state.access.store.clone(), self.state.deliveries.intake.clone());
         let main = http::serve(listener, self.state, offer)?;
         Ok(Service { main, metrics, intake, store, jobs: self.jobs })
     }

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 use utoipa::IntoParams;
 
-use super::State;
 use super::extract::{Caller, user_of};
 use super::problem::{Code, Problem};
+use super::state::{Access, Deliveries, Waiting};
 use super::views::shown;
 use crate::sync::CachedUser;
 
@@ -34,7 +34,8 @@ pub(super) struct CurrentQuery {
 
 /// The row of the token's user.
 pub(super) async fn show(
-    state: web::Data<State>,
+    access: web::Data<Access>,
+    waiting: web::Data<Waiting>,
     caller: Caller,
     query: Result<web::Query<CurrentQuery>, actix_web::Error>,
     request: HttpRequest,
@@ -49,36 +50,45 @@ pub(super) async fn show(
         Some(user) => Arc::clone(user),
         None if wait == 0 => return Err(Problem::new(Code::UserNotSynced)),
         None => {
-            let _place = state.limits.place(&request)?;
-            wait_for(&state, &caller, Duration::from_secs(wait)).await?
+            let _place = waiting.limits.place(&request)?;
+            wait_for(&access, &waiting, &caller, Duration::from_secs(wait)).await?
         }
     };
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(shown(&user)))
 }
 
 /// Stores the user from the claims of the token, as long as no webhook has told of the user.
-pub(super) async fn store(state: web::Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
+pub(super) async fn store(
+    access: web::Data<Access>,
+    deliveries: web::Data<Deliveries>,
+    caller: Caller,
+) -> Result<HttpResponse, Problem> {
     let token = &caller.authenticated;
-    let is_new = state.intake.store_claims(&token.claims()).await?;
-    let user = user_of(&state, token).await?.ok_or_else(|| Problem::new(Code::UserNotSynced))?;
+    let is_new = deliveries.intake.store_claims(&token.claims()).await?;
+    let user = user_of(&access, token).await?.ok_or_else(|| Problem::new(Code::UserNotSynced))?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(status).content_type(ContentType::json()).body(shown(&user)))
 }
 
 /// Waits until this replica or another has written the row; `user_not_synced` after the time.
-async fn wait_for(state: &State, caller: &Caller, wait: Duration) -> Result<Arc<CachedUser>, Problem> {
+async fn wait_for(
+    access: &Access,
+    waiting: &Waiting,
+    caller: &Caller,
+    wait: Duration,
+) -> Result<Arc<CachedUser>, Problem> {
     let token = &caller.authenticated;
-    let deadline = Instant::now() + wait.min(token.expires_at.since(state.clock.now()));
+    let deadline = Instant::now() + wait.min(token.expires_at.since(access.clock.now()));
     // Subscribe first, then read: so no change is missed between the two.
-    let mut changes = state.feed.subscribe(&token.user);
+    let mut changes = waiting.feed.subscribe(&token.user);
     while Instant::now() < deadline {
-        if let Some(user) = user_of(state, token).await? {
+        if let Some(user) = user_of(access, token).await? {
             return Ok(user);
         }
         tokio::select! {
             () = changes.changed() => {}
             () = sleep_until(deadline.min(Instant::now() + REREAD_INTERVAL)) => {}
-            () = state.stopping.cancelled() => break,
+            () = waiting.stopping.cancelled() => break,
         }
     }
     Err(Problem::new(Code::UserNotSynced))

@@ -10,8 +10,8 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 
-use super::State;
 use super::problem::{Code, Problem};
+use super::state::Access;
 use crate::auth::{Authenticated, service_key};
 use crate::domain::{RequiredScope, User, UsersRead};
 use crate::sync::{CachedUser, Found};
@@ -71,11 +71,11 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let state = state(&request)?;
-            let checked = authenticate(state, request.headers()).await;
-            state.metrics.token(checked.as_ref().map_or_else(Problem::code, |_| "ok"));
+            let access = access(&request)?;
+            let checked = authenticate(access, request.headers()).await;
+            access.metrics.token(checked.as_ref().map_or_else(Problem::code, |_| "ok"));
             let authenticated = checked?;
-            let user = user_of(state, &authenticated).await?;
+            let user = user_of(access, &authenticated).await?;
             Ok(Self { authenticated, user })
         })
     }
@@ -101,9 +101,9 @@ impl<S: RequiredScope> FromRequest for ServiceKey<S> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
-            let state = state(&request)?;
+            let access = access(&request)?;
             let hash = service_key::hash(bearer(request.headers())?);
-            let known = state.store.api_keys().find(&hash).await?;
+            let known = access.store.api_keys().find(&hash).await?;
             match known {
                 None => Err(Problem::because(Code::Unauthenticated, "no such service key")),
                 Some(key) if key.revoked_at.is_some() => Err(Problem::because(
@@ -114,7 +114,7 @@ impl<S: RequiredScope> FromRequest for ServiceKey<S> {
                     Err(Problem::insufficient_scope(S::SCOPE, &key.prefix))
                 }
                 Some(_) => {
-                    state.key_use.record(&state.store, hash, state.clock.now());
+                    access.key_use.record(&access.store, hash, access.clock.now());
                     Ok(Self(PhantomData))
                 }
             }
@@ -134,23 +134,23 @@ pub(super) async fn body(payload: web::Payload, limit: usize) -> Result<Vec<u8>,
 }
 
 /// What every handler works with.
-pub(super) fn state(request: &HttpRequest) -> Result<&State, Problem> {
-    let state = request.app_data::<web::Data<State>>();
+fn access(request: &HttpRequest) -> Result<&Access, Problem> {
+    let access = request.app_data::<web::Data<Access>>();
     let missing = "the app was not given usersync's data: `.app_data(usersync.data())`";
-    Ok(state.ok_or_else(|| Problem::because(Code::Internal, missing))?)
+    Ok(access.ok_or_else(|| Problem::because(Code::Internal, missing))?)
 }
 
-async fn authenticate(state: &State, headers: &HeaderMap) -> Result<Arc<Authenticated>, Problem> {
-    Ok(state.authenticator.authenticate(bearer(headers)?).await?)
+async fn authenticate(access: &Access, headers: &HeaderMap) -> Result<Arc<Authenticated>, Problem> {
+    Ok(access.authenticator.authenticate(bearer(headers)?).await?)
 }
 
 /// The row of the token's user. The token of a deleted user is refused, even before it expires.
 pub(super) async fn user_of(
-    state: &State,
+    access: &Access,
     token: &Authenticated,
 ) -> Result<Option<Arc<CachedUser>>, Problem> {
-    let ids = state.sources.ids(&token.user.source);
-    let (user, deleted_at) = match state.users.get(&token.user).await? {
+    let ids = access.sources.ids(&token.user.source);
+    let (user, deleted_at) = match access.users.get(&token.user).await? {
         Found::Living(user) => (Some(Arc::clone(&user)), user.deleted_at),
         Found::Nobody(deleted_at) => (None, deleted_at),
     };

@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use actix_web::HttpRequest;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
+use actix_web::{HttpRequest, web};
 use governor::clock::DefaultClock;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 
 use super::client::{Client, is_forwarded};
-use super::extract::state;
 use super::problem::{Code, Problem};
+use super::state::Waiting;
 use crate::config;
 
 /// After this many requests, clients without recent requests are removed. So the memory is bounded by the requests
@@ -54,7 +54,8 @@ pub(super) async fn limit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let admitted = state(request.request()).and_then(|state| state.limits.admit(request.request()));
+    let waiting = request.app_data::<web::Data<Waiting>>();
+    let admitted = waiting.map_or(Ok(()), |waiting| waiting.limits.admit(request.request()));
     match admitted {
         Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
         // A response, not an error: the middleware around this adds headers only to responses.

@@ -31,7 +31,7 @@ pub use key_use::KeyUse;
 pub use limits::Limits;
 pub use problem::Problem;
 pub use server::{Running, serve};
-pub use state::State;
+pub use state::{Access, Deliveries, State, Waiting};
 
 use current::CurrentQuery;
 use endpoint::{Endpoint, Methods, resource};
@@ -162,6 +162,7 @@ fn metrics() -> Vec<Endpoint> {
 /// Mounts everything that a listener serves.
 fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
     let endpoints = endpoints(offer);
+    state.provide(app);
     app.app_data(web::Data::new(OpenApi::of(&endpoints)));
     let (limited, others): (Vec<_>, Vec<_>) = by_path(endpoints)
         .into_iter()

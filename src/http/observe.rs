@@ -9,8 +9,8 @@ use actix_web::middleware::Next;
 use actix_web::web;
 use tracing::{Instrument, debug, error, error_span, info, warn};
 
-use super::State;
 use super::problem::Problem;
+use super::state::Access;
 use crate::clock::Clock;
 use crate::telemetry::Request;
 
@@ -22,8 +22,8 @@ pub(super) async fn observe(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
-    let state = request.app_data::<web::Data<State>>();
-    let clock = state.map_or_else(Clock::system, |state| state.clock.clone());
+    let access = request.app_data::<web::Data<Access>>();
+    let clock = access.map_or_else(Clock::system, |access| access.clock.clone());
     let id = request_id(&request, &clock);
     // The pattern of the route, without the real path and query: both can contain personal data.
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
@@ -44,9 +44,9 @@ pub(super) async fn observe(
             // The answer is for this client only, and true only now.
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        if let Some(state) = response.request().app_data::<web::Data<State>>() {
+        if let Some(access) = response.request().app_data::<web::Data<Access>>() {
             let status = response.status().as_u16();
-            state.metrics.request(Request { method, route, status }, elapsed);
+            access.metrics.request(Request { method, route, status }, elapsed);
         }
         Ok(response)
     };

@@ -7,9 +7,9 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::State;
 use super::problem::{Code, Problem};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
 
 /// The answer to `/healthz`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,8 +46,8 @@ pub(super) async fn healthz() -> HttpResponse {
 }
 
 /// The database answers and has every migration.
-pub(super) async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Problem> {
-    let migrations = within_time(state.store.migrations()).await?;
+pub(super) async fn readyz(store: web::Data<Store>) -> Result<HttpResponse, Problem> {
+    let migrations = within_time(store.migrations()).await?;
     match migrations.iter().find(|migration| !migration.applied) {
         None => Ok(HttpResponse::Ok().json(Readiness { status: Ready::Ready })),
         Some(missing) => Err(Problem::because(
@@ -58,13 +58,13 @@ pub(super) async fn readyz(state: web::Data<State>) -> Result<HttpResponse, Prob
 }
 
 /// The metrics, for Prometheus.
-pub(super) async fn metrics(state: web::Data<State>) -> HttpResponse {
+pub(super) async fn metrics(store: web::Data<Store>, metrics: web::Data<Metrics>) -> HttpResponse {
     // Counted in the database. While the database is unavailable the gauge keeps its last value.
-    if let Ok(parked) = within_time(state.store.journal().parked()).await {
-        state.metrics.parked(parked);
+    if let Ok(parked) = within_time(store.journal().parked()).await {
+        metrics.parked(parked);
     }
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    HttpResponse::Ok().content_type(content_type).body(state.metrics.encode())
+    HttpResponse::Ok().content_type(content_type).body(metrics.encode())
 }
 
 /// There is no such route. The log says so for a path that resembles that of a webhook, but not which path it was:

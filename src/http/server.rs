@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpServer};
 use tokio::task::JoinHandle;
 
 use super::observe::observe;
@@ -35,12 +35,11 @@ pub struct Running {
 pub fn serve(listener: TcpListener, state: State, offer: Offer) -> io::Result<Running> {
     let address = listener.local_addr()?;
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let limits = state.limits.settings();
+    let limits = state.waiting.limits.settings();
     let connections = usize::try_from(limits.connections.get()).unwrap_or(usize::MAX);
     let send_timeout = limits.send_timeout;
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(web::Data::new(state.clone()))
             .wrap(from_fn(observe))
             // Around the observer, so that a corrected path is logged and counted as the route that it is.
             .wrap(from_fn(webhooks::ignore_extra_slashes))

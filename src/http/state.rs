@@ -1,7 +1,8 @@
-//! What the handlers need.
+//! What the handlers need, in parts. A handler asks for the part that it uses, by its type: `web::Data<Access>`.
 
 use std::sync::Arc;
 
+use actix_web::web::{self, ServiceConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::development::DevelopmentIssuer;
@@ -14,35 +15,68 @@ use crate::store::Store;
 use crate::sync::{Feed, Intake, UserCache};
 use crate::telemetry::Metrics;
 
-/// Everything that the handlers need.
+/// All parts.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// The configured sources.
-    pub sources: Arc<Sources>,
-    /// Accepts deliveries.
-    pub intake: Intake,
+    /// Who sends a request.
+    pub access: Access,
+    /// Accepting deliveries.
+    pub deliveries: Deliveries,
+    /// Waiting for changes.
+    pub waiting: Waiting,
+    /// Which web pages may call the API.
+    pub cors_origins: Vec<String>,
+    /// The development issuer, only in `usersync dev`.
+    pub development: Option<DevelopmentIssuer>,
+}
+
+/// What is needed to tell who sends a request: the user of a token, or the owner of a service key.
+#[derive(Clone, Debug)]
+pub struct Access {
     /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
-    /// Reads users by whom a token speaks for.
+    /// The configured sources.
+    pub sources: Arc<Sources>,
+    /// The users of tokens.
     pub users: UserCache,
-    /// Reads users in every other way, and service keys.
+    /// All other users, and the service keys.
     pub store: Store,
     /// When service keys were last used.
     pub key_use: KeyUse,
-    /// Notifies requests that wait for a user.
+    /// The time.
+    pub clock: Clock,
+    /// Counts the results of token checks.
+    pub metrics: Metrics,
+}
+
+/// What is needed to accept deliveries and claims.
+#[derive(Clone, Debug)]
+pub struct Deliveries {
+    /// Verifies, decodes and writes them.
+    pub intake: Intake,
+    /// The largest delivery that is accepted, in bytes.
+    pub body_limit: usize,
+}
+
+/// What is needed by requests that wait for changes of a user.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// Notifies them.
     pub feed: Feed,
     /// Cancelled when the service is told to stop.
     pub stopping: CancellationToken,
-    /// The time.
-    pub clock: Clock,
-    /// The metrics.
-    pub metrics: Metrics,
-    /// The rate limits, and the places for streams.
+    /// The places for them.
     pub limits: Limits,
-    /// The origins of the web pages whose scripts may call `/v1`. A single `*` allows all.
-    pub cors_origins: Vec<String>,
-    /// The largest delivery that is accepted, in bytes.
-    pub body_limit: usize,
-    /// The development issuer, only in `usersync dev`.
-    pub development: Option<DevelopmentIssuer>,
+}
+
+impl State {
+    /// Gives the parts to the handlers of an app.
+    pub(super) fn provide(&self, app: &mut ServiceConfig) {
+        let Self { access, deliveries, waiting, cors_origins: _, development: _ } = self.clone();
+        app.app_data(web::Data::new(access.store.clone()))
+            .app_data(web::Data::new(access.metrics.clone()))
+            .app_data(web::Data::new(access))
+            .app_data(web::Data::new(deliveries))
+            .app_data(web::Data::new(waiting));
+    }
 }

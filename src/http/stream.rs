@@ -10,12 +10,13 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::State;
 use super::extract::{Caller, user_of};
 use super::limits::Place;
 use super::problem::{Code, Problem};
+use super::state::{Access, Waiting};
 use super::views::shown;
 use crate::auth::Authenticated;
 use crate::sync::Subscription;
@@ -27,14 +28,29 @@ const HEARTBEATS_PER_READ: u32 = 4;
 
 /// The current user, now and on every change.
 pub(super) async fn follow(
-    state: web::Data<State>,
+    access: web::Data<Access>,
+    waiting: web::Data<Waiting>,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let place = state.limits.place(&request)?;
+    let place = waiting.limits.place(&request)?;
     let last_event_id =
         request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    let stream = UserEventStream::new(state, caller.authenticated, last_event_id.to_owned(), place);
+    let token = caller.authenticated;
+    let stream = UserEventStream {
+        // Subscribe first, then read: so no change is missed between the two.
+        changes: waiting.feed.subscribe(&token.user),
+        heartbeat: heartbeat(),
+        expiry: Instant::now() + token.expires_at.since(access.clock.now()),
+        access,
+        stopping: waiting.stopping.clone(),
+        token,
+        _place: place,
+        heartbeats: 0,
+        last_id: last_event_id.to_owned(),
+        read_is_due: true,
+        ended: false,
+    };
     Ok(HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         // Without this nginx holds events back until its buffer is full.
@@ -45,7 +61,8 @@ pub(super) async fn follow(
 /// The events of one user for one client. The next event is made when the client reads, so a slow client delays nobody
 /// else.
 struct UserEventStream {
-    state: web::Data<State>,
+    access: web::Data<Access>,
+    stopping: CancellationToken,
     token: Arc<Authenticated>,
     _place: Place,
     changes: Subscription,
@@ -69,25 +86,6 @@ enum Wake {
 }
 
 impl UserEventStream {
-    fn new(state: web::Data<State>, token: Arc<Authenticated>, last_id: String, place: Place) -> Self {
-        let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        // Heartbeats that a slow client missed are not sent later.
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
-            // Subscribe first, then read: so no change is missed between the two.
-            changes: state.feed.subscribe(&token.user),
-            heartbeat,
-            expiry: Instant::now() + token.expires_at.since(state.clock.now()),
-            state,
-            token,
-            _place: place,
-            heartbeats: 0,
-            last_id,
-            read_is_due: true,
-            ended: false,
-        }
-    }
-
     fn events(self) -> impl Stream<Item = Result<web::Bytes, Infallible>> {
         unfold(self, |mut stream| async move {
             let next = stream.next().await?;
@@ -129,7 +127,7 @@ impl UserEventStream {
 
     /// Reads the row, and makes an event of it unless it is the event that was sent last.
     async fn read(&mut self) -> Result<Option<web::Bytes>, Problem> {
-        let (event, data) = match user_of(&self.state, &self.token).await {
+        let (event, data) = match user_of(&self.access, &self.token).await {
             // Compact JSON has no line break, so it fits in one `data` line.
             Ok(Some(user)) => ("user", shown(&user)),
             Ok(None) => ("pending", web::Bytes::from_static(b"{}")),
@@ -149,7 +147,7 @@ impl UserEventStream {
         tokio::select! {
             () = self.changes.changed() => Wake::Changed,
             () = sleep_until(self.expiry) => Wake::Expired,
-            () = self.state.stopping.cancelled() => Wake::Stopping,
+            () = self.stopping.cancelled() => Wake::Stopping,
             _ = self.heartbeat.tick() => Wake::Heartbeat,
         }
     }
@@ -158,6 +156,13 @@ impl UserEventStream {
         self.ended = true;
         format!("event: {event}\ndata: {{}}\n\n").into()
     }
+}
+
+fn heartbeat() -> Interval {
+    let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    // Heartbeats that a slow client missed are not sent later.
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
 }
 
 /// The id of an event: the same for the same data, on every replica. A client that connects again sends it as

@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::State;
 use super::extract::{Reader, ServiceKey};
 use super::problem::{Code, Problem};
 use super::views::{PublicView, UserView, View};
 use crate::domain::{User, UserId, UsersRead};
-use crate::store::Listing;
+use crate::store::{Listing, Store};
 
 const DEFAULT_LIMIT: u64 = 50;
 const HIGHEST_LIMIT: u64 = 200;
@@ -71,11 +70,11 @@ impl TryFrom<ListQuery> for Listing {
 
 /// A page of users.
 pub(super) async fn list(
-    state: web::Data<State>,
+    store: web::Data<Store>,
     _key: ServiceKey<UsersRead>,
     request: HttpRequest,
 ) -> Result<web::Json<UserList>, Problem> {
-    let page = state.store.users().list(&query::<ListQuery>(&request)?.try_into()?).await?;
+    let page = store.users().list(&query::<ListQuery>(&request)?.try_into()?).await?;
     let users = page.users.into_iter().map(UserView::from).collect();
     Ok(web::Json(UserList { users, next_cursor: page.next.map(|id| id.to_string()) }))
 }
@@ -88,26 +87,25 @@ pub(super) fn has_ids(request: &GuardContext<'_>) -> bool {
 
 /// Users by their ids, in the order of the ids. It shares its path with [`list`].
 pub(super) async fn by_ids(
-    state: web::Data<State>,
+    store: web::Data<Store>,
     reader: Reader,
     request: HttpRequest,
 ) -> Result<web::Json<UsersById>, Problem> {
     let ids = query::<IdsQuery>(&request)?.ids()?;
     let mut users: HashMap<UserId, User> =
-        state.store.users().by_ids(&ids).await?.into_iter().map(|user| (user.id, user)).collect();
+        store.users().by_ids(&ids).await?.into_iter().map(|user| (user.id, user)).collect();
     let found = ids.iter().filter_map(|id| users.remove(id));
     Ok(web::Json(UsersById { users: found.map(|user| reader.view(user)).collect() }))
 }
 
 /// One user.
 pub(super) async fn show(
-    state: web::Data<State>,
+    store: web::Data<Store>,
     reader: Reader,
     id: web::Path<String>,
 ) -> Result<web::Json<View>, Problem> {
     let ids: Vec<UserId> = Uuid::parse_str(&id).ok().map(UserId).into_iter().collect();
-    let user =
-        state.store.users().by_ids(&ids).await?.pop().ok_or_else(|| Problem::new(Code::UserNotFound))?;
+    let user = store.users().by_ids(&ids).await?.pop().ok_or_else(|| Problem::new(Code::UserNotFound))?;
     Ok(web::Json(reader.view(user)))
 }
 

@@ -12,8 +12,9 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
 
+use super::extract;
 use super::problem::{Code, Problem};
-use super::{State, extract};
+use super::state::Deliveries;
 use crate::domain::Outcome;
 use crate::sync::{Receipt, Refusal};
 
@@ -31,15 +32,15 @@ pub(super) struct Answer {
 
 /// Accepts one delivery.
 pub(super) async fn receive(
-    state: web::Data<State>,
+    deliveries: web::Data<Deliveries>,
     source: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<web::Json<Answer>, Problem> {
     let headers = headers_of(&request);
     let receiving = async move {
-        let body = extract::body(payload, state.body_limit);
-        state.intake.receive::<Problem>(&source, &headers, body).await
+        let body = extract::body(payload, deliveries.body_limit);
+        deliveries.intake.receive::<Problem>(&source, &headers, body).await
     };
     // In a task of its own, so that a delivery is logged and counted even if its sender closes the connection.
     let received = spawn(receiving.in_current_span()).await;
