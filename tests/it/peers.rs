@@ -99,7 +99,7 @@ on_both_databases!(what_the_authors_of_standard_webhooks_sign_is_accepted);
 
 async fn a_mapped_source_accepts_what_they_sign(app: &TestApp) {
     let Some(mut peer) = STANDARD_WEBHOOKS.start() else { return };
-    for sender in ["stytch", "supabase"].map(sender_to) {
+    for sender in ["stytch", "joined"].map(sender_to) {
         let body = sender.created.as_str();
         let asked = json!({"secret": SECRET, "id": id(0), "timestamp": NOW, "body": STANDARD.encode(body)});
         let signature = peer.ask(&asked).await["signature"].as_str().unwrap().to_owned();

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use usersync::config::Config;
 
 use crate::support::app::{SECRET, TestApp};
 use crate::support::client::{Answer, Wire};
@@ -211,6 +213,91 @@ async fn one_id_in_two_sources_is_two_users(app: &TestApp) {
 }
 
 on_both_databases!(one_id_in_two_sources_is_two_users, configured by with_every_provider);
+
+fn with_stack_auth(config: &mut Config) {
+    config.sources.extend(sources(include_str!("../fixtures/standard/stack_auth.toml"), &[]));
+}
+
+/// The order of arrival decides, which is the weakness that our page tells of; a rebuild repeats it.
+async fn a_sender_without_a_time_of_the_change_is_dated_by_its_deliveries(app: &TestApp) {
+    let deliver = async |body: &str| {
+        app.clock.advance(Duration::from_secs(1));
+        let mut wire = app.client.signed(body);
+        wire.path = "/webhooks/stack-auth".to_owned();
+        app.client.send(wire).await.brief()
+    };
+    let shown = async || -> Vec<Value> {
+        app.client.rows().await.iter().map(|row| json!([row["name"], row["createdAt"]])).collect()
+    };
+    let created = include_str!("../fixtures/standard/stack_auth_user_created.json");
+    let updated = include_str!("../fixtures/standard/stack_auth_user_updated.json");
+    assert_eq!(deliver(created).await, "200 applied");
+    assert_eq!(deliver(updated).await, "200 applied");
+    assert_eq!(shown().await, [json!(["Ada King", "2026-01-01T12:00:00Z"])]);
+    assert_eq!(deliver(created).await, "200 applied", "it is repeated late");
+    assert_eq!(shown().await, [json!(["Ada Lovelace", "2026-01-01T12:00:00Z"])]);
+    assert_eq!(deliver(updated).await, "200 applied");
+    let before = app.client.rows().await;
+    app.clock.advance(Duration::from_hours(1));
+    app.replay().rebuild(|_| ()).await.unwrap();
+    let after = app.client.rows().await;
+    assert_eq!((&after[0]["name"], &after[0]["updatedAt"]), (&before[0]["name"], &before[0]["updatedAt"]));
+    assert_eq!(
+        deliver(include_str!("../fixtures/standard/stack_auth_team_created.json")).await,
+        "200 ignored"
+    );
+    let deleted = include_str!("../fixtures/standard/stack_auth_user_deleted.json");
+    assert_eq!(deliver(deleted).await, "200 applied");
+    assert_eq!(deliver(updated).await, "200 stale", "a deletion is final");
+    assert!(app.client.rows().await.is_empty());
+}
+
+on_both_databases!(a_sender_without_a_time_of_the_change_is_dated_by_its_deliveries, configured by with_stack_auth);
+
+async fn what_stytch_sends_of_organizations_members_sessions_and_passwords_makes_no_row(app: &TestApp) {
+    let sender = sender_to("stytch");
+    assert_eq!(deliver(app, &sender, &*sender.created).await, "200 applied");
+    let before = app.client.rows().await;
+    for body in [
+        include_str!("../fixtures/standard/stytch_organization_updated.json"),
+        include_str!("../fixtures/standard/stytch_member_updated.json"),
+        include_str!("../fixtures/standard/stytch_session_updated.json"),
+        include_str!("../fixtures/standard/stytch_session_deleted.json"),
+        include_str!("../fixtures/standard/stytch_password_updated.json"),
+    ] {
+        assert_eq!(deliver(app, &sender, body).await, "200 ignored", "{body}");
+    }
+    assert_eq!(app.client.rows().await, before);
+}
+
+on_both_databases!(
+    what_stytch_sends_of_organizations_members_sessions_and_passwords_makes_no_row,
+    configured by with_every_provider
+);
+
+/// A map in the documentation is the one that the fixtures are tested with.
+#[test]
+fn the_maps_in_the_documentation_are_those_of_the_fixtures() {
+    let page = include_str!("../../docs/providers/standard.md");
+    for name in ["stytch", "stack-auth"] {
+        let documented = page.split("```toml").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let documented = documented.map(|text| {
+            let secret = text.split("env:").nth(1).unwrap().split('"').next().unwrap();
+            sources(text, &[(secret, SECRET)]).remove(0)
+        });
+        let documented = documented.into_iter().find(|source| source.name == name).unwrap().map.unwrap();
+        let file = format!("tests/fixtures/standard/{}.toml", name.replace('-', "_"));
+        let tested = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let tested = sources(&tested, &[]).remove(0).map.unwrap();
+        assert_eq!((documented.event_type, documented.only), (tested.event_type, tested.only), "{name}");
+        assert_eq!((documented.upsert, documented.delete), (tested.upsert, tested.delete), "{name}");
+        assert_eq!((documented.id, documented.updated_at), (tested.id, tested.updated_at), "{name}");
+        assert_eq!(documented.created_at, tested.created_at, "{name}");
+        for (field, pointer) in documented.profile {
+            assert_eq!(Some(&pointer), tested.profile.get(&field), "{name}");
+        }
+    }
+}
 
 #[test]
 fn every_configuration_in_the_documentation_of_providers_is_valid() {
