@@ -15,6 +15,8 @@ mod read;
 mod source;
 mod standard;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod workos;
 

@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName};
+use proptest::prelude::*;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
 use super::read::ReadEvent;
-use super::{REGISTRY, ReadMessage, Source, kinds};
+use super::testing::mutated;
+use super::{NotJson, Provider, REGISTRY, ReadMessage, Registered, Source, kinds};
 use crate::config::{Config, ConfigErrors, RuleKind, RuleValue, SourceMap, TokenRule, Variables};
-use crate::domain::{Timestamp, UserKey};
+use crate::domain::{Change, ChangeKind, Timestamp, UserKey};
+use crate::signature::{LONGEST_ID, Message, Verified};
 
 /// Published by Svix as an example.
 pub(super) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -166,6 +169,66 @@ fn the_example_of_a_provider_works_from_its_variables_to_a_change() {
     assert!(super::signature_headers().contains(&("acme-signature", "Acme".to_owned())));
     assert!(super::vendors_with_variables().contains("Acme"));
     assert!(super::hints(|advice| advice.key_pair).contains("Acme: Security, Signing keys"));
+}
+
+/// Every fixture of a provider with its decoder.
+fn corpus(registered: &'static Registered) -> Vec<(Box<dyn Provider>, Vec<String>)> {
+    let mut corpus: Vec<(Box<dyn Provider>, Vec<String>)> = Vec::new();
+    for file in fixtures(registered.kind.name) {
+        let payload = fs::read_to_string(&file).unwrap();
+        if let Some((_, payloads)) = corpus.last_mut().filter(|_| !registered.kind.is_mapped) {
+            payloads.push(payload);
+        } else {
+            let map = registered.kind.is_mapped.then(|| map_of(&file));
+            corpus.push(((registered.make)(map.as_ref()), vec![payload]));
+        }
+    }
+    corpus
+}
+
+/// What is true of every message that was read, whatever its bytes were.
+fn assert_storable(read: &ReadMessage) {
+    let (message_id, event_type) = match read {
+        ReadMessage::Delivery(delivery) => (&delivery.message_id, &delivery.event_type),
+        ReadMessage::NotAboutUsers { message_id, event_type } => (message_id, event_type),
+    };
+    assert!(
+        !message_id.is_empty() && message_id.len() <= LONGEST_ID && !message_id.contains('\0'),
+        "{read:?}"
+    );
+    let ReadMessage::Delivery(delivery) = read else { return };
+    assert!(event_type.as_ref().is_none_or(|name| !name.is_empty() && !name.contains('\0')), "{read:?}");
+    assert!(delivery.user().is_none_or(|user| UserKey::flaw_of(&user.external_id).is_none()), "{read:?}");
+    if let Some(Change { kind: ChangeKind::Upsert { facts, .. }, .. }) = delivery.change() {
+        for (_, value) in facts.clone() {
+            assert!(!value.to_string().contains("\\u0000"), "{read:?}");
+        }
+    }
+}
+
+/// `PROPTEST_CASES` sets how many payloads are tried; hours of them find more.
+#[test]
+fn no_payload_panics_a_decoder_and_what_is_read_can_be_stored() {
+    let now = Timestamp::from_seconds(1_767_528_000);
+    for (provider, payloads) in REGISTRY.iter().flat_map(corpus) {
+        proptest!(|(body in mutated(payloads))| {
+            let read = || {
+                let message = Message { id: None, body: body.clone() };
+                super::read::read("source", &*provider, Verified::trusted(message), now)
+            };
+            let is_json = std::str::from_utf8(&body).is_ok_and(|body| {
+                serde_json::from_str::<serde::de::IgnoredAny>(body).is_ok()
+            });
+            match read() {
+                Ok(message) => {
+                    prop_assert!(is_json);
+                    assert_storable(&message);
+                    prop_assert_eq!(format!("{message:?}"), format!("{:?}", read().unwrap()), "reading is pure");
+                }
+                Err(NotJson) => prop_assert!(!is_json),
+            }
+        });
+    }
 }
 
 #[test]

@@ -4,11 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
+use proptest::prelude::ProptestConfig;
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 use usersync::config::Config;
 
 use crate::support::app::{SECRET, TestApp};
 use crate::support::client::{Answer, Wire};
+use crate::support::mutations::mutated;
 use crate::support::senders::{Sender, sender_to, senders, sources, with, with_every_provider};
 
 /// A message with a new id, signed now with the sender's current secret.
@@ -213,6 +218,50 @@ async fn one_id_in_two_sources_is_two_users(app: &TestApp) {
 }
 
 on_both_databases!(one_id_in_two_sources_is_two_users, configured by with_every_provider);
+
+/// `PROPTEST_CASES` sets how many deliveries are tried.
+async fn a_mutated_delivery_is_accepted_or_refused_with_a_known_code_and_never_fails(app: &TestApp) {
+    let cases = ProptestConfig::default().cases / 4;
+    let mut runner = TestRunner::default();
+    let mut parked = 0;
+    for sender in senders() {
+        let events = [&sender.created, &sender.updated, &sender.deleted, &sender.unknown];
+        let mutated = mutated(events.map(String::clone).to_vec());
+        let bodies: Vec<Vec<u8>> =
+            (0..cases).map(|_| mutated.new_tree(&mut runner).unwrap().current()).collect();
+        let sending = bodies.into_iter().map(|body| {
+            let wire = wire(app, &sender, body.clone());
+            async move { (app.client.send(wire).await, body) }
+        });
+        let answers: Vec<(Answer, Vec<u8>)> = stream::iter(sending).buffer_unordered(16).collect().await;
+        for (answer, body) in answers {
+            let brief = answer.brief();
+            parked += u64::from(brief == "200 parked");
+            let known = [
+                "200 applied",
+                "200 stale",
+                "200 duplicate",
+                "200 ignored",
+                "200 parked",
+                "400 invalid_json",
+                // Only UTF-8 can be signed as Svix does.
+                "400 invalid_signature",
+            ];
+            let body = String::from_utf8_lossy(&body);
+            assert!(known.contains(&&*brief), "{} answers {brief} to {body}", sender.source);
+        }
+    }
+    // A parked delivery is forgotten when its user is deleted.
+    let left = app.store.journal().parked().await.unwrap();
+    assert!(0 < left && left <= parked, "{left} of {parked}");
+    app.expect_parked(left);
+    assert_eq!(app.client.get("/readyz").await.status, 200);
+}
+
+on_both_databases!(
+    a_mutated_delivery_is_accepted_or_refused_with_a_known_code_and_never_fails,
+    configured by with_every_provider
+);
 
 fn with_stack_auth(config: &mut Config) {
     config.sources.extend(sources(include_str!("../fixtures/standard/stack_auth.toml"), &[]));

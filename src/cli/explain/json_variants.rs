@@ -151,9 +151,11 @@ fn escaped(string: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::Value;
 
     use super::variants;
+    use crate::providers::testing::mutated;
 
     const COMPACT: &str = r#"{"a":[1,-2.50,{"b":"x, \"y\": {z}\\"}],"c":{},"d":[],"é":"ü/😀","e":null}"#;
 
@@ -192,6 +194,18 @@ mod tests {
         }
         for wrong in ["", "{", "{\"a\"", "]}", "\"\\"] {
             assert_eq!(variants(wrong.as_bytes()).len(), 5, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics_and_a_variant_of_json_has_the_same_meaning(body in mutated(vec![COMPACT.to_owned()])) {
+            let meant: Option<Value> = serde_json::from_slice(&body).ok();
+            for variant in variants(&body) {
+                if let Some(meant) = &meant {
+                    prop_assert_eq!(&serde_json::from_slice::<Value>(&variant.body).unwrap(), meant, "{}", variant.how);
+                }
+            }
         }
     }
 }

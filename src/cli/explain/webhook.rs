@@ -212,22 +212,32 @@ fn excerpt(string: Option<&str>) -> String {
     cut.map_or("an event without a type".to_owned(), |string| format!("{string:?}"))
 }
 
+/// Windows programs write it at the beginning of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads lines of the form `name: value`, as curl and most tools show them: with LF or CRLF, and perhaps
 /// after the request line.
 fn headers(file: &Path) -> anyhow::Result<HeaderMap> {
     let bytes = crate::cli::send::read(file)?;
+    // The line itself is not shown, because it may hold a secret.
+    let wrong = |line: usize| Usage(format!("{}: line {line} is not `name: value`", file.display()));
+    Ok(parse_headers(&bytes).map_err(wrong)?)
+}
+
+/// The headers, or the number of the first line that is not one.
+fn parse_headers(bytes: &[u8]) -> Result<HeaderMap, usize> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let mut headers = HeaderMap::new();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let line = line.trim_ascii();
         let is_request_line = index == 0 && line.windows(6).any(|part| part == b" HTTP/");
-        if line.is_empty() || is_request_line {
+        // Browsers show the method and the path of HTTP/2 as `:method` and `:path`.
+        if line.is_empty() || is_request_line || line.starts_with(b":") {
             continue;
         }
-        let (name, value) = header(line).ok_or_else(|| {
-            // The line itself is not shown, because it may hold a secret.
-            Usage(format!("{}: line {} is not `name: value`", file.display(), index + 1))
-        })?;
-        headers.append(name, value);
+        let (name, value) = header(line).ok_or(index + 1)?;
+        // There is a limit to how many headers fit.
+        headers.try_append(name, value).map_err(|_| index + 1)?;
     }
     Ok(headers)
 }
@@ -237,4 +247,52 @@ fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = line.split_at(colon);
     let value = value.get(1..)?.trim_ascii();
     Some((HeaderName::from_bytes(name.trim_ascii()).ok()?, HeaderValue::from_bytes(value).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use proptest::prelude::*;
+
+    use super::{BYTE_ORDER_MARK, parse_headers};
+
+    /// The file that shows these headers.
+    fn file(headers: &HeaderMap, end: &str) -> Vec<u8> {
+        let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            [name.as_str().as_bytes(), b": ", value.as_bytes(), end.as_bytes()].concat()
+        };
+        headers.iter().flat_map(line).collect()
+    }
+
+    #[test]
+    fn headers_are_read_below_a_request_line_a_byte_order_mark_or_pseudo_headers() {
+        let expected = parse_headers(b"svix-id: msg_1\nsvix-timestamp: 1").unwrap();
+        assert_eq!(expected.len(), 2);
+        for before in
+            [&b"POST /webhooks/clerk HTTP/1.1\r\n"[..], BYTE_ORDER_MARK, b":method: POST\n:path: /\n", b"\n"]
+        {
+            let file = [before, &file(&expected, "\r\n")].concat();
+            assert_eq!(parse_headers(&file).as_ref(), Ok(&expected));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_a_header_is_named_by_its_number_and_so_is_one_too_many() {
+        assert_eq!(parse_headers(b"svix-id: msg_1\n\nno header"), Err(3));
+        let many: Vec<u8> = (0..70_000).flat_map(|number| format!("h{number}: x\n").into_bytes()).collect();
+        assert!(parse_headers(&many).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_panics_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            parse_headers(&bytes).ok();
+        }
+
+        #[test]
+        fn what_is_read_is_read_again(bytes in "([a-zA-Z-]{1,8}: ?[ -~]{0,12}\r?\n){0,6}") {
+            let headers = parse_headers(bytes.as_bytes()).unwrap();
+            prop_assert_eq!(parse_headers(&file(&headers, "\n")), Ok(headers));
+        }
+    }
 }

@@ -14,6 +14,8 @@ pub(crate) mod peers;
 pub(crate) mod postgres;
 pub(crate) mod senders;
 
+#[path = "../../../src/providers/testing.rs"]
+pub(crate) mod mutations;
 #[path = "../../../src/auth/testing/provider.rs"]
 pub(crate) mod provider;
 #[path = "../../../src/auth/testing/signer.rs"]
