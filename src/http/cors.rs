@@ -1,7 +1,11 @@
 //! Which web pages may call `/v1` from a browser (CORS).
 
-use actix_cors::Cors;
-use actix_web::middleware::Condition;
+use actix_cors::{Cors, CorsError};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Condition, Next};
+
+use super::problem::{Code, Problem};
 
 /// How long a browser may cache a preflight, in seconds. Chromium caches it for two hours at most.
 const MAX_AGE: usize = 7_200;
@@ -12,8 +16,9 @@ const MAX_AGE: usize = 7_200;
 /// browser has nothing to add to the request of another page.
 pub(super) fn allow(origins: &[String]) -> Condition<Cors> {
     let cors = Cors::default()
-        .allowed_methods(["GET", "POST"])
-        .allowed_headers(["authorization", "content-type", "last-event-id", "x-request-id"])
+        .allowed_methods(["GET", "HEAD", "POST"])
+        // Tracing libraries add headers of their own to each request of a page. Headers that are not read do no harm.
+        .allow_any_header()
         .expose_headers(["retry-after", "x-request-id"])
         .max_age(MAX_AGE);
     let cors = if origins == ["*"] {
@@ -22,4 +27,20 @@ pub(super) fn allow(origins: &[String]) -> Condition<Cors> {
         origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
     };
     Condition::new(!origins.is_empty(), cors)
+}
+
+/// Makes a problem document of a refused preflight, so that the page's developer and the log learn the reason.
+pub(super) async fn explain_refusal(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let response = next.call(request).await?;
+    let refused = response.response().error().and_then(actix_web::Error::as_error::<CorsError>);
+    match refused.map(ToString::to_string) {
+        None => Ok(response.map_into_left_body()),
+        Some(cause) => {
+            let problem = Problem::because(Code::PreflightRefused, cause);
+            Ok(response.error_response(problem).map_into_right_body())
+        }
+    }
 }

@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 
 use super::extract::{Caller, user_of};
 use super::problem::{Code, Problem};
+use super::query;
 use super::state::{Access, Deliveries, Waiting};
 use super::views::shown;
 use crate::sync::CachedUser;
@@ -37,15 +38,9 @@ pub(super) async fn show(
     access: web::Data<Access>,
     waiting: web::Data<Waiting>,
     caller: Caller,
-    query: Result<web::Query<CurrentQuery>, actix_web::Error>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let wait = query
-        .map_err(|_| {
-            Problem::because(Code::InvalidQuery, "`wait` is not a number, or there is another parameter")
-        })?
-        .wait;
-    let wait = wait.min(LONGEST_WAIT);
+    let wait = query::read::<CurrentQuery>(&request)?.wait.min(LONGEST_WAIT);
     let user = match &caller.user {
         Some(user) => Arc::clone(user),
         None if wait == 0 => return Err(Problem::new(Code::UserNotSynced)),
@@ -62,7 +57,9 @@ pub(super) async fn store(
     access: web::Data<Access>,
     deliveries: web::Data<Deliveries>,
     caller: Caller,
+    request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    query::refuse_parameters(&request)?;
     let token = &caller.authenticated;
     let is_new = deliveries.intake.store_claims(&token.claims()).await?;
     let user = user_of(&access, token).await?.ok_or_else(|| Problem::new(Code::UserNotSynced))?;

@@ -164,6 +164,11 @@ impl Endpoint {
         self.refuses(&[Code::InvalidQuery])
     }
 
+    /// Takes no query parameters.
+    pub(super) fn without_parameters(self) -> Self {
+        self.refuses(&[Code::InvalidQuery])
+    }
+
     /// Takes a parameter, in the words of the document.
     pub(super) fn parameter(mut self, parameter: Value) -> Self {
         self.parameters.push(parameter);

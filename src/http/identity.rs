@@ -1,10 +1,13 @@
 //! `GET /v1/identity`: what a token says, with or without a row for its user.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::extract::Caller;
+use super::problem::Problem;
+use super::query;
 
 /// The token's identity.
-pub(super) async fn show(caller: Caller) -> HttpResponse {
-    HttpResponse::Ok().json(&caller.authenticated.identity)
+pub(super) async fn show(caller: Caller, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    query::refuse_parameters(&request)?;
+    Ok(HttpResponse::Ok().json(&caller.authenticated.identity))
 }

@@ -15,6 +15,7 @@ mod observe;
 mod openapi;
 mod operations;
 mod problem;
+mod query;
 mod server;
 mod state;
 mod stream;
@@ -85,12 +86,14 @@ fn api() -> Vec<Endpoint> {
                 "Stores the user from the claims of the token, unless a webhook has told of the user.",
             )
             .for_users()
+            .without_parameters()
             .answers::<UserView>(200, "The row existed. Facts from the provider win over claims.")
             .answers::<UserView>(201, "The row was created.")
             .refuses(&[Code::UserNotSynced]),
         Endpoint::new(Stream, "/v1/users/current/stream", "streamCurrentUser", stream::follow)
             .about("users", "The current user, now and on every change, as Server-Sent Events.")
             .for_users()
+            .without_parameters()
             .parameter(described::last_event_id_parameter())
             .schema::<UserView>()
             .named_schema(described::EVENT, described::event_schema())
@@ -98,6 +101,7 @@ fn api() -> Vec<Endpoint> {
         Endpoint::new(Read, "/v1/identity", "getIdentity", identity::show)
             .about("users", "What the token says, whether or not its user has a row.")
             .for_users()
+            .without_parameters()
             .named_schema(described::OIDC_IDENTITY, described::oidc_identity_schema())
             .named_schema(described::CUSTOM_IDENTITY, described::custom_identity_schema())
             .answers_with(200, "The identity.", described::identity_response()),
@@ -120,6 +124,7 @@ fn api() -> Vec<Endpoint> {
             .about("users", "One user: the public view for a user token, the full view for a service key.")
             .for_services(Scope::UsersRead)
             .for_users()
+            .without_parameters()
             .parameter(described::id_parameter())
             .answers::<View>(200, "The user.")
             .refuses(&[Code::UserNotFound]),
@@ -167,7 +172,10 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
     let (limited, others): (Vec<_>, Vec<_>) = by_path(endpoints)
         .into_iter()
         .partition(|group| group.iter().any(|endpoint| endpoint.path().starts_with("/v1/")));
-    let scope = web::scope("/v1").wrap(from_fn(limits::limit)).wrap(cors::allow(&state.cors_origins));
+    let scope = web::scope("/v1")
+        .wrap(from_fn(limits::limit))
+        .wrap(cors::allow(&state.cors_origins))
+        .wrap(from_fn(cors::explain_refusal));
     app.service(limited.into_iter().fold(scope, |scope, group| scope.service(resource("/v1", group))));
     for group in others {
         app.service(resource("", group));

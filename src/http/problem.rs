@@ -53,6 +53,7 @@ pub(super) enum Code {
     InvalidQuery,
     NotFound,
     MethodNotAllowed,
+    PreflightRefused,
     DatabaseUnavailable,
     QueueFull,
     TooManyRequests,
@@ -159,6 +160,11 @@ impl Code {
                 405,
                 "The route does not have this method",
                 "The Allow header lists the methods of the route.",
+            ),
+            Self::PreflightRefused => (
+                400,
+                "The web page may not send this request",
+                "Add the page's origin to `server.cors_origins`. The methods are GET, HEAD and POST.",
             ),
             Self::DatabaseUnavailable => {
                 (503, "The database is unavailable", "Try again soon. It is safe to repeat the request.")

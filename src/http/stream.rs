@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header;
+use actix_web::http::{ConnectionType, Version, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::Stream;
 use futures_util::stream::unfold;
@@ -16,6 +16,7 @@ use tracing::warn;
 use super::extract::{Caller, user_of};
 use super::limits::Place;
 use super::problem::{Code, Problem};
+use super::query;
 use super::state::{Access, Waiting};
 use super::views::shown;
 use crate::auth::Authenticated;
@@ -33,6 +34,7 @@ pub(super) async fn follow(
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
+    query::refuse_parameters(&request)?;
     let place = waiting.limits.place(&request)?;
     let last_event_id =
         request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
@@ -51,11 +53,17 @@ pub(super) async fn follow(
         read_is_due: true,
         ended: false,
     };
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         // Without this nginx holds events back until its buffer is full.
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(stream.events()))
+        .streaming(stream.events());
+    if request.version() < Version::HTTP_11 {
+        // HTTP/1.0 has no chunks: there the end of the connection is the end of the stream.
+        response.head_mut().no_chunking(true);
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }
 
 /// The events of one user for one client. The next event is made when the client reads, so a slow client delays nobody

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use actix_web::guard::GuardContext;
 use actix_web::{HttpRequest, web};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::extract::{Reader, ServiceKey};
 use super::problem::{Code, Problem};
+use super::query;
 use super::views::{PublicView, UserView, View};
 use crate::domain::{User, UserId, UsersRead};
 use crate::store::{Listing, Store};
@@ -74,7 +74,7 @@ pub(super) async fn list(
     _key: ServiceKey<UsersRead>,
     request: HttpRequest,
 ) -> Result<web::Json<UserList>, Problem> {
-    let page = store.users().list(&query::<ListQuery>(&request)?.try_into()?).await?;
+    let page = store.users().list(&query::read::<ListQuery>(&request)?.try_into()?).await?;
     let users = page.users.into_iter().map(UserView::from).collect();
     Ok(web::Json(UserList { users, next_cursor: page.next.map(|id| id.to_string()) }))
 }
@@ -91,7 +91,7 @@ pub(super) async fn by_ids(
     reader: Reader,
     request: HttpRequest,
 ) -> Result<web::Json<UsersById>, Problem> {
-    let ids = query::<IdsQuery>(&request)?.ids()?;
+    let ids = query::read::<IdsQuery>(&request)?.ids()?;
     let mut users: HashMap<UserId, User> =
         store.users().by_ids(&ids).await?.into_iter().map(|user| (user.id, user)).collect();
     let found = ids.iter().filter_map(|id| users.remove(id));
@@ -103,7 +103,9 @@ pub(super) async fn show(
     store: web::Data<Store>,
     reader: Reader,
     id: web::Path<String>,
+    request: HttpRequest,
 ) -> Result<web::Json<View>, Problem> {
+    query::refuse_parameters(&request)?;
     let ids: Vec<UserId> = Uuid::parse_str(&id).ok().map(UserId).into_iter().collect();
     let user = store.users().by_ids(&ids).await?.pop().ok_or_else(|| Problem::new(Code::UserNotFound))?;
     Ok(web::Json(reader.view(user)))
@@ -141,11 +143,4 @@ impl Reader {
             Self::User => View::Public(PublicView::from(user)),
         }
     }
-}
-
-fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
-    let query = web::Query::<T>::from_query(request.query_string());
-    // The error of serde repeats the unknown name, which may be anything.
-    let cause = "a parameter is unknown, or is there twice, or is not a number";
-    query.map(web::Query::into_inner).map_err(|_| Problem::because(Code::InvalidQuery, cause))
 }

@@ -23,12 +23,16 @@ async fn get_from(app: &TestApp, origin: &str, path: &str) -> Answer {
 }
 
 async fn preflight(app: &TestApp, origin: &str, method: &str, path: &str) -> Answer {
+    preflight_with(app, origin, method, path, "authorization, content-type, last-event-id, x-request-id")
+        .await
+}
+
+async fn preflight_with(app: &TestApp, origin: &str, method: &str, path: &str, headers: &str) -> Answer {
     let request = app.client.request(Method::OPTIONS, path).header("origin", origin);
-    let wanted = "authorization, content-type, last-event-id, x-request-id";
     answer(
         request
             .header("access-control-request-method", method)
-            .header("access-control-request-headers", wanted),
+            .header("access-control-request-headers", headers),
     )
     .await
 }
@@ -45,7 +49,7 @@ async fn a_page_of_the_app_may_ask_and_read_refusals(app: &TestApp) {
     let allowed = preflight(app, APP, "POST", CURRENT).await;
     assert!(allowed.status == 200 || allowed.status == 204, "{allowed:?}");
     assert_eq!(allowed.header("access-control-allow-origin"), APP);
-    assert_eq!(words(&allowed, "access-control-allow-methods"), ["get", "post"]);
+    assert_eq!(words(&allowed, "access-control-allow-methods"), ["get", "head", "post"]);
     let headers = ["authorization", "content-type", "last-event-id", "x-request-id"];
     assert_eq!(words(&allowed, "access-control-allow-headers"), headers);
     assert_eq!(allowed.header("access-control-allow-credentials"), "");
@@ -65,7 +69,7 @@ on_both_databases!(a_page_of_the_app_may_ask_and_read_refusals, configured by th
 async fn another_page_and_another_method_are_not_allowed(app: &TestApp) {
     for (origin, method) in [("https://evil.example.com", "GET"), ("null", "GET"), (APP, "DELETE")] {
         let refused = preflight(app, origin, method, CURRENT).await;
-        assert_eq!(refused.status, 400, "{origin} {method}");
+        assert_eq!(refused.brief(), "400 preflight_refused", "{origin} {method}");
         assert_eq!(refused.header("access-control-allow-methods"), "", "{origin} {method}");
     }
     let unreadable = get_from(app, "https://evil.example.com", "/v1/users").await;
@@ -74,6 +78,19 @@ async fn another_page_and_another_method_are_not_allowed(app: &TestApp) {
 }
 
 on_both_databases!(another_page_and_another_method_are_not_allowed, configured by the_app);
+
+async fn headers_that_tracing_libraries_add_do_not_stop_a_page(app: &TestApp) {
+    let added = "authorization, baggage, sentry-trace, traceparent, x-datadog-trace-id, x-made-up";
+    for (method, path) in [("GET", CURRENT), ("POST", CURRENT), ("HEAD", "/v1/identity")] {
+        let allowed = preflight_with(app, APP, method, path, added).await;
+        assert!(allowed.status == 200 || allowed.status == 204, "{allowed:?}");
+        assert_eq!(words(&allowed, "access-control-allow-headers").join(", "), added);
+    }
+    let foreign = preflight_with(app, "https://evil.example.com", "GET", CURRENT, added).await;
+    assert_eq!(foreign.brief(), "400 preflight_refused");
+}
+
+on_both_databases!(headers_that_tracing_libraries_add_do_not_stop_a_page, configured by the_app);
 
 async fn nothing_else_is_for_pages(app: &TestApp) {
     for path in ["/webhooks/clerk", "/healthz", "/metrics"] {

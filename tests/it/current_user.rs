@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
-use crate::support::client::{Answer, Client, answer};
+use crate::support::client::{Answer, Client, answer, raw};
 
 const CURRENT: &str = "/v1/users/current";
 
@@ -143,6 +143,28 @@ async fn a_stream_ends_when_the_token_does(app: &TestApp) {
 }
 
 on_both_databases!(a_stream_ends_when_the_token_does);
+
+async fn a_stream_for_an_http_1_0_client_has_no_chunks_and_ends_with_the_connection(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    let mut claims = app.claims(ADA);
+    claims["exp"] = json!(app.clock.now().as_seconds() + 1);
+    let token = app.signer.token(&claims);
+    for (version, chunked) in [("1.0", false), ("1.1", true)] {
+        let request = format!(
+            "GET /v1/users/current/stream HTTP/{version}\r\nHost: usersync\r\nAuthorization: Bearer {token}\r\n\
+             Connection: close\r\n\r\n"
+        );
+        let answer = raw(app, request.as_bytes()).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 OK") && head.contains("text/event-stream"), "{head}");
+        assert_eq!(head.contains("transfer-encoding: chunked"), chunked, "{head}");
+        assert!(!head.contains("content-length"), "{head}");
+        assert_eq!(body.starts_with("event: user\nid: "), !chunked, "{body}");
+        assert_eq!(body.ends_with("event: expired\ndata: {}\n\n"), !chunked, "{body}");
+    }
+}
+
+on_both_databases!(a_stream_for_an_http_1_0_client_has_no_chunks_and_ends_with_the_connection);
 
 async fn store(app: &TestApp, token: &str) -> Answer {
     answer(app.client.request(Method::POST, CURRENT).bearer_auth(token)).await

@@ -28,6 +28,7 @@ mod listening;
 mod listing;
 mod migrations;
 mod minted_elsewhere;
+mod odd_requests;
 mod openapi;
 mod openid_provider;
 mod operations;

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use usersync::clock::Clock;
 use usersync::signature;
 
-use super::app::SECRET;
+use super::app::{SECRET, TestApp};
 
 /// The fixtures as they are sent.
 pub(crate) mod fixture {
@@ -79,6 +81,11 @@ impl Client {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
+    }
+
+    /// Where the service listens.
+    fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
     }
 
     pub(crate) fn service_key(&self) -> &str {
@@ -154,4 +161,13 @@ pub(crate) async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     Answer { status, headers, text: response.text().await.unwrap() }
+}
+
+/// Sends bytes over a connection of their own, and reads until the service closes it.
+pub(crate) async fn raw(app: &TestApp, request: &[u8]) -> String {
+    let mut connection = TcpStream::connect(app.client.address()).await.unwrap();
+    connection.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
 }
