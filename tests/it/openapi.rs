@@ -13,7 +13,7 @@ use usersync::domain::Scopes;
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
 use crate::support::client::{Answer, Client, Wire, answer};
-use crate::support::peers::{JSON_SCHEMA, OPENAPI_TYPESCRIPT, Running};
+use crate::support::peers::{JSON_SCHEMA, OPENAPI_TYPESCRIPT, Running, SCHEMATHESIS};
 
 async fn document(client: &Client) -> Value {
     client.get("/openapi.json").await.json()
@@ -298,3 +298,44 @@ fn with_few_requests(config: &mut Config) {
 }
 
 on_both_databases!(limits_are_answered_as_described, configured by with_few_requests);
+
+/// Lets schemathesis make requests of the document and look for answers that are not in it.
+async fn drive(app: &TestApp, more: &[&str]) {
+    let fixed = [
+        concat!("--config-file=", env!("CARGO_MANIFEST_DIR"), "/tests/peers/schemathesis.toml"),
+        "run",
+        &app.client.url("/openapi.json"),
+        "--mode=all",
+        "--exclude-checks=positive_data_acceptance",
+        "--max-examples=20",
+        "--seed=1",
+        "--continue-on-failure",
+        "--request-timeout=10",
+        "--no-color",
+    ]
+    .map(str::to_owned);
+    let arguments = fixed.into_iter().chain(more.iter().map(|argument| (*argument).to_owned())).collect();
+    let Some(found) = SCHEMATHESIS.run(arguments).await else { return };
+    let [output, errors] = [&found.stdout, &found.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(found.status.success(), "{output}\n{errors}");
+    // It would also succeed without having sent anything.
+    assert!(output.contains("Test cases:"), "{output}");
+    assert_eq!(app.client.get("/readyz").await.status, 200);
+}
+
+async fn schemathesis_finds_no_answer_that_is_not_in_the_document(app: &TestApp) {
+    assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+    let as_user = format!("--header=Authorization:Bearer {}", app.token(ADA));
+    let as_service = format!("--header=Authorization:Bearer {}", app.client.service_key());
+    // With a valid token the stream does not end.
+    drive(app, &[&as_user, "--phases=coverage,fuzzing", "--exclude-operation-id=streamCurrentUser"]).await;
+    drive(app, &[&as_service, "--phases=coverage", "--include-path-regex=^/v1/"]).await;
+    drive(app, &["--phases=coverage"]).await;
+}
+
+fn without_limits(config: &mut Config) {
+    config.limits.requests_per_second = std::num::NonZeroU32::MAX;
+    config.limits.burst = std::num::NonZeroU32::MAX;
+}
+
+on_both_databases!(schemathesis_finds_no_answer_that_is_not_in_the_document, configured by without_limits);

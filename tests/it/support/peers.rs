@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::LazyLock;
 use std::thread;
 
@@ -22,6 +22,8 @@ pub(crate) const OPENAPI_TYPESCRIPT: Peer =
     Peer { package: "openapi-typescript", script: "types.mjs", language: Language::Node };
 pub(crate) const JSON_SCHEMA: Peer =
     Peer { package: "jsonschema_rs", script: "answers.py", language: Language::Python };
+pub(crate) const SCHEMATHESIS: Peer =
+    Peer { package: "schemathesis", script: "schemathesis.toml", language: Language::Python };
 pub(crate) const OIDC_PROVIDER: Peer =
     Peer { package: "oidc-provider", script: "provider.mjs", language: Language::Node };
 
@@ -48,13 +50,7 @@ pub(crate) struct Running {
 impl Peer {
     /// Starts the script; `None`, said loudly, where what it needs is not installed.
     pub(crate) fn start(&self) -> Option<Running> {
-        let program = match self.program() {
-            Ok(program) => program,
-            Err(remedy) => {
-                not_run(&format!("the package {}", self.package), remedy);
-                return None;
-            }
-        };
+        let program = self.program_or_not_run()?;
         let mut child = Command::new(program)
             .arg(folder().join(self.script))
             .stdin(Stdio::piped())
@@ -68,6 +64,28 @@ impl Peer {
         // A thread of its own waits for them: on the test's runs the service, which must go on meanwhile.
         thread::spawn(move || while lines.next().is_some_and(|line| heard.send(line.unwrap()).is_ok()) {});
         Some(Running { script: self.script, child, questions, answers })
+    }
+
+    fn program_or_not_run(&self) -> Option<PathBuf> {
+        self.program().map_err(|remedy| not_run(&format!("the package {}", self.package), remedy)).ok()
+    }
+
+    /// Runs a package of Python that is a program, until it ends; `None`, said loudly, where it is not installed.
+    pub(crate) async fn run(&self, arguments: Vec<String>) -> Option<Output> {
+        let program = self.program_or_not_run()?;
+        let package = self.package;
+        // On a thread of its own: this one runs the service, which must go on meanwhile.
+        let run = tokio::task::spawn_blocking(move || {
+            // It writes what it has found into the current directory.
+            let directory = tempfile::tempdir().unwrap();
+            Command::new(program)
+                .args(["-m", &format!("{package}.cli")])
+                .args(arguments)
+                .current_dir(directory.path())
+                .output()
+                .unwrap()
+        });
+        Some(run.await.unwrap())
     }
 
     /// What runs the script, or what has to be done first.
