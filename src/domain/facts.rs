@@ -6,15 +6,30 @@ use std::collections::btree_map;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::Field;
+use super::{Field, number};
 
-/// A value of a type that its field cannot have.
+/// A value that its field cannot have.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` cannot be {found}", field.name())]
-pub struct ImpossibleType {
-    field: Field,
-    found: &'static str,
+pub enum ImpossibleValue {
+    /// It has the wrong type.
+    #[error("`{}` cannot be {found}", .field.name())]
+    Type {
+        /// The field.
+        field: Field,
+        /// What was found.
+        found: &'static str,
+    },
+    /// Some number in it cannot be stored.
+    #[error("`{}` holds a number of more digits than PostgreSQL can store", .field.name())]
+    TooManyDigits {
+        /// The field.
+        field: Field,
+    },
 }
+
+/// How many zeros the numbers of one value may gain by being written without an exponent. Else a few bytes such as
+/// `1e100000`, said often, would become a value of gigabytes.
+const MOST_ADDED_DIGITS: usize = 1 << 20;
 
 /// The fields that one change carries. A field that is absent is not spoken of; an explicit null is a fact.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,12 +38,15 @@ pub struct Facts(BTreeMap<Field, Value>);
 impl Facts {
     /// Adds a fact. An explicit null is one, too.
     ///
-    /// U+0000 is taken out: it means nothing in a profile, and PostgreSQL cannot store it.
-    pub fn set(&mut self, field: Field, value: Value) -> Result<(), ImpossibleType> {
+    /// The value is kept as both databases can store it: U+0000, which means nothing in a profile, is taken out, and
+    /// numbers are written without an exponent.
+    pub fn set(&mut self, field: Field, value: Value) -> Result<(), ImpossibleValue> {
         if !field.takes(&value) {
-            return Err(ImpossibleType { field, found: type_name(&value) });
+            return Err(ImpossibleValue::Type { field, found: type_name(&value) });
         }
-        self.0.insert(field, without_nul(value));
+        let mut room = MOST_ADDED_DIGITS;
+        let value = storable(value, &mut room).ok_or(ImpossibleValue::TooManyDigits { field })?;
+        self.0.insert(field, value);
         Ok(())
     }
 
@@ -66,16 +84,37 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
-fn without_nul(value: Value) -> Value {
-    let clean = |text: String| if text.contains('\0') { text.replace('\0', "") } else { text };
-    match value {
-        Value::String(text) => Value::String(clean(text)),
-        Value::Array(items) => items.into_iter().map(without_nul).collect(),
+/// The value as both databases can store it; `None` if its numbers have too many digits.
+fn storable(value: Value, room: &mut usize) -> Option<Value> {
+    Some(match value {
+        Value::Number(number) => {
+            let plain = number::plain(&number)?;
+            let added = plain.as_str().len().saturating_sub(number.as_str().len());
+            *room = room.checked_sub(added)?;
+            Value::Number(plain)
+        }
+        Value::String(text) => Value::String(without_nul(text)),
+        Value::Array(items) => {
+            items.into_iter().map(|item| storable(item, room)).collect::<Option<Value>>()?
+        }
         Value::Object(entries) => {
-            entries.into_iter().map(|(key, value)| (clean(key), without_nul(value))).collect()
+            let entry = |(key, value): (String, Value)| Some((storable_key(key), storable(value, room)?));
+            entries.into_iter().map(entry).collect::<Option<Value>>()?
         }
         other => other,
-    }
+    })
+}
+
+/// `serde_json` reads an object with this key as a number.
+const NUMBER_TO_SERDE_JSON: &str = "$serde_json::private::Number";
+
+fn storable_key(key: String) -> String {
+    let key = without_nul(key);
+    if key == NUMBER_TO_SERDE_JSON { key.replace('$', "") } else { key }
+}
+
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "") } else { text }
 }
 
 #[cfg(test)]
@@ -108,6 +147,36 @@ mod tests {
         };
         assert_eq!(facts(r#"{"a":1,"b":2}"#).digest(), facts(r#"{"b":2,"a":1}"#).digest());
         assert_ne!(facts(r#"{"a":1}"#).digest(), facts(r#"{"a":2}"#).digest());
+    }
+
+    #[test]
+    fn numbers_are_kept_to_the_digit_and_what_cannot_be_stored_is_told() {
+        let set = |metadata: &str| {
+            let mut facts = Facts::default();
+            facts.set(Field::Metadata, serde_json::from_str(metadata).unwrap()).map(|()| facts)
+        };
+        let kept = set(r#"{"v":[12.917521550408111,8.39110794650462e-14,12345678901234567890123]}"#).unwrap();
+        let text = kept.into_iter().next().unwrap().1.to_string();
+        let expected = r#"{"v":[12.917521550408111,0.0000000000000839110794650462,12345678901234567890123]}"#;
+        assert_eq!(text, expected);
+        for refused in [r#"{"v":[1e131072]}"#.to_owned(), format!("[{}1]", "1e131000,".repeat(9))] {
+            let error = set(&refused).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "`metadata` holds a number of more digits than PostgreSQL can store"
+            );
+        }
+    }
+
+    #[test]
+    fn an_object_that_serde_json_would_take_for_a_number_stays_an_object() {
+        let mut facts = Facts::default();
+        let key = super::NUMBER_TO_SERDE_JSON.to_owned();
+        let object = serde_json::Map::from_iter([(key, json!("1"))]);
+        facts.set(Field::Metadata, object.into()).unwrap();
+        let value = facts.into_iter().next().unwrap().1;
+        let read_again: serde_json::Value = serde_json::from_str(&value.to_string()).unwrap();
+        assert_eq!(read_again, json!({"serde_json::private::Number": "1"}));
     }
 
     #[test]

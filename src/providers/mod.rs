@@ -27,7 +27,7 @@ pub use read::{NotJson, ReadMessage};
 pub use source::{Source, SourceError, Sources};
 
 use crate::config::{ProviderKind, SourceMap};
-use crate::domain::{ChangeKind, Facts, Field, IdPolicy, ImpossibleType, Timestamp};
+use crate::domain::{ChangeKind, Facts, Field, IdPolicy, ImpossibleValue, Timestamp};
 
 /// Every provider.
 const REGISTRY: &[Registered] = &[
@@ -115,8 +115,8 @@ impl Unreadable {
     }
 }
 
-impl From<ImpossibleType> for Unreadable {
-    fn from(error: ImpossibleType) -> Self {
+impl From<ImpossibleValue> for Unreadable {
+    fn from(error: ImpossibleValue) -> Self {
         Self(error.to_string())
     }
 }

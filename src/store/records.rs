@@ -91,8 +91,8 @@ impl Tx {
                 continue;
             };
             let made = row(*id, &key, life, found.synced_at.into())?.try_into_model()?;
-            // PostgreSQL writes numbers in JSON its own way, so that what is the same may look different.
-            let made = user::Model { metadata: found.metadata.clone(), record: found.record.clone(), ..made };
+            // The record may be one that an earlier version wrote, in other words.
+            let made = user::Model { record: found.record.clone(), ..made };
             if made != found {
                 out_of_sync.insert(key);
             }

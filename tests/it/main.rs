@@ -18,6 +18,7 @@ mod current_user;
 mod dev;
 mod directory;
 mod doctor;
+mod exact_json;
 mod examples;
 mod explain_token;
 mod explain_webhook;

@@ -113,7 +113,7 @@ impl Standard {
     fn id(&self, event: &Value) -> Result<String, Unreadable> {
         match found(event, &self.0.id)? {
             Value::String(id) => Ok(id.clone()),
-            Value::Number(id) if !id.is_f64() => Ok(id.to_string()),
+            Value::Number(id) if !id.as_str().contains(['.', 'e', 'E']) => Ok(id.to_string()),
             _ => Err(Unreadable::new(format!("`{}` is neither a string nor a whole number", self.0.id))),
         }
     }
