@@ -11,6 +11,7 @@ mod auth0;
 mod clerk;
 #[cfg(test)]
 mod example;
+mod lenient;
 mod read;
 mod source;
 mod standard;

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{DecodedEvent, Provider, Unreadable};
+use super::{DecodedEvent, Provider, Unreadable, lenient};
 use crate::domain::{Change, Content, Delivery, Timestamp, UserKey};
 use crate::signature::{self, Message, Verified};
 
@@ -78,26 +78,37 @@ pub(super) struct ReadEvent {
 
 impl ReadEvent {
     pub(super) fn read(provider: &dyn Provider, payload: &str) -> Result<Self, NotJson> {
-        let unreadable =
-            |reason| Self { id: None, event_type: None, user: None, decoded: Err(Unreadable::new(reason)) };
-        match serde_json::from_str(payload) {
-            Ok(event @ Value::Object(_)) => Ok(Self::of(provider, &event)),
-            Ok(_) => Ok(unreadable("the event is not an object")),
-            // Checked against the grammar alone, at any depth: JSON is kept even where it cannot be read.
-            Err(_) => match serde_json::from_str::<IgnoredAny>(payload) {
-                Ok(_) => Ok(unreadable(
-                    "the event is nested too deep, or holds a number or a character that cannot be read",
-                )),
-                Err(_) => Err(NotJson),
-            },
+        if let Ok(event) = serde_json::from_str(payload) {
+            return Ok(Self::of(provider, &event));
         }
+        // Checked against the grammar alone, at any depth: JSON is kept even where it cannot be read.
+        serde_json::from_str::<IgnoredAny>(payload).map_err(|_| NotJson)?;
+        let repaired = lenient::without_half_surrogates(payload);
+        let document = repaired.as_deref().unwrap_or(payload);
+        let Ok(event) = serde_json::from_str::<Value>(document) else {
+            let user = lenient::value_at(document, provider.user_pointer()).as_ref().and_then(user_id);
+            let reason = "the event is nested too deep, or holds a number that cannot be read";
+            return Ok(Self { user, ..Self::unreadable(reason) });
+        };
+        let user = event.pointer(provider.user_pointer());
+        if user.and_then(Value::as_str).is_some_and(|id| id.contains(char::REPLACEMENT_CHARACTER)) {
+            // Two such ids may be different ones.
+            return Ok(Self::unreadable("the user's id holds half of a surrogate pair"));
+        }
+        Ok(Self::of(provider, &event))
+    }
+
+    fn unreadable(reason: &str) -> Self {
+        Self { id: None, event_type: None, user: None, decoded: Err(Unreadable::new(reason)) }
     }
 
     fn of(provider: &dyn Provider, event: &Value) -> Self {
+        if !event.is_object() {
+            return Self::unreadable("the event is not an object");
+        }
         let storable = |id: &&str| !id.is_empty() && id.len() <= signature::LONGEST_ID && !id.contains('\0');
         let id = provider.event_id(event).filter(storable).map(str::to_owned);
-        let user = event.pointer(provider.user_pointer()).and_then(Value::as_str);
-        let user = user.filter(|id| UserKey::flaw_of(id).is_none()).map(str::to_owned);
+        let user = event.pointer(provider.user_pointer()).and_then(user_id);
         match provider.event_type(event) {
             Ok(name) => {
                 Self { id, event_type: Some(name.to_owned()), user, decoded: provider.decode(event, name) }
@@ -105,6 +116,16 @@ impl ReadEvent {
             Err(unreadable) => Self { id, event_type: None, user, decoded: Err(unreadable) },
         }
     }
+}
+
+/// The id that a value is, if it can be one.
+fn user_id(value: &Value) -> Option<String> {
+    let id = match value {
+        Value::String(id) => id.clone(),
+        Value::Number(id) if !id.is_f64() => id.to_string(),
+        _ => return None,
+    };
+    UserKey::flaw_of(&id).is_none().then_some(id)
 }
 
 fn change(source: &str, event: DecodedEvent, received_at: Timestamp) -> Result<Option<Change>, Unreadable> {
