@@ -143,9 +143,9 @@ fn operations() -> Vec<Endpoint> {
             .about("operations", "The process runs.")
             .answers::<operations::Health>(200, "The process runs."),
         Endpoint::new(Methods::Read, "/readyz", "getReadiness", operations::readyz)
-            .about("operations", "The database answers and has every migration.")
+            .about("operations", "Whether deliveries can be written.")
             .answers::<operations::Readiness>(200, "The service is ready.")
-            .refuses(&[Code::DatabaseUnavailable]),
+            .refuses(&[Code::DatabaseUnavailable, Code::QueueFull]),
         Endpoint::new(Methods::Read, "/openapi.json", "getOpenApi", openapi::show)
             .about("operations", "This document.")
             .answers_with(200, "The OpenAPI document.", described::document_response()),

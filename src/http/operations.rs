@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problem::{Code, Problem};
+use super::state::Deliveries;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -45,8 +46,14 @@ pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: Alive::Ok })
 }
 
-/// The database answers and has every migration.
-pub(super) async fn readyz(store: web::Data<Store>) -> Result<HttpResponse, Problem> {
+/// A delivery would be written: the queue has room, and the database answers and has every migration.
+pub(super) async fn readyz(
+    store: web::Data<Store>,
+    deliveries: web::Data<Deliveries>,
+) -> Result<HttpResponse, Problem> {
+    if !deliveries.intake.has_room() {
+        return Err(Problem::new(Code::QueueFull));
+    }
     let migrations = within_time(store.migrations()).await?;
     match migrations.iter().find(|migration| !migration.applied) {
         None => Ok(HttpResponse::Ok().json(Readiness { status: Ready::Ready })),

@@ -172,7 +172,7 @@ impl Code {
             Self::QueueFull => (
                 503,
                 "Too many deliveries wait to be written",
-                "The delivery was not stored. Send it again soon.",
+                "Send it again soon. It is safe to repeat it.",
             ),
             Self::TooManyRequests => (
                 429,

@@ -147,6 +147,11 @@ impl Intake {
         stored.unwrap_or_else(|panicked| Err(StoreError::unavailable(&panicked.to_string())))
     }
 
+    /// Whether another delivery would be queued now, and not be refused because too many wait.
+    pub fn has_room(&self) -> bool {
+        self.queue.has_room()
+    }
+
     /// Returns once everything that was taken in is written, whether or not its sender still waits.
     pub async fn drain(&self) {
         self.queue.drain().await;

@@ -72,6 +72,11 @@ impl Queue {
         Ok(outcome.await.map_err(|_| WriteError::QueueFull)??)
     }
 
+    /// Whether another delivery would be queued now.
+    pub(super) fn has_room(&self) -> bool {
+        self.jobs.capacity() > 0 && self.bytes.available_permits() > 0
+    }
+
     /// Returns once nothing waits to be written.
     pub(super) async fn drain(&self) {
         // Every byte is given back only after its delivery is written; the semaphore is never closed.
@@ -111,5 +116,29 @@ async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
 fn refuse_all(queue: &mut mpsc::Receiver<Job>) {
     while let Ok(job) = queue.try_recv() {
         drop(job.written.send(Err(StoreError::unavailable("the database was away a moment ago"))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::{Semaphore, mpsc};
+
+    use super::{QUEUE_BYTES, Queue};
+
+    #[tokio::test]
+    async fn a_queue_has_room_until_it_is_full_of_deliveries_or_of_bytes() {
+        let (jobs, _waiting) = mpsc::channel(1);
+        let queue = Queue { jobs, bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) };
+        assert!(queue.has_room());
+        let place = queue.jobs.reserve().await.unwrap();
+        assert!(!queue.has_room());
+        drop(place);
+        assert!(queue.has_room());
+        let bytes = queue.bytes.acquire_many(QUEUE_BYTES).await.unwrap();
+        assert!(!queue.has_room());
+        drop(bytes);
+        assert!(queue.has_room());
     }
 }
