@@ -144,3 +144,78 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+    use proptest::option;
+    use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
+    use url::form_urlencoded::Serializer;
+    use uuid::Uuid;
+
+    use super::{HIGHEST_LIMIT, IdsQuery, ListQuery, MOST_IDS};
+    use crate::domain::UserId;
+    use crate::http::problem::Problem;
+    use crate::http::query;
+    use crate::store::Listing;
+
+    fn read(parameters: &[(&str, &Option<String>)]) -> Result<Listing, Problem> {
+        let given = parameters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let query = Serializer::new(String::new()).extend_pairs(given).finish();
+        let request = TestRequest::with_uri(&format!("/v1/users?{query}")).to_http_request();
+        query::read::<ListQuery>(&request)?.try_into()
+    }
+
+    fn number() -> impl Strategy<Value = String> {
+        prop_oneof![
+            (0..300_u64).prop_map(|limit| limit.to_string()),
+            any::<i128>().prop_map(|it| it.to_string()),
+            any::<String>()
+        ]
+    }
+
+    fn cursor() -> impl Strategy<Value = String> {
+        prop_oneof![any::<u128>().prop_map(|id| Uuid::from_u128(id).to_string()), any::<String>()]
+    }
+
+    proptest! {
+        #[test]
+        fn parameters_are_read_as_they_were_given_or_refused(
+            source in option::of(any::<String>()),
+            email in option::of(any::<String>()),
+            limit in option::of(number()),
+            cursor in option::of(cursor()),
+        ) {
+            let read = read(&[("source", &source), ("email", &email), ("limit", &limit), ("cursor", &cursor)]);
+            let wanted = limit.map_or(Some(50), |limit| limit.parse().ok());
+            let after = cursor.map(|cursor| Uuid::parse_str(&cursor).map(UserId)).transpose();
+            let has_null = [&source, &email].into_iter().flatten().any(|text| text.contains('\0'));
+            match (wanted, after) {
+                (Some(wanted), Ok(after)) if (1..=HIGHEST_LIMIT).contains(&wanted) && !has_null => {
+                    let listing = read.unwrap();
+                    prop_assert_eq!((listing.source, listing.email), (source, email));
+                    prop_assert_eq!((listing.limit, listing.after), (wanted, after));
+                }
+                _ => prop_assert_eq!(read.unwrap_err().code(), "invalid_query"),
+            }
+        }
+
+        #[test]
+        fn ids_are_read_in_their_order_and_other_strings_are_left_out(
+            given in proptest::collection::vec(prop_oneof![any::<u128>().prop_map(Ok), "[^,]{0,12}".prop_map(Err)], 0..=120),
+        ) {
+            let strings: Vec<String> = given
+                .iter()
+                .map(|id: &Result<u128, String>| id.as_ref().map_or_else(Clone::clone, |id| Uuid::from_u128(*id).to_string()))
+                .collect();
+            let read = IdsQuery { ids: strings.join(",") }.ids();
+            if strings.iter().filter(|id| !id.is_empty()).count() > MOST_IDS {
+                prop_assert_eq!(read.unwrap_err().code(), "invalid_query");
+            } else {
+                let expected: Vec<UserId> =
+                    given.into_iter().flatten().map(|id| UserId(Uuid::from_u128(id))).collect();
+                prop_assert!(read.unwrap() == expected);
+            }
+        }
+    }
+}

@@ -122,27 +122,53 @@ async fn no_query_and_no_path_makes_a_500(app: &TestApp) {
     for _ in 0..CASES {
         let query = odd_query().new_tree(&mut runner).unwrap().current();
         let segment = odd_string().new_tree(&mut runner).unwrap().current().replace(['/', '?'], "");
-        for (target, credentials) in [
-            (format!("/v1/users?{query}"), key),
-            (format!("/v1/users?{query}"), &*token),
-            (format!("/v1/users/{segment}"), key),
-            (format!("/v1/users/current?wait={segment}"), &token),
-            (format!("/webhooks/{segment}"), "none"),
+        for (method, target, credentials) in [
+            ("GET", format!("/v1/users?{query}"), key),
+            ("GET", format!("/v1/users?{query}"), &*token),
+            ("GET", format!("/v1/users/{segment}"), key),
+            ("GET", format!("/v1/users/current?wait={segment}"), &token),
+            ("POST", format!("/webhooks/{segment}"), "none"),
         ] {
-            let status = status_of(app, &target, credentials).await;
-            assert!(matches!(status, 200 | 400 | 401 | 404 | 405), "{target}: {status}");
+            let header = format!("Authorization: Bearer {credentials}");
+            let status = status_of(app, method, &target, header.as_bytes()).await;
+            assert!(matches!(status, 200 | 400 | 401 | 404), "{method} {target}: {status}");
         }
     }
 }
 
-/// The status of a request whose target is sent as it is: an HTTP library would escape it.
-async fn status_of(app: &TestApp, target: &str, credentials: &str) -> u16 {
-    let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: usersync\r\nAuthorization: Bearer {credentials}\r\nConnection: close\r\n\r\n"
-    );
-    let answer = raw(app, request.as_bytes()).await;
+/// The status of a request that is sent as it is: an HTTP library would escape the target and refuse the header.
+async fn status_of(app: &TestApp, method: &str, target: &str, header: &[u8]) -> u16 {
+    let begin =
+        format!("{method} {target} HTTP/1.1\r\nHost: usersync\r\nConnection: close\r\nContent-Length: 0\r\n");
+    let request = [begin.as_bytes(), header, b"\r\n\r\n"].concat();
+    let answer = raw(app, &request).await;
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
+
+async fn no_header_makes_a_500(app: &TestApp) {
+    app.client.deliver(CREATED).await;
+    let names = ["Authorization", "X-Request-Id", "X-Forwarded-For", "Origin", "svix-id", "svix-timestamp"];
+    // Visible characters, spaces, and bytes that are not ASCII: what a header may have.
+    let byte = prop_oneof![0x20_u8..0x7f, 0x80_u8..=0xff];
+    let value = prop_oneof![
+        proptest::collection::vec(byte, 0..80),
+        "Bearer [!-~]{0,40}".prop_map(String::into_bytes),
+        "Bearer usk_[!-~]{0,40}".prop_map(String::into_bytes),
+        "-?[0-9]{1,30}".prop_map(String::into_bytes),
+    ];
+    let mut runner = TestRunner::deterministic();
+    for number in 0..CASES {
+        let value = value.new_tree(&mut runner).unwrap().current();
+        let name = names[number % names.len()];
+        let header = [name.as_bytes(), b": ", &value].concat();
+        for (method, target) in [("GET", "/v1/identity"), ("GET", "/v1/users"), ("POST", "/webhooks/clerk")] {
+            let status = status_of(app, method, target, &header).await;
+            assert!(matches!(status, 400 | 401), "{method} {target} {name}: {value:?}: {status}");
+        }
+    }
+}
+
+on_both_databases!(no_header_makes_a_500, configured by without_limits);
 
 fn without_limits(config: &mut usersync::config::Config) {
     config.limits.requests_per_second = std::num::NonZeroU32::MAX;
