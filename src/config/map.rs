@@ -78,7 +78,7 @@ fn check(slot: &Slot<'_>, map: &SourceMap) {
 }
 
 /// A pointer for each field of the user.
-struct ProfilePointers;
+pub(super) struct ProfilePointers;
 
 impl Kind for ProfilePointers {
     type Value = BTreeMap<Field, String>;
@@ -144,7 +144,7 @@ impl Kind for Conditions {
 }
 
 /// A JSON pointer.
-struct Pointer;
+pub(super) struct Pointer;
 
 parsed!(Pointer as String, Text, pointer, |pointer: &String| format!("{pointer:?}"));
 

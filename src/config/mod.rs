@@ -8,6 +8,7 @@
 //! Nothing here reads the process's own environment: it is passed in as a map.
 
 mod address;
+mod api;
 mod clients;
 mod database;
 mod environment;
@@ -15,6 +16,7 @@ mod error;
 mod file;
 mod jwks;
 mod key;
+mod list;
 mod map;
 mod provider;
 mod rule;
@@ -33,8 +35,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use address::{is_loopback, is_permitted};
+pub use api::SourceApi;
 pub use error::{ConfigError, ConfigErrors};
 pub use jwks::JwksLocation;
+pub use list::{AuthKind, ListAuth, ListMap, ListMethod, ListNext, NextKind, SourceList};
 pub use map::{ChangeTime, SourceMap};
 pub use provider::{ProviderKind, RuleValue, Signing, Variables};
 pub use rule::{Algorithm, RuleKind, TokenRule};

@@ -11,6 +11,8 @@ pub struct ProviderKind {
     pub takes_bearer_tokens: bool,
     /// Whether its format is not known, but described in `[sources.map]`.
     pub is_mapped: bool,
+    /// The keys of `[sources.api]` that its API is asked with; none for a provider whose list is configured.
+    pub api_credentials: &'static [&'static str],
     /// The environment variables that make a source of it without a file.
     pub variables: Option<&'static Variables>,
     /// Its issuers that sign for every customer's applications, without `https://`: a rule for one of them
@@ -42,6 +44,9 @@ pub struct Variables {
     /// Token rules, in the order in which they are tried. A rule is made where every variable that it names
     /// is set or has a default.
     pub rules: &'static [&'static [(&'static str, RuleValue)]],
+    /// The keys of `[sources.api]`, each with the variables that set it, the first that is set. The section is there if
+    /// the first key's is.
+    pub api: &'static [(&'static str, &'static [&'static str])],
 }
 
 /// Where the value of a token rule's key comes from.

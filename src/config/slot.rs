@@ -127,6 +127,11 @@ impl<'a> Slot<'a> {
     pub(super) fn secret(&self) -> Option<SecretString> {
         self.parse(|text| resolve(text, self.context.environment))
     }
+
+    /// The secret that a part of this value is or refers to.
+    pub(super) fn secret_of(&self, text: &str) -> Option<SecretString> {
+        self.accept(resolve(text, self.context.environment))
+    }
 }
 
 /// The secret itself, or what `env:NAME` or `file:/path` refers to, without the whitespace around it.

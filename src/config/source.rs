@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
+use super::api::SourceApi;
 use super::error::{Fault, fault};
 use super::key::Shape;
+use super::list::SourceList;
 use super::map::SourceMap;
 use super::provider::{ProviderKind, Signing};
 use super::rule::TokenRule;
@@ -44,6 +46,11 @@ settings! {
         /// For standard, required there if the source receives webhooks: where things are in its payloads, as JSON
         /// pointers.
         map: Option<SourceMap>,
+        /// The provider's management API, for `usersync backfill` and `usersync reconcile`. If it is left out, the
+        /// provider is never asked.
+        api: Option<SourceApi>,
+        /// For standard: how the provider's list of users is read.
+        list: Option<SourceList>,
     }
 }
 
@@ -63,6 +70,10 @@ pub struct Source {
     pub tokens: Vec<TokenRule>,
     /// Always there for a source of a mapped provider that receives deliveries; never for the others.
     pub map: Option<SourceMap>,
+    /// The provider's management API; without it the provider is never asked.
+    pub api: Option<SourceApi>,
+    /// Only for a mapped provider.
+    pub list: Option<SourceList>,
 }
 
 impl Kind for ProviderKind {
@@ -144,8 +155,9 @@ fn read(slot: &Slot<'_>) -> Option<Source> {
         let remedy = "give it webhook_secrets, [[sources.tokens]] or both";
         slot.key("webhook_secrets").refuse(fault(problem, remedy));
     }
-    let SourceKeys { name, bearer_tokens, tokens, map, .. } = keys;
-    Some(Source { name: name?, provider, webhook_secrets, bearer_tokens, tokens, map })
+    check_api(slot, provider, keys.api.as_ref());
+    let SourceKeys { name, bearer_tokens, tokens, map, api, list, .. } = keys;
+    Some(Source { name: name?, provider, webhook_secrets, bearer_tokens, tokens, map, api, list })
 }
 
 fn check_map(slot: &Slot<'_>, provider: ProviderKind) {
@@ -158,6 +170,31 @@ fn check_map(slot: &Slot<'_>, provider: ProviderKind) {
     if !provider.is_mapped && map.is_set() {
         let problem = format!("is for provider = \"standard\"; the format of {} is known", provider.name);
         map.refuse(fault(problem, "leave it out"));
+    }
+}
+
+/// The keys of `[sources.api]` that are credentials of one provider or another.
+const CREDENTIALS: [&str; 4] = ["secret_key", "domain", "client_id", "client_secret"];
+
+/// The credentials that the provider's API takes are there, and no others.
+fn check_api(slot: &Slot<'_>, provider: ProviderKind, api: Option<&SourceApi>) {
+    let list = slot.key("list");
+    if list.is_set() && !provider.is_mapped {
+        let problem = format!("is for provider = \"standard\"; the list of {} is known", provider.name);
+        list.refuse(fault(problem, "write its credentials under [sources.api]"));
+    }
+    if api.is_none() {
+        return;
+    }
+    let needed = provider.api_credentials;
+    for name in CREDENTIALS {
+        let key = slot.key("api").key(name);
+        if needed.contains(&name) {
+            key.require(&format!("the API of {} needs it", provider.name));
+        } else if key.is_set() {
+            let instead = if needed.is_empty() { "write [sources.list.auth]" } else { "leave it out" };
+            key.refuse(fault(format!("is not for {}", provider.name), instead));
+        }
     }
 }
 

@@ -51,6 +51,25 @@ impl Draft<'_> {
         for rule in variables.rules {
             number += usize::from(self.rule(number, rule));
         }
+        self.api(variables.api);
+    }
+
+    /// Adds the management API, if the variable of its first key is set.
+    fn api(&mut self, keys: &'static [(&'static str, &'static [&'static str])]) {
+        let Some((_, first)) = keys.first() else { return };
+        if !first.iter().any(|variable| self.get(variable).is_some()) {
+            return;
+        }
+        for (key, variables) in keys {
+            let set = variables.iter().find_map(|name| Some((*name, self.get(name)?.to_owned())));
+            if let Some((name, value)) = set {
+                self.entries.push((vec![Step::Key("api"), Step::Key(key)], value, name));
+            } else {
+                let problem = format!("is set without {}", variables.join(" or "));
+                let remedy = format!("set {} as well, or unset {}", variables[0], first[0]);
+                self.problems.add(first[0], fault(problem, remedy));
+            }
+        }
     }
 
     fn get(&self, variable: &str) -> Option<&str> {

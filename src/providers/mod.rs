@@ -9,9 +9,10 @@
 mod advice;
 mod auth0;
 mod clerk;
+pub(crate) mod directory;
 #[cfg(test)]
 mod example;
-mod lenient;
+pub(crate) mod file;
 mod read;
 mod source;
 mod standard;
@@ -23,11 +24,14 @@ mod workos;
 
 use serde_json::Value;
 
+use directory::Api;
+use file::FileUser;
+
 pub use advice::{Advice, DevelopmentInstances, advice, hints, signature_headers, vendors_with_variables};
 pub use read::{NotJson, ReadMessage};
 pub use source::{Source, SourceError, Sources};
 
-use crate::config::{ProviderKind, SourceMap};
+use crate::config::{self, ProviderKind};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy, ImpossibleValue, Timestamp};
 
 /// Every provider.
@@ -47,8 +51,10 @@ pub const CLERK: ProviderKind = clerk::REGISTERED.kind;
 struct Registered {
     /// What the configuration has to know of it.
     kind: ProviderKind,
-    /// Makes it, for a source with this map.
-    make: fn(Option<&SourceMap>) -> Box<dyn Provider>,
+    /// Makes it, for a source with these settings.
+    make: fn(&config::Source) -> Box<dyn Provider>,
+    /// How its list of users is read, if the source's settings say with what.
+    api: fn(&config::Source) -> Option<Api>,
     /// What people are told about it.
     advice: Advice,
 }
@@ -79,6 +85,43 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
 
     /// What an event of this type says. The event is an object.
     fn decode(&self, event: &Value, event_type: &str) -> Result<DecodedEvent, Unreadable>;
+
+    /// Where a listed user has the vendor's id, as a JSON pointer.
+    #[expect(clippy::unnecessary_literal_bound, reason = "a configured provider has its own")]
+    fn listed_id_pointer(&self) -> &str {
+        "/id"
+    }
+
+    /// What the description of a user in the vendor's list says. It is dated by the time of the last change. Where the
+    /// vendor does not tell that, the time of creation, or the beginning of time, dates it below every event.
+    fn listed(&self, _user: &Value) -> Result<DecodedEvent, Unreadable> {
+        Err(Unreadable::new("the provider has no list of users"))
+    }
+
+    /// A user of the vendor's API as `listed` and the journal take it: without what must not be kept, and with a null
+    /// for each fact that the vendor leaves out where there is none.
+    fn describe(&self, user: Value) -> Value {
+        user
+    }
+
+    /// A user of one of the vendor's export files, as its API would describe it.
+    fn file_user(&self, user: FileUser) -> Result<Value, Unreadable> {
+        match user {
+            FileUser::Object(user) => Ok(self.describe(user)),
+            FileUser::Record(_) => Err(Unreadable::new("the provider exports no CSV")),
+        }
+    }
+}
+
+/// The type of the events that stand for listed users in the journal.
+pub(crate) const LISTED: &str = "usersync.user.listed";
+
+/// The type of the events that stand, in the journal, for users of whom the provider has said that they are gone.
+pub(crate) const GONE: &str = "usersync.user.gone";
+
+/// When a listed user was last changed, by what its description says.
+fn listed_stamp(updated_at: Option<Timestamp>, created_at: Option<Timestamp>) -> Timestamp {
+    updated_at.or(created_at).unwrap_or(Timestamp::EPOCH)
 }
 
 /// What an event says.

@@ -1,10 +1,10 @@
 //! Decodes a verified body: the steps that are the same for every provider.
 
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{DecodedEvent, Provider, Unreadable, lenient};
-use crate::domain::{Change, Content, Delivery, Timestamp, UserKey};
+use super::{DecodedEvent, GONE, LISTED, Provider, Unreadable};
+use crate::domain::{Change, ChangeKind, Content, Delivery, Timestamp, UserKey};
 use crate::signature::{self, Message, Verified};
 
 /// What a message was read as.
@@ -78,37 +78,32 @@ pub(super) struct ReadEvent {
 
 impl ReadEvent {
     pub(super) fn read(provider: &dyn Provider, payload: &str) -> Result<Self, NotJson> {
-        if let Ok(event) = serde_json::from_str(payload) {
-            return Ok(Self::of(provider, &event));
+        let unreadable =
+            |reason| Self { id: None, event_type: None, user: None, decoded: Err(Unreadable::new(reason)) };
+        match serde_json::from_str(payload) {
+            Ok(event @ Value::Object(_)) => Ok(Self::of(provider, &event)),
+            Ok(_) => Ok(unreadable("the event is not an object")),
+            // Checked against the grammar alone, at any depth: JSON is kept even where it cannot be read.
+            Err(_) => match serde_json::from_str::<IgnoredAny>(payload) {
+                Ok(_) => Ok(unreadable(
+                    "the event is nested too deep, or holds a number or a character that cannot be read",
+                )),
+                Err(_) => Err(NotJson),
+            },
         }
-        // Checked against the grammar alone, at any depth: JSON is kept even where it cannot be read.
-        serde_json::from_str::<IgnoredAny>(payload).map_err(|_| NotJson)?;
-        let repaired = lenient::without_half_surrogates(payload);
-        let document = repaired.as_deref().unwrap_or(payload);
-        let Ok(event) = serde_json::from_str::<Value>(document) else {
-            let user = lenient::value_at(document, provider.user_pointer()).as_ref().and_then(user_id);
-            let reason = "the event is nested too deep, or holds a number that cannot be read";
-            return Ok(Self { user, ..Self::unreadable(reason) });
-        };
-        let user = event.pointer(provider.user_pointer());
-        if user.and_then(Value::as_str).is_some_and(|id| id.contains(char::REPLACEMENT_CHARACTER)) {
-            // Two such ids may be different ones.
-            return Ok(Self::unreadable("the user's id holds half of a surrogate pair"));
-        }
-        Ok(Self::of(provider, &event))
-    }
-
-    fn unreadable(reason: &str) -> Self {
-        Self { id: None, event_type: None, user: None, decoded: Err(Unreadable::new(reason)) }
     }
 
     fn of(provider: &dyn Provider, event: &Value) -> Self {
-        if !event.is_object() {
-            return Self::unreadable("the event is not an object");
-        }
         let storable = |id: &&str| !id.is_empty() && id.len() <= signature::LONGEST_ID && !id.contains('\0');
+        let data = event.get("data").unwrap_or(&Value::Null);
+        match event.get("type").and_then(Value::as_str) {
+            Some(LISTED) => return Self::of_listed(provider, data),
+            Some(GONE) => return Self::of_gone(data),
+            _ => {}
+        }
         let id = provider.event_id(event).filter(storable).map(str::to_owned);
-        let user = event.pointer(provider.user_pointer()).and_then(user_id);
+        let user = event.pointer(provider.user_pointer()).and_then(Value::as_str);
+        let user = user.filter(|id| UserKey::flaw_of(id).is_none()).map(str::to_owned);
         match provider.event_type(event) {
             Ok(name) => {
                 Self { id, event_type: Some(name.to_owned()), user, decoded: provider.decode(event, name) }
@@ -118,14 +113,79 @@ impl ReadEvent {
     }
 }
 
-/// The id that a value is, if it can be one.
-fn user_id(value: &Value) -> Option<String> {
-    let id = match value {
-        Value::String(id) => id.clone(),
-        Value::Number(id) if !id.is_f64() => id.to_string(),
-        _ => return None,
+impl ReadEvent {
+    /// A user of the provider's list, as the journal has it.
+    fn of_listed(provider: &dyn Provider, user: &Value) -> Self {
+        let id = user.pointer(provider.listed_id_pointer()).and_then(Value::as_str);
+        Self {
+            id: None,
+            event_type: Some(LISTED.to_owned()),
+            user: id.filter(|id| UserKey::flaw_of(id).is_none()).map(str::to_owned),
+            decoded: provider.listed(user),
+        }
+    }
+}
+
+impl ReadEvent {
+    /// A user of whom the provider has said that there is no such user, as the journal has it.
+    fn of_gone(data: &Value) -> Self {
+        let id = data.get("id").and_then(Value::as_str).map(str::to_owned);
+        let change = id.clone().zip(data.get("at").and_then(Timestamp::from_json));
+        let decoded = change.map(|(external_id, stamp)| DecodedEvent::Change {
+            external_id,
+            stamp,
+            kind: ChangeKind::Delete,
+        });
+        Self {
+            id: None,
+            event_type: Some(GONE.to_owned()),
+            user: id.filter(|id| UserKey::flaw_of(id).is_none()),
+            decoded: decoded.ok_or_else(|| Unreadable::new("`id` or `at` is missing")),
+        }
+    }
+}
+
+/// A user of the provider's list, as a delivery.
+///
+/// Its message id is made of what it says, so the same description is journaled once.
+pub(super) fn listed(
+    source: &str,
+    provider: &dyn Provider,
+    user: &Value,
+    received_at: Timestamp,
+) -> Delivery {
+    let payload = json!({"type": LISTED, "data": user}).to_string();
+    let event = ReadEvent::of_listed(provider, user);
+    let digest = signature::digest(payload.as_bytes());
+    let content = match event.decoded.and_then(|event| change(source, event, received_at)) {
+        Ok(Some(change)) => Content::Change(change),
+        Ok(None) => Content::Unreadable { user: None, reason: "it is not about a user".to_owned() },
+        Err(Unreadable(reason)) => {
+            Content::Unreadable { user: event.user.map(|id| UserKey::new(source, id)), reason }
+        }
     };
-    UserKey::flaw_of(&id).is_none().then_some(id)
+    let (id, micros) = match &content {
+        Content::Change(change) => (change.user.external_id.clone(), change.stamp.as_micros()),
+        Content::Unreadable { user, .. } => {
+            (user.as_ref().map(|user| user.external_id.clone()).unwrap_or_default(), 0)
+        }
+    };
+    let message_id = format!("list:{id}:{micros}:{}", &digest[..12]);
+    let event_type = Some(LISTED.to_owned());
+    Delivery { source: source.to_owned(), message_id, received_at, payload, event_type, content }
+}
+
+/// A user of whom the provider has said, at this time of its own clock, that there is no such user.
+pub(super) fn gone(source: &str, external_id: &str, stamp: Timestamp, received_at: Timestamp) -> Delivery {
+    let change = Change { user: UserKey::new(source, external_id), stamp, kind: ChangeKind::Delete };
+    Delivery {
+        source: source.to_owned(),
+        message_id: format!("gone:{external_id}:{}", stamp.as_micros()),
+        received_at,
+        payload: json!({"type": GONE, "data": {"id": external_id, "at": stamp}}).to_string(),
+        event_type: Some(GONE.to_owned()),
+        content: Content::Change(change),
+    }
 }
 
 fn change(source: &str, event: DecodedEvent, received_at: Timestamp) -> Result<Option<Change>, Unreadable> {

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use secrecy::ExposeSecret;
+use serde_json::Value;
 
-use super::{NotJson, Provider, REGISTRY, ReadMessage, read};
+use super::directory::Api;
+use super::file::FileUser;
+use super::{NotJson, Provider, REGISTRY, ReadMessage, Unreadable, read};
 use crate::config::{self, Signing};
-use crate::domain::{IdPolicy, Timestamp};
+use crate::domain::{Delivery, IdPolicy, Timestamp};
 use crate::signature::{
     self, Bearer, Message, Scheme, SignatureError, StandardWebhooks, TimestampedHmac, Verified,
 };
@@ -19,6 +22,8 @@ pub struct Source {
     provider: Box<dyn Provider>,
     /// Without any, no message is accepted.
     schemes: Vec<Box<dyn Scheme>>,
+    /// How its list of users is read; `None` if the settings do not say with what.
+    api: Option<Api>,
 }
 
 /// A source cannot be made from its configuration.
@@ -38,8 +43,9 @@ impl Source {
         let registered = registered.ok_or_else(|| fails(format!("there is no provider `{kind}`")))?;
         Ok(Self {
             name: settings.name.clone(),
-            provider: (registered.make)(settings.map.as_ref()),
+            provider: (registered.make)(settings),
             schemes: schemes(settings).map_err(fails)?,
+            api: (registered.api)(settings),
         })
     }
 
@@ -66,6 +72,32 @@ impl Source {
     /// The names of the checks that [`Self::verify`] makes on a message with these headers, in order.
     pub fn checks(&self, headers: &HeaderMap) -> &'static [&'static str] {
         signature::checks(&self.schemes, headers)
+    }
+
+    /// How the provider's list of users is read; `None` if the settings do not say with what.
+    pub(crate) fn api(&self) -> Option<&Api> {
+        self.api.as_ref()
+    }
+
+    /// A user of the provider's API as a delivery.
+    pub(crate) fn listed(&self, user: Value, received_at: Timestamp) -> Delivery {
+        let user = self.provider.describe(user);
+        read::listed(&self.name, &*self.provider, &user, received_at)
+    }
+
+    /// The deletion of a user of whom the provider has said, at this time of its own clock, that they are gone.
+    pub(crate) fn gone(&self, external_id: &str, stamp: Timestamp, received_at: Timestamp) -> Delivery {
+        read::gone(&self.name, external_id, stamp, received_at)
+    }
+
+    /// A user of one of the provider's export files as a delivery.
+    pub(crate) fn listed_in_file(
+        &self,
+        user: FileUser,
+        received_at: Timestamp,
+    ) -> Result<Delivery, Unreadable> {
+        let user = self.provider.file_user(user)?;
+        Ok(read::listed(&self.name, &*self.provider, &user, received_at))
     }
 
     /// Reads a message of the source.

@@ -14,7 +14,7 @@ use sha2::Sha256;
 use super::read::ReadEvent;
 use super::testing::mutated;
 use super::{NotJson, Provider, REGISTRY, ReadMessage, Registered, Source, kinds};
-use crate::config::{Config, ConfigErrors, RuleKind, RuleValue, SourceMap, TokenRule, Variables};
+use crate::config::{self, Config, ConfigErrors, RuleKind, RuleValue, TokenRule, Variables};
 use crate::domain::{Change, ChangeKind, Timestamp, UserKey};
 use crate::signature::{LONGEST_ID, Message, Verified};
 
@@ -56,15 +56,21 @@ fn stem(file: &Path) -> &str {
     file.file_stem().unwrap().to_str().unwrap()
 }
 
-/// The map of the configuration beside a mapped source's fixture, whose name begins as the configuration's
-/// does.
-fn map_of(fixture: &Path) -> SourceMap {
+/// The source that a fixture is of. That of a mapped provider is described beside the fixture, by a configuration whose
+/// name the fixture's begins with.
+fn source_of(registered: &Registered, fixture: &Path) -> config::Source {
+    if !registered.kind.is_mapped {
+        let name = registered.kind.name;
+        let file =
+            format!("[[sources]]\nname = {name:?}\nprovider = {name:?}\nwebhook_secrets = [{SECRET:?}]");
+        return load_with(&file, &[]).unwrap().sources.remove(0);
+    }
     let folder = fixture.parent().unwrap();
     let configurations = files(folder, "toml");
     let file = configurations.iter().find(|file| stem(fixture).starts_with(stem(file)));
     let file = file.unwrap_or_else(|| panic!("{} has no map", fixture.display()));
     let config = Config::load(Some(file), &BTreeMap::new(), &kinds()).unwrap();
-    config.sources[0].map.clone().unwrap()
+    config.sources[0].clone()
 }
 
 fn fixtures(provider: &str) -> Vec<PathBuf> {
@@ -79,8 +85,7 @@ fn every_fixture_decodes_to_its_snapshot() {
     for registered in REGISTRY {
         let name = registered.kind.name;
         for file in fixtures(name) {
-            let map = registered.kind.is_mapped.then(|| map_of(&file));
-            let provider = (registered.make)(map.as_ref());
+            let provider = (registered.make)(&source_of(registered, &file));
             let event = ReadEvent::read(&*provider, &fs::read_to_string(&file).unwrap()).unwrap();
             insta::assert_debug_snapshot!(format!("{name}__{}", stem(&file)), event);
         }
@@ -179,8 +184,7 @@ fn corpus(registered: &'static Registered) -> Vec<(Box<dyn Provider>, Vec<String
         if let Some((_, payloads)) = corpus.last_mut().filter(|_| !registered.kind.is_mapped) {
             payloads.push(payload);
         } else {
-            let map = registered.kind.is_mapped.then(|| map_of(&file));
-            corpus.push(((registered.make)(map.as_ref()), vec![payload]));
+            corpus.push(((registered.make)(&source_of(registered, &file)), vec![payload]));
         }
     }
     corpus

@@ -97,6 +97,8 @@ impl Dev {
                 allow_pending_sessions: false,
             }],
             map: None,
+            api: None,
+            list: None,
         }];
         Ok(config)
     }

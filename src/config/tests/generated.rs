@@ -79,6 +79,7 @@ mod default_file {
                 ("applicationID", "convex"),
             ],
         ),
+        ("", "[sources.api]", &[("secret_key", "env:CLERK_SECRET_KEY")]),
         (
             "",
             "[[sources]]",
@@ -93,6 +94,20 @@ mod default_file {
                 ("issuer", "https://api.workos.com/user_management/client_123"),
                 ("jwks", "https://api.workos.com/sso/jwks/client_123"),
                 ("algorithm", "RS256"),
+            ],
+        ),
+        (
+            "",
+            "[[sources]]",
+            &[("name", "auth0"), ("provider", "auth0"), ("bearer_tokens", "env:AUTH0_EVENT_STREAM_TOKEN")],
+        ),
+        (
+            "",
+            "[sources.api]",
+            &[
+                ("domain", "tenant.us.auth0.com"),
+                ("client_id", "client-id"),
+                ("client_secret", "env:AUTH0_MANAGEMENT_CLIENT_SECRET"),
             ],
         ),
         (
@@ -115,6 +130,26 @@ mod default_file {
                 ("phoneNumberVerified", "/data/phone_number_verified"),
                 ("pictureUrl", "/data/picture"),
                 ("metadata", "/data/metadata"),
+            ],
+        ),
+        ("", "[sources.list]", &[("method", "POST")]),
+        ("", "[sources.list.auth]", &[]),
+        ("", "[sources.list.next]", &[]),
+        ("", "[sources.list.map]", &[]),
+        (
+            "",
+            "[sources.list.map.profile]",
+            &[
+                ("name", "/name"),
+                ("givenName", "/given_name"),
+                ("familyName", "/family_name"),
+                ("nickname", "/nickname"),
+                ("email", "/email"),
+                ("emailVerified", "/email_verified"),
+                ("phoneNumber", "/phone_number"),
+                ("phoneNumberVerified", "/phone_number_verified"),
+                ("pictureUrl", "/picture"),
+                ("metadata", "/metadata"),
             ],
         ),
     ];
@@ -245,10 +280,16 @@ mod default_file {
             ("CLERK_WEBHOOK_SECRET", super::super::SECRET),
             ("WORKOS_WEBHOOK_SECRET", "secret"),
             ("OTHER_BEARER_TOKEN", "token"),
+            ("CLERK_SECRET_KEY", "sk_test_1"),
+            ("AUTH0_EVENT_STREAM_TOKEN", "token"),
+            ("AUTH0_MANAGEMENT_CLIENT_SECRET", "secret"),
+            ("SERVICE_KEY", "key"),
+            ("API_SECRET", "secret"),
+            ("CLIENT_SECRET", "secret"),
         ];
         let config = load(&uncommented(), &variables).unwrap();
         let names: Vec<_> = config.sources.iter().map(|source| source.name.as_str()).collect();
-        assert_eq!(names, ["clerk", "workos", "other"]);
+        assert_eq!(names, ["clerk", "workos", "auth0", "other"]);
     }
 
     #[test]

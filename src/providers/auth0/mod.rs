@@ -4,10 +4,16 @@
 //! social login is made from the id that the person has at the social network, so the same id returns when
 //! that person signs up again.
 
+mod directory;
+mod file;
+
 use serde_json::Value;
 
+use super::directory::without;
+use super::file::FileUser;
 use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, object_at, string_at, time_at,
+    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at,
+    time_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy};
@@ -22,10 +28,12 @@ pub(super) const REGISTERED: Registered = Registered {
         signing: Signing::StandardWebhooks,
         takes_bearer_tokens: true,
         is_mapped: false,
+        api_credentials: &["domain", "client_id", "client_secret"],
         variables: Some(&VARIABLES),
         shared_issuers: &[],
     },
     make: |_| Box::new(Auth0),
+    api: directory::api,
     advice: ADVICE,
 };
 
@@ -49,6 +57,11 @@ const VARIABLES: Variables = Variables {
             ("domain", RuleValue::of("AUTH0_DOMAIN")),
             ("applicationID", RuleValue::of("AUTH0_AUDIENCE")),
         ],
+    ],
+    api: &[
+        ("client_id", &["AUTH0_MANAGEMENT_CLIENT_ID"]),
+        ("client_secret", &["AUTH0_MANAGEMENT_CLIENT_SECRET"]),
+        ("domain", &["AUTH0_MANAGEMENT_DOMAIN", "AUTH0_DOMAIN"]),
     ],
 };
 
@@ -90,6 +103,50 @@ impl Provider for Auth0 {
             _ => Ok(DecodedEvent::NotAboutUsers),
         }
     }
+
+    fn listed_id_pointer(&self) -> &'static str {
+        "/user_id"
+    }
+
+    fn listed(&self, user: &Value) -> Result<DecodedEvent, Unreadable> {
+        // A file may lack it. Then a deletion is not undone by the file.
+        let lifetime = time_at(user, "created_at")?;
+        Ok(DecodedEvent::Change {
+            external_id: string_at(user, "user_id")?.to_owned(),
+            stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
+            kind: ChangeKind::Upsert { lifetime, facts: facts(user, Carries::Changes)? },
+        })
+    }
+
+    fn describe(&self, user: Value) -> Value {
+        let mut user = without_secrets(&user);
+        // The API leaves out what is not set.
+        if let Some(members) = user.as_object_mut() {
+            for (name, _) in FIELDS {
+                members.entry(name).or_insert(Value::Null);
+            }
+        }
+        user
+    }
+
+    fn file_user(&self, user: FileUser) -> Result<Value, Unreadable> {
+        Ok(without_secrets(&file::user(user)?))
+    }
+}
+
+/// What must not be kept: hashes, second factors, the app's private metadata, and tokens of identity providers, which
+/// stand in `identities`.
+fn without_secrets(user: &Value) -> Value {
+    const SECRETS: [&str; 7] = [
+        "app_metadata",
+        "password_hash",
+        "passwordHash",
+        "custom_password_hash",
+        "mfa_factors",
+        "multifactor",
+        "identities",
+    ];
+    without(user, &SECRETS)
 }
 
 /// How much of a user an event carries.

@@ -2,11 +2,16 @@
 //!
 //! Source: Clerk's published webhook schema. `user.created` and `user.updated` carry the whole user.
 
+mod directory;
+mod file;
+
 use serde_json::Value;
 
+use super::directory::without;
+use super::file::FileUser;
 use super::{
-    Advice, DecodedEvent, DevelopmentInstances, Provider, Registered, Unreadable, facts_at, object_at,
-    string_at, time_at,
+    Advice, DecodedEvent, DevelopmentInstances, Provider, Registered, Unreadable, facts_at, listed_stamp,
+    object_at, string_at, time_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy, Timestamp};
@@ -21,10 +26,12 @@ pub(super) const REGISTERED: Registered = Registered {
         signing: Signing::StandardWebhooks,
         takes_bearer_tokens: false,
         is_mapped: false,
+        api_credentials: &["secret_key"],
         variables: Some(&VARIABLES),
         shared_issuers: &[],
     },
     make: |_| Box::new(Clerk),
+    api: directory::api,
     advice: ADVICE,
 };
 
@@ -37,6 +44,7 @@ const VARIABLES: Variables = Variables {
         ("domain", RuleValue::of("CLERK_JWT_ISSUER_DOMAIN")),
         ("applicationID", RuleValue::of_or("CLERK_JWT_AUDIENCE", "convex")),
     ]],
+    api: &[("secret_key", &["CLERK_SECRET_KEY"])],
 };
 
 const ADVICE: Advice = Advice {
@@ -80,6 +88,23 @@ impl Provider for Clerk {
             // There are more than forty types, and new ones appear; only these three are about a user.
             _ => Ok(DecodedEvent::NotAboutUsers),
         }
+    }
+
+    fn listed(&self, user: &Value) -> Result<DecodedEvent, Unreadable> {
+        let lifetime = time_at(user, "created_at")?;
+        Ok(DecodedEvent::Change {
+            external_id: string_at(user, "id")?.to_owned(),
+            stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
+            kind: ChangeKind::Upsert { lifetime, facts: facts(user)? },
+        })
+    }
+
+    fn describe(&self, user: Value) -> Value {
+        without(&user, &["private_metadata", "totp_secret", "password_digest", "password_hasher"])
+    }
+
+    fn file_user(&self, user: FileUser) -> Result<Value, Unreadable> {
+        Ok(self.describe(file::user(user)?))
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) const REGISTERED: Registered = Registered {
         signing: Signing::TimestampedHmac { header: "acme-signature" },
         takes_bearer_tokens: false,
         is_mapped: false,
+        api_credentials: &["secret_key"],
         variables: Some(&Variables {
             webhook_secrets: &["ACME_WEBHOOK_SECRET"],
             bearer_tokens: &[],
@@ -28,10 +29,12 @@ pub(super) const REGISTERED: Registered = Registered {
                 ("domain", RuleValue::of("ACME_DOMAIN")),
                 ("applicationID", RuleValue::of("ACME_APP_ID")),
             ]],
+            api: &[("secret_key", &["ACME_API_KEY"])],
         }),
         shared_issuers: &[],
     },
     make: |_| Box::new(Acme),
+    api: |_| None,
     advice: Advice { vendor: Some("Acme"), key_pair: Some("Security, Signing keys"), ..Advice::NONE },
 };
 

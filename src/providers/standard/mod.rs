@@ -1,18 +1,22 @@
 //! Any other sender. Its payloads are described in `[sources.map]`, by JSON pointers (RFC 6901).
 
+mod directory;
+
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{Advice, DecodedEvent, Provider, Registered, Unreadable, time_of};
-use crate::config::{ChangeTime, ProviderKind, Signing, SourceMap};
+use super::{Advice, DecodedEvent, Provider, Registered, Unreadable, listed_stamp, time_of};
+use crate::config::{ChangeTime, ListMap, ProviderKind, Signing, SourceMap};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy, Kind, Timestamp};
 
 /// A format that is described by a map.
 #[derive(Debug)]
-struct Standard(SourceMap);
+struct Standard(SourceMap, Option<ListMap>);
 
-/// A source that has no map: it only answers for tokens, and receives no deliveries.
+/// A source that has no map: it receives no deliveries.
 #[derive(Debug)]
-struct Unmapped;
+struct Unmapped(Option<ListMap>);
 
 pub(super) const REGISTERED: Registered = Registered {
     kind: ProviderKind {
@@ -20,13 +24,18 @@ pub(super) const REGISTERED: Registered = Registered {
         signing: Signing::StandardWebhooks,
         takes_bearer_tokens: true,
         is_mapped: true,
+        api_credentials: &[],
         variables: None,
         shared_issuers: &[],
     },
-    make: |map| match map {
-        Some(map) => Box::new(Standard(map.clone())),
-        None => Box::new(Unmapped),
+    make: |source| {
+        let list = source.list.as_ref().map(|list| list.map.clone());
+        match &source.map {
+            Some(map) => Box::new(Standard(map.clone(), list)),
+            None => Box::new(Unmapped(list)),
+        }
     },
+    api: directory::api,
     advice: Advice::NONE,
 };
 
@@ -57,6 +66,35 @@ impl Provider for Standard {
             Ok(DecodedEvent::NotAboutUsers)
         }
     }
+
+    fn listed_id_pointer(&self) -> &str {
+        listed_id_pointer(self.1.as_ref())
+    }
+
+    fn listed(&self, user: &Value) -> Result<DecodedEvent, Unreadable> {
+        listed(self.1.as_ref(), user)
+    }
+}
+
+/// Without a list, an export file has its users as the provider's API does, which mostly calls the id so.
+fn listed_id_pointer(list: Option<&ListMap>) -> &str {
+    list.map_or("/id", |map| &map.id)
+}
+
+fn listed(list: Option<&ListMap>, user: &Value) -> Result<DecodedEvent, Unreadable> {
+    let map = list.ok_or_else(|| Unreadable::new("the source has no [sources.list.map]"))?;
+    let time = |pointer: &Option<String>| match pointer {
+        Some(pointer) => mapped_time(user, pointer),
+        None => Ok(None),
+    };
+    let lifetime = time(&map.created_at)?;
+    let stamp = listed_stamp(time(&map.updated_at)?, lifetime);
+    let facts = facts(user, &map.profile)?;
+    Ok(DecodedEvent::Change {
+        external_id: id(user, &map.id)?,
+        stamp,
+        kind: ChangeKind::Upsert { lifetime, facts },
+    })
 }
 
 impl Standard {
@@ -87,8 +125,8 @@ impl Standard {
                 })?),
                 ChangeTime::Delivery => None,
             };
-        let kind = ChangeKind::Upsert { lifetime, facts: self.facts(event)? };
-        Ok(dated(self.id(event)?, stamp, kind))
+        let kind = ChangeKind::Upsert { lifetime, facts: facts(event, &map.profile)? };
+        Ok(dated(id(event, &map.id)?, stamp, kind))
     }
 
     fn delete(&self, event: &Value) -> Result<DecodedEvent, Unreadable> {
@@ -106,26 +144,16 @@ impl Standard {
             None => return Err(Unreadable::new("the deletion has no time")),
             stamp => stamp,
         };
-        Ok(dated(self.id(event)?, stamp, ChangeKind::Delete))
+        Ok(dated(id(event, &map.id)?, stamp, ChangeKind::Delete))
     }
+}
 
-    /// A string, or a whole number, which some databases use as an id.
-    fn id(&self, event: &Value) -> Result<String, Unreadable> {
-        match found(event, &self.0.id)? {
-            Value::String(id) => Ok(id.clone()),
-            Value::Number(id) if !id.as_str().contains(['.', 'e', 'E']) => Ok(id.to_string()),
-            _ => Err(Unreadable::new(format!("`{}` is neither a string nor a whole number", self.0.id))),
-        }
-    }
-
-    fn facts(&self, event: &Value) -> Result<Facts, Unreadable> {
-        let mut facts = Facts::default();
-        for (field, pointer) in &self.0.profile {
-            if let Some(value) = event.pointer(pointer) {
-                facts.set(*field, fact(*field, value))?;
-            }
-        }
-        Ok(facts)
+/// A string, or a whole number, which some databases use as an id.
+fn id(event: &Value, pointer: &str) -> Result<String, Unreadable> {
+    match found(event, pointer)? {
+        Value::String(id) => Ok(id.clone()),
+        Value::Number(id) if !id.as_str().contains(['.', 'e', 'E']) => Ok(id.to_string()),
+        _ => Err(Unreadable::new(format!("`{pointer}` is neither a string nor a whole number"))),
     }
 }
 
@@ -135,6 +163,16 @@ fn dated(external_id: String, stamp: Option<Timestamp>, kind: ChangeKind) -> Dec
         Some(stamp) => DecodedEvent::Change { external_id, stamp, kind },
         None => DecodedEvent::UndatedChange { external_id, kind },
     }
+}
+
+fn facts(event: &Value, profile: &BTreeMap<Field, String>) -> Result<Facts, Unreadable> {
+    let mut facts = Facts::default();
+    for (field, pointer) in profile {
+        if let Some(value) = event.pointer(pointer) {
+            facts.set(*field, fact(*field, value))?;
+        }
+    }
+    Ok(facts)
 }
 
 /// Some senders say when an address was verified, not whether it is: a time means yes.
@@ -166,6 +204,14 @@ impl Provider for Unmapped {
 
     fn decode(&self, _: &Value, _: &str) -> Result<DecodedEvent, Unreadable> {
         Ok(DecodedEvent::NotAboutUsers)
+    }
+
+    fn listed_id_pointer(&self) -> &str {
+        listed_id_pointer(self.0.as_ref())
+    }
+
+    fn listed(&self, user: &Value) -> Result<DecodedEvent, Unreadable> {
+        listed(self.0.as_ref(), user)
     }
 }
 

@@ -4,10 +4,13 @@
 //! Source: WorkOS' events reference. Every event carries the whole user. A deletion does so too, but its user
 //! has no time of the deletion.
 
+mod directory;
+
 use serde_json::Value;
 
 use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, object_at, string_at, time_at,
+    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at,
+    time_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Field, IdPolicy, Timestamp};
@@ -22,10 +25,12 @@ pub(super) const REGISTERED: Registered = Registered {
         signing: Signing::TimestampedHmac { header: "workos-signature" },
         takes_bearer_tokens: false,
         is_mapped: false,
+        api_credentials: &["secret_key"],
         variables: Some(&VARIABLES),
         shared_issuers: &["api.workos.com"],
     },
     make: |_| Box::new(Workos),
+    api: directory::api,
     advice: ADVICE,
 };
 
@@ -49,6 +54,7 @@ const VARIABLES: Variables = Variables {
             ("applicationID", RuleValue::of("WORKOS_CLIENT_ID")),
         ],
     ],
+    api: &[("secret_key", &["WORKOS_API_KEY"])],
 };
 
 const ADVICE: Advice = Advice { vendor: Some("WorkOS"), no_audience: Some(no_audience), ..Advice::NONE };
@@ -83,6 +89,15 @@ impl Provider for Workos {
             "user.deleted" => delete(event),
             _ => Ok(DecodedEvent::NotAboutUsers),
         }
+    }
+
+    fn listed(&self, user: &Value) -> Result<DecodedEvent, Unreadable> {
+        let lifetime = time_at(user, "created_at")?;
+        Ok(DecodedEvent::Change {
+            external_id: string_at(user, "id")?.to_owned(),
+            stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
+            kind: ChangeKind::Upsert { lifetime, facts: facts_at(user, &FIELDS)? },
+        })
     }
 }
 

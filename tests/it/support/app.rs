@@ -198,6 +198,8 @@ fn settings(url: &str, provider: &Provider) -> Config {
         bearer_tokens: Vec::new(),
         tokens: vec![rule],
         map: None,
+        api: None,
+        list: None,
     }];
     config
 }

@@ -46,6 +46,8 @@ pub(crate) fn source() -> config::Source {
         bearer_tokens: Vec::new(),
         tokens: Vec::new(),
         map: None,
+        api: None,
+        list: None,
     }
 }
 

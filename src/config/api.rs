@@ -1,0 +1,47 @@
+//! `[sources.api]`: a provider's management API.
+
+use std::num::NonZeroU32;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::address::Domain;
+use super::settings::settings;
+
+settings! {
+    /// The management API of a source's provider. If it is left out, the provider is never asked.
+    #[derive(Clone, Debug)]
+    pub struct SourceApi {
+        /// For clerk and workos: the key that reads users.
+        ///
+        /// A secret: `sk_live_…` or `sk_test_…`. The same instance as the webhooks'.
+        #[example = "\"env:CLERK_SECRET_KEY\""]
+        pub secret_key: Option<SecretString>,
+        /// For auth0: the tenant's own domain, also where tokens come from a custom one.
+        #[example = "\"tenant.us.auth0.com\""]
+        pub domain: Option<Url> as Option<Domain>,
+        /// For auth0: the client id of a machine-to-machine application that may `read:users`.
+        #[example = "\"client-id\""]
+        pub client_id: Option<String>,
+        /// For auth0: that application's secret.
+        #[example = "\"env:AUTH0_MANAGEMENT_CLIENT_SECRET\""]
+        pub client_secret: Option<SecretString>,
+        /// The address of the API, for tests and proxies.
+        ///
+        /// By default the provider's own.
+        #[example = "\"https://api.clerk.com/v1\""]
+        pub base_url: Option<Url> as Option<Domain>,
+        /// How fast the API is asked.
+        ///
+        /// By default half of what the provider allows.
+        #[example = "50"]
+        pub requests_per_second: Option<NonZeroU32>,
+    }
+}
+
+impl SourceApi {
+    /// The configured address of the API, or the provider's own.
+    pub fn base_url(&self, own: &str) -> Option<Url> {
+        self.base_url.clone().or_else(|| Url::parse(own).ok())
+    }
+}

@@ -1,0 +1,273 @@
+//! A provider's own list of users, read as a pure state machine: from the last answer follows the next request.
+//!
+//! Nothing here does any I/O, so every trap of a management API is a unit test. `pull` sends the requests, with pace,
+//! retry and credentials. A position is kept in the database as JSON, so a walk goes on where it stopped.
+
+use std::fmt;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use crate::domain::Timestamp;
+
+/// How far a walk has come, in the provider's own terms.
+pub(crate) type Position = Value;
+
+/// Reads one provider's list of users.
+pub(crate) trait Directory: fmt::Debug + Send + Sync {
+    /// What to ask for at a position; `None` at the beginning of a walk.
+    fn request(&self, position: Option<&Position>) -> Request;
+
+    /// What the answer to that request says. Its status is 2xx.
+    fn read(&self, position: Option<&Position>, answer: &Answer) -> Result<Page, ListError>;
+
+    /// Where to go on when the request was refused with a 4xx that is no matter of credentials or pace; `None` if the
+    /// walk cannot go on.
+    fn after_refusal(&self, _position: Option<&Position>, _answer: &Answer) -> Option<Position> {
+        None
+    }
+
+    /// How many lines of a download a position has read.
+    fn lines_read(&self, _position: &Position) -> u64 {
+        0
+    }
+
+    /// The position after so many lines of a download.
+    fn after_lines(&self, position: &Position, _lines: u64) -> Position {
+        position.clone()
+    }
+
+    /// Asks for the number of users, where the provider tells it exactly.
+    fn count(&self) -> Option<Request> {
+        None
+    }
+
+    /// The number of users in the answer to [`Self::count`].
+    fn read_count(&self, _answer: &Answer) -> Option<u64> {
+        None
+    }
+
+    /// Asks for one user; `None` where the provider has no such request.
+    fn lookup(&self, external_id: &str) -> Option<Request>;
+
+    /// What the answer to [`Self::lookup`] says, whatever its status.
+    fn read_lookup(&self, answer: &Answer) -> Presence;
+
+    /// Asks whose users these are.
+    fn instance(&self) -> Option<Request> {
+        None
+    }
+
+    /// The name of the instance in the answer to [`Self::instance`], as the provider's webhooks tell it.
+    fn read_instance(&self, _answer: &Answer) -> Option<String> {
+        None
+    }
+
+    /// The name of the instance that a webhook is of, where webhooks tell it.
+    fn instance_of_event(&self, _event: &Value) -> Option<String> {
+        None
+    }
+
+    /// How fast the provider may be asked: half of what it allows.
+    fn pace(&self) -> Pace;
+}
+
+/// How a source's provider is asked.
+#[derive(Debug)]
+pub(crate) struct Api {
+    pub(crate) directory: Box<dyn Directory>,
+    pub(crate) base_url: Url,
+    pub(crate) authority: Authority,
+    /// Beside the credentials, in every request.
+    pub(crate) headers: Vec<(String, SecretString)>,
+}
+
+/// With what a provider is asked.
+#[derive(Debug)]
+pub(crate) enum Authority {
+    None,
+    Bearer(SecretString),
+    Basic {
+        user: String,
+        password: SecretString,
+    },
+    /// OAuth 2.0 client credentials (RFC 6749, 4.4).
+    Client(Client),
+}
+
+/// A client that gets a token for itself.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) token_url: Url,
+    pub(crate) id: String,
+    pub(crate) secret: SecretString,
+    /// Beside the grant: `audience`, `scope`, `resource`.
+    pub(crate) parameters: Vec<(&'static str, String)>,
+    /// Whether a token is asked for with JSON, as Auth0 wants it, or with a form, as the RFC does.
+    pub(crate) is_json: bool,
+    /// What has to be granted to it, for whoever set it up.
+    pub(crate) needs: &'static str,
+}
+
+/// A request to a management API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Request {
+    /// `GET` or `POST`.
+    pub(crate) method: Method,
+    /// Below the API's base URL, or a whole URL of the same origin.
+    pub(crate) path: String,
+    /// In this order; encoded by who sends it.
+    pub(crate) query: Vec<(String, String)>,
+    /// Sent as JSON.
+    pub(crate) body: Option<Value>,
+    /// Beside the credentials.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum Method {
+    Get,
+    Post,
+}
+
+impl Request {
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::Get, path: path.into(), query: Vec::new(), body: None, headers: Vec::new() }
+    }
+
+    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::Post, body: Some(body), ..Self::get(path) }
+    }
+
+    pub(super) fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.query.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    pub(super) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+}
+
+/// What a management API answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// `Null` where the body is not JSON.
+    pub(crate) body: Value,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The provider's clock when it answered; `None` for an answer from a cache.
+    pub(crate) date: Option<Timestamp>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+    }
+}
+
+/// A page of the list.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Page {
+    /// The users, as the provider describes them.
+    pub(crate) users: Vec<Value>,
+    pub(crate) next: Next,
+    /// How many users there are in all, where the answer tells.
+    pub(crate) total: Option<u64>,
+}
+
+/// What follows a page.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Next {
+    /// The next page.
+    At(Position),
+    /// The same question again, after a while: the provider is preparing the list.
+    After { pause: Duration, at: Position, percent: Option<u64> },
+    /// The list as a file of one JSON object a line, perhaps compressed. The URL has its own authority: no credential
+    /// is sent to it.
+    Download { url: String, at: Position },
+    /// The provider's documented end of the list.
+    End,
+}
+
+/// Whether a user is there.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Presence {
+    There(Value),
+    /// The provider itself says, in its own words, that there is no such user.
+    Gone,
+    /// Anything else, such as a proxy's 404: it says nothing about the user.
+    Unknown(String),
+}
+
+/// How fast a provider may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    pub(crate) requests_per_second: u32,
+}
+
+/// The answer is not a page of the list.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ListError(pub(crate) String);
+
+impl ListError {
+    pub(super) fn not_a_list(what: &str) -> Self {
+        Self(format!(
+            "the answer is not {what}: check `base_url` under [sources.api], and what stands between"
+        ))
+    }
+
+    pub(super) fn repeats(parameter: &str) -> Self {
+        Self(format!(
+            "the list repeats itself: the server ignores `{parameter}`, so the walk cannot come to its end"
+        ))
+    }
+}
+
+/// A provider's own state from a position. A position of an older version begins the walk anew.
+pub(super) fn state<T: DeserializeOwned + Default>(position: Option<&Position>) -> T {
+    position.and_then(|position| serde_json::from_value(position.clone()).ok()).unwrap_or_default()
+}
+
+/// A position from a provider's own state.
+pub(super) fn to_position<T: Serialize>(state: &T) -> Position {
+    // These are plain structures of texts and numbers, which always have a JSON form.
+    serde_json::to_value(state).unwrap_or_default()
+}
+
+/// All but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A part of a path, percent-encoded: ids have bars and slashes.
+pub(super) fn encoded(part: &str) -> String {
+    utf8_percent_encode(part, RESERVED).to_string()
+}
+
+/// The elements of a list at a JSON pointer.
+pub(super) fn items(body: &Value, pointer: &str, what: &str) -> Result<Vec<Value>, ListError> {
+    let list = body.pointer(pointer).and_then(Value::as_array);
+    list.cloned().ok_or_else(|| ListError::not_a_list(what))
+}
+
+/// The text at a key of a user.
+pub(super) fn text(user: &Value, key: &str) -> Option<String> {
+    user.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// Takes members out of an object.
+pub(super) fn without(user: &Value, names: &[&str]) -> Value {
+    let mut user = user.clone();
+    if let Some(members) = user.as_object_mut() {
+        members.retain(|name, _| !names.contains(&&**name));
+    }
+    user
+}

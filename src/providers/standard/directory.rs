@@ -1,0 +1,198 @@
+//! The list of users of any provider, as the configuration describes it: `[sources.list]`.
+//!
+//! What every style of paging has in common is that the end is what the provider documents as its end: no next cursor
+//! or link, or an empty page. A page shorter than asked for is no end, since servers clamp the size.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::config::{self, AuthKind, ListMethod, NextKind, SourceList};
+use crate::providers::directory::{
+    Answer, Api, Authority, Client, Directory, ListError, Method, Next, Pace, Page, Position, Presence,
+    Request, encoded, items, state, to_position,
+};
+
+/// Reads the users of a `standard` source.
+#[derive(Debug)]
+struct StandardDirectory {
+    /// The address of the list.
+    url: Url,
+    list: SourceList,
+}
+
+pub(super) fn api(source: &config::Source) -> Option<Api> {
+    let list = source.list.clone()?;
+    let url = list.url.clone()?;
+    let auth = &list.auth;
+    let parameters = [("scope", &auth.scope), ("audience", &auth.audience), ("resource", &auth.resource)];
+    let authority = match auth.kind {
+        AuthKind::None => Authority::None,
+        AuthKind::Bearer => Authority::Bearer(auth.token.clone()?),
+        AuthKind::Basic => {
+            Authority::Basic { user: auth.username.clone()?, password: auth.password.clone()? }
+        }
+        AuthKind::ClientCredentials => Authority::Client(Client {
+            token_url: auth.token_url.clone()?,
+            id: auth.client_id.clone()?,
+            secret: auth.client_secret.clone()?,
+            parameters: parameters
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value.clone()?)))
+                .collect(),
+            is_json: false,
+            needs: "the client needs to read users",
+        }),
+    };
+    let (base_url, headers) = (url.clone(), list.headers.clone());
+    Some(Api { directory: Box::new(StandardDirectory { url, list }), base_url, authority, headers })
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Walk {
+    /// The cursor, the link or the last id, whichever the style of paging goes by.
+    next: Option<String>,
+    /// Users read so far, or pages, whichever the style of paging counts.
+    read: u64,
+    /// The first id of the page before: a page that begins with it again is a page that repeats.
+    first_id: Option<String>,
+}
+
+impl Directory for StandardDirectory {
+    fn request(&self, position: Option<&Position>) -> Request {
+        let walk: Walk = state(position);
+        let list = &self.list;
+        let mut request = Request::get(self.url.as_str());
+        request.query.clone_from(&list.query);
+        if list.method == ListMethod::Post {
+            request.method = Method::Post;
+            request.body = Some(list.body.clone().unwrap_or_else(|| json!({})));
+        }
+        let to = list.next.to.as_deref().unwrap_or_default();
+        match (list.next.kind, &walk.next) {
+            (NextKind::Cursor | NextKind::LastId, Some(next)) => set(&mut request, to, next),
+            (NextKind::Link, Some(url)) => {
+                request.path.clone_from(url);
+                // The link has them already.
+                request.query.clear();
+            }
+            (NextKind::Page | NextKind::Offset, _) => {
+                set(&mut request, to, &(list.next.first + walk.read).to_string());
+            }
+            (_, None) => {}
+        }
+        request
+    }
+
+    fn read(&self, position: Option<&Position>, answer: &Answer) -> Result<Page, ListError> {
+        let walk: Walk = state(position);
+        let next = &self.list.next;
+        let what = format!("a list: `items` under [sources.list] is {:?}", self.list.items);
+        let users = items(&answer.body, &self.list.items, &what)?;
+        let id = |user: Option<&Value>| user.and_then(|user| scalar_at(user, &self.list.map.id));
+        let first_id = id(users.first());
+        if !users.is_empty() && first_id.is_none() {
+            let place = &self.list.map.id;
+            return Err(ListError(format!("a listed user has no id at {place:?}: check [sources.list.map]")));
+        }
+        let parameter = next.to.as_deref().unwrap_or("Link");
+        let following = match next.kind {
+            NextKind::Cursor => scalar_at(&answer.body, next.from.as_deref().unwrap_or_default()),
+            NextKind::Link => self.next_link(answer)?,
+            NextKind::LastId => id(users.last()),
+            NextKind::Page | NextKind::Offset => None,
+        };
+        let repeats_page = first_id.is_some() && first_id == walk.first_id;
+        let repeats_cursor = following.is_some() && following == walk.next;
+        if repeats_page || repeats_cursor {
+            return Err(ListError::repeats(parameter));
+        }
+        let is_end = match next.kind {
+            NextKind::Cursor | NextKind::Link => following.is_none(),
+            _ => users.is_empty(),
+        };
+        let count = if next.kind == NextKind::Page { 1 } else { users.len() as u64 };
+        let walk = Walk { next: following, read: walk.read + count, first_id: first_id.or(walk.first_id) };
+        let next = if is_end { Next::End } else { Next::At(to_position(&walk)) };
+        Ok(Page { users, next, total: self.total(answer) })
+    }
+
+    fn lookup(&self, external_id: &str) -> Option<Request> {
+        // The URL has the braces percent-encoded.
+        let url = self.list.get.as_ref()?.as_str().replace("%7Bid%7D", "{id}");
+        Some(Request::get(url.replace("{id}", &encoded(external_id))))
+    }
+
+    fn read_lookup(&self, answer: &Answer) -> Presence {
+        match answer.status {
+            200 if scalar_at(&answer.body, &self.list.map.id).is_some() => {
+                Presence::There(answer.body.clone())
+            }
+            // Whoever wrote `get` into the configuration has said that this is how the provider says it.
+            404 if answer.body.is_object() => Presence::Gone,
+            status => Presence::Unknown(format!("the provider answered {status}")),
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace { requests_per_second: 5 }
+    }
+}
+
+impl StandardDirectory {
+    fn total(&self, answer: &Answer) -> Option<u64> {
+        let at_pointer = self.list.total.as_ref().and_then(|pointer| answer.body.pointer(pointer));
+        // Stytch says -1 where it does not count.
+        let header =
+            || answer.header(&self.list.total_header.as_ref()?.to_ascii_lowercase())?.trim().parse().ok();
+        at_pointer.and_then(Value::as_u64).or_else(header)
+    }
+
+    /// The URL of the header `Link` with `rel=next` (RFC 8288). Credentials go nowhere but to the list's own origin.
+    fn next_link(&self, answer: &Answer) -> Result<Option<String>, ListError> {
+        let Some(link) = answer.header("link").and_then(next_of) else { return Ok(None) };
+        match self.url.join(link) {
+            Ok(next) if next.origin() == self.url.origin() => Ok(Some(next.into())),
+            _ => Err(ListError("the next page is on another host, which is given no credentials".to_owned())),
+        }
+    }
+}
+
+/// The target of the link whose relation is `next`.
+fn next_of(header: &str) -> Option<&str> {
+    header.split(',').find_map(|link| {
+        let (target, parameters) = link.split_once('>')?;
+        let is_next = parameters.split(';').any(|one| {
+            let relation = one.trim().strip_prefix("rel=");
+            relation
+                .is_some_and(|names| names.trim_matches('"').split_whitespace().any(|name| name == "next"))
+        });
+        is_next.then(|| target.trim().trim_start_matches('<'))
+    })
+}
+
+/// Sets a parameter: of the query by its name, of the body by a JSON pointer.
+fn set(request: &mut Request, to: &str, value: &str) {
+    let Some(name) = to.strip_prefix('/') else {
+        request.query.retain(|(known, _)| known != to);
+        request.query.push((to.to_owned(), value.to_owned()));
+        return;
+    };
+    let mut place = request.body.get_or_insert_default();
+    for part in name.split('/') {
+        if !place.is_object() {
+            *place = Value::Object(serde_json::Map::new());
+        }
+        place = &mut place[part];
+    }
+    *place = value.into();
+}
+
+/// A cursor or an id: a text that is not empty, or a number.
+fn scalar_at(body: &Value, pointer: &str) -> Option<String> {
+    match body.pointer(pointer)? {
+        Value::String(text) => (!text.is_empty()).then(|| text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}

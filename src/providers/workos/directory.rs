@@ -1,0 +1,225 @@
+//! WorkOS's users: `GET /user_management/users`, oldest first.
+//!
+//! Source: WorkOS's published API description. The traps that this knows of:
+//! - What is answered when the user whom `after` names was deleted is not documented; the official emulator begins
+//!   again with the first page. The walk then goes on from the user before.
+//! - `list_metadata.after` is null at the end.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config;
+use crate::providers::directory::{
+    Answer, Api, Authority, Directory, ListError, Next, Pace, Page, Position, Presence, Request, encoded,
+    items, state, text, to_position,
+};
+
+const LARGEST_PAGE: usize = 100;
+/// How many users back the walk can go on from.
+const REMEMBERED: usize = 20;
+/// How often a walk begins anew before it gives up.
+const MOST_RESTARTS: u32 = 3;
+
+const BASE_URL: &str = "https://api.workos.com";
+
+/// Reads the users of one WorkOS environment.
+#[derive(Debug)]
+struct WorkosDirectory;
+
+pub(super) fn api(source: &config::Source) -> Option<Api> {
+    let api = source.api.as_ref()?;
+    Some(Api {
+        directory: Box::new(WorkosDirectory),
+        base_url: api.base_url(BASE_URL)?,
+        authority: Authority::Bearer(api.secret_key.clone()?),
+        headers: Vec::new(),
+    })
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Walk {
+    first_id: Option<String>,
+    /// The last users who were read, the newest at the end, which is where the walk goes on.
+    last_ids: Vec<String>,
+    restarts: u32,
+}
+
+impl Walk {
+    /// The walk from the user before, for the one whom the cursor names is not known any more.
+    fn back(mut self) -> Option<Position> {
+        self.last_ids.pop();
+        if self.last_ids.is_empty() {
+            self.restarts += 1;
+            self.first_id = None;
+        }
+        (self.restarts <= MOST_RESTARTS).then(|| to_position(&self))
+    }
+}
+
+impl Directory for WorkosDirectory {
+    fn request(&self, position: Option<&Position>) -> Request {
+        let walk: Walk = state(position);
+        let list = Request::get("/user_management/users").with("order", "asc").with("limit", LARGEST_PAGE);
+        match walk.last_ids.last() {
+            Some(id) => list.with("after", id),
+            None => list,
+        }
+    }
+
+    fn read(&self, position: Option<&Position>, answer: &Answer) -> Result<Page, ListError> {
+        let mut walk: Walk = state(position);
+        let users = items(&answer.body, "/data", "WorkOS's list of users")?;
+        let ids: Option<Vec<String>> = users.iter().map(|user| text(user, "id")).collect();
+        let ids = ids.ok_or_else(|| ListError::not_a_list("WorkOS's list of users"))?;
+        let is_first_page_again =
+            !walk.last_ids.is_empty() && !ids.is_empty() && ids.first() == walk.first_id.as_ref();
+        if is_first_page_again {
+            let at = walk.back().ok_or_else(|| ListError::repeats("after"))?;
+            return Ok(Page { users: Vec::new(), next: Next::At(at), total: None });
+        }
+        let has_more = answer.body.pointer("/list_metadata/after").is_some_and(Value::is_string);
+        walk.first_id = walk.first_id.or_else(|| ids.first().cloned());
+        walk.last_ids.extend(ids);
+        walk.last_ids.drain(..walk.last_ids.len().saturating_sub(REMEMBERED));
+        let next = if has_more && !users.is_empty() { Next::At(to_position(&walk)) } else { Next::End };
+        Ok(Page { users, next, total: None })
+    }
+
+    fn after_refusal(&self, position: Option<&Position>, _answer: &Answer) -> Option<Position> {
+        let walk: Walk = state(position);
+        if walk.last_ids.is_empty() { None } else { walk.back() }
+    }
+
+    fn lookup(&self, external_id: &str) -> Option<Request> {
+        Some(Request::get(format!("/user_management/users/{}", encoded(external_id))))
+    }
+
+    fn read_lookup(&self, answer: &Answer) -> Presence {
+        match (answer.status, answer.body.get("code").and_then(Value::as_str)) {
+            (200, _) if text(&answer.body, "id").is_some() => Presence::There(answer.body.clone()),
+            (404, Some("entity_not_found")) => Presence::Gone,
+            (status, _) => Presence::Unknown(format!("WorkOS answered {status}")),
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        // 1000 reads in ten seconds.
+        Pace { requests_per_second: 50 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use super::{LARGEST_PAGE, WorkosDirectory};
+    use crate::providers::directory::{Answer, Directory, Next, Position, Presence};
+
+    /// What a server does with a cursor whose user is gone.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum UnknownCursor {
+        Refused,
+        BeginsAgain,
+    }
+
+    fn answer(users: &[String], query: &[(String, String)], unknown: UnknownCursor) -> Answer {
+        let after = query.iter().find(|(name, _)| name == "after").map(|(_, id)| id);
+        let start = match after {
+            None => 0,
+            Some(id) => match users.iter().position(|user| user == id) {
+                Some(at) => at + 1,
+                None if unknown == UnknownCursor::Refused => {
+                    return Answer { status: 422, ..Answer::default() };
+                }
+                None => 0,
+            },
+        };
+        let page = &users[start..users.len().min(start + LARGEST_PAGE)];
+        let has_more = start + page.len() < users.len();
+        let after = if has_more { json!(page.last()) } else { Value::Null };
+        let list: Vec<Value> = page.iter().map(|id| json!({"id": id})).collect();
+        let body = json!({"data": list, "list_metadata": {"before": null, "after": after}});
+        Answer { status: 200, body, ..Answer::default() }
+    }
+
+    fn walk(
+        users: &mut Vec<String>,
+        unknown: UnknownCursor,
+        mut meanwhile: impl FnMut(usize, &mut Vec<String>),
+    ) -> Vec<String> {
+        let mut position: Option<Position> = None;
+        let mut read = Vec::new();
+        for request in 1..200 {
+            meanwhile(request, users);
+            let answer = answer(users, &WorkosDirectory.request(position.as_ref()).query, unknown);
+            if answer.status != 200 {
+                position = Some(WorkosDirectory.after_refusal(position.as_ref(), &answer).unwrap());
+                continue;
+            }
+            let page = WorkosDirectory.read(position.as_ref(), &answer).unwrap();
+            read.extend(page.users.iter().map(|user| user["id"].as_str().unwrap().to_owned()));
+            match page.next {
+                Next::At(next) => position = Some(next),
+                Next::End => return read,
+                other => panic!("{other:?}"),
+            }
+        }
+        panic!("the walk does not end");
+    }
+
+    fn users(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("user_{n}")).collect()
+    }
+
+    #[test]
+    fn a_walk_reads_everybody_once_and_ends_where_the_list_says_so() {
+        for count in [0, 1, 99, 100, 101, 350] {
+            let read = walk(&mut users(count), UnknownCursor::Refused, |_, _| {});
+            assert_eq!(read, users(count));
+        }
+    }
+
+    #[test]
+    fn the_users_whom_the_cursor_names_may_be_deleted_meanwhile() {
+        for unknown in [UnknownCursor::Refused, UnknownCursor::BeginsAgain] {
+            for gone in [1, 5, 25] {
+                let read = walk(&mut users(350), unknown, |request, users| {
+                    if request == 2 {
+                        users.retain(|id| !(100 - gone..100).any(|n| *id == format!("user_{n}")));
+                    }
+                });
+                let read: BTreeSet<String> = read.into_iter().collect();
+                assert!(users(350).iter().all(|id| read.contains(id)), "{unknown:?} {gone}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_that_knows_no_cursor_is_given_up_and_not_walked_for_ever() {
+        let mut position: Option<Position> = None;
+        for _ in 0..200 {
+            let page = answer(&users(350), &[], UnknownCursor::BeginsAgain);
+            match WorkosDirectory.read(position.as_ref(), &page) {
+                Ok(page) => match page.next {
+                    Next::At(next) => position = Some(next),
+                    other => panic!("{other:?}"),
+                },
+                Err(error) => return assert!(error.to_string().contains("`after`")),
+            }
+        }
+        panic!("the walk does not end");
+    }
+
+    #[test]
+    fn only_workos_s_own_words_say_that_a_user_is_gone() {
+        let presence =
+            |status, body| WorkosDirectory.read_lookup(&Answer { status, body, ..Answer::default() });
+        assert_eq!(presence(404, json!({"code": "entity_not_found", "message": "x"})), Presence::Gone);
+        for (status, body) in [(404, Value::Null), (404, json!({"message": "Not Found"})), (403, Value::Null)]
+        {
+            assert!(matches!(presence(status, body), Presence::Unknown(_)));
+        }
+    }
+}
