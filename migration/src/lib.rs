@@ -6,6 +6,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261123_000001_users_and_journal;
 mod m20261124_000001_lighter_writes;
+mod m20261126_000002_runs;
 
 /// Every migration, in order.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261123_000001_users_and_journal::Migration),
             Box::new(m20261124_000001_lighter_writes::Migration),
+            Box::new(m20261126_000002_runs::Migration),
         ]
     }
 }

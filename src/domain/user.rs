@@ -52,6 +52,15 @@ impl UserKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct UserId(pub Uuid);
 
+impl UserId {
+    /// When the row was made here, to the millisecond.
+    pub(crate) fn made_at(self) -> Timestamp {
+        let (seconds, nanoseconds) = self.0.get_timestamp().map(|time| time.to_unix()).unwrap_or_default();
+        let seconds = Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
+        seconds.plus(std::time::Duration::from_nanos(nanoseconds.into()))
+    }
+}
+
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

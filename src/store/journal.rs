@@ -124,6 +124,22 @@ impl Journal<'_> {
         Ok(cleared.rows_affected)
     }
 
+    /// The payloads of a source's newest deliveries, newest first.
+    pub(crate) async fn newest_payloads(&self, source: &str, limit: u64) -> Result<Vec<String>, StoreError> {
+        let payloads: Vec<Option<String>> = Entity::find()
+            .select_only()
+            .column(Column::Payload)
+            .filter(Column::Payload.is_not_null())
+            .filter(Column::Source.eq(source))
+            // Along the index of the payloads that are kept.
+            .order_by_desc(Column::ReceivedAt)
+            .limit(limit)
+            .into_tuple()
+            .all(self.0)
+            .await?;
+        Ok(payloads.into_iter().flatten().collect())
+    }
+
     /// How many users the journal speaks of.
     pub async fn count_users(&self) -> Result<u64, StoreError> {
         let users = Entity::find().select_only().columns([Column::Source, Column::ExternalId]).distinct();

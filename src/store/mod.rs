@@ -8,6 +8,7 @@ mod journal;
 mod notify;
 mod pairs;
 mod records;
+mod runs;
 mod users;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use error::{SetupProblem, StoreError};
 pub use journal::{Entry, Journal, Journaled, Which};
 pub use notify::Listener;
 pub use records::UserUpdate;
+pub(crate) use runs::{Begun, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, Runs};
 pub use users::{Listing, LookedUp, Page, Users};
 
 /// How long a request waits for a connection before the database counts as unavailable.
@@ -165,6 +167,11 @@ impl Store {
     /// The journal, to be read.
     pub fn journal(&self) -> Journal<'_> {
         Journal(&self.db)
+    }
+
+    /// The runs.
+    pub(crate) fn runs(&self) -> Runs<'_> {
+        Runs(&self.db)
     }
 
     /// The service keys.

@@ -5,6 +5,7 @@ mod claims;
 mod deliveries;
 mod feed;
 mod intake;
+mod listed;
 mod queue;
 mod rebuild;
 mod replay;

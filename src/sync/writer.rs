@@ -93,14 +93,19 @@ impl Writer {
         let outcomes = match self.apply_batch(chain, alone, arrival).await {
             Err(error @ StoreError::Rejected(_)) => {
                 warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
-                let user = delivery.user().cloned();
-                let reason = "the database refused to write it; the log says why".to_owned();
-                delivery.content = Content::Unreadable { user, reason };
+                delivery = Self::rejected(delivery);
                 self.apply_batch(chain, std::slice::from_ref(&delivery), arrival).await?
             }
             outcomes => outcomes?,
         };
         outcomes.first().copied().ok_or_else(|| StoreError::unavailable("there is no outcome"))
+    }
+
+    /// A delivery whose values the database rejected, as one that is parked.
+    pub(super) fn rejected(delivery: Delivery) -> Delivery {
+        let user = delivery.user().cloned();
+        let reason = "the database refused to write it; the log says why".to_owned();
+        Delivery { content: Content::Unreadable { user, reason }, ..delivery }
     }
 
     /// Writes a batch in one transaction, all of it or nothing.

@@ -1,0 +1,21 @@
+//! `run_users`: whom a reconciliation has seen.
+
+use sea_orm::entity::prelude::*;
+
+/// One user in one run.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "run_users")]
+pub struct Model {
+    /// The run.
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub run_id: String,
+    /// The provider's id of the user.
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub external_id: String,
+}
+
+/// None.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

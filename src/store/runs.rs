@@ -1,0 +1,396 @@
+//! Runs: walks through a provider's list of users. The rows and a run's progress are committed together.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use entity::run::{ActiveModel, Column, Entity, Model};
+use entity::run_user;
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::value::TextUuid;
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+};
+use serde_json::Value;
+use strum::{Display, EnumString, IntoStaticStr};
+use uuid::Uuid;
+
+use super::{StoreError, Tx, bulk};
+use crate::clock::Clock;
+use crate::domain::Timestamp;
+
+/// How long a process has a run for itself without a sign of life.
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
+/// An unfinished run that is older begins anew: the provider's own state of it may be gone.
+const RESUMABLE_FOR: Duration = Duration::from_hours(24);
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum RunKind {
+    Backfill,
+    Reconcile,
+}
+
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum RunState {
+    /// It has not come to its end, whether or not somebody works on it.
+    Running,
+    /// It came to the provider's documented end of the list.
+    Complete,
+    /// Another run was begun in its place.
+    Abandoned,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) id: Uuid,
+    pub(crate) source: String,
+    pub(crate) kind: RunKind,
+    pub(crate) state: RunState,
+    /// How far it has come, in the provider's own terms; `None` at the beginning.
+    pub(crate) position: Option<Value>,
+    pub(crate) counts: RunCounts,
+    pub(crate) total: Option<u64>,
+    pub(crate) started_at: Timestamp,
+    /// When it began, by the provider's clock.
+    pub(crate) provider_time: Option<Timestamp>,
+    pub(crate) finished_at: Option<Timestamp>,
+    pub(crate) error: Option<String>,
+    /// What a reconciliation found.
+    pub(crate) report: Option<Value>,
+    /// Whether a process works on it now.
+    pub(crate) is_held: bool,
+}
+
+/// What a run has done with the users that it has read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RunCounts {
+    pub(crate) seen: u64,
+    pub(crate) applied: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) parked: u64,
+}
+
+impl std::ops::Add for RunCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            seen: self.seen + other.seen,
+            applied: self.applied + other.applied,
+            unchanged: self.unchanged + other.unchanged,
+            parked: self.parked + other.parked,
+        }
+    }
+}
+
+/// What to begin or to go on with.
+#[derive(Clone, Debug)]
+pub(crate) struct RunRequest<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) kind: RunKind,
+    /// A run with other parameters is not gone on with.
+    pub(crate) parameters: &'a str,
+    /// Whether to begin anew even if an unfinished or finished run is there.
+    pub(crate) restart: bool,
+    /// Which process asks.
+    pub(crate) holder: &'a str,
+}
+
+/// What came of a request for a run.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// A new run, or an unfinished one to go on with.
+    Ours(Run),
+    /// The last one came to its end, and is not repeated.
+    Complete(Run),
+    /// Another process works on this source.
+    Held { until: Timestamp },
+}
+
+/// The runs.
+#[derive(Debug)]
+pub(crate) struct Runs<'a>(pub(super) &'a DatabaseConnection);
+
+impl Runs<'_> {
+    /// Begins a run, or goes on with an unfinished one. One process at a time works on a source.
+    pub(crate) async fn begin(&self, request: &RunRequest<'_>, clock: &Clock) -> Result<Begun, StoreError> {
+        let now = clock.now();
+        let tx = self.0.begin().await?;
+        let held = Entity::find()
+            .filter(Column::Source.eq(request.source))
+            .filter(Column::HeldUntil.gt(chrono::DateTime::from(now)))
+            .filter(Column::Holder.ne(request.holder))
+            .one(&tx)
+            .await?;
+        if let Some(until) = held.and_then(|run| run.held_until) {
+            return Ok(Begun::Held { until: until.into() });
+        }
+        let last = Entity::find()
+            .filter(Column::Source.eq(request.source))
+            .filter(Column::Kind.eq(request.kind.to_string()))
+            .order_by_desc(Column::Id)
+            .one(&tx)
+            .await?;
+        if let Some(last) = last.filter(|last| !request.restart && last.parameters == request.parameters) {
+            let is_complete = last.state == RunState::Complete.to_string();
+            let is_young = now.since(last.started_at.into()) < RESUMABLE_FOR;
+            if is_complete && request.kind == RunKind::Backfill {
+                return Ok(Begun::Complete(run(last, now)));
+            }
+            if !is_complete && is_young {
+                let id = last.id;
+                self.hold_in(&tx, id.0, request.holder, now).await?;
+                tx.commit().await?;
+                return Ok(Begun::Ours(run(last, now)));
+            }
+        }
+        let unfinished = Column::State.eq(RunState::Running.to_string());
+        Entity::update_many()
+            .col_expr(Column::State, Expr::value(RunState::Abandoned.to_string()))
+            .filter(Column::Source.eq(request.source))
+            .filter(Column::Kind.eq(request.kind.to_string()))
+            .filter(unfinished)
+            .exec(&tx)
+            .await?;
+        let row = ActiveModel {
+            id: Set(TextUuid(clock.fresh_id())),
+            source: Set(request.source.to_owned()),
+            kind: Set(request.kind.to_string()),
+            parameters: Set(request.parameters.to_owned()),
+            state: Set(RunState::Running.to_string()),
+            position: Set(None),
+            seen: Set(0),
+            applied: Set(0),
+            unchanged: Set(0),
+            parked: Set(0),
+            total: Set(None),
+            started_at: Set(now.into()),
+            provider_time: Set(None),
+            updated_at: Set(now.into()),
+            finished_at: Set(None),
+            error: Set(None),
+            report: Set(None),
+            holder: Set(Some(request.holder.to_owned())),
+            held_until: Set(Some(now.plus(LEASE).into())),
+        };
+        let begun = Entity::insert(row).exec_with_returning(&tx).await?;
+        tx.commit().await?;
+        Ok(Begun::Ours(run(begun, now)))
+    }
+
+    /// Keeps a run for its process; whether it is still its own.
+    pub(crate) async fn hold(&self, id: Uuid, holder: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.hold_in(self.0, id, holder, now).await
+    }
+
+    async fn hold_in(
+        &self,
+        db: &impl ConnectionTrait,
+        id: Uuid,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let [now, until] = [now, now.plus(LEASE)].map(chrono::DateTime::<chrono::Utc>::from);
+        let free = Condition::any()
+            .add(Column::Holder.is_null())
+            .add(Column::Holder.eq(holder))
+            .add(Column::HeldUntil.lte(now));
+        let held = Entity::update_many()
+            .col_expr(Column::Holder, Expr::value(holder))
+            .col_expr(Column::HeldUntil, Expr::value(until))
+            .filter(Column::Id.eq(TextUuid(id)))
+            .filter(free)
+            .exec(db)
+            .await?;
+        Ok(held.rows_affected == 1)
+    }
+
+    /// Gives a run back, finished or not. `error` says why it did not come to its end.
+    pub(crate) async fn end(
+        &self,
+        id: Uuid,
+        state: RunState,
+        error: Option<&str>,
+        report: Option<&Value>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let finished = (state == RunState::Complete).then(|| chrono::DateTime::<chrono::Utc>::from(now));
+        Entity::update_many()
+            .col_expr(Column::State, Expr::value(state.to_string()))
+            .col_expr(Column::Error, Expr::value(error.map(str::to_owned)))
+            .col_expr(Column::Report, Expr::value(report.map(Value::to_string)))
+            .col_expr(Column::FinishedAt, Expr::value(finished))
+            .col_expr(Column::Holder, Expr::value(Option::<String>::None))
+            .col_expr(Column::HeldUntil, Expr::value(Option::<chrono::DateTime<chrono::Utc>>::None))
+            .filter(Column::Id.eq(TextUuid(id)))
+            .exec(self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Notes what is known of a run before its first page.
+    pub(crate) async fn describe(
+        &self,
+        id: Uuid,
+        total: Option<u64>,
+        provider_time: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let time = provider_time.map(chrono::DateTime::<chrono::Utc>::from);
+        Entity::update_many()
+            .col_expr(Column::Total, Expr::value(total.map(signed)))
+            .col_expr(Column::ProviderTime, Expr::value(time))
+            .filter(Column::Id.eq(TextUuid(id)))
+            .exec(self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// How many users a run has seen.
+    pub(crate) async fn count_seen(&self, id: Uuid) -> Result<u64, StoreError> {
+        Ok(run_user::Entity::find().filter(run_user::Column::RunId.eq(id.to_string())).count(self.0).await?)
+    }
+
+    /// Which of these users a run has seen.
+    pub(crate) async fn seen(
+        &self,
+        id: Uuid,
+        external_ids: &[String],
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let rows: Vec<String> = run_user::Entity::find()
+            .select_only()
+            .column(run_user::Column::ExternalId)
+            .filter(run_user::Column::RunId.eq(id.to_string()))
+            .filter(run_user::Column::ExternalId.is_in(external_ids))
+            .into_tuple()
+            .all(self.0)
+            .await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Forgets whom runs of a source have seen.
+    pub(crate) async fn forget_seen(&self, source: &str) -> Result<(), StoreError> {
+        let runs: Vec<TextUuid> = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::Source.eq(source))
+            .filter(Column::State.ne(RunState::Running.to_string()))
+            .into_tuple()
+            .all(self.0)
+            .await?;
+        let ids = runs.into_iter().map(|id| id.0.to_string());
+        run_user::Entity::delete_many().filter(run_user::Column::RunId.is_in(ids)).exec(self.0).await?;
+        Ok(())
+    }
+}
+
+/// How far a run has come after a page.
+#[derive(Clone, Debug)]
+pub(crate) struct RunProgress<'a> {
+    pub(crate) run: Uuid,
+    pub(crate) holder: &'a str,
+    /// Where the next page is; `None` leaves it as it is.
+    pub(crate) position: Option<&'a Value>,
+    pub(crate) total: Option<u64>,
+    /// Whom to remember as seen, for a reconciliation.
+    pub(crate) seen: &'a [String],
+    pub(crate) now: Timestamp,
+}
+
+impl Tx {
+    /// Writes how far a run has come, with the users of the page. Fails if another process has taken the run over.
+    pub(crate) async fn advance_run(
+        &self,
+        progress: &RunProgress<'_>,
+        page: RunCounts,
+    ) -> Result<(), StoreError> {
+        let RunProgress { run, holder, position, total, seen, now } = progress;
+        let rows = seen.iter().map(|external_id| run_user::ActiveModel {
+            run_id: Set(run.to_string()),
+            external_id: Set(external_id.clone()),
+        });
+        let key = [run_user::Column::RunId, run_user::Column::ExternalId];
+        let unless_seen = OnConflict::columns(key).do_nothing().to_owned();
+        for insert in bulk::inserts(self, rows.collect(), unless_seen, None)? {
+            self.inner.execute_raw(insert).await?;
+        }
+        let [time, until] = [*now, now.plus(LEASE)].map(chrono::DateTime::<chrono::Utc>::from);
+        let plus = |column: Column, count: u64| Expr::col(column).add(signed(count));
+        let mut update = Entity::update_many()
+            .col_expr(Column::Seen, plus(Column::Seen, page.seen))
+            .col_expr(Column::Applied, plus(Column::Applied, page.applied))
+            .col_expr(Column::Unchanged, plus(Column::Unchanged, page.unchanged))
+            .col_expr(Column::Parked, plus(Column::Parked, page.parked))
+            .col_expr(Column::UpdatedAt, Expr::value(time))
+            .col_expr(Column::HeldUntil, Expr::value(until))
+            .filter(Column::Id.eq(TextUuid(*run)))
+            .filter(Column::Holder.eq(*holder));
+        if let Some(position) = position {
+            update = update.col_expr(Column::Position, Expr::value(position.to_string()));
+        }
+        if let Some(total) = total {
+            update = update.col_expr(Column::Total, Expr::value(signed(*total)));
+        }
+        if update.exec(&self.inner).await?.rows_affected == 1 {
+            return Ok(());
+        }
+        Err(StoreError::unavailable("another process has taken this run over"))
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn unsigned(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or_default()
+}
+
+fn run(row: Model, now: Timestamp) -> Run {
+    let Model {
+        id,
+        source,
+        kind,
+        parameters: _,
+        state,
+        position,
+        seen,
+        applied,
+        unchanged,
+        parked,
+        total,
+        started_at,
+        provider_time,
+        updated_at: _,
+        finished_at,
+        error,
+        report,
+        holder: _,
+        held_until,
+    } = row;
+    let json = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
+    Run {
+        id: id.0,
+        source,
+        kind: kind.parse().unwrap_or(RunKind::Backfill),
+        state: state.parse().unwrap_or(RunState::Abandoned),
+        position: json(position),
+        counts: RunCounts {
+            seen: unsigned(seen),
+            applied: unsigned(applied),
+            unchanged: unsigned(unchanged),
+            parked: unsigned(parked),
+        },
+        total: total.map(unsigned),
+        started_at: started_at.into(),
+        provider_time: provider_time.map(Timestamp::from),
+        finished_at: finished_at.map(Timestamp::from),
+        error,
+        report: json(report),
+        is_held: held_until.is_some_and(|until| Timestamp::from(until) > now),
+    }
+}

@@ -1,0 +1,185 @@
+//! A page of a provider's list of users as one transaction: the rows, the journal and the run's progress, together or
+//! not at all.
+
+use std::collections::BTreeSet;
+
+use tracing::warn;
+
+use super::deliveries::Arrival;
+use super::transaction::{Ending, LoadedUsers, Work};
+use super::writer::Writer;
+use crate::domain::{Delivery, Life, Outcome, Profile, UserKey};
+use crate::store::{Chain, RunCounts, RunProgress, StoreError, Tx};
+
+/// A page of listed users.
+struct ListedPage<'a> {
+    deliveries: &'a [Delivery],
+    /// `None` for a dry run: nothing is written.
+    progress: Option<&'a RunProgress<'a>>,
+    /// Whether rows are written even where nothing changed: their columns are not what is known of their users.
+    rewrite: bool,
+}
+
+/// What a listed user's row is, once what is listed was applied.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ExpectedRow {
+    pub(crate) user: UserKey,
+    /// `None` where the user was deleted here, or cannot be understood.
+    pub(crate) profile: Option<Profile>,
+}
+
+impl Work for ListedPage<'_> {
+    type Prepared = ();
+    type Output = (Vec<Outcome>, Vec<ExpectedRow>);
+
+    fn users(&self) -> BTreeSet<UserKey> {
+        self.deliveries.iter().filter_map(|delivery| delivery.user().cloned()).collect()
+    }
+
+    async fn prepare(&self, _: &Tx, _: &LoadedUsers<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn change(&self, (): (), users: &mut LoadedUsers<'_>) -> Self::Output {
+        let outcome =
+            |delivery: &Delivery| delivery.change().map_or(Outcome::Parked, |change| users.apply(change));
+        let outcomes = self.deliveries.iter().map(outcome).collect();
+        let mut expected = Vec::new();
+        for user in self.deliveries.iter().filter_map(Delivery::user) {
+            let record = users.get(user).map(|stored| stored.record.clone()).unwrap_or_default();
+            let profile = record.life.as_ref().map(Life::profile);
+            if self.rewrite && profile.is_some() {
+                users.rewrite(user.clone(), record);
+            }
+            expected.push(ExpectedRow { user: user.clone(), profile });
+        }
+        (outcomes, expected)
+    }
+
+    async fn finish(
+        &self,
+        tx: &Tx,
+        _: &LoadedUsers<'_>,
+        (outcomes, _): &Self::Output,
+    ) -> Result<(), StoreError> {
+        let Some(progress) = self.progress else { return Ok(()) };
+        // A user who changed nothing is not journaled: most of a list is known already.
+        let is_journaled = |outcome: &Outcome| matches!(outcome, Outcome::Applied | Outcome::Parked);
+        let written = self.deliveries.iter().zip(outcomes).filter(|(_, outcome)| is_journaled(outcome));
+        let written: Vec<Delivery> = written.map(|(delivery, _)| delivery.clone()).collect();
+        tx.append(&written).await?;
+        tx.advance_run(progress, counts(outcomes)).await
+    }
+
+    fn ending(&self, _: &LoadedUsers<'_>) -> Ending {
+        if self.progress.is_some() { Ending::Commit } else { Ending::Rollback }
+    }
+}
+
+fn counts(outcomes: &[Outcome]) -> RunCounts {
+    let count = |of: Outcome| outcomes.iter().filter(|outcome| **outcome == of).count() as u64;
+    RunCounts {
+        seen: outcomes.len() as u64,
+        applied: count(Outcome::Applied),
+        unchanged: count(Outcome::Stale) + count(Outcome::Duplicate),
+        parked: count(Outcome::Parked),
+    }
+}
+
+impl Writer {
+    /// Writes a page of listed users and how far the run has come with it; returns what became of them.
+    ///
+    /// If the database does not take something of it, each user is written alone, so that a value that it rejects or a
+    /// row that somebody else has locked harms only its own user.
+    pub(crate) async fn write_listed(
+        &self,
+        chain: &mut Chain,
+        deliveries: &[Delivery],
+        progress: &RunProgress<'_>,
+    ) -> Result<RunCounts, StoreError> {
+        match self.write_page(chain, deliveries, progress).await {
+            Err(StoreError::Rejected(_) | StoreError::Blocked(_)) if !deliveries.is_empty() => {
+                self.write_listed_one_by_one(chain, deliveries, progress).await
+            }
+            result => result,
+        }
+    }
+
+    async fn write_listed_one_by_one(
+        &self,
+        chain: &mut Chain,
+        deliveries: &[Delivery],
+        progress: &RunProgress<'_>,
+    ) -> Result<RunCounts, StoreError> {
+        // The run has not passed the page before all of it is written.
+        let within = RunProgress { position: None, ..progress.clone() };
+        let mut all = RunCounts::default();
+        for delivery in deliveries {
+            let alone = std::slice::from_ref(delivery);
+            let counts = match self.write_page(chain, alone, &within).await {
+                Err(error @ StoreError::Rejected(_)) => {
+                    warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database rejected a listed user");
+                    let parked = Self::rejected(delivery.clone());
+                    self.write_page(chain, &[parked], &within).await?
+                }
+                result => result?,
+            };
+            all = all + counts;
+        }
+        self.write_page(chain, &[], progress).await?;
+        Ok(all)
+    }
+
+    async fn write_page(
+        &self,
+        chain: &mut Chain,
+        deliveries: &[Delivery],
+        progress: &RunProgress<'_>,
+    ) -> Result<RunCounts, StoreError> {
+        let page = ListedPage { deliveries, progress: Some(progress), rewrite: false };
+        Ok(counts(&self.change_users(chain, &page).await?.0))
+    }
+
+    /// What a page of listed users would change. Nothing is written.
+    pub(crate) async fn try_listed(
+        &self,
+        chain: &mut Chain,
+        deliveries: &[Delivery],
+    ) -> Result<RunCounts, StoreError> {
+        let page = ListedPage { deliveries, progress: None, rewrite: false };
+        Ok(counts(&self.change_users(chain, &page).await?.0))
+    }
+
+    /// What the rows of listed users should be. Nothing is written.
+    pub(crate) async fn expect_listed(
+        &self,
+        chain: &mut Chain,
+        deliveries: &[Delivery],
+    ) -> Result<Vec<ExpectedRow>, StoreError> {
+        let page = ListedPage { deliveries, progress: None, rewrite: false };
+        Ok(self.change_users(chain, &page).await?.1)
+    }
+
+    /// Applies what is listed of users whose rows are not as they should be, and writes these rows anew.
+    pub(crate) async fn repair_listed(
+        &self,
+        chain: &mut Chain,
+        deliveries: &[Delivery],
+        progress: &RunProgress<'_>,
+    ) -> Result<(), StoreError> {
+        let page = ListedPage { deliveries, progress: Some(progress), rewrite: true };
+        self.change_users(chain, &page).await.map(|_| ())
+    }
+
+    /// Writes deletions that the provider has confirmed.
+    pub(crate) async fn write_confirmed_deletions(
+        &self,
+        chain: &mut Chain,
+        deletions: Vec<Delivery>,
+    ) -> Result<(), StoreError> {
+        for result in self.write_batch(chain, deletions, Arrival::First).await {
+            result?;
+        }
+        Ok(())
+    }
+}
