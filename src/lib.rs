@@ -52,6 +52,7 @@ pub mod domain;
 pub mod http;
 pub mod jobs;
 pub mod providers;
+mod pull;
 pub mod signature;
 pub mod store;
 pub mod sync;

@@ -9,6 +9,7 @@ macro_rules! say {
     }};
 }
 
+mod backfill;
 mod dev;
 mod doctor;
 mod explain;
@@ -16,8 +17,10 @@ mod fetching;
 mod keys;
 mod migrate;
 mod progress;
+mod reconcile;
 mod replay;
 mod rules;
+mod run_bar;
 mod send;
 mod serve;
 mod token;
@@ -61,6 +64,10 @@ enum Command {
     Token(token::Token),
     /// Process deliveries again: event files, the journal, parked deliveries; or rebuild the users table
     Replay(replay::Replay),
+    /// Read in the users who were there before, from a provider's API or an export file
+    Backfill(backfill::Backfill),
+    /// Compare the table with a provider's list: report what differs, and repair it if asked
+    Reconcile(reconcile::Reconcile),
     /// Check configuration, database, keys and clock; each finding says what is wrong, why it matters, and the
     /// fix
     Doctor,
@@ -82,6 +89,10 @@ pub async fn run(cli: Cli) -> ExitCode {
     let clock = Clock::system();
     let config = cli.config.as_deref();
     let done = match cli.command {
+        Command::Reconcile(reconcile) => match reconcile.run(config, clock).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Dev(_) if config.is_some() => {
             Err(Usage("`usersync dev` has built-in settings and reads no --config".to_owned()).into())
         }
@@ -91,6 +102,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Send(send) => send.run(clock).await,
         Command::Token(token) => token.run(&clock),
         Command::Replay(replay) => replay.run(config, clock).await,
+        Command::Backfill(backfill) => backfill.run(config, clock).await,
         Command::Doctor => doctor::run(config, clock).await,
         Command::Explain(explain) => explain.run(config, clock).await,
         Command::Keys(keys) => keys.run(config, clock).await,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms that it may name. Everyone may name [`COMMON`].
-const WALLS: [(&str, &[&str]); 13] = [
+const WALLS: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("clock", &[]),
     ("jobs", &[]),
@@ -15,11 +15,12 @@ const WALLS: [(&str, &[&str]); 13] = [
     ("providers", &["signature"]),
     ("store", &[]),
     ("auth", &[]),
+    ("pull", &["sync", "store", "providers"]),
     ("sync", &["store", "providers", "signature"]),
     // Signature only for its errors, which become problems.
     ("http", &["sync", "auth", "store", "providers", "signature"]),
     ("app", &["http", "sync", "auth", "store", "providers"]),
-    ("cli", &["app", "http", "sync", "auth", "store", "providers", "signature"]),
+    ("cli", &["app", "http", "pull", "sync", "auth", "store", "providers", "signature"]),
 ];
 const COMMON: [&str; 5] = ["domain", "clock", "config", "jobs", "telemetry"];
 

@@ -8,6 +8,7 @@ mod support;
 
 mod architecture;
 mod auth0;
+mod backfill;
 mod binary;
 mod caching;
 mod command_line;
@@ -35,6 +36,7 @@ mod openid_provider;
 mod operations;
 mod peers;
 mod providers;
+mod reconcile;
 mod replay;
 mod retention;
 mod reverse_proxy;

@@ -8,6 +8,7 @@ pub(crate) mod binary;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod crash;
+pub(crate) mod directory;
 pub(crate) mod node;
 pub(crate) mod openid;
 pub(crate) mod peers;

@@ -1,0 +1,293 @@
+//! Reading everybody in: each page of the list is one transaction with the run's progress.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::Puller;
+use super::client::ApiClient;
+use super::error::PullError;
+use super::file::FileError;
+use super::progress::Progress;
+use super::walk::{Visitor, read_ahead, walk};
+use crate::domain::{Content, Delivery};
+use crate::providers::Source;
+use crate::providers::directory::{Api, Position};
+use crate::store::{Begun, Chain, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, StoreError};
+
+/// How often a page is tried again while the database is away.
+const DATABASE_ATTEMPTS: u32 = 8;
+const FIRST_DATABASE_PAUSE: Duration = Duration::from_millis(500);
+/// At the most so many different reasons why users are parked are told.
+const REASONS_TOLD: usize = 5;
+
+/// What to read, and how.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BackfillOptions {
+    /// From this file instead of the API; `-` is standard input.
+    pub(crate) file: Option<PathBuf>,
+    /// Begins anew, also if the last run is finished.
+    pub(crate) restart: bool,
+    /// Writes nothing.
+    pub(crate) dry_run: bool,
+    /// Before the provider's own.
+    pub(crate) requests_per_second: Option<NonZeroU32>,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Summary {
+    pub(crate) counts: RunCounts,
+    /// Whether it had been finished before, and was not repeated.
+    pub(crate) was_complete: bool,
+    pub(crate) elapsed: Duration,
+}
+
+impl Puller {
+    /// Reads the users of one source in. A failure leaves the run unfinished: the next one goes on there.
+    pub(crate) async fn backfill(
+        &self,
+        source: &Source,
+        options: &BackfillOptions,
+        progress: &mut dyn Progress,
+    ) -> Result<Summary, (PullError, RunCounts)> {
+        let started = Instant::now();
+        let nothing = RunCounts::default();
+        if options.dry_run {
+            let mut reading = self.reading(source, None, progress);
+            let result = self.read(source, options, None, &mut reading).await;
+            let counts = reading.counts;
+            return result
+                .map(|()| Summary { counts, was_complete: false, elapsed: started.elapsed() })
+                .map_err(|error| (error, counts));
+        }
+        let parameters = parameters(options);
+        let request = RunRequest {
+            source: source.name(),
+            kind: RunKind::Backfill,
+            parameters: &parameters,
+            // What came through a pipe cannot be gone on with.
+            restart: options.restart || is_pipe(options),
+            holder: &self.holder,
+        };
+        let begun = self.writer.store.runs().begin(&request, &self.clock).await;
+        let run = match begun.map_err(|error| (error.into(), nothing))? {
+            Begun::Complete(run) => {
+                return Ok(Summary { counts: run.counts, was_complete: true, elapsed: Duration::ZERO });
+            }
+            Begun::Held { until } => {
+                let source_name = source.name().to_owned();
+                return Err((PullError::Held { source_name, until }, nothing));
+            }
+            Begun::Ours(run) => run,
+        };
+        if run.position.is_some() {
+            progress.note(&format!("going on after {} users", run.counts.seen));
+        }
+        let mut reading = self.reading(source, Some(&run), progress);
+        let result = {
+            let alive = self.keep_alive(run.id);
+            let read = self.read(source, options, Some(&run), &mut reading);
+            tokio::select! { result = read => result, error = alive => Err(error) }
+        };
+        let counts = reading.counts;
+        let state = if result.is_ok() { RunState::Complete } else { RunState::Running };
+        let words = result.as_ref().err().map(ToString::to_string);
+        let ended =
+            self.writer.store.runs().end(run.id, state, words.as_deref(), None, self.clock.now()).await;
+        match result {
+            Ok(()) => {
+                ended.map_err(|error| (error.into(), counts))?;
+                let RunCounts { seen, applied, unchanged, parked } = counts;
+                info!(source = source.name(), seen, applied, unchanged, parked, "backfill complete");
+                Ok(Summary { counts, was_complete: false, elapsed: started.elapsed() })
+            }
+            Err(error) => {
+                warn!(source = source.name(), seen = counts.seen, %error, "backfill unfinished");
+                Err((error, counts))
+            }
+        }
+    }
+
+    fn reading<'a>(
+        &'a self,
+        source: &'a Source,
+        run: Option<&'a Run>,
+        progress: &'a mut dyn Progress,
+    ) -> Reading<'a> {
+        Reading {
+            puller: self,
+            source,
+            run: run.map(|run| run.id),
+            chain: Chain::for_batches(self.writer.store.clone()),
+            counts: run.map(|run| run.counts).unwrap_or_default(),
+            total: run.and_then(|run| run.total),
+            reasons: Vec::new(),
+            progress,
+        }
+    }
+
+    async fn read(
+        &self,
+        source: &Source,
+        options: &BackfillOptions,
+        run: Option<&Run>,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), PullError> {
+        let position = run.and_then(|run| run.position.clone());
+        if let Some(file) = &options.file {
+            return read_file(file, position, reading).await;
+        }
+        let api = source.api().ok_or_else(|| PullError::NoApi(source.name().to_owned()))?;
+        self.read_api(source, api, options, position, reading).await
+    }
+
+    async fn read_api(
+        &self,
+        source: &Source,
+        api: &Api,
+        options: &BackfillOptions,
+        position: Option<Position>,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), PullError> {
+        let pace = options.requests_per_second;
+        let client = ApiClient::new(api, pace, self.allow_http, self.clock.clone())?;
+        super::instance::check(&client, api.directory.as_ref(), &self.writer.store, source.name()).await?;
+        if position.is_none()
+            && let Some(count) = api.directory.count()
+        {
+            let answer = client.send(&count).await?;
+            reading.total = api.directory.read_count(&answer);
+            if let Some(run) = reading.run {
+                self.writer.store.runs().describe(run, reading.total, answer.date).await?;
+            }
+        }
+        walk(&client, api.directory.as_ref(), position, reading).await
+    }
+}
+
+/// A run with another file, or of the API, is another run.
+fn parameters(options: &BackfillOptions) -> String {
+    let Some(file) = &options.file else { return "api".to_owned() };
+    let size = std::fs::metadata(file).map(|file| file.len()).unwrap_or_default();
+    format!("file {} of {size} bytes", file.display())
+}
+
+fn is_pipe(options: &BackfillOptions) -> bool {
+    options.file.as_deref() == Some(Path::new("-"))
+}
+
+async fn read_file(
+    file: &Path,
+    position: Option<Position>,
+    reading: &mut Reading<'_>,
+) -> Result<(), PullError> {
+    let source: Box<dyn Read + Send> = if file == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(file).map_err(FileError::Io)?)
+    };
+    let mut read = position.and_then(|position| position["users"].as_u64()).unwrap_or_default();
+    let mut pages = read_ahead(source, read);
+    while let Some(page) = pages.recv().await {
+        let page = page?;
+        let first = read + 1;
+        read += page.len() as u64;
+        let now = reading.puller.clock.now();
+        let mut deliveries = Vec::with_capacity(page.len());
+        for (number, user) in (first..).zip(page) {
+            match reading.source.listed_in_file(user, now) {
+                Ok(delivery) => deliveries.push(delivery),
+                Err(why) => return Err(FileError::User { number, what: why.to_string() }.into()),
+            }
+        }
+        reading.write(&deliveries, Some(&json!({"users": read}))).await?;
+    }
+    Ok(())
+}
+
+/// A run at work.
+struct Reading<'a> {
+    puller: &'a Puller,
+    source: &'a Source,
+    /// `None` for a dry run.
+    run: Option<Uuid>,
+    chain: Chain,
+    counts: RunCounts,
+    total: Option<u64>,
+    /// Why users are parked, as far as it was told.
+    reasons: Vec<String>,
+    progress: &'a mut dyn Progress,
+}
+
+impl Visitor for Reading<'_> {
+    async fn page(
+        &mut self,
+        users: Vec<Value>,
+        next: Option<&Position>,
+        total: Option<u64>,
+    ) -> Result<(), PullError> {
+        self.total = total.or(self.total);
+        let now = self.puller.clock.now();
+        let deliveries: Vec<Delivery> = users.into_iter().map(|user| self.source.listed(user, now)).collect();
+        self.write(&deliveries, next).await
+    }
+
+    fn preparing(&mut self, percent: Option<u64>) {
+        self.progress.preparing(percent);
+    }
+}
+
+impl Reading<'_> {
+    async fn write(&mut self, deliveries: &[Delivery], next: Option<&Position>) -> Result<(), PullError> {
+        self.tell_reasons(deliveries);
+        let written = match self.run {
+            Some(run) => self.write_patiently(run, deliveries, next).await?,
+            None => self.puller.writer.try_listed(&mut self.chain, deliveries).await?,
+        };
+        self.counts = self.counts + written;
+        self.progress.read(self.counts, self.total);
+        Ok(())
+    }
+
+    /// Writes a page. A database that is away for some seconds does not end the run.
+    async fn write_patiently(
+        &mut self,
+        run: Uuid,
+        deliveries: &[Delivery],
+        next: Option<&Position>,
+    ) -> Result<RunCounts, StoreError> {
+        let Puller { writer, clock, holder, .. } = self.puller;
+        let mut failures = 0;
+        loop {
+            let progress =
+                RunProgress { run, holder, position: next, total: self.total, seen: &[], now: clock.now() };
+            match writer.write_listed(&mut self.chain, deliveries, &progress).await {
+                Err(StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Blocked(_))
+                    if failures + 1 < DATABASE_ATTEMPTS =>
+                {
+                    tokio::time::sleep(FIRST_DATABASE_PAUSE * (1 << failures)).await;
+                    failures += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Tells each reason for parking once.
+    fn tell_reasons(&mut self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            let Content::Unreadable { reason, .. } = &delivery.content else { continue };
+            if self.reasons.len() < REASONS_TOLD && !self.reasons.contains(reason) {
+                self.progress.note(&format!("a user is parked: {reason}"));
+                self.reasons.push(reason.clone());
+            }
+        }
+    }
+}

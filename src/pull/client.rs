@@ -1,0 +1,331 @@
+//! The one HTTP client of management APIs: pace, retry, credentials, and limits of size, time and place.
+
+use std::num::NonZeroU32;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use reqwest::{Method as HttpMethod, Response, StatusCode, header, redirect};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tracing::debug;
+use url::Url;
+
+use super::credentials::Credentials;
+use crate::clock::{Clock, random_bytes};
+use crate::domain::Timestamp;
+use crate::providers::directory::{Answer, Api, Method, Request};
+
+/// How often a request is tried before the run stops, unfinished.
+const ATTEMPTS: u32 = 8;
+/// The pause after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause, also where the provider asks for a longer one.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// How long one answer may take, from the first byte to the last.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a download may go without a byte.
+const DOWNLOAD_SILENCE: Duration = Duration::from_mins(1);
+/// The largest answer: 500 users with the largest metadata are a tenth of it.
+const LARGEST_ANSWER: usize = 64 << 20;
+/// What of an error's own words is told.
+const LONGEST_WORDS: usize = 300;
+
+/// Asks one source's management API.
+#[derive(Debug)]
+pub(super) struct ApiClient<'a> {
+    http: reqwest::Client,
+    api: &'a Api,
+    credentials: Credentials<'a>,
+    limiter: DefaultDirectRateLimiter,
+    clock: Clock,
+    allow_http: bool,
+    /// The provider's clock at its first answer.
+    first_date: OnceLock<Timestamp>,
+}
+
+/// A request did not get its answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// Only the operator can mend it.
+    #[error("{0}")]
+    Refused(String),
+    /// The provider refused this one request; the walk may know another way.
+    #[error("the provider answered {}: {words}", answer.status)]
+    Answered { answer: Box<Answer>, words: String },
+    /// Time may mend it; every attempt failed.
+    #[error("{0}, {ATTEMPTS} times in a row; run it again later, it goes on where it stopped")]
+    Unavailable(String),
+}
+
+/// Why one attempt failed, and when the next one makes sense.
+struct Trouble {
+    what: String,
+    /// As the provider asks for.
+    pause: Option<Duration>,
+}
+
+impl<'a> ApiClient<'a> {
+    /// A client of a source's API. `pace` goes before the provider's own.
+    pub(super) fn new(
+        api: &'a Api,
+        pace: Option<NonZeroU32>,
+        allow_http: bool,
+        clock: Clock,
+    ) -> Result<Self, ApiError> {
+        let http = reqwest::Client::builder()
+            // A redirect would take the credentials elsewhere.
+            .redirect(redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(DOWNLOAD_SILENCE)
+            .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| ApiError::Refused(format!("no HTTP client can be made: {error}")))?;
+        let own = || NonZeroU32::new(api.directory.pace().requests_per_second).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(pace.unwrap_or_else(own)).allow_burst(NonZeroU32::MIN);
+        let (credentials, limiter) = (Credentials::new(&api.authority), RateLimiter::direct(quota));
+        Ok(Self { http, api, credentials, limiter, clock, allow_http, first_date: OnceLock::new() })
+    }
+
+    /// Sends a request until it has an answer. Any 2xx or 4xx is one, but for those of credentials and pace.
+    pub(super) async fn send(&self, request: &Request) -> Result<Answer, ApiError> {
+        let mut is_renewed = false;
+        let mut failures = 0;
+        loop {
+            let trouble = match self.send_once(request).await {
+                Ok(answer) if answer.status == 401 && !is_renewed && self.credentials.can_be_renewed() => {
+                    // A token that was withdrawn before its time.
+                    is_renewed = true;
+                    self.credentials.forget().await;
+                    continue;
+                }
+                Ok(answer) => match self.judge(&answer) {
+                    Ok(()) => return Ok(answer),
+                    Err(Judgement::Final(error)) => return Err(error),
+                    Err(Judgement::Passing(trouble)) => trouble,
+                },
+                Err(Judgement::Final(error)) => return Err(error),
+                Err(Judgement::Passing(trouble)) => trouble,
+            };
+            failures += 1;
+            if failures == ATTEMPTS {
+                return Err(ApiError::Unavailable(trouble.what));
+            }
+            let pause = Self::pause(&trouble, failures);
+            debug!(what = trouble.what, failures, ?pause, "a request to the provider is tried again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The same, but a 404 of one user is an answer as well.
+    pub(super) async fn ask(&self, request: &Request) -> Result<Answer, ApiError> {
+        match self.send(request).await {
+            Err(ApiError::Answered { answer, .. }) => Ok(*answer),
+            result => result,
+        }
+    }
+
+    /// The provider's clock at its first answer.
+    pub(super) fn first_date(&self) -> Option<Timestamp> {
+        self.first_date.get().copied()
+    }
+
+    /// Begins to read a file at an address that has its own authority. No credential is sent.
+    pub(super) async fn download(
+        &self,
+        url: &str,
+    ) -> Result<impl Stream<Item = Result<Bytes, std::io::Error>> + Unpin + use<>, ApiError> {
+        let url =
+            Url::parse(url).map_err(|_| ApiError::Refused("the file's address is not a URL".to_owned()))?;
+        self.check_place(&url)?;
+        let failed = |what: String| ApiError::Unavailable(what);
+        let response = self.http.get(url).send().await.map_err(|error| failed(words_of(&error)))?;
+        if !response.status().is_success() {
+            return Err(failed(format!("the file's address answered {}", response.status().as_u16())));
+        }
+        Ok(Box::pin(response.bytes_stream().map_err(|error| std::io::Error::other(words_of(&error)))))
+    }
+
+    async fn send_once(&self, request: &Request) -> Result<Answer, Judgement> {
+        let url = self.url(request).map_err(Judgement::Final)?;
+        let method = match request.method {
+            Method::Get => HttpMethod::GET,
+            Method::Post => HttpMethod::POST,
+        };
+        let mut builder =
+            self.http.request(method, url).timeout(ANSWER_TIMEOUT).header(header::ACCEPT, "application/json");
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        for (name, value) in &self.api.headers {
+            builder = builder.header(name, value.expose_secret());
+        }
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
+        }
+        let builder = self.credentials.add_to(builder, &self.http).await.map_err(|error| match error {
+            ApiError::Unavailable(what) => Judgement::Passing(Trouble { what, pause: None }),
+            error => Judgement::Final(error),
+        })?;
+        self.limiter.until_ready().await;
+        let passing = |what: String| Judgement::Passing(Trouble { what, pause: None });
+        let response = builder.send().await.map_err(|error| passing(words_of(&error)))?;
+        let answer = read(response).await.map_err(passing)?;
+        if let Some(date) = answer.date {
+            self.first_date.get_or_init(|| date);
+        }
+        Ok(answer)
+    }
+
+    fn url(&self, request: &Request) -> Result<Url, ApiError> {
+        let refused = |what: String| ApiError::Refused(what);
+        let mut url = if request.path.contains("://") {
+            Url::parse(&request.path)
+                .map_err(|error| refused(format!("a URL of the list cannot be read: {error}")))?
+        } else {
+            let base = self.api.base_url.as_str().trim_end_matches('/');
+            Url::parse(&format!("{base}{}", request.path))
+                .map_err(|error| refused(format!("`base_url` under [sources.api] cannot be used: {error}")))?
+        };
+        if url.origin() != self.api.base_url.origin() {
+            return Err(refused(format!(
+                "{} is another host than the API's, and gets no credentials",
+                url.origin().ascii_serialization()
+            )));
+        }
+        self.check_place(&url)?;
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
+        }
+        Ok(url)
+    }
+
+    fn check_place(&self, url: &Url) -> Result<(), ApiError> {
+        let is_loopback = match url.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        if url.scheme() == "https" || (url.scheme() == "http" && (is_loopback || self.allow_http)) {
+            return Ok(());
+        }
+        Err(ApiError::Refused("the API is asked over https, or http on loopback".to_owned()))
+    }
+
+    fn judge(&self, answer: &Answer) -> Result<(), Judgement> {
+        let status = answer.status;
+        let words = words(&answer.body);
+        let refused =
+            |what: &str| Err(Judgement::Final(ApiError::Refused(format!("{what} ({status}{words})"))));
+        match status {
+            200..=299 => Ok(()),
+            300..=399 => refused("the API answered with a redirect: check `base_url` under [sources.api]"),
+            401 => refused("the provider does not take the credentials under [sources.api]: check them"),
+            403 => refused(&format!("the credentials may not do this: {}", self.credentials.hint())),
+            408 | 429 | 500..=599 => {
+                let pause = asked_pause(answer, self.clock.now());
+                Err(Judgement::Passing(Trouble {
+                    what: format!("the provider answered {status}{words}"),
+                    pause,
+                }))
+            }
+            _ => Err(Judgement::Final(ApiError::Answered {
+                answer: Box::new(answer.clone()),
+                words: words.trim_start_matches(", ").to_owned(),
+            })),
+        }
+    }
+
+    fn pause(trouble: &Trouble, failures: u32) -> Duration {
+        let backoff = FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10));
+        let pause = trouble.pause.unwrap_or(backoff).min(LONGEST_PAUSE);
+        // Up to a fifth more, so that several clients do not come at the same time.
+        let [random] = random_bytes().unwrap_or([128]);
+        pause.mul_f64(1.0 + f64::from(random) / 255.0 / 5.0)
+    }
+}
+
+enum Judgement {
+    Final(ApiError),
+    Passing(Trouble),
+}
+
+async fn read(mut response: Response) -> Result<Answer, String> {
+    let status = response.status();
+    let headers: Vec<(String, String)> = response
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| words_of(&error))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LARGEST_ANSWER {
+            return Err(format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20));
+        }
+    }
+    let is_cut = status == StatusCode::OK && body.is_empty();
+    if is_cut {
+        return Err("the answer is empty".to_owned());
+    }
+    let mut answer = Answer {
+        status: status.as_u16(),
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        headers,
+        date: None,
+    };
+    answer.date = date(&answer);
+    Ok(answer)
+}
+
+/// The provider's clock. An answer from a cache tells of another time.
+fn date(answer: &Answer) -> Option<Timestamp> {
+    let is_cached = answer.header("age").is_some_and(|age| age.trim() != "0");
+    if is_cached { None } else { http_date(answer.header("date")?) }
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    Some(chrono::DateTime::parse_from_rfc2822(text).ok()?.to_utc().into())
+}
+
+/// How long the provider asks to wait: `Retry-After` in seconds or as a date, or `X-RateLimit-Reset` in Unix seconds.
+fn asked_pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
+    let until = |time: Timestamp| time.since(now);
+    if let Some(asked) = answer.header("retry-after") {
+        let seconds = asked.trim().parse().ok().map(Duration::from_secs);
+        return seconds.or_else(|| http_date(asked).map(until));
+    }
+    let reset = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
+    Some(until(Timestamp::from_seconds(reset)))
+}
+
+/// The provider's own words of a refusal, as far as they are in one of the usual places.
+fn words(body: &Value) -> String {
+    let places = [
+        "/errors/0/long_message",
+        "/errors/0/message",
+        "/error_description",
+        "/message",
+        "/detail",
+        "/error",
+    ];
+    let words = places.iter().find_map(|place| body.pointer(place)?.as_str());
+    let trace = body.get("clerk_trace_id").and_then(Value::as_str);
+    let words = words.map(|words| format!(", {words}")).unwrap_or_default();
+    let trace = trace.map(|trace| format!(", trace {trace}")).unwrap_or_default();
+    (words + &trace).chars().filter(|letter| !letter.is_control()).take(LONGEST_WORDS).collect()
+}
+
+/// What reqwest says, without the URL, whose query may hold a signature.
+fn words_of(error: &reqwest::Error) -> String {
+    let what = match error {
+        error if error.is_timeout() => "no answer came in time",
+        error if error.is_connect() => "the provider cannot be reached",
+        error if error.is_body() || error.is_decode() => "the answer broke off",
+        _ => "the request failed",
+    };
+    what.to_owned()
+}

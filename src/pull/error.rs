@@ -1,0 +1,38 @@
+//! Why a run did not come to its end.
+
+use super::client::ApiError;
+use super::file::FileError;
+use crate::domain::Timestamp;
+use crate::providers::directory::ListError;
+use crate::store::StoreError;
+
+/// A run did not come to its end. What it has read is written, and the next one goes on there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PullError {
+    /// The settings do not say with what the provider is asked.
+    #[error("source `{0}` has no [sources.api], so its provider cannot be asked")]
+    NoApi(String),
+    /// Another process works on the source.
+    #[error(
+        "another process is reading the users of `{source_name}` (until {until} unless it goes on); wait for it"
+    )]
+    Held { source_name: String, until: Timestamp },
+    /// The key is of another instance than the webhooks.
+    #[error("{0}")]
+    WrongInstance(String),
+    /// The provider was asked and did not answer as it should.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The answer is not a page of the list.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The database did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted; run it again, it goes on where it stopped")]
+    Interrupted,
+}

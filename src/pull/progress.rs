@@ -1,0 +1,15 @@
+//! What is told while a run goes on.
+
+use crate::store::RunCounts;
+
+/// Whoever watches a run.
+pub(crate) trait Progress {
+    /// So many users were read, of so many where the provider tells.
+    fn read(&mut self, counts: RunCounts, total: Option<u64>);
+
+    /// The provider is still preparing its list.
+    fn preparing(&mut self, percent: Option<u64>);
+
+    /// Something that whoever watches should know.
+    fn note(&mut self, text: &str);
+}

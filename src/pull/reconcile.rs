@@ -1,0 +1,399 @@
+//! Comparing the table with the provider's list: what differs, and, if asked, its repair.
+//!
+//! Nobody is deleted because a list does not have them. Every such user is asked for by id, and only the provider's own
+//! word that there is no such user counts, after guards that tell a wrong key or a list with gaps from users who left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use serde_json::Value;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::client::ApiClient;
+use super::error::PullError;
+use super::progress::Progress;
+use super::report::{Difference, Report};
+use super::walk::{Visitor, walk};
+use super::{Puller, instance};
+use crate::domain::{Delivery, Profile, Timestamp, User, UserId, UserKey};
+use crate::providers::Source;
+use crate::providers::directory::{Api, Position, Presence};
+use crate::store::{
+    Begun, Chain, Listing, RunCounts, RunKind, RunProgress, RunRequest, RunState, StoreError,
+};
+
+/// Who signed up so shortly before the walk may not be in the list yet.
+const MARGIN: Duration = Duration::from_mins(5);
+/// Less of the table than this in the list, in percent: the key is of somebody else's users.
+const LEAST_OVERLAP: u64 = 50;
+/// So many users may be gone without a word to be said: this number, or a part of the rows.
+const UNSUSPECTED: u64 = 10;
+const UNSUSPECTED_PART: u64 = 20;
+/// Rows that are looked at together.
+const PAGE: u64 = 500;
+
+/// What to do beside reporting.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ReconcileOptions {
+    /// Writes who is missing or different.
+    pub(crate) repair: bool,
+    /// Deletes those of whom the provider says that they are gone.
+    pub(crate) delete: bool,
+    /// How many may be deleted, instead of the usual cap.
+    pub(crate) max_deletions: Option<u64>,
+    /// Before the provider's own.
+    pub(crate) requests_per_second: Option<NonZeroU32>,
+}
+
+impl Puller {
+    /// Compares the rows of one source with its provider's list.
+    pub(crate) async fn reconcile(
+        &self,
+        source: &Source,
+        options: &ReconcileOptions,
+        progress: &mut dyn Progress,
+    ) -> Result<Report, PullError> {
+        let api = source.api().ok_or_else(|| PullError::NoApi(source.name().to_owned()))?;
+        let runs = self.writer.store.runs();
+        let request = RunRequest {
+            source: source.name(),
+            kind: RunKind::Reconcile,
+            parameters: "",
+            // What was seen an hour ago says nothing of now.
+            restart: true,
+            holder: &self.holder,
+        };
+        let run = match runs.begin(&request, &self.clock).await? {
+            Begun::Ours(run) | Begun::Complete(run) => run,
+            Begun::Held { until } => {
+                return Err(PullError::Held { source_name: source.name().to_owned(), until });
+            }
+        };
+        let result = {
+            let alive = self.keep_alive(run.id);
+            let compare = self.compare(source, api, run.id, options, progress);
+            tokio::select! { result = compare => result, error = alive => Err(error) }
+        };
+        let now = self.clock.now();
+        match &result {
+            Ok(report) => {
+                let told = report.to_json();
+                runs.end(run.id, RunState::Complete, None, Some(&told), now).await?;
+                let Report { missing, different, extra, repaired, deleted, .. } = report;
+                let [missing, different, extra] = [missing.len(), different.len(), extra.len()];
+                info!(
+                    source = source.name(),
+                    missing, different, extra, repaired, deleted, "reconciliation complete"
+                );
+            }
+            Err(error) => {
+                warn!(source = source.name(), %error, "reconciliation unfinished");
+                runs.end(run.id, RunState::Abandoned, Some(&error.to_string()), None, now).await?;
+            }
+        }
+        runs.forget_seen(source.name()).await?;
+        result
+    }
+
+    async fn compare(
+        &self,
+        source: &Source,
+        api: &Api,
+        run: Uuid,
+        options: &ReconcileOptions,
+        progress: &mut dyn Progress,
+    ) -> Result<Report, PullError> {
+        let client = ApiClient::new(api, options.requests_per_second, self.allow_http, self.clock.clone())?;
+        instance::check(&client, api.directory.as_ref(), &self.writer.store, source.name()).await?;
+        let began = self.clock.now();
+        let count = match api.directory.count() {
+            Some(count) => api.directory.read_count(&client.send(&count).await?),
+            None => None,
+        };
+        let mut comparing = Comparing {
+            puller: self,
+            source,
+            run,
+            repair: options.repair,
+            chain: Chain::for_batches(self.writer.store.clone()),
+            total: count,
+            report: Report::new(source.name()),
+            somebody: None,
+            progress,
+        };
+        walk(&client, api.directory.as_ref(), None, &mut comparing).await?;
+        let Comparing { mut report, mut chain, somebody, .. } = comparing;
+        report.complete = true;
+        report.provider = self.writer.store.runs().count_seen(run).await?;
+        let unlisted = self.unlisted(source, run, began, client.first_date(), &mut report).await?;
+        report.refused = doubt(&report, count);
+        if report.refused.is_none() && !unlisted.is_empty() {
+            self.ask_for_each(&client, source, api, somebody, unlisted, &mut report).await?;
+            if report.refused.is_none() && options.delete {
+                self.delete(source, &mut chain, options, &mut report).await?;
+            }
+        }
+        if options.repair && report.refused.is_none() {
+            self.repair_not_listed(source, run, &mut chain, &mut report).await?;
+        }
+        Ok(report)
+    }
+
+    /// The rows of a source that the walk has not seen, of users who were there well before it began.
+    async fn unlisted(
+        &self,
+        source: &Source,
+        run: Uuid,
+        began: Timestamp,
+        provider_time: Option<Timestamp>,
+        report: &mut Report,
+    ) -> Result<Vec<UserKey>, StoreError> {
+        let Self { writer, .. } = self;
+        let latest = provider_time.unwrap_or(began).minus(MARGIN);
+        let mut unlisted = Vec::new();
+        let mut after: Option<UserId> = None;
+        loop {
+            let listing =
+                Listing { source: Some(source.name().to_owned()), after, limit: PAGE, ..Listing::default() };
+            let page = writer.store.users().list(&listing).await?;
+            report.rows += page.users.len() as u64;
+            let ids: Vec<String> = page.users.iter().map(|user| user.key.external_id.clone()).collect();
+            let seen = writer.store.runs().seen(run, &ids).await?;
+            report.overlap += seen.len() as u64;
+            let was_there = |user: &User| {
+                user.created_at.is_none_or(|created_at| created_at < latest) && user.id.made_at() < began
+            };
+            let absent = page.users.into_iter().filter(|user| !seen.contains(&user.key.external_id));
+            unlisted.extend(absent.filter(was_there).map(|user| user.key));
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(unlisted),
+            }
+        }
+    }
+
+    /// Asks the provider for each of these users by id.
+    async fn ask_for_each(
+        &self,
+        client: &ApiClient<'_>,
+        source: &Source,
+        api: &Api,
+        somebody: Option<String>,
+        unlisted: Vec<UserKey>,
+        report: &mut Report,
+    ) -> Result<(), PullError> {
+        let directory = api.directory.as_ref();
+        // Only where somebody who was just listed is found by id does it mean anything that another one is not.
+        let probe = somebody.and_then(|id| directory.lookup(&id));
+        let Some(probe) = probe else {
+            report.extra.extend(unlisted.into_iter().map(|user| (user.external_id, None)));
+            report.unconfirmed = true;
+            return Ok(());
+        };
+        let answer = client.ask(&probe).await?;
+        if !matches!(directory.read_lookup(&answer), Presence::There(_)) {
+            report.refused = Some(
+                "a user who was just listed is not found by id: the key or `get` under [sources.list] is not right".to_owned(),
+            );
+            return Ok(());
+        }
+        for user in unlisted {
+            let Some(request) = directory.lookup(&user.external_id) else { continue };
+            let answer = client.ask(&request).await?;
+            match directory.read_lookup(&answer) {
+                Presence::Gone => report.extra.push((user.external_id, answer.date)),
+                Presence::There(user_there) => {
+                    report.not_listed.push(user.external_id);
+                    report.found.push(source.listed(user_there, self.clock.now()));
+                }
+                Presence::Unknown(why) => {
+                    report.refused =
+                        Some(format!("{why} when asked for a user by id, which says nothing about the user"));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete(
+        &self,
+        source: &Source,
+        chain: &mut Chain,
+        options: &ReconcileOptions,
+        report: &mut Report,
+    ) -> Result<(), PullError> {
+        let gone = report.extra.len() as u64;
+        let cap = options.max_deletions.unwrap_or(UNSUSPECTED.max(report.rows / UNSUSPECTED_PART));
+        if report.unconfirmed {
+            report.refused =
+                Some("the provider cannot be asked for one user: set `get` under [sources.list]".to_owned());
+        } else if gone > cap {
+            report.refused = Some(format!(
+                "{gone} users would be deleted, more than {cap}: allow it with --max-deletions {gone}"
+            ));
+        }
+        if report.refused.is_some() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        for page in report.extra.chunks(100) {
+            // Without the provider's clock a deletion cannot be dated; the next run asks again.
+            let dated = page.iter().filter_map(|(id, date)| Some(source.gone(id, (*date)?, now)));
+            let deletions: Vec<Delivery> = dated.collect();
+            let count = deletions.len() as u64;
+            self.writer.write_confirmed_deletions(chain, deletions).await?;
+            report.deleted += count;
+        }
+        Ok(())
+    }
+
+    /// Those who are there by id are written as if they had been listed.
+    async fn repair_not_listed(
+        &self,
+        source: &Source,
+        run: Uuid,
+        chain: &mut Chain,
+        report: &mut Report,
+    ) -> Result<(), PullError> {
+        let found = std::mem::take(&mut report.found);
+        let drifted = self.drifted(chain, &found, &mut Report::new(source.name())).await?;
+        self.repair(chain, run, &found, &drifted, report).await
+    }
+
+    /// Which of these listed users have a row that is not as it should be.
+    async fn drifted(
+        &self,
+        chain: &mut Chain,
+        deliveries: &[Delivery],
+        report: &mut Report,
+    ) -> Result<BTreeSet<UserKey>, StoreError> {
+        let Self { writer, .. } = self;
+        let expected = writer.expect_listed(chain, deliveries).await?;
+        let keys: BTreeSet<&UserKey> = expected.iter().map(|row| &row.user).collect();
+        let rows = writer.store.users().look_up(&keys).await?;
+        let mut drifted = BTreeSet::new();
+        for row in &expected {
+            let Some(profile) = &row.profile else { continue };
+            // A row that cannot be read is as good as none.
+            let found = rows.get(&row.user).and_then(|found| found.as_ref().ok());
+            match found.and_then(|found| found.user.as_ref()) {
+                None => report.missing.push(row.user.external_id.clone()),
+                Some(user) => {
+                    let fields = differing(&user.profile, profile);
+                    if fields.is_empty() {
+                        continue;
+                    }
+                    let external_id = row.user.external_id.clone();
+                    report.different.push(Difference { external_id, fields });
+                }
+            }
+            drifted.insert(row.user.clone());
+        }
+        Ok(drifted)
+    }
+
+    async fn repair(
+        &self,
+        chain: &mut Chain,
+        run: Uuid,
+        deliveries: &[Delivery],
+        drifted: &BTreeSet<UserKey>,
+        report: &mut Report,
+    ) -> Result<(), PullError> {
+        let is_drifted = |delivery: &&Delivery| delivery.user().is_some_and(|user| drifted.contains(user));
+        let repaired: Vec<Delivery> = deliveries.iter().filter(is_drifted).cloned().collect();
+        if repaired.is_empty() {
+            return Ok(());
+        }
+        let progress = RunProgress {
+            run,
+            holder: &self.holder,
+            position: None,
+            total: None,
+            seen: &[],
+            now: self.clock.now(),
+        };
+        self.writer.repair_listed(chain, &repaired, &progress).await?;
+        report.repaired += repaired.len() as u64;
+        Ok(())
+    }
+}
+
+/// Why nothing can be said of those who are not in the list, if so.
+fn doubt(report: &Report, count: Option<u64>) -> Option<String> {
+    let Report { provider, rows, overlap, .. } = *report;
+    if provider == 0 {
+        return Some(
+            "the provider's list is empty, which is no reason to believe that everybody has left".to_owned(),
+        );
+    }
+    if rows > 0 && overlap * 100 < rows * LEAST_OVERLAP {
+        return Some(format!(
+            "only {overlap} of {rows} rows are in the provider's list: is the key of another instance?"
+        ));
+    }
+    let count = count?;
+    let allowed = 5.max(count / 200);
+    (provider.abs_diff(count) > allowed).then(|| {
+        format!("the provider says that it has {count} users and listed {provider}: the list has gaps")
+    })
+}
+
+/// The names of the fields that differ.
+fn differing(row: &Profile, expected: &Profile) -> Vec<String> {
+    let members = |profile: &Profile| match serde_json::to_value(profile) {
+        Ok(Value::Object(members)) => members.into_iter().collect::<BTreeMap<String, Value>>(),
+        _ => BTreeMap::new(),
+    };
+    let (row, expected) = (members(row), members(expected));
+    expected.into_iter().filter(|(name, value)| row.get(name) != Some(value)).map(|(name, _)| name).collect()
+}
+
+/// A comparison at work.
+struct Comparing<'a> {
+    puller: &'a Puller,
+    source: &'a Source,
+    run: Uuid,
+    repair: bool,
+    chain: Chain,
+    total: Option<u64>,
+    report: Report,
+    /// Somebody who was listed, to ask for by id.
+    somebody: Option<String>,
+    progress: &'a mut dyn Progress,
+}
+
+impl Visitor for Comparing<'_> {
+    async fn page(
+        &mut self,
+        users: Vec<Value>,
+        _: Option<&Position>,
+        total: Option<u64>,
+    ) -> Result<(), PullError> {
+        self.total = total.or(self.total);
+        let Puller { writer, clock, holder, .. } = self.puller;
+        let now = clock.now();
+        let deliveries: Vec<Delivery> = users.into_iter().map(|user| self.source.listed(user, now)).collect();
+        let drifted = self.puller.drifted(&mut self.chain, &deliveries, &mut self.report).await?;
+        if self.repair {
+            self.puller.repair(&mut self.chain, self.run, &deliveries, &drifted, &mut self.report).await?;
+        }
+        let seen: Vec<String> =
+            deliveries.iter().filter_map(|one| one.user().map(|user| user.external_id.clone())).collect();
+        self.somebody = seen.last().cloned().or(self.somebody.take());
+        let progress =
+            RunProgress { run: self.run, holder, position: None, total: self.total, seen: &seen, now };
+        writer.write_listed(&mut self.chain, &[], &progress).await?;
+        self.report.provider += seen.len() as u64;
+        let counts = RunCounts { seen: self.report.provider, ..RunCounts::default() };
+        self.progress.read(counts, self.total);
+        Ok(())
+    }
+
+    fn preparing(&mut self, percent: Option<u64>) {
+        self.progress.preparing(percent);
+    }
+}

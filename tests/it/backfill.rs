@@ -1,0 +1,338 @@
+//! `usersync backfill`: the users who were there before, from a provider's API and from its export files.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait as _, Statement};
+use serde_json::{Value, json};
+
+use crate::support::binary::{Home, Said};
+use crate::support::client::fixture::{ADA, CREATED};
+use crate::support::directory::{FakeDirectory, Fault, auth0_users, clerk_users, workos_users};
+
+/// A source of this provider whose API is the fake one.
+pub(crate) fn configure(home: &Home, provider: &str, api: &str) {
+    let file = format!(
+        "[[sources]]\nname = '{provider}'\nprovider = '{provider}'\nwebhook_secrets = ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']\n{api}"
+    );
+    home.write("usersync.toml", &file);
+}
+
+pub(crate) fn clerk(home: &Home, directory: &FakeDirectory) {
+    let base = directory.url("");
+    configure(
+        home,
+        "clerk",
+        &format!("[sources.api]\nsecret_key = 'sk_live_1'\nbase_url = '{base}'\nrequests_per_second = 1000"),
+    );
+}
+
+pub(crate) async fn backfill(home: &Home, arguments: &[&str]) -> (Said, Value) {
+    let said = home.run(&[&["backfill", "--json"], arguments].concat()).await;
+    let summary = serde_json::from_str(said.stdout.lines().last().unwrap_or_default()).unwrap_or_default();
+    (said, summary)
+}
+
+pub(crate) async fn number(home: &Home, sql: &str) -> i64 {
+    let database = home.database().await;
+    let statement = Statement::from_string(database.get_database_backend(), sql.to_owned());
+    let row = database.query_one_raw(statement).await.unwrap().unwrap();
+    let number = row.try_get_by_index(0).unwrap();
+    database.close().await.unwrap();
+    number
+}
+
+const USERS: &str = "SELECT count(*) FROM users";
+const JOURNALED: &str = "SELECT count(*) FROM journal";
+
+async fn everybody_at_clerk_becomes_a_row_once(home: &mut Home) {
+    let directory = FakeDirectory::start(clerk_users(1234));
+    clerk(home, &directory);
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for (name, value) in [("seen", 1234), ("applied", 1234), ("unchanged", 0), ("parked", 0)] {
+        assert_eq!(summary[name], value, "{summary}");
+    }
+    assert_eq!((&summary["source"], &summary["complete"]), (&json!("clerk"), &json!(true)));
+    assert_eq!(number(home, USERS).await, 1234);
+    assert_eq!(number(home, "SELECT count(*) FROM users WHERE email = 'user7@example.com'").await, 1);
+    let private = "SELECT count(*) FROM journal WHERE payload LIKE '%SENTINEL%'";
+    assert_eq!(number(home, private).await, 0, "private metadata is nowhere");
+
+    // A finished run is not repeated; --restart reads again, and changes nothing.
+    let asked = directory.site().requests.len();
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(1234)), "{said:?}");
+    assert_eq!(directory.site().requests.len(), asked);
+    let (_, summary) = backfill(home, &["--restart"]).await;
+    assert_eq!((&summary["applied"], &summary["unchanged"]), (&json!(0), &json!(1234)));
+    assert_eq!(number(home, JOURNALED).await, 1234);
+    // What the list said is in the journal, so a rebuild makes the same table.
+    let said = home.run(&["replay", "--rebuild"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stdout.contains("1234") && number(home, USERS).await == 1234, "{said:?}");
+}
+
+on_both_databases!(everybody_at_clerk_becomes_a_row_once, with Home);
+
+async fn a_run_that_was_stopped_goes_on_where_it_stood(home: &mut Home) {
+    let directory = FakeDirectory::start(clerk_users(2600));
+    clerk(home, &directory);
+    // Instance, count, two pages; then the provider is down. The faults are those that are not tried again.
+    directory.site().faults = [Fault::Status(418, None)].into();
+    let (said, _) = backfill(home, &[]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    directory.site().requests.clear();
+    let program = home.start(&["backfill", "--json"]);
+    while directory.count("starting_after") < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(program);
+    let before = number(home, USERS).await;
+    assert!(before % 500 == 0 && before < 2600, "{before}");
+    directory.site().requests.clear();
+    // The killed process has the run for itself for another minute.
+    let database = home.database().await;
+    database.execute_unprepared("UPDATE runs SET held_until = started_at").await.unwrap();
+    database.close().await.unwrap();
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(2600)), "{said:?}");
+    assert_eq!(number(home, USERS).await, 2600);
+    let pages = directory.count("/users?");
+    assert!(
+        pages <= usize::try_from((2600 - before) / 500).unwrap() + 2,
+        "{pages} pages after {before} users"
+    );
+}
+
+on_both_databases!(a_run_that_was_stopped_goes_on_where_it_stood, with Home);
+
+async fn faults_that_pass_do_not_end_a_run(home: &mut Home) {
+    let directory = FakeDirectory::start(clerk_users(700));
+    clerk(home, &directory);
+    directory.site().faults = [
+        Fault::Status(429, Some(("retry-after", "0".to_owned()))),
+        Fault::Status(503, None),
+        Fault::Cut,
+        Fault::Status(500, None),
+    ]
+    .into();
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(700)), "{said:?}");
+}
+
+on_both_databases!(faults_that_pass_do_not_end_a_run, with Home);
+
+async fn of_a_webhook_and_the_list_the_newer_one_is_believed(home: &mut Home) {
+    let mut listed = clerk_users(3);
+    listed[0]["id"] = json!(ADA);
+    let directory = FakeDirectory::start(listed);
+    let event: Value = serde_json::from_str(CREATED).unwrap();
+    directory.site().instance = event["instance_id"].as_str().unwrap().to_owned();
+    clerk(home, &directory);
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    assert_eq!(client.deliver(CREATED).await, "200 applied");
+    let name = async || {
+        client.list(&format!("?externalId={ADA}&source=clerk")).await.json()["users"][0]["name"].clone()
+    };
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(3)), "{said:?}");
+    assert_eq!(name().await, "Ada Lovelace", "the list is older");
+    directory.site().users[0]["updated_at"] = json!("2026-02-01T12:00:00Z");
+    let (said, summary) = backfill(home, &["--restart"]).await;
+    assert_eq!((said.code, &summary["applied"]), (Some(0), &json!(1)), "{said:?}");
+    assert_eq!(name().await, "User 0");
+    assert_eq!(client.deliver(CREATED).await, "200 stale");
+    service.stop().await;
+}
+
+on_both_databases!(of_a_webhook_and_the_list_the_newer_one_is_believed, with Home);
+
+async fn one_process_at_a_time_reads_a_source(home: &mut Home) {
+    let directory = FakeDirectory::start(clerk_users(600));
+    clerk(home, &directory);
+    directory.site().faults = vec![Fault::Status(429, Some(("retry-after", "2".to_owned()))); 3].into();
+    let first = home.start(&["backfill", "--json"]);
+    while directory.site().requests.is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (second, _) = backfill(home, &[]).await;
+    assert_eq!(second.code, Some(1), "{second:?}");
+    assert!(second.stderr.contains("another process is reading"), "{second:?}");
+    let first = first.end().await;
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert_eq!(number(home, USERS).await, 600);
+}
+
+on_both_databases!(one_process_at_a_time_reads_a_source, with Home);
+
+async fn everybody_at_workos_becomes_a_row(home: &mut Home) {
+    let directory = FakeDirectory::start(workos_users(250));
+    let base = directory.url("");
+    configure(
+        home,
+        "workos",
+        &format!("[sources.api]\nsecret_key = 'sk_1'\nbase_url = '{base}'\nrequests_per_second = 1000"),
+    );
+    let (said, summary) = backfill(home, &["workos"]).await;
+    assert_eq!((said.code, &summary["applied"]), (Some(0), &json!(250)), "{said:?}");
+    assert_eq!(number(home, USERS).await, 250);
+    assert!(directory.site().authorizations.iter().all(|one| one == "Bearer sk_1"));
+}
+
+on_both_databases!(everybody_at_workos_becomes_a_row, with Home);
+
+async fn everybody_at_auth0_becomes_a_row_by_an_export(home: &mut Home) {
+    let directory = FakeDirectory::start(auth0_users(1300));
+    let base = directory.url("");
+    let api = format!(
+        "[sources.api]\ndomain = 'tenant.us.auth0.com'\nclient_id = 'id'\nclient_secret = 'secret'\nbase_url = '{base}'\nrequests_per_second = 1000"
+    );
+    configure(home, "auth0", &api);
+    directory.site().looks = 1;
+    directory.site().cut_downloads = 1;
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(1300)), "{said:?}");
+    assert_eq!(number(home, USERS).await, 1300);
+    assert_eq!(number(home, "SELECT count(*) FROM journal WHERE payload LIKE '%SENTINEL%'").await, 0);
+    let site = directory.site();
+    assert_eq!(
+        (site.tokens, site.requests.iter().filter(|one| one.starts_with("POST /api/v2")).count()),
+        (1, 1)
+    );
+    assert!(!site.requests.iter().any(|one| one.contains("/api/v2/users")), "the search is never used");
+    let downloads = site.requests.iter().zip(&site.authorizations).filter(|(one, _)| one.contains("/export"));
+    assert!(
+        downloads.clone().count() == 2 && downloads.clone().all(|(_, sent)| sent.is_empty()),
+        "no token goes to the file"
+    );
+}
+
+on_both_databases!(everybody_at_auth0_becomes_a_row_by_an_export, with Home);
+
+const STANDARD: &str = "
+[sources.map]
+type = '/type'
+upsert = ['user']
+id = '/id'
+updated_at = '/updated_at'
+[sources.list]
+url = 'BASE/pages'
+query = ['per_page=50']
+items = '/users'
+total_header = 'X-Total-Count'
+headers = ['apikey: key_1']
+[sources.list.auth]
+type = 'basic'
+username = 'me'
+password = 'secret'
+[sources.list.next]
+type = 'page'
+to = 'page'
+first = 1
+[sources.list.map]
+id = '/id'
+created_at = '/created_at'
+updated_at = '/updated_at'
+[sources.list.map.profile]
+email = '/email'
+";
+
+async fn everybody_in_a_configured_list_becomes_a_row(home: &mut Home) {
+    let directory = FakeDirectory::start(workos_users(120));
+    configure(home, "standard", &STANDARD.replace("BASE", &directory.url("")));
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!((said.code, &summary["applied"]), (Some(0), &json!(120)), "{said:?}");
+    assert_eq!(number(home, "SELECT count(*) FROM users WHERE email IS NOT NULL").await, 120);
+    assert_eq!(directory.count("page="), 4, "the end is an empty page");
+}
+
+on_both_databases!(everybody_in_a_configured_list_becomes_a_row, with Home);
+
+async fn an_export_file_is_read_and_nothing_of_its_secrets_is_kept(home: &mut Home) {
+    configure(home, "clerk", "");
+    let header = "id,first_name,last_name,username,primary_email_address,primary_phone_number,\
+                  verified_email_addresses,unverified_email_addresses,verified_phone_numbers,\
+                  unverified_phone_numbers,totp_secret,password_digest,password_hasher";
+    let lines: Vec<String> = (0..700)
+        .map(|n| format!("user_{n},User,{n},,u{n}@example.com,,u{n}@example.com,,,,SENTINEL,SENTINEL,bcrypt"))
+        .collect();
+    home.write("users.csv", &format!("# Clerk\r\n{header}\r\n{}\r\n", lines.join("\r\n")));
+    let (said, summary) = backfill(home, &["clerk", "--file", "users.csv", "--dry-run"]).await;
+    assert_eq!((said.code, &summary["applied"]), (Some(0), &json!(700)), "{said:?}");
+    assert_eq!(number(home, USERS).await, 0, "a dry run writes nothing");
+    let (said, summary) = backfill(home, &["clerk", "--file", "users.csv"]).await;
+    assert_eq!((said.code, &summary["applied"]), (Some(0), &json!(700)), "{said:?}");
+    assert_eq!(
+        number(home, "SELECT count(*) FROM users WHERE email_verified AND family_name IS NOT NULL").await,
+        700
+    );
+    assert_eq!(number(home, "SELECT count(*) FROM journal WHERE payload LIKE '%SENTINEL%'").await, 0);
+}
+
+on_both_databases!(an_export_file_is_read_and_nothing_of_its_secrets_is_kept, with Home);
+
+#[tokio::test]
+async fn what_cannot_be_read_says_what_to_do_and_leaves_what_is_whole() {
+    let home = Home::on_sqlite();
+    configure(&home, "clerk", "");
+    let exported =
+        |ids: &[&str]| ids.iter().map(|id| json!({"id": id}).to_string()).collect::<Vec<_>>().join("\n");
+    for (text, words) in [
+        (exported(&["auth0|1"]), "is the file Clerk's?"),
+        ("<!doctype html><html>".to_owned(), "HTML"),
+        (format!("[{},", "{\"id\":\"user_1\"}"), "cut off"),
+        ("id;name\nuser_1;Ada\n".to_owned(), "neither JSON nor CSV"),
+    ] {
+        home.write("file", &text);
+        let (said, summary) = backfill(&home, &["clerk", "--file", "file", "--restart"]).await;
+        assert_eq!((said.code, &summary["complete"]), (Some(1), &json!(false)), "{said:?}");
+        assert!(said.stderr.contains(words), "{said:?}");
+    }
+    for arguments in [&["nobody"][..], &[], &["clerk"], &["--file", "file"], &["clerk", "--file", "missing"]]
+    {
+        let (said, _) = backfill(&home, arguments).await;
+        let expected = if arguments.contains(&"missing") { 1 } else { 2 };
+        assert_eq!(said.code, Some(expected), "{arguments:?} {said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_refuses_is_named_with_the_remedy_and_no_secret() {
+    let home = Home::on_sqlite();
+    let directory = FakeDirectory::start(clerk_users(5));
+    clerk(&home, &directory);
+    for (fault, words) in [
+        (Fault::Status(401, None), "does not take the credentials"),
+        (Fault::Status(403, None), "may not do this"),
+        (Fault::Status(302, Some(("location", "https://elsewhere.example".to_owned()))), "redirect"),
+        (Fault::Html, "base_url"),
+    ] {
+        // The instance is not asked about before a webhook has come: the first request is for the number of users.
+        directory.site().faults = [fault.clone(), fault.clone()].into();
+        let (said, _) = backfill(&home, &["--restart"]).await;
+        assert_eq!(said.code, Some(1), "{fault:?} {said:?}");
+        assert!(said.stderr.contains(words), "{fault:?} {said:?}");
+        assert!(!format!("{said:?}").contains("sk_live_1"), "{said:?}");
+        assert_eq!(number(&home, USERS).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_instance_than_the_webhooks_is_refused() {
+    let home = Home::on_sqlite();
+    let directory = FakeDirectory::start(clerk_users(5));
+    clerk(&home, &directory);
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    let mut event: Value = serde_json::from_str(CREATED).unwrap();
+    event["instance_id"] = json!("ins_other");
+    assert!(client.deliver(event.to_string()).await.starts_with("200"));
+    service.stop().await;
+    let (said, _) = backfill(&home, &[]).await;
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.stderr.contains("ins_other") && said.stderr.contains("ins_1"), "{said:?}");
+    directory.site().instance = "ins_other".to_owned();
+    let (said, _) = backfill(&home, &[]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+}

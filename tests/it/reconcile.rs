@@ -1,0 +1,187 @@
+//! `usersync reconcile`: what differs between the table and the provider's list, its repair, and who is never deleted.
+
+use sea_orm::ConnectionTrait as _;
+use serde_json::{Value, json};
+
+use crate::backfill::{backfill, clerk, configure, number};
+use crate::support::binary::{Home, Said};
+use crate::support::directory::{FakeDirectory, auth0_users, clerk_users};
+
+async fn reconcile(home: &Home, arguments: &[&str]) -> (Said, Value) {
+    let said = home.run(&[&["reconcile", "--json"], arguments].concat()).await;
+    let report = serde_json::from_str(said.stdout.lines().last().unwrap_or_default()).unwrap_or_default();
+    (said, report)
+}
+
+async fn sql(home: &Home, statement: &str) {
+    let database = home.database().await;
+    database.execute_unprepared(statement).await.unwrap();
+    database.close().await.unwrap();
+}
+
+/// A table that everybody at the provider was read into, an hour after the last of them signed up.
+async fn in_step(home: &Home, count: usize) -> FakeDirectory {
+    let directory = FakeDirectory::start(clerk_users(count));
+    clerk(home, &directory);
+    let (said, _) = backfill(home, &[]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    directory
+}
+
+async fn a_table_in_step_is_said_to_be_so(home: &mut Home) {
+    let _directory = in_step(home, 700).await;
+    let (said, report) = reconcile(home, &[]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let expected = json!({
+        "source": "clerk", "complete": true, "provider": 700, "rows": 700, "missing": [], "different": [],
+        "extra": [], "notListed": [], "repaired": 0, "deleted": 0, "refused": null,
+        "counts": {"missing": 0, "different": 0, "extra": 0, "notListed": 0},
+    });
+    assert_eq!(report, expected);
+    assert_eq!(number(home, "SELECT count(*) FROM run_users").await, 0, "whom it has seen is forgotten");
+}
+
+on_both_databases!(a_table_in_step_is_said_to_be_so, with Home);
+
+async fn every_kind_of_drift_is_reported_then_repaired(home: &mut Home) {
+    let directory = in_step(home, 600).await;
+    {
+        let mut site = directory.site();
+        // Signed up and renamed while no webhook came; one left, one is not in the list any more.
+        site.users.push(clerk_users(601)[600].clone());
+        site.users[3]["first_name"] = json!("Renamed");
+        site.users[3]["updated_at"] = json!("2026-02-01T12:00:00Z");
+        // A new time alone is no difference.
+        site.users[4]["updated_at"] = json!("2026-02-01T12:00:00Z");
+        site.users.remove(10);
+        let unlisted = site.users.remove(10);
+        site.unlisted.push(unlisted);
+        site.said_count = Some(600);
+    }
+    // Somebody has changed and removed rows by hand.
+    sql(home, "UPDATE users SET email = 'wrong@example.com' WHERE external_id = 'user_00020'").await;
+    sql(home, "DELETE FROM users WHERE external_id = 'user_00030'").await;
+
+    let (said, report) = reconcile(home, &[]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(report["missing"], json!(["user_00030", "user_00600"]), "{report}");
+    let different = json!([
+        {"externalId": "user_00003", "fields": ["givenName", "name"]},
+        {"externalId": "user_00020", "fields": ["email"]},
+    ]);
+    assert_eq!(report["different"], different, "{report}");
+    assert_eq!((&report["extra"], &report["notListed"]), (&json!(["user_00010"]), &json!(["user_00011"])));
+    assert_eq!(number(home, "SELECT count(*) FROM users").await, 599, "a report changes nothing");
+
+    let (said, report) = reconcile(home, &["--repair"]).await;
+    assert_eq!((said.code, &report["repaired"]), (Some(1), &json!(4)), "{said:?}");
+    let right =
+        "SELECT count(*) FROM users WHERE email = 'user20@example.com' AND external_id = 'user_00020'";
+    assert_eq!(number(home, right).await, 1);
+    let (said, report) = reconcile(home, &["--repair", "--delete"]).await;
+    assert_eq!((said.code, &report["deleted"]), (Some(0), &json!(1)), "{said:?}");
+    assert_eq!(number(home, "SELECT count(*) FROM tombstones").await, 1);
+    let (said, report) = reconcile(home, &[]).await;
+    assert_eq!((said.code, &report["counts"]["extra"]), (Some(0), &json!(0)), "{said:?}");
+    assert_eq!(number(home, "SELECT count(*) FROM users").await, 600);
+}
+
+on_both_databases!(every_kind_of_drift_is_reported_then_repaired, with Home);
+
+async fn nobody_is_deleted_on_absence_alone(home: &mut Home) {
+    let directory = in_step(home, 100).await;
+    let everybody = directory.site().users.clone();
+    let refused = async |words: &str| {
+        let (said, report) = reconcile(home, &["--delete"]).await;
+        assert_eq!((said.code, &report["deleted"]), (Some(3), &json!(0)), "{said:?}");
+        let why = report["refused"].as_str().unwrap_or_default();
+        assert!(why.contains(words), "{words}: {report}");
+        assert_eq!(number(home, "SELECT count(*) FROM users").await, 100, "{words}");
+    };
+    // An empty list, users of somebody else, a list with gaps, a proxy's 404, and too many at once.
+    directory.site().users.clear();
+    refused("empty").await;
+    directory.site().users = clerk_users(400).split_off(300);
+    refused("another instance").await;
+    directory.site().users = everybody[..90].to_vec();
+    directory.site().said_count = Some(100);
+    refused("gaps").await;
+    directory.site().said_count = None;
+    directory.site().is_behind_a_proxy = true;
+    refused("not found by id").await;
+    directory.site().is_behind_a_proxy = false;
+    directory.site().users = everybody[..80].to_vec();
+    refused("--max-deletions 20").await;
+    // A walk that does not come to its end says nothing at all.
+    directory.site().faults = [crate::support::directory::Fault::Status(418, None)].into();
+    let (said, report) = reconcile(home, &["--delete"]).await;
+    assert_eq!((said.code, &report["complete"]), (Some(3), &json!(false)), "{said:?}");
+
+    let (said, report) = reconcile(home, &["--delete", "--max-deletions", "20"]).await;
+    assert_eq!((said.code, &report["deleted"]), (Some(0), &json!(20)), "{said:?}");
+    assert_eq!(number(home, "SELECT count(*) FROM users").await, 80);
+}
+
+on_both_databases!(nobody_is_deleted_on_absence_alone, with Home);
+
+async fn who_signed_up_just_now_is_not_taken_for_gone(home: &mut Home) {
+    let directory = in_step(home, 50).await;
+    // A row whose user was created at the provider a moment ago, and is not in the list yet.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let mut young = clerk_users(1).remove(0);
+    young["id"] = json!("user_young");
+    young["created_at"] = json!(u64::try_from(now).unwrap());
+    young["updated_at"] = young["created_at"].clone();
+    directory.site().users.push(young);
+    let (said, _) = backfill(home, &["--restart"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    directory.site().users.pop();
+    let (said, report) = reconcile(home, &["--delete"]).await;
+    assert_eq!((said.code, &report["extra"]), (Some(0), &json!([])), "{said:?}");
+    assert_eq!(number(home, "SELECT count(*) FROM users").await, 51);
+}
+
+on_both_databases!(who_signed_up_just_now_is_not_taken_for_gone, with Home);
+
+async fn a_user_of_auth0_who_left_may_come_back_with_the_same_id(home: &mut Home) {
+    let directory = FakeDirectory::start(auth0_users(30));
+    let base = directory.url("");
+    let api = format!(
+        "[sources.api]\ndomain = 'tenant.us.auth0.com'\nclient_id = 'id'\nclient_secret = 'secret'\nbase_url = '{base}'\nrequests_per_second = 1000"
+    );
+    configure(home, "auth0", &api);
+    backfill(home, &[]).await;
+    let left = directory.site().users.remove(7);
+    let (said, report) = reconcile(home, &["--delete"]).await;
+    assert_eq!((said.code, &report["deleted"]), (Some(0), &json!(1)), "{said:?}");
+    // Created again after the provider said that there was no such user: a new lifetime.
+    let mut again = left;
+    again["created_at"] = json!("2999-01-01T12:00:00.000Z");
+    again["updated_at"] = again["created_at"].clone();
+    directory.site().users.push(again);
+    let (said, report) = reconcile(home, &["--repair"]).await;
+    assert_eq!((said.code, &report["repaired"]), (Some(0), &json!(1)), "{said:?}");
+    assert_eq!(number(home, "SELECT count(*) FROM users").await, 30);
+}
+
+on_both_databases!(a_user_of_auth0_who_left_may_come_back_with_the_same_id, with Home);
+
+#[tokio::test]
+async fn it_says_in_words_what_to_do_next() {
+    let home = Home::on_sqlite();
+    let directory = in_step(&home, 20).await;
+    directory.site().users.remove(2);
+    directory.site().users[0]["first_name"] = json!("Renamed");
+    directory.site().users[0]["updated_at"] = json!("2026-02-01T12:00:00Z");
+    let said = home.run(&["reconcile"]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for words in [
+        "1 different here",
+        "user_00000 (givenName, name)",
+        "reconcile clerk --repair",
+        "reconcile clerk --delete",
+    ] {
+        assert!(said.stdout.contains(words), "{words}: {said:?}");
+    }
+    assert!(!said.stdout.contains("@example.com"), "{said:?}");
+}

@@ -1,0 +1,232 @@
+//! The management APIs of the providers, with users that a test sets and faults that it asks for.
+
+use std::collections::VecDeque;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+/// What goes wrong with one request.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// This status, with this header.
+    Status(u16, Option<(&'static str, String)>),
+    /// The answer breaks off in the middle.
+    Cut,
+    /// A proxy's page.
+    Html,
+}
+
+/// What the provider has, and what has happened to it.
+#[derive(Default)]
+pub(crate) struct Site {
+    /// As the provider describes them, in the order of their creation.
+    pub(crate) users: Vec<Value>,
+    /// The next requests meet these, one each.
+    pub(crate) faults: VecDeque<Fault>,
+    /// Method and path with query of every request.
+    pub(crate) requests: Vec<String>,
+    /// Every value of the header `Authorization`.
+    pub(crate) authorizations: Vec<String>,
+    /// The instance that the key is of.
+    pub(crate) instance: String,
+    /// How many tokens were given out.
+    pub(crate) tokens: usize,
+    /// How often an export job says that it is not ready.
+    pub(crate) looks: usize,
+    /// Users who are there, but not in the list.
+    pub(crate) unlisted: Vec<Value>,
+    /// Whether a proxy answers in the place of the provider when one user is asked for.
+    pub(crate) is_behind_a_proxy: bool,
+    /// What the provider says that it has, if not what it lists.
+    pub(crate) said_count: Option<usize>,
+    /// The next downloads break off.
+    pub(crate) cut_downloads: usize,
+}
+
+/// A running provider; it ends with the test's runtime.
+pub(crate) struct FakeDirectory {
+    site: Arc<Mutex<Site>>,
+    base: String,
+}
+
+impl FakeDirectory {
+    pub(crate) fn start(users: Vec<Value>) -> Self {
+        let site = Arc::new(Mutex::new(Site { users, instance: "ins_1".to_owned(), ..Site::default() }));
+        let data = web::Data::from(Arc::clone(&site));
+        let server =
+            HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(answer)));
+        let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+        let base = format!("http://{}", server.addrs()[0]);
+        tokio::spawn(server.run());
+        Self { site, base }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    pub(crate) fn site(&self) -> MutexGuard<'_, Site> {
+        self.site.lock().unwrap()
+    }
+
+    /// The requests so far whose path begins so.
+    pub(crate) fn count(&self, path: &str) -> usize {
+        self.site().requests.iter().filter(|request| request.contains(path)).count()
+    }
+}
+
+async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Site>>) -> HttpResponse {
+    let mut site = site.lock().unwrap();
+    site.requests.push(format!("{} {}", request.method(), request.uri()));
+    let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    site.authorizations.push(authorization.unwrap_or_default().to_owned());
+    match site.faults.pop_front() {
+        Some(Fault::Status(status, header)) => {
+            let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap());
+            if let Some(header) = header {
+                response.insert_header(header);
+            }
+            return response.json(json!({"errors": [{"message": "not now", "code": "fault"}]}));
+        }
+        Some(Fault::Html) => {
+            return HttpResponse::Ok().content_type("text/html").body("<html>sign in</html>");
+        }
+        Some(Fault::Cut) => return cut(b"[{\"id\":\"user_1\",".to_vec()),
+        None => {}
+    }
+    let query: Vec<(String, String)> =
+        url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
+    let base = format!("http://{}", request.connection_info().host());
+    respond(&mut site, &base, request.path(), &query, &body)
+}
+
+/// An answer that breaks off after these bytes.
+fn cut(bytes: Vec<u8>) -> HttpResponse {
+    let pieces = vec![Ok(web::Bytes::from(bytes)), Err(std::io::Error::other("cut"))];
+    HttpResponse::Ok().content_type("application/json").streaming(futures_util::stream::iter(pieces))
+}
+
+fn respond(site: &mut Site, base: &str, path: &str, query: &[(String, String)], body: &[u8]) -> HttpResponse {
+    let value = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
+    let limit = |most: usize| value("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10).min(most);
+    let after = |key: &str, cursor: Option<&str>| match cursor {
+        Some(cursor) => site.users.iter().position(|user| user[key] == cursor).map_or(0, |at| at + 1),
+        None => 0,
+    };
+    match path {
+        "/users" => {
+            let start = after("id", value("starting_after"));
+            let page: Vec<&Value> = site.users.iter().skip(start).take(limit(500)).collect();
+            HttpResponse::Ok().json(page)
+        }
+        "/users/count" => HttpResponse::Ok().json(json!({"total_count": site.said_count.unwrap_or(site.users.len())})),
+        "/instance" => HttpResponse::Ok().json(json!({"object": "instance", "id": site.instance})),
+        "/user_management/users" => {
+            let start = after("id", value("after"));
+            let page: Vec<&Value> = site.users.iter().skip(start).take(limit(100)).collect();
+            let has_more = start + page.len() < site.users.len();
+            let next = page.last().filter(|_| has_more).map(|user| &user["id"]);
+            HttpResponse::Ok().json(json!({"data": page, "list_metadata": {"before": null, "after": next}}))
+        }
+        "/oauth/token" => {
+            assert!(String::from_utf8_lossy(body).contains("/api/v2/"), "the audience");
+            site.tokens += 1;
+            HttpResponse::Ok().json(json!({"access_token": format!("token_{}", site.tokens), "expires_in": 86400}))
+        }
+        "/api/v2/jobs/users-exports" => HttpResponse::Ok().json(json!({"id": "job_1", "status": "pending"})),
+        "/api/v2/jobs/job_1" if site.looks > 0 => {
+            site.looks -= 1;
+            HttpResponse::Ok().json(json!({"id": "job_1", "status": "processing", "percentage_done": 50}))
+        }
+        "/api/v2/jobs/job_1" => HttpResponse::Ok()
+            .json(json!({"id": "job_1", "status": "completed", "location": format!("{base}/export.json.gz?signed")})),
+        "/export.json.gz" => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            for user in &site.users {
+                writeln!(encoder, "{user}").unwrap();
+            }
+            let mut file = encoder.finish().unwrap();
+            if site.cut_downloads > 0 {
+                site.cut_downloads -= 1;
+                file.truncate(file.len() * 3 / 4);
+                return cut(file);
+            }
+            HttpResponse::Ok().content_type("application/gzip").body(file)
+        }
+        "/pages" => {
+            let page: usize = value("page").unwrap().parse().unwrap();
+            let per_page = value("per_page").unwrap().parse().unwrap();
+            let users: Vec<&Value> = site.users.iter().skip((page - 1) * per_page).take(per_page).collect();
+            HttpResponse::Ok().insert_header(("x-total-count", site.users.len())).json(json!({"users": users}))
+        }
+        _ => one_user(site, path),
+    }
+}
+
+/// One user by id, or the provider's own words that there is none.
+fn one_user(site: &Site, path: &str) -> HttpResponse {
+    let places = [
+        ("/users/", "id", json!({"errors": [{"message": "not found", "code": "resource_not_found"}]})),
+        ("/user_management/users/", "id", json!({"message": "User not found", "code": "entity_not_found"})),
+        ("/api/v2/users/", "user_id", json!({"statusCode": 404, "errorCode": "inexistent_user"})),
+    ];
+    for (folder, key, gone) in places {
+        let Some(id) = path.strip_prefix(folder) else { continue };
+        let id = percent_encoding::percent_decode_str(id).decode_utf8().unwrap();
+        if site.is_behind_a_proxy {
+            return HttpResponse::NotFound().content_type("text/html").body("<html>not here</html>");
+        }
+        let all = site.users.iter().chain(&site.unlisted);
+        return match all.into_iter().find(|user| user[key] == *id) {
+            Some(user) => HttpResponse::Ok().json(user),
+            None => HttpResponse::NotFound().json(gone),
+        };
+    }
+    HttpResponse::NotFound().body("no such page")
+}
+
+/// Users as Clerk describes them.
+pub(crate) fn clerk_users(count: usize) -> Vec<Value> {
+    let user = |n: usize| {
+        let time = 1_767_000_000_000_i64 + i64::try_from(n).unwrap() * 1000;
+        json!({
+            "id": format!("user_{n:05}"), "object": "user", "first_name": "User", "last_name": n.to_string(),
+            "username": null, "image_url": "https://img.clerk.com/x", "primary_email_address_id": "e",
+            "email_addresses": [{"id": "e", "email_address": format!("user{n}@example.com"),
+                "verification": {"status": "verified"}}],
+            "primary_phone_number_id": null, "phone_numbers": [], "public_metadata": {"n": n},
+            "private_metadata": {"secret": "SENTINEL"}, "created_at": time, "updated_at": time + 500,
+        })
+    };
+    (0..count).map(user).collect()
+}
+
+/// Users as WorkOS describes them.
+pub(crate) fn workos_users(count: usize) -> Vec<Value> {
+    let user = |n: usize| {
+        json!({
+            "object": "user", "id": format!("user_{n:05}"), "email": format!("user{n}@example.com"),
+            "email_verified": true, "first_name": "User", "last_name": n.to_string(), "metadata": {},
+            "profile_picture_url": null, "created_at": "2026-01-01T12:00:00.000Z", "updated_at": "2026-01-02T12:00:00.000Z",
+        })
+    };
+    (0..count).map(user).collect()
+}
+
+/// Users as Auth0's export describes them: what is not set is left out.
+pub(crate) fn auth0_users(count: usize) -> Vec<Value> {
+    let user = |n: usize| {
+        json!({
+            "user_id": format!("auth0|{n:05}"), "email": format!("user{n}@example.com"), "email_verified": true,
+            "name": format!("User {n}"), "app_metadata": {"secret": "SENTINEL"},
+            "identities": [{"provider": "auth0", "access_token": "SENTINEL"}],
+            "created_at": "2026-01-01T12:00:00.000Z", "updated_at": "2026-01-02T12:00:00.000Z",
+        })
+    };
+    (0..count).map(user).collect()
+}
