@@ -1,4 +1,4 @@
-//! Tokens and rows are remembered, on terms: each term is a test.
+//! Verified tokens and rows are cached. Each rule of the caches is a test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn name(app: &TestApp, token: &str) -> String {
     answer.json().get("name").map_or_else(|| answer.brief(), |name| name.as_str().unwrap().to_owned())
 }
 
-async fn a_token_is_remembered_no_longer_than_it_is_valid(app: &TestApp) {
+async fn a_token_is_cached_no_longer_than_it_is_valid(app: &TestApp) {
     app.client.deliver(CREATED).await;
     let token = app.token(ADA);
     assert_eq!(name(app, &token).await, "Ada Lovelace");
@@ -36,23 +36,23 @@ async fn a_token_is_remembered_no_longer_than_it_is_valid(app: &TestApp) {
     assert_eq!(name(app, &token).await, "401 unauthenticated");
 }
 
-on_both_databases!(a_token_is_remembered_no_longer_than_it_is_valid);
+on_both_databases!(a_token_is_cached_no_longer_than_it_is_valid);
 
-async fn a_token_is_forgotten_when_its_key_leaves_the_set(app: &TestApp) {
+async fn a_cached_token_is_refused_when_its_key_leaves_the_key_set(app: &TestApp) {
     app.client.deliver(CREATED).await;
     let mut claims = app.claims(ADA);
     claims["exp"] = json!(app.clock.now().as_seconds() + 86_400);
     let token = app.signer.token(&claims);
     assert_eq!(name(app, &token).await, "Ada Lovelace");
     app.provider.publish(&[&rsa("another")]);
-    // Past the life of the keys: the next question waits for the new set.
+    // The cached keys have expired: the next request waits for the new key set.
     app.clock.advance(Duration::from_mins(11));
     assert_eq!(name(app, &token).await, "401 unauthenticated");
 }
 
-on_both_databases!(a_token_is_forgotten_when_its_key_leaves_the_set);
+on_both_databases!(a_cached_token_is_refused_when_its_key_leaves_the_key_set);
 
-async fn a_row_that_changes_here_is_shown_changed_at_once(app: &TestApp) {
+async fn a_change_made_by_this_replica_is_visible_at_once(app: &TestApp) {
     let token = app.token(ADA);
     app.client.deliver(CREATED).await;
     assert_eq!(name(app, &token).await, "Ada Lovelace");
@@ -62,9 +62,9 @@ async fn a_row_that_changes_here_is_shown_changed_at_once(app: &TestApp) {
     assert_eq!(name(app, &token).await, "410 user_deleted");
 }
 
-on_both_databases!(a_row_that_changes_here_is_shown_changed_at_once);
+on_both_databases!(a_change_made_by_this_replica_is_visible_at_once);
 
-async fn a_row_that_changes_elsewhere_is_shown_changed_within_a_second(app: &TestApp) {
+async fn a_change_made_by_another_replica_is_visible_within_a_second(app: &TestApp) {
     let (service, other) = app.replica().await;
     let token = app.token(ADA);
     app.client.deliver(CREATED).await;
@@ -78,7 +78,7 @@ async fn a_row_that_changes_elsewhere_is_shown_changed_within_a_second(app: &Tes
     service.stop().await.unwrap();
 }
 
-on_both_databases!(a_row_that_changes_elsewhere_is_shown_changed_within_a_second);
+on_both_databases!(a_change_made_by_another_replica_is_visible_within_a_second);
 
 async fn a_change_that_no_notification_told_of_is_shown_within_a_second(app: &TestApp) {
     let token = app.token(ADA);
@@ -89,10 +89,7 @@ async fn a_change_that_no_notification_told_of_is_shown_within_a_second(app: &Te
     database.execute_unprepared("UPDATE users SET name = 'Somebody'").await.unwrap();
     let shown = name(app, &token).await;
     // A machine so slow that the second was over by then proves nothing.
-    assert!(
-        shown == "Ada Lovelace" || read.elapsed() > Duration::from_millis(900),
-        "it is remembered: {shown}"
-    );
+    assert!(shown == "Ada Lovelace" || read.elapsed() > Duration::from_millis(900), "it is cached: {shown}");
     database.close().await.unwrap();
     tokio::time::sleep(Duration::from_millis(1050)).await;
     assert_eq!(name(app, &token).await, "Somebody");
@@ -121,7 +118,7 @@ async fn users_read_by_one_statement_are_each_answered_by_themselves(app: &TestA
     for event in [CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED] {
         app.client.deliver(event).await;
     }
-    // A row that somebody has spoilt harms nobody else.
+    // A row with an invalid id must not affect the other users.
     let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
     let spoil = "UPDATE users SET id = 'spoilt' WHERE name IS NULL";
     assert_eq!(database.execute_unprepared(spoil).await.unwrap().rows_affected(), 1);

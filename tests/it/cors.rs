@@ -1,4 +1,4 @@
-//! Which web pages may ask from a browser.
+//! Which web pages may send requests from a browser.
 
 use reqwest::Method;
 use usersync::config::Config;
@@ -45,7 +45,7 @@ fn words(answer: &Answer, header: &str) -> Vec<String> {
     words
 }
 
-async fn a_page_of_the_app_may_ask_and_read_refusals(app: &TestApp) {
+async fn a_page_of_an_allowed_origin_may_send_requests_and_read_refusals(app: &TestApp) {
     let allowed = preflight(app, APP, "POST", CURRENT).await;
     assert!(allowed.status == 200 || allowed.status == 204, "{allowed:?}");
     assert_eq!(allowed.header("access-control-allow-origin"), APP);
@@ -64,9 +64,9 @@ async fn a_page_of_the_app_may_ask_and_read_refusals(app: &TestApp) {
     }
 }
 
-on_both_databases!(a_page_of_the_app_may_ask_and_read_refusals, configured by the_app);
+on_both_databases!(a_page_of_an_allowed_origin_may_send_requests_and_read_refusals, configured by the_app);
 
-async fn another_page_and_another_method_are_not_allowed(app: &TestApp) {
+async fn other_origins_and_other_methods_are_not_allowed(app: &TestApp) {
     for (origin, method) in [("https://evil.example.com", "GET"), ("null", "GET"), (APP, "DELETE")] {
         let refused = preflight(app, origin, method, CURRENT).await;
         assert_eq!(refused.brief(), "400 preflight_refused", "{origin} {method}");
@@ -77,7 +77,7 @@ async fn another_page_and_another_method_are_not_allowed(app: &TestApp) {
     assert_eq!(unreadable.header("access-control-allow-origin"), "");
 }
 
-on_both_databases!(another_page_and_another_method_are_not_allowed, configured by the_app);
+on_both_databases!(other_origins_and_other_methods_are_not_allowed, configured by the_app);
 
 async fn headers_that_tracing_libraries_add_do_not_stop_a_page(app: &TestApp) {
     let added = "authorization, baggage, sentry-trace, traceparent, x-datadog-trace-id, x-made-up";
@@ -92,7 +92,7 @@ async fn headers_that_tracing_libraries_add_do_not_stop_a_page(app: &TestApp) {
 
 on_both_databases!(headers_that_tracing_libraries_add_do_not_stop_a_page, configured by the_app);
 
-async fn nothing_else_is_for_pages(app: &TestApp) {
+async fn only_the_api_for_users_is_open_to_pages(app: &TestApp) {
     for path in ["/webhooks/clerk", "/healthz", "/metrics"] {
         assert_eq!(preflight(app, APP, "POST", path).await.brief(), "405 method_not_allowed", "{path}");
     }
@@ -103,16 +103,16 @@ async fn nothing_else_is_for_pages(app: &TestApp) {
     assert_eq!(delivered.header("access-control-allow-origin"), "");
 }
 
-on_both_databases!(nothing_else_is_for_pages, configured by the_app);
+on_both_databases!(only_the_api_for_users_is_open_to_pages, configured by the_app);
 
-async fn without_configured_origins_there_is_no_such_header(app: &TestApp) {
+async fn without_configured_origins_there_is_no_cors_header(app: &TestApp) {
     assert_eq!(preflight(app, APP, "GET", CURRENT).await.brief(), "405 method_not_allowed");
     assert_eq!(get_from(app, APP, CURRENT).await.header("access-control-allow-origin"), "");
 }
 
-on_both_databases!(without_configured_origins_there_is_no_such_header);
+on_both_databases!(without_configured_origins_there_is_no_cors_header);
 
-async fn every_page_may_ask_without_credentials(app: &TestApp) {
+async fn with_a_wildcard_every_origin_is_allowed_without_credentials(app: &TestApp) {
     for origin in [APP, "https://other.example.com"] {
         for answer in [preflight(app, origin, "GET", CURRENT).await, get_from(app, origin, CURRENT).await] {
             assert_eq!(answer.header("access-control-allow-origin"), "*");
@@ -121,4 +121,4 @@ async fn every_page_may_ask_without_credentials(app: &TestApp) {
     }
 }
 
-on_both_databases!(every_page_may_ask_without_credentials, configured by every_page);
+on_both_databases!(with_a_wildcard_every_origin_is_allowed_without_credentials, configured by every_page);

@@ -1,4 +1,4 @@
-//! The current user, alive: waiting for the row, following it, storing it from the token.
+//! The current user: waiting for the row, the stream of changes, storing the user from the token.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::client::{Answer, Client, answer, raw};
 
 const CURRENT: &str = "/v1/users/current";
 
-/// Asks with a wait, and does something meanwhile.
+/// Sends a request that waits, and does something meanwhile.
 async fn waiting(app: &TestApp, client: &Client, meanwhile: impl Future<Output = ()>) -> (Answer, Duration) {
     let token = app.token(ADA);
     let started = Instant::now();
@@ -27,29 +27,29 @@ async fn waiting(app: &TestApp, client: &Client, meanwhile: impl Future<Output =
     tokio::join!(ask, later).0
 }
 
-async fn a_waiting_question_is_answered_when_the_row_comes(app: &TestApp) {
+async fn a_waiting_request_is_answered_when_the_row_is_written(app: &TestApp) {
     let (answer, elapsed) =
         waiting(app, &app.client, async { drop(app.client.deliver(CREATED).await) }).await;
     assert_eq!((answer.status, answer.json()["name"].clone()), (200, json!("Ada Lovelace")));
-    assert!(elapsed < Duration::from_secs(4), "woken, not found by the slow tick: {elapsed:?}");
+    assert!(elapsed < Duration::from_secs(4), "it must be notified, not wait for the next read: {elapsed:?}");
 }
 
-on_both_databases!(a_waiting_question_is_answered_when_the_row_comes);
+on_both_databases!(a_waiting_request_is_answered_when_the_row_is_written);
 
 #[tokio::test]
-async fn a_row_written_by_another_replica_wakes_who_waits_here() {
+async fn a_row_written_by_another_replica_ends_a_wait_here() {
     let Some(app) = TestApp::on_postgres(|_| ()).await else { return };
     let (service, other) = app.replica().await;
-    // The replica hears of changes once it listens.
+    // The replica gets notifications once it listens.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (answer, elapsed) = waiting(&app, &other, async { drop(app.client.deliver(CREATED).await) }).await;
     assert_eq!(answer.status, 200);
-    assert!(elapsed < Duration::from_secs(4), "woken, not found by the slow tick: {elapsed:?}");
+    assert!(elapsed < Duration::from_secs(4), "it must be notified, not wait for the next read: {elapsed:?}");
     service.stop().await.unwrap();
     app.finish().await;
 }
 
-async fn a_wait_ends_with_what_is_true_then(app: &TestApp) {
+async fn a_wait_ends_with_the_state_of_that_time(app: &TestApp) {
     let short = app.client.get_as(&app.token(ADA), "/v1/users/current?wait=1").await;
     assert_eq!(short.brief(), "404 user_not_synced");
     let (gone, elapsed) = waiting(app, &app.client, async { drop(app.client.deliver(DELETED).await) }).await;
@@ -61,9 +61,9 @@ async fn a_wait_ends_with_what_is_true_then(app: &TestApp) {
     }
 }
 
-on_both_databases!(a_wait_ends_with_what_is_true_then);
+on_both_databases!(a_wait_ends_with_the_state_of_that_time);
 
-async fn a_service_that_stops_lets_nobody_wait(app: &TestApp) {
+async fn a_service_that_stops_ends_every_wait(app: &TestApp) {
     let (service, other) = app.replica().await;
     let stop = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -82,7 +82,7 @@ async fn a_service_that_stops_lets_nobody_wait(app: &TestApp) {
     assert!(stopped < Duration::from_secs(5), "{stopped:?}");
 }
 
-on_both_databases!(a_service_that_stops_lets_nobody_wait);
+on_both_databases!(a_service_that_stops_ends_every_wait);
 
 /// The events of a stream, each as its name and data.
 async fn follow(
@@ -110,7 +110,7 @@ async fn next(events: &mut (impl Stream<Item = String> + Unpin)) -> (String, Str
     (field("event"), field("id"), serde_json::from_str(&field("data")).unwrap())
 }
 
-async fn a_stream_tells_of_every_change_and_ends_with_the_user(app: &TestApp) {
+async fn a_stream_sends_every_change_and_ends_when_the_user_is_deleted(app: &TestApp) {
     let token = app.token(ADA);
     let mut events = follow(app, &token, None).await;
     assert_eq!(next(&mut events).await.0, "pending");
@@ -123,16 +123,16 @@ async fn a_stream_tells_of_every_change_and_ends_with_the_user(app: &TestApp) {
 
     let mut again = follow(app, &token, Some(&id)).await;
     app.client.deliver(DELETED).await;
-    assert_eq!(next(&mut again).await.0, "deleted", "what it knew is not told again");
+    assert_eq!(next(&mut again).await.0, "deleted", "the event that it knew is not sent again");
     assert_eq!(next(&mut events).await.0, "deleted");
-    assert_eq!(events.next().await, None, "that was the last");
+    assert_eq!(events.next().await, None, "that was the last event");
     let refused = app.client.get_as(&token, "/v1/users/current/stream").await;
     assert_eq!(refused.brief(), "410 user_deleted");
 }
 
-on_both_databases!(a_stream_tells_of_every_change_and_ends_with_the_user);
+on_both_databases!(a_stream_sends_every_change_and_ends_when_the_user_is_deleted);
 
-async fn a_stream_ends_when_the_token_does(app: &TestApp) {
+async fn a_stream_ends_when_the_token_expires(app: &TestApp) {
     app.client.deliver(CREATED).await;
     let mut claims = app.claims(ADA);
     claims["exp"] = json!(app.clock.now().as_seconds() + 1);
@@ -142,7 +142,7 @@ async fn a_stream_ends_when_the_token_does(app: &TestApp) {
     assert_eq!(events.next().await, None);
 }
 
-on_both_databases!(a_stream_ends_when_the_token_does);
+on_both_databases!(a_stream_ends_when_the_token_expires);
 
 async fn a_stream_for_an_http_1_0_client_has_no_chunks_and_ends_with_the_connection(app: &TestApp) {
     app.client.deliver(CREATED).await;
@@ -170,7 +170,7 @@ async fn store(app: &TestApp, token: &str) -> Answer {
     answer(app.client.request(Method::POST, CURRENT).bearer_auth(token)).await
 }
 
-async fn a_token_stores_its_user_until_the_webhook_speaks(app: &TestApp) {
+async fn a_token_stores_its_user_until_a_webhook_arrives(app: &TestApp) {
     let made = store(app, &app.token(ADA)).await;
     assert_eq!(made.status, 201);
     let row = made.json();
@@ -188,9 +188,9 @@ async fn a_token_stores_its_user_until_the_webhook_speaks(app: &TestApp) {
     assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases!(a_token_stores_its_user_until_the_webhook_speaks);
+on_both_databases!(a_token_stores_its_user_until_a_webhook_arrives);
 
-async fn a_token_that_says_nothing_but_who_it_is_makes_a_row_too(app: &TestApp) {
+async fn a_token_without_profile_claims_makes_a_row_too(app: &TestApp) {
     let mut claims = app.claims(ADA);
     claims.as_object_mut().unwrap().remove("email");
     let made = store(app, &app.signer.token(&claims)).await;
@@ -199,9 +199,9 @@ async fn a_token_that_says_nothing_but_who_it_is_makes_a_row_too(app: &TestApp) 
     assert_eq!((richer.status, richer.json()["email"].clone()), (200, json!("claimed@example.com")));
 }
 
-on_both_databases!(a_token_that_says_nothing_but_who_it_is_makes_a_row_too);
+on_both_databases!(a_token_without_profile_claims_makes_a_row_too);
 
-async fn the_webhook_that_comes_at_the_same_moment_is_no_race(app: &TestApp) {
+async fn a_webhook_and_a_token_may_store_the_same_user_at_the_same_time(app: &TestApp) {
     for number in 0..20 {
         let subject = format!("user_{number}");
         let body = CREATED.replace(ADA, &subject);
@@ -214,9 +214,9 @@ async fn the_webhook_that_comes_at_the_same_moment_is_no_race(app: &TestApp) {
     assert_eq!(app.client.rows().await.len(), 20);
 }
 
-on_both_databases!(the_webhook_that_comes_at_the_same_moment_is_no_race);
+on_both_databases!(a_webhook_and_a_token_may_store_the_same_user_at_the_same_time);
 
-async fn those_who_store_at_the_same_moment_are_all_shown_the_row(app: &TestApp) {
+async fn requests_that_store_the_same_user_at_the_same_time_all_get_the_row(app: &TestApp) {
     let (service, other) = app.replica().await;
     for number in 0..20 {
         let token = app.token(&format!("user_{number}"));
@@ -230,7 +230,7 @@ async fn those_who_store_at_the_same_moment_are_all_shown_the_row(app: &TestApp)
     service.stop().await.unwrap();
 }
 
-on_both_databases!(those_who_store_at_the_same_moment_are_all_shown_the_row);
+on_both_databases!(requests_that_store_the_same_user_at_the_same_time_all_get_the_row);
 
 async fn rows_known_only_from_tokens_survive_a_rebuild(app: &TestApp) {
     let made = store(app, &app.token("user_claimed")).await.json();
@@ -244,7 +244,7 @@ async fn rows_known_only_from_tokens_survive_a_rebuild(app: &TestApp) {
 
 on_both_databases!(rows_known_only_from_tokens_survive_a_rebuild);
 
-async fn nothing_that_is_said_of_a_user_is_kept_by_a_cache(app: &TestApp) {
+async fn no_answer_about_a_user_may_be_cached(app: &TestApp) {
     app.client.deliver(CREATED).await;
     for (token, status) in [(app.token(ADA), 200), ("none".to_owned(), 401)] {
         let answer = app.client.get_as(&token, CURRENT).await;
@@ -256,4 +256,4 @@ async fn nothing_that_is_said_of_a_user_is_kept_by_a_cache(app: &TestApp) {
     }
 }
 
-on_both_databases!(nothing_that_is_said_of_a_user_is_kept_by_a_cache);
+on_both_databases!(no_answer_about_a_user_may_be_cached);

@@ -1,4 +1,4 @@
-//! Looking users up, and letting a reverse proxy ask.
+//! Looking users up, and forward authentication for a reverse proxy.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ async fn ids(app: &TestApp) -> Vec<String> {
     app.client.rows().await.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn a_user_sees_little_of_others_and_a_service_everything(app: &TestApp) {
+async fn a_user_gets_the_public_view_and_a_service_the_full_view(app: &TestApp) {
     app.client.deliver(CREATED).await;
     app.client.deliver(CREATED_GOOGLE).await;
     let [ada, grace] = ids(app).await.try_into().unwrap();
@@ -32,7 +32,7 @@ async fn a_user_sees_little_of_others_and_a_service_everything(app: &TestApp) {
         app.client.get_as(&app.token(ADA), &format!("/v1/users?ids={grace},{unknown},{ada},nonsense")).await;
     let names: Vec<Value> =
         listed.json()["users"].as_array().unwrap().iter().map(|user| user["name"].clone()).collect();
-    assert_eq!(names, ["Grace Hopper", "Ada Lovelace"], "in the order asked");
+    assert_eq!(names, ["Grace Hopper", "Ada Lovelace"], "in the order of the ids");
     assert_eq!(listed.json()["users"][0].get("email"), None);
     for nobody in [unknown, "nonsense", "%00"] {
         let missing = app.client.get_as(&app.token(ADA), &format!("/v1/users/{nobody}")).await;
@@ -40,9 +40,9 @@ async fn a_user_sees_little_of_others_and_a_service_everything(app: &TestApp) {
     }
 }
 
-on_both_databases!(a_user_sees_little_of_others_and_a_service_everything);
+on_both_databases!(a_user_gets_the_public_view_and_a_service_the_full_view);
 
-async fn a_hundred_ids_and_not_one_more(app: &TestApp) {
+async fn at_most_a_hundred_ids_are_accepted(app: &TestApp) {
     let asked = |count: usize| vec!["01a20884-80f7-7520-90ce-8858c5ec0504"; count].join(",");
     let key = app.client.service_key();
     let most = app.client.get_as(key, &format!("/v1/users?ids={}", asked(100))).await;
@@ -55,9 +55,9 @@ async fn a_hundred_ids_and_not_one_more(app: &TestApp) {
     assert_eq!(none.json(), json!({"users": []}));
 }
 
-on_both_databases!(a_hundred_ids_and_not_one_more);
+on_both_databases!(at_most_a_hundred_ids_are_accepted);
 
-async fn a_deleted_user_may_look_nobody_up(app: &TestApp) {
+async fn a_deleted_user_cannot_look_others_up(app: &TestApp) {
     app.client.deliver(CREATED_GOOGLE).await;
     app.client.deliver(DELETED).await;
     let grace = ids(app).await.remove(0);
@@ -67,9 +67,9 @@ async fn a_deleted_user_may_look_nobody_up(app: &TestApp) {
     }
 }
 
-on_both_databases!(a_deleted_user_may_look_nobody_up);
+on_both_databases!(a_deleted_user_cannot_look_others_up);
 
-async fn a_proxy_learns_who_it_is_or_that_it_may_not_pass(app: &TestApp) {
+async fn a_proxy_gets_the_user_or_a_refusal(app: &TestApp) {
     assert_eq!(app.client.get("/v1/auth").await.brief(), "401 invalid_auth_header");
     assert_eq!(app.client.get_as("a.b.c", "/v1/auth").await.status, 401);
     assert_eq!(app.client.get_as(&app.token(ADA), "/v1/auth").await.brief(), "403 user_not_synced");
@@ -84,9 +84,9 @@ async fn a_proxy_learns_who_it_is_or_that_it_may_not_pass(app: &TestApp) {
     assert_eq!(app.client.get_as(&app.token(ADA), "/v1/auth").await.brief(), "403 user_deleted");
 }
 
-on_both_databases!(a_proxy_learns_who_it_is_or_that_it_may_not_pass);
+on_both_databases!(a_proxy_gets_the_user_or_a_refusal);
 
-async fn a_proxy_may_ask_with_the_method_and_the_path_of_the_request(app: &TestApp) {
+async fn a_proxy_may_use_the_method_and_the_path_of_the_original_request(app: &TestApp) {
     app.client.deliver(CREATED).await;
     for (method, path) in [
         (Method::POST, "/v1/auth"),
@@ -101,4 +101,4 @@ async fn a_proxy_may_ask_with_the_method_and_the_path_of_the_request(app: &TestA
     assert_eq!(app.client.get_as(&app.token(ADA), "/v1/authority").await.brief(), "404 not_found");
 }
 
-on_both_databases!(a_proxy_may_ask_with_the_method_and_the_path_of_the_request);
+on_both_databases!(a_proxy_may_use_the_method_and_the_path_of_the_original_request);

@@ -1,4 +1,4 @@
-//! What those who run the service ask of it.
+//! Routes for operators: health, readiness, metrics and the API document.
 
 use reqwest::Method;
 use serde_json::json;
@@ -7,16 +7,16 @@ use crate::support::app::TestApp;
 use crate::support::client::answer;
 use crate::support::client::fixture::CREATED;
 
-async fn a_service_that_serves_is_alive_and_ready(app: &TestApp) {
+async fn a_running_service_is_healthy_and_ready(app: &TestApp) {
     assert_eq!(app.client.get("/healthz").await.json(), json!({"status": "ok"}));
     assert_eq!(app.client.get("/readyz").await.json(), json!({"status": "ready"}));
     let probed = answer(app.client.request(Method::HEAD, "/healthz")).await;
-    assert_eq!((probed.status, &*probed.text), (200, ""), "as some monitors probe");
+    assert_eq!((probed.status, &*probed.text), (200, ""), "some monitors probe with HEAD");
 }
 
-on_both_databases!(a_service_that_serves_is_alive_and_ready);
+on_both_databases!(a_running_service_is_healthy_and_ready);
 
-async fn a_database_that_is_away_is_503_with_retry_after_and_the_process_lives(app: &TestApp) {
+async fn without_the_database_answers_are_503_with_retry_after_and_the_process_stays_healthy(app: &TestApp) {
     app.lose_database().await;
     let refused = app.client.send(app.client.signed(CREATED)).await;
     assert_eq!((refused.brief().as_str(), refused.header("retry-after")), ("503 database_unavailable", "5"));
@@ -28,7 +28,7 @@ async fn a_database_that_is_away_is_503_with_retry_after_and_the_process_lives(a
     assert_eq!(app.client.get("/metrics").await.status, 200);
 }
 
-on_both_databases!(a_database_that_is_away_is_503_with_retry_after_and_the_process_lives);
+on_both_databases!(without_the_database_answers_are_503_with_retry_after_and_the_process_stays_healthy);
 
 async fn deliveries_tokens_and_requests_are_counted(app: &TestApp) {
     app.client.deliver(CREATED).await;
@@ -55,7 +55,7 @@ async fn deliveries_tokens_and_requests_are_counted(app: &TestApp) {
 
 on_both_databases!(deliveries_tokens_and_requests_are_counted);
 
-async fn a_method_of_the_callers_making_is_no_label_of_its_own(app: &TestApp) {
+async fn an_unknown_method_does_not_become_a_metric_label(app: &TestApp) {
     for number in 0..3 {
         let method = Method::from_bytes(format!("MADE{number}").as_bytes()).unwrap();
         assert_eq!(answer(app.client.request(method, "/healthz")).await.status, 405);
@@ -65,9 +65,9 @@ async fn a_method_of_the_callers_making_is_no_label_of_its_own(app: &TestApp) {
     assert!(!page.contains("MADE"));
 }
 
-on_both_databases!(a_method_of_the_callers_making_is_no_label_of_its_own);
+on_both_databases!(an_unknown_method_does_not_become_a_metric_label);
 
-async fn every_answer_has_a_request_id_and_a_plain_one_is_kept(app: &TestApp) {
+async fn every_answer_has_a_request_id_and_a_plain_one_of_the_client_is_kept(app: &TestApp) {
     let get = || app.client.request(Method::GET, "/healthz");
     assert_eq!(app.client.get("/nowhere").await.header("x-request-id").len(), 36);
     assert_eq!(answer(get().header("x-request-id", "trace-42")).await.header("x-request-id"), "trace-42");
@@ -75,7 +75,7 @@ async fn every_answer_has_a_request_id_and_a_plain_one_is_kept(app: &TestApp) {
     assert_eq!(odd.header("x-request-id").len(), 36);
 }
 
-on_both_databases!(every_answer_has_a_request_id_and_a_plain_one_is_kept);
+on_both_databases!(every_answer_has_a_request_id_and_a_plain_one_of_the_client_is_kept);
 
 async fn the_routes_are_described_for_programs(app: &TestApp) {
     let document = app.client.get("/openapi.json").await.json();

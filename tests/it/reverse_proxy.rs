@@ -1,4 +1,4 @@
-//! usersync behind nginx, which is configured with the example of the documentation.
+//! usersync behind nginx, configured with the example of the documentation.
 
 use std::process::Command;
 use std::time::Duration;
@@ -15,10 +15,9 @@ use crate::support::client::{Answer, Wire, answer};
 use crate::support::not_run;
 use crate::support::signer::rsa;
 
-/// What is documented is what is tested.
+/// The documented example is the one that is tested.
 const PAGE: &str = include_str!("../../docs/reverse-proxies.md");
-/// Around the example: all that `/etc/nginx/nginx.conf` has to say, for one process in a directory of its
-/// own.
+/// The configuration around the example, for one process in a directory of its own.
 const AROUND: &str = "
 daemon off;
 master_process off;
@@ -35,8 +34,7 @@ http {
 }
 ";
 
-/// nginx, with usersync and an app behind it. It listens on a socket in its directory, where nobody else can
-/// be.
+/// nginx with usersync and an app behind it. It listens on a socket in its own directory.
 struct Proxy {
     http: reqwest::Client,
     _nginx: Process,
@@ -81,7 +79,7 @@ impl Proxy {
         answer(self.request(Method::GET, path).bearer_auth(token)).await
     }
 
-    /// The same with headers that only the proxy may set.
+    /// The same with forged headers that only the proxy may set.
     async fn forge(&self, token: &str, path: &str) -> Answer {
         let mut request = self.request(Method::GET, path).bearer_auth(token);
         for name in ["X-User-Id", "X-User-External-Id", "X-User-Source", "x-user-email", "X_User_Id"] {
@@ -107,7 +105,7 @@ fn example(changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// An app that tells what reaches it, and where it listens. It ends with the test's runtime.
+/// Starts an app that answers with what reached it, and returns its address. It ends with the runtime of the test.
 fn start_app() -> String {
     let server = HttpServer::new(|| App::new().default_service(web::to(tell))).workers(1).disable_signals();
     let server = server.bind(("127.0.0.1", 0)).unwrap();
@@ -124,7 +122,7 @@ async fn tell(request: HttpRequest, body: String) -> web::Json<Value> {
     web::Json(json!({"method": request.method().as_str(), "body": body, "user": headers}))
 }
 
-/// What the app is to be told of a user.
+/// The headers that the app must get for a user.
 async fn told_of(app: &TestApp, row: usize) -> Value {
     let row = &app.client.rows().await[row];
     let mut told =
@@ -136,7 +134,7 @@ async fn told_of(app: &TestApp, row: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_request_reaches_the_app_with_its_user_or_not_at_all() {
+async fn a_request_reaches_the_app_with_its_user_or_is_refused() {
     let app = TestApp::on_sqlite(|_| ()).await;
     let Some(proxy) = Proxy::before(&app).await else { return app.finish().await };
     let token = app.token(ADA);
@@ -175,7 +173,7 @@ async fn a_request_reaches_the_app_with_its_user_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn what_is_not_known_and_where_nobody_is_asked_nothing_forged_remains() {
+async fn forged_headers_are_removed_on_every_route() {
     let app = TestApp::on_sqlite(|_| ()).await;
     let Some(proxy) = Proxy::before(&app).await else { return app.finish().await };
     assert_eq!(proxy.deliver(&app, CREATED_PHONE_ONLY).await, "200 applied");
@@ -186,14 +184,14 @@ async fn what_is_not_known_and_where_nobody_is_asked_nothing_forged_remains() {
     let public = proxy.forge("undefined", "/public/").await;
     assert_eq!((public.status, &public.json()["user"]), (200, &json!({})));
     for path in ["/_usersync", "/_usersync?", "//_usersync"] {
-        assert_eq!(proxy.get(&token, path).await.status, 404, "the question is nginx's own: {path}");
+        assert_eq!(proxy.get(&token, path).await.status, 404, "this location is internal: {path}");
     }
     assert_eq!(proxy.get("undefined", "/metrics").await.status, 401);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn nobody_passes_while_usersync_is_away() {
+async fn requests_are_refused_while_usersync_is_unavailable() {
     let app = TestApp::on_sqlite(|_| ()).await;
     let Some(proxy) = Proxy::before(&app).await else { return app.finish().await };
     assert_eq!(proxy.deliver(&app, CREATED).await, "200 applied");
@@ -206,11 +204,11 @@ async fn nobody_passes_while_usersync_is_away() {
     unavailable().await;
     app.finish().await;
     unavailable().await;
-    assert_eq!(proxy.forge(&token, "/public/").await.status, 200, "the app itself is there");
+    assert_eq!(proxy.forge(&token, "/public/").await.status, 200, "the app itself is available");
 }
 
 #[tokio::test]
-async fn waits_and_streams_pass_as_they_come() {
+async fn waits_and_streams_pass_through_the_proxy_without_delay() {
     let app = TestApp::on_sqlite(|_| ()).await;
     let Some(proxy) = Proxy::before(&app).await else { return app.finish().await };
     let token = app.token(ADA);
