@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::error::{TokenError, excerpt};
 use super::keys::KeySet;
+use super::machine;
 use super::rule::Rule;
 use crate::config::Algorithm;
 use crate::domain::{Change, ChangeKind, Identity, Timestamp, TokenKind, UserKey};
@@ -40,14 +41,25 @@ pub struct Authenticated {
     pub issued_at: Option<Timestamp>,
     /// `exp`, without leeway.
     pub expires_at: Timestamp,
+    /// By which sign the token is that of a program, if it is not that of a person.
+    pub machine: Option<&'static str>,
 }
+
+/// The token is that of a program, which is not a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token is that of a program: {0}")]
+pub struct NotAUser(&'static str);
 
 impl Authenticated {
     /// What its claims say of the user, stamped with the time of issue. Without `iat` the claims rank below
     /// all others.
-    pub fn claims(&self) -> Change {
+    pub fn claims(&self) -> Result<Change, NotAUser> {
+        if let Some(sign) = self.machine {
+            return Err(NotAUser(sign));
+        }
         let stamp = self.issued_at.unwrap_or(Timestamp::EPOCH);
-        Change { user: self.user.clone(), stamp, kind: ChangeKind::Claims { facts: self.identity.facts() } }
+        let kind = ChangeKind::Claims { facts: self.identity.facts() };
+        Ok(Change { user: self.user.clone(), stamp, kind })
     }
 }
 
@@ -153,7 +165,7 @@ impl<'t> Candidate<'t> {
             .filter(|identity| UserKey::flaw_of(identity.subject()).is_none())
             .ok_or(TokenError::NoSubject)?;
         let user = UserKey::new(&rule.source, identity.subject());
-        Ok(Authenticated { user, identity, issued_at, expires_at })
+        Ok(Authenticated { user, identity, issued_at, expires_at, machine: machine::sign(claims) })
     }
 
     /// The key must have the algorithm, and the token's `kid` if it has one. Without a `kid`, only one key

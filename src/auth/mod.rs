@@ -6,6 +6,7 @@ mod error;
 mod explain;
 mod jwt;
 mod keys;
+mod machine;
 mod rule;
 pub mod service_key;
 #[cfg(test)]
@@ -15,7 +16,7 @@ mod token_cache;
 pub use self::authenticator::Authenticator;
 pub use self::error::{FetchError, SetupError, TokenError};
 pub use self::explain::{Claimed, Explained};
-pub use self::jwt::Authenticated;
+pub use self::jwt::{Authenticated, NotAUser};
 pub use self::rule::same_issuer;
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Rule {
 
     /// The algorithm of this name, if it is one of the rule's: a header chooses none by itself.
     pub(super) fn algorithm(&self, name: &str) -> Result<Algorithm, TokenError> {
-        self.algorithms.iter().copied().find(|one| algorithm_name(*one) == name).ok_or_else(|| {
+        self.algorithms.iter().copied().find(|one| is_named(*one, name)).ok_or_else(|| {
             let expected = self.algorithms.iter().map(|one| algorithm_name(*one).to_owned()).collect();
             TokenError::WrongAlgorithm { expected, found: excerpt(name) }
         })
@@ -97,6 +97,12 @@ pub(super) fn algorithm_name(algorithm: Algorithm) -> &'static str {
         Algorithm::Es256 => "ES256",
         Algorithm::EdDsa => "EdDSA",
     }
+}
+
+/// Whether this is a name of the algorithm. RFC 9864 names the curve: our keys for `EdDSA` are all on
+/// Ed25519, so there both names mean the same.
+pub(super) fn is_named(algorithm: Algorithm, name: &str) -> bool {
+    algorithm_name(algorithm) == name || (algorithm == Algorithm::EdDsa && name == "Ed25519")
 }
 
 /// `aud`, which may be one string or a list of strings.

@@ -44,7 +44,7 @@ settings! {
         issuer: Option<String>,
         /// For customJwt, required. The address of the key set, or a `data:` URI that holds it.
         jwks: Option<JwksLocation>,
-        /// For customJwt, required: `RS256`, `ES256` or `EdDSA`. A token must be signed with exactly this one.
+        /// For customJwt, required: `RS256`, `ES256` or `EdDSA` (the same as `Ed25519`). A token must be signed with exactly this one.
         algorithm: Option<Algorithm>,
     }
 }
@@ -101,7 +101,7 @@ impl Algorithm {
 
 impl Kind for Algorithm {
     type Value = Self;
-    const SHAPE: Shape = Shape::Choice(&["RS256", "ES256", "EdDSA"]);
+    const SHAPE: Shape = Shape::Choice(&["RS256", "ES256", "EdDSA", "Ed25519"]);
 
     fn read(slot: &Slot<'_>) -> Option<Self> {
         slot.parse(algorithm)
@@ -121,7 +121,8 @@ fn algorithm(text: &str) -> Result<Algorithm, Fault> {
     let problem = match text {
         "RS256" => return Ok(Algorithm::Rs256),
         "ES256" => return Ok(Algorithm::Es256),
-        "EdDSA" => return Ok(Algorithm::EdDsa),
+        // RFC 9864 names the curve, and Ed25519 is the only one that we have.
+        "EdDSA" | "Ed25519" => return Ok(Algorithm::EdDsa),
         "none" => "`none` means unsigned, and an unsigned token proves nothing".to_owned(),
         "HS256" | "HS384" | "HS512" => {
             format!("`{text}` signs with a shared secret, so whoever can check a token could make one")

@@ -61,7 +61,7 @@ pub(super) async fn store(
 ) -> Result<HttpResponse, Problem> {
     query::refuse_parameters(&request)?;
     let token = &caller.authenticated;
-    let is_new = deliveries.intake.store_claims(&token.claims()).await?;
+    let is_new = deliveries.intake.store_claims(&token.claims()?).await?;
     let user = user_of(&access, token).await?.ok_or_else(|| Problem::new(Code::UserNotSynced))?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(HttpResponse::build(status).content_type(ContentType::json()).body(shown(&user)))

@@ -89,7 +89,7 @@ fn api() -> Vec<Endpoint> {
             .without_parameters()
             .answers::<UserView>(200, "The row existed. Facts from the provider win over claims.")
             .answers::<UserView>(201, "The row was created.")
-            .refuses(&[Code::UserNotSynced]),
+            .refuses(&[Code::UserNotSynced, Code::NotAUser]),
         Endpoint::new(Stream, "/v1/users/current/stream", "streamCurrentUser", stream::follow)
             .about("users", "The current user, now and on every change, as Server-Sent Events.")
             .for_users()

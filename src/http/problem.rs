@@ -9,7 +9,7 @@ use serde::Serialize;
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
-use crate::auth::TokenError;
+use crate::auth::{NotAUser, TokenError};
 use crate::domain::Scope;
 use crate::signature::SignatureError;
 use crate::store::StoreError;
@@ -41,6 +41,7 @@ pub(super) enum Code {
     UserNotSynced,
     UserDeleted,
     UserNotFound,
+    NotAUser,
     UnknownSource,
     MissingSignature,
     InvalidSignature,
@@ -121,6 +122,11 @@ impl Code {
             ),
             Self::UserDeleted => (410, "The user was deleted", "Sign the user out."),
             Self::UserNotFound => (404, "User not found", "No user has this id."),
+            Self::NotAUser => (
+                403,
+                "The token is not that of a user",
+                "Send the token of a person. A program's own token (client credentials) makes no user.",
+            ),
             Self::UnknownSource => {
                 (404, "Unknown source", "The last part of the URL must be the name of a configured source.")
             }
@@ -327,6 +333,12 @@ impl From<TokenError> for Problem {
             | TokenError::NoSubject => Code::Unauthenticated,
         };
         Self::because(code, format!("{}: {error}", error.check()))
+    }
+}
+
+impl From<NotAUser> for Problem {
+    fn from(error: NotAUser) -> Self {
+        Self::because(Code::NotAUser, error)
     }
 }
 

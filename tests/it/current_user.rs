@@ -201,6 +201,26 @@ async fn a_token_without_profile_claims_makes_a_row_too(app: &TestApp) {
 
 on_both_databases!(a_token_without_profile_claims_makes_a_row_too);
 
+async fn the_token_of_a_program_makes_no_row(app: &TestApp) {
+    for signs in [
+        json!({"sub": "AbC123@clients", "azp": "AbC123", "gty": "client-credentials"}),
+        json!({"sub": "5f1c", "idtyp": "app"}),
+        json!({"sub": "reports", "client_id": "reports"}),
+    ] {
+        let mut claims = app.claims("replaced");
+        claims.as_object_mut().unwrap().remove("email");
+        claims.as_object_mut().unwrap().extend(signs.as_object().unwrap().clone());
+        let token = app.signer.token(&claims);
+        let refused = store(app, &token).await;
+        assert_eq!(refused.brief(), "403 not_a_user", "{signs}");
+        assert_eq!(app.client.get_as(&token, "/v1/identity").await.status, 200, "the token is good");
+        assert_eq!(app.client.get_as(&token, CURRENT).await.brief(), "404 user_not_synced");
+    }
+    assert!(app.client.rows().await.is_empty());
+}
+
+on_both_databases!(the_token_of_a_program_makes_no_row);
+
 async fn a_webhook_and_a_token_may_store_the_same_user_at_the_same_time(app: &TestApp) {
     for number in 0..20 {
         let subject = format!("user_{number}");

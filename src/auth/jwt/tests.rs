@@ -217,6 +217,23 @@ fn each_algorithm_is_accepted_only_where_the_rule_has_it() {
 }
 
 #[test]
+fn ed25519_in_the_header_or_the_key_means_eddsa() {
+    let (signer, rsa) = (ed25519("k"), rsa("k"));
+    let jwk = with(signer.jwk(), &json!({"alg": "Ed25519"}));
+    let renamed = KeySet::from_json(&json!({ "keys": [jwk] })).unwrap();
+    let token = |alg: &str| signer.token_with(&json!({"alg": alg, "kid": "k"}), &claims());
+    for keys in [&keys(&[&signer]), &renamed] {
+        for (alg, expected) in
+            [("EdDSA", "accepted"), ("Ed25519", "accepted"), ("Ed448", "algorithm"), ("ed25519", "algorithm")]
+        {
+            assert_eq!(verdict(&token(alg), &oidc_rule(), keys), expected, "{alg}");
+        }
+    }
+    assert_eq!(verdict(&token("Ed25519"), &custom_rule(), &renamed), "algorithm", "the rule has RS256 alone");
+    assert_eq!(verdict(&token("Ed25519"), &oidc_rule(), &keys(&[&rsa])), "key");
+}
+
+#[test]
 fn a_public_key_is_not_an_hmac_secret() {
     let signer = rsa("k");
     let header = json!({"alg": "HS256", "kid": "k"});

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use serde_json::Value;
 
-use crate::auth::rule::algorithm_name;
+use crate::auth::rule::is_named;
 use crate::config::Algorithm;
 
 /// How long an RSA modulus may be, in bits: a shorter key is weak, and a longer one is slow to check.
@@ -87,8 +87,10 @@ impl Key {
             ("OKP", Some("Ed25519")) => (Algorithm::EdDsa, Material::ed25519(jwk)?),
             _ => return None,
         };
-        let is_or_absent = |name, expected: &str| jwk.get(name).is_none_or(|value| value == expected);
-        if !is_or_absent("use", "sig") || !is_or_absent("alg", algorithm_name(algorithm)) {
+        let is_for_signatures = jwk.get("use").is_none_or(|value| value == "sig");
+        let is_for_algorithm = |name: &str| is_named(algorithm, name);
+        if !is_for_signatures || !jwk.get("alg").is_none_or(|alg| alg.as_str().is_some_and(is_for_algorithm))
+        {
             return None;
         }
         let kid = match jwk.get("kid") {
@@ -180,12 +182,16 @@ mod tests {
             (with(rsa.clone(), "n", json!("AAAA")), 0),
             (with(rsa.clone(), "n", json!("not base64")), 0),
             (with(rsa, "e", json!("")), 0),
+            (with(p256.clone(), "alg", json!("Ed25519")), 0),
             (with(p256.clone(), "crv", json!("P-384")), 0),
             (with(p256.clone(), "crv", json!("secp256k1")), 0),
             (with(p256.clone(), "y", json!("AQAB")), 0),
             (with(p256, "y", json!(null)), 0),
             (with(ed25519.clone(), "crv", json!("X25519")), 0),
             (with(ed25519.clone(), "crv", json!("Ed448")), 0),
+            (with(ed25519.clone(), "alg", json!("Ed25519")), 1),
+            (with(ed25519.clone(), "alg", json!("Ed448")), 0),
+            (with(ed25519.clone(), "alg", json!("ed25519")), 0),
             (with(ed25519, "x", json!("AQAB")), 0),
             (json!("a key"), 0),
         ] {

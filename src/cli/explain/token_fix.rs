@@ -215,7 +215,7 @@ fn wrong_algorithm(found: &str, case: &Case<'_>) -> String {
             providers::hints(|advice| advice.key_pair)
         ),
         "none" => "it is not signed, and proves nothing: send the token as the provider issued it".to_owned(),
-        "RS256" | "ES256" | "EdDSA" => {
+        "RS256" | "ES256" | "EdDSA" | "Ed25519" => {
             let Some(rule) = case.rule else { return String::new() };
             let key = match rule.rule.kind {
                 RuleKind::Oidc { .. } => format!("add {found:?} to {}", rule.key("algorithms")),

@@ -124,6 +124,16 @@ fn what_is_permitted_for_the_file_is_permitted_for_discovered_addresses() {
 }
 
 #[test]
+fn ed25519_is_another_name_of_eddsa() {
+    let config = load(&rule(&CUSTOM.replace("ES256", "Ed25519")), &[]).unwrap();
+    let RuleKind::CustomJwt { algorithm, .. } = &only_rule(&config).kind else { panic!("{config:?}") };
+    assert_eq!(*algorithm, Algorithm::EdDsa);
+    let config = load(&rule(&format!("{OIDC}algorithms = ['Ed25519']")), &[]).unwrap();
+    let RuleKind::Oidc { algorithms, .. } = &only_rule(&config).kind else { panic!("{config:?}") };
+    assert_eq!(*algorithms, [Algorithm::EdDsa]);
+}
+
+#[test]
 fn algorithms_without_a_public_key_are_refused_with_the_reason() {
     for (algorithm, reason) in [
         ("HS256", "signs with a shared secret"),

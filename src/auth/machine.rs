@@ -1,0 +1,149 @@
+//! Tokens that authorization servers issue to programs, not to people.
+//!
+//! Such a token has a `sub` too: the id of the program. It must never become a user.
+
+use serde_json::{Map, Value};
+
+/// Claims that describe a person. A token that has one of them is a person's, unless it says otherwise itself.
+const CLAIMS_OF_A_PERSON: [&str; 10] = [
+    "name",
+    "given_name",
+    "family_name",
+    "nickname",
+    "preferred_username",
+    "upn",
+    "unique_name",
+    "email",
+    "phone_number",
+    "picture",
+];
+
+/// Claims that hold the id of the application that asked for a token: RFC 8693 and RFC 9068, OpenID Connect,
+/// Okta, and Microsoft Entra (version 1.0).
+const CLIENT_CLAIMS: [&str; 5] = ["client_id", "azp", "cid", "clientId", "appid"];
+
+/// The sign by which the claims of a verified token are those of a program; `None` for a person's.
+pub(super) fn sign(claims: &Map<String, Value>) -> Option<&'static str> {
+    let string = |name| claims.get(name).and_then(Value::as_str);
+    let subject = string("sub").unwrap_or_default();
+    let clients = || CLIENT_CLAIMS.into_iter().filter_map(string);
+    let is_described = CLAIMS_OF_A_PERSON.iter().any(|claim| claims.contains_key(*claim));
+
+    if string("gty").is_some_and(is_client_credentials) {
+        return Some("`gty` is client-credentials");
+    }
+    // Auth0. The id of a user has the name of a connection before a `|`.
+    if subject.ends_with("@clients") && !subject.contains('|') {
+        return Some("`sub` ends with @clients");
+    }
+    // Microsoft Entra; for a user it is `user`.
+    if string("idtyp") == Some("app") {
+        return Some("`idtyp` is app");
+    }
+    // Keycloak. The service account of a client is named after the client.
+    let account = string("preferred_username").and_then(|name| name.strip_prefix("service-account-"));
+    if account.is_some_and(|client| clients().any(|one| one.eq_ignore_ascii_case(client))) {
+        return Some("`preferred_username` is a service account of the client");
+    }
+    // Google. The service account has an address of its own, and so its tokens have `email`.
+    if string("email").is_some_and(|email| email.ends_with(".gserviceaccount.com")) {
+        return Some("`email` is that of a service account");
+    }
+    if is_described {
+        return None;
+    }
+    // RFC 9068, section 2.2: without a resource owner, `sub` is the client's id.
+    if clients().any(|client| client == subject) {
+        return Some("`sub` is the id of the client");
+    }
+    // Microsoft Entra without the optional claim `idtyp`: `sub` differs from `oid` for a user, and a user's
+    // token has scopes.
+    if string("oid") == Some(subject) && !claims.contains_key("scp") && clients().next().is_some() {
+        return Some("`sub` is `oid`, and there is no `scp`");
+    }
+    None
+}
+
+/// Auth0 writes the grant type with a hyphen, OAuth with an underscore.
+fn is_client_credentials(grant: &str) -> bool {
+    matches!(grant, "client-credentials" | "client_credentials")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::sign;
+
+    fn is_machine(claims: &Value) -> bool {
+        sign(claims.as_object().unwrap()).is_some()
+    }
+
+    #[test]
+    fn tokens_of_programs_are_recognised() {
+        for (whose, claims) in [
+            ("Auth0", json!({"sub": "AbC123@clients", "azp": "AbC123", "gty": "client-credentials"})),
+            ("Auth0 without gty", json!({"sub": "AbC123@clients"})),
+            ("Auth0 with a custom sub", json!({"sub": "x", "gty": "client-credentials", "name": "Reports"})),
+            ("Entra 2.0", json!({"sub": "5f1c", "oid": "5f1c", "azp": "9a", "idtyp": "app"})),
+            ("Entra without idtyp", json!({"sub": "5f1c", "oid": "5f1c", "azp": "9a", "roles": ["Read"]})),
+            ("Entra 1.0", json!({"sub": "5f1c", "oid": "5f1c", "appid": "9a"})),
+            (
+                "Keycloak",
+                json!({"sub": "0b9e", "azp": "reports", "preferred_username": "service-account-reports",
+                    "client_id": "reports", "clientHost": "10.0.0.1"}),
+            ),
+            ("Cognito", json!({"sub": "4gbq", "client_id": "4gbq", "token_use": "access"})),
+            ("Okta", json!({"sub": "0oa1", "cid": "0oa1", "scp": ["reports"]})),
+            ("RFC 9068", json!({"sub": "reports", "client_id": "reports", "scope": "read"})),
+            (
+                "Google",
+                json!({"sub": "1139", "azp": "1139", "email": "a@p.iam.gserviceaccount.com",
+                    "email_verified": true}),
+            ),
+        ] {
+            assert!(is_machine(&claims), "{whose}: {claims}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_people_are_left_alone() {
+        for (whose, claims) in [
+            ("Clerk", json!({"sub": "user_2tAda", "azp": "https://app.example.com", "sid": "sess_1"})),
+            ("Auth0, an ID token", json!({"sub": "auth0|1", "aud": "abc", "name": "Ada"})),
+            ("Auth0, an access token", json!({"sub": "auth0|1", "azp": "abc", "scope": "openid"})),
+            ("Auth0, by password", json!({"sub": "auth0|1", "azp": "abc", "gty": "password"})),
+            ("Auth0, an odd id of a database", json!({"sub": "auth0|ada@clients", "azp": "abc"})),
+            ("WorkOS", json!({"sub": "user_01", "sid": "session_01", "client_id": "client_01"})),
+            (
+                "Entra",
+                json!({"sub": "AAAA", "oid": "5f1c", "azp": "9a", "scp": "User.Read", "idtyp": "user"}),
+            ),
+            (
+                "Entra, as a user of itself",
+                json!({"sub": "5f1c", "oid": "5f1c", "azp": "9a", "scp": "openid"}),
+            ),
+            (
+                "Entra, with a name",
+                json!({"sub": "5f1c", "oid": "5f1c", "azp": "9a", "upn": "ada@example.com"}),
+            ),
+            ("Keycloak", json!({"sub": "0b9e", "azp": "web", "preferred_username": "ada"})),
+            (
+                "Keycloak, a person with an unlucky name",
+                json!({"sub": "0b9e", "azp": "web", "preferred_username": "service-account-reports"}),
+            ),
+            (
+                "Google",
+                json!({"sub": "1139", "azp": "x.apps.googleusercontent.com", "email": "ada@gmail.com"}),
+            ),
+            ("claims of other types", json!({"sub": "1", "azp": ["1"], "gty": 7, "idtyp": null, "oid": 1})),
+            (
+                "a person who is her own client",
+                json!({"sub": "ada", "client_id": "ada", "email": "a@b.example"}),
+            ),
+            ("nothing but an id", json!({"sub": "user_1"})),
+        ] {
+            assert!(!is_machine(&claims), "{whose}: {claims}");
+        }
+    }
+}
