@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use strum::VariantNames;
-use url::Url;
 
 use crate::domain::Timestamp;
 
@@ -212,9 +211,11 @@ pub enum FetchError {
     #[error("the discovery document is of another issuer than {domain}: {found:?}")]
     ForeignIssuer {
         /// The configured domain.
-        domain: Url,
+        domain: String,
         /// `issuer` of the document; empty when absent.
         found: String,
+        /// Where this machine can probably fetch the keys.
+        jwks: Option<String>,
     },
     /// The fetch ended without a result, as when the program stops.
     #[error("the fetch was interrupted")]

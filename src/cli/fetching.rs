@@ -10,7 +10,9 @@ pub(super) fn fix(error: &FetchError, rule: &Placed<'_>) -> String {
     match error {
         FetchError::Transport(_) | FetchError::TooSlow(_) => format!(
             "this machine must be able to reach {url}: try curl from here; check DNS, the firewall, \
-                proxy variables, certificates and {key}"
+                proxy variables, certificates and {key}; if this machine can reach the provider only by \
+                another address than the issuer of its tokens, use a customJwt rule with both: `issuer`, and \
+                the URL of the keys from here in `jwks`"
         ),
         FetchError::Status(status) if status.is_client_error() => {
             format!(
@@ -43,8 +45,13 @@ pub(super) fn fix(error: &FetchError, rule: &Placed<'_>) -> String {
         FetchError::ForeignIssuer { found, .. } if found.is_empty() => {
             format!("{url} is not a discovery document of an issuer: correct {key}")
         }
-        FetchError::ForeignIssuer { found, .. } => {
-            format!("tokens will have the issuer {found:?}: set {key} to that, if it is your provider")
+        FetchError::ForeignIssuer { found, jwks, .. } => {
+            let jwks = jwks.as_ref().map_or("the URL of its keys".to_owned(), |url| format!("{url:?}"));
+            format!(
+                "tokens will have the issuer {found:?}. If it is your provider and this machine can reach that \
+                    address, set {key} to it. If it has one address outside and another one inside (Keycloak \
+                    in a container network), use a customJwt rule with issuer = {found:?} and jwks = {jwks}"
+            )
         }
         FetchError::Interrupted => "try again".to_owned(),
     }

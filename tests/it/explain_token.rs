@@ -270,7 +270,7 @@ async fn a_provider_that_gives_no_keys() {
     let good = token(&json!({ "iss": issuer }));
     let case = |check, says| vec![planted(&oidc(&issuer, CONVEX), good.clone(), check, says)];
 
-    explain(case("keys", "nothing is at")).await;
+    explain(case("keys", "does not exist")).await;
     provider.page("/jwks", Page::ok("<html>"));
     explain(case("keys", "answers with something else")).await;
     provider.publish(&[&rsa("key_2")]);
@@ -278,9 +278,9 @@ async fn a_provider_that_gives_no_keys() {
     provider.publish(&[&p256("key_1")]);
     explain(case("key", "or the token is of another environment")).await;
     provider.discovery(&json!({"issuer": "https://other.example.com", "jwks_uri": provider.url("/jwks")}));
-    explain(case("keys", "tokens will carry the issuer \"https://other.example.com\"")).await;
+    explain(case("keys", "tokens will have the issuer \"https://other.example.com\"")).await;
     provider.discovery(&json!({ "issuer": issuer }));
-    explain(case("keys", "write a customJwt rule")).await;
+    explain(case("keys", "use a customJwt rule")).await;
 
     let nobody = "http://127.0.0.1:9";
     let unreachable = token(&json!({ "iss": nobody }));
@@ -288,8 +288,48 @@ async fn a_provider_that_gives_no_keys() {
         &oidc(nobody, CONVEX),
         unreachable,
         "keys",
-        "this machine must reach http://127.0.0.1:9",
+        "this machine must be able to reach http://127.0.0.1:9",
     )])
+    .await;
+}
+
+#[tokio::test]
+async fn a_provider_with_one_address_outside_and_another_inside_needs_a_custom_jwt_rule_with_both() {
+    let provider = Provider::start();
+    let (inside, outside) = (provider.url("/realms/app"), "https://auth.example.com/realms/app");
+    let document = json!({"issuer": outside, "jwks_uri": format!("{outside}/protocol/openid-connect/certs")});
+    provider.page("/realms/app/.well-known/openid-configuration", Page::ok(document.to_string()));
+    provider.page("/realms/app/protocol/openid-connect/certs", Page::ok(key_set(&[&rsa("key_1")])));
+    let advice = format!(
+        "use a customJwt rule with issuer = {outside:?} and jwks = {:?}",
+        format!("{inside}/protocol/openid-connect/certs")
+    );
+    let from = |issuer: &str| token(&json!({ "iss": issuer }));
+    explain(vec![
+        planted(&oidc(&inside, CONVEX), from(&inside), "keys", advice.leak()),
+        planted(
+            &oidc(&inside, CONVEX),
+            from(outside),
+            "issuer",
+            "use a customJwt rule with issuer = \"https://auth.example.com/realms/app\"",
+        ),
+        planted(
+            &oidc("http://127.0.0.1:9/realms/app", CONVEX),
+            from("http://127.0.0.1:9/realms/app"),
+            "keys",
+            "use a customJwt rule with both",
+        ),
+        // The advice is good: such a rule accepts the token.
+        planted(
+            &format!(
+                "[[sources.tokens]]\ntype = 'customJwt'\nissuer = '{outside}'\nalgorithm = 'RS256'\n\
+                 jwks = '{inside}/protocol/openid-connect/certs'\n{CONVEX}\n"
+            ),
+            from(outside),
+            "",
+            "The token is good",
+        ),
+    ])
     .await;
 }
 

@@ -122,9 +122,24 @@ fn jwks_uri(document: &Value, domain: &Url) -> Result<Url, FetchError> {
     let string = |name| document.get(name).and_then(Value::as_str);
     let found = string("issuer").unwrap_or_default();
     if !same_issuer(found, domain.as_str()) {
-        return Err(FetchError::ForeignIssuer { domain: domain.clone(), found: excerpt(found) });
+        let jwks = string("jwks_uri").and_then(|uri| reachable(uri, found, domain));
+        return Err(FetchError::ForeignIssuer { domain: domain.to_string(), found: excerpt(found), jwks });
     }
     string("jwks_uri").and_then(|uri| uri.parse().ok()).ok_or(FetchError::NoJwksUri)
+}
+
+/// The address of the keys as seen from this machine: below `domain`, if the document has it below its issuer.
+///
+/// Providers in a container network often have one name outside and another inside.
+fn reachable(jwks_uri: &str, issuer: &str, domain: &Url) -> Option<String> {
+    let below = jwks_uri.strip_prefix(issuer.trim_end_matches('/')).filter(|path| path.starts_with('/'));
+    let address = match below {
+        Some(path) => format!("{}{path}", domain.as_str().trim_end_matches('/')),
+        None => jwks_uri.to_owned(),
+    };
+    let mut address: Url = address.parse().ok()?;
+    address.set_query(None);
+    Some(address.into())
 }
 
 fn follow(attempt: Attempt, allow_http: bool) -> reqwest::redirect::Action {

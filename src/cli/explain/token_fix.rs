@@ -1,5 +1,7 @@
 //! What to do about a token's failed check.
 
+use url::Url;
+
 use super::between;
 use super::near_miss::difference;
 use crate::auth::{Claimed, TokenError, same_issuer};
@@ -140,7 +142,7 @@ fn foreign_issuer<'a>(found: &'a str, rules: &'a [Placed<'a>]) -> String {
             );
         }
     }
-    if let Some(fix) = other_environment(found, rules) {
+    if let Some(fix) = other_environment(found, rules).or_else(|| other_address(found, rules)) {
         return fix;
     }
     let known: Vec<_> = rules.iter().map(|rule| format!("{:?}", rule.issuer())).collect();
@@ -174,6 +176,20 @@ fn other_environment(found: &str, rules: &[Placed<'_>]) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// The same path on another host, as of a provider that has one address outside and another one inside.
+fn other_address(found: &str, rules: &[Placed<'_>]) -> Option<String> {
+    let path = |issuer: &str| Some(Url::parse(issuer).ok()?.path().trim_end_matches('/').to_owned());
+    let found_path = path(found).filter(|path| !path.is_empty())?;
+    let rule = rules.iter().find(|rule| path(rule.issuer()).as_ref() == Some(&found_path))?;
+    Some(format!(
+        "{rule} has {:?}. If that is the same provider by an address that only this machine uses (Keycloak \
+            in a container network), use a customJwt rule with issuer = {found:?} and the URL of the keys from \
+            here in `jwks`; otherwise set {} to {found:?}",
+        rule.issuer(),
+        rule.key(rule.issuer_key())
+    ))
 }
 
 fn wrong_audience(found: &[String], case: &Case<'_>) -> String {
