@@ -31,7 +31,7 @@ fn by_variables(config: &mut Config) {
 }
 
 async fn deliver(app: &TestApp, body: &str) -> String {
-    let headers = vec![("authorization", "Bearer token in use".to_owned())];
+    let headers = vec![("authorization", "Bearer token-in-use".to_owned())];
     let wire = Wire { path: "/webhooks/auth0".to_owned(), headers, body: body.into() };
     app.client.send(wire).await.brief()
 }

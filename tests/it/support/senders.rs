@@ -86,7 +86,7 @@ impl Proof {
             }
             Self::TimestampedHmac => ["workos-test-secret", "workos rotated out", "workos-other-secret"],
             Self::Bearer | Self::BearerBesideSignatures => {
-                ["token in use", "token rotated out", "token of others"]
+                ["token-in-use", "token-rotated-out", "token-of-others"]
             }
         }
     }
@@ -222,7 +222,7 @@ pub(crate) fn with_every_provider(config: &mut Config) {
 
 /// What makes the source `auth0` without a file.
 pub(crate) const AUTH0: [(&str, &str); 2] =
-    [("AUTH0_WEBHOOK_SECRET", SECRET), ("AUTH0_EVENT_STREAM_TOKEN", "token in use")];
+    [("AUTH0_WEBHOOK_SECRET", SECRET), ("AUTH0_EVENT_STREAM_TOKEN", "token-in-use")];
 
 /// The sources of a file and of variables, read as the service reads them.
 pub(crate) fn sources(file: &str, variables: &[(&str, &str)]) -> Vec<Source> {
