@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
-use secrecy::ExposeSecret;
 
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
@@ -24,6 +23,9 @@ use crate::telemetry::Metrics;
 
 /// How long background tasks may take to end, and then the database to close its connections.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often to look for connections that nobody uses.
+const IDLE_CHECK: Duration = Duration::from_secs(10);
 
 /// The whole service, ready to serve.
 #[derive(Debug)]
@@ -72,15 +74,25 @@ fn authenticator_of_service(
     Authenticator::new(rules.collect(), config.tokens.clone(), clock, metrics, jobs)
 }
 
+fn give_idle_connections_back(jobs: &Jobs, store: Store) {
+    jobs.spawn_loop("idle connections", async move {
+        loop {
+            tokio::time::sleep(IDLE_CHECK).await;
+            store.close_idle().await;
+        }
+    });
+}
+
 impl App {
     /// Connects, migrates and puts the rooms together. Must be called within a tokio runtime.
     pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let sources = Arc::new(Sources::new(&config.sources)?);
         let (metrics, feed, jobs) = (Metrics::default(), Feed::default(), Jobs::default());
         let authenticator = authenticator_of_service(config, clock.clone(), metrics.clone(), jobs.clone())?;
-        let store = Store::connect(config.database.url.expose_secret()).await?;
+        let store = Store::connect(&config.database).await?;
         store.migrate().await?;
         authenticator.start();
+        give_idle_connections_back(&jobs, store.clone());
         start_sweeping(&jobs, store.clone(), clock.clone(), config.journal.retention);
         ReplicaListener::start(&jobs, store.clone(), feed.clone());
         let writer = Writer {

@@ -5,7 +5,7 @@ use sea_orm::value::TextUuid;
 
 /// One service key.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "api_keys")]
+#[sea_orm(schema_name = "usersync", table_name = "api_keys")]
 pub struct Model {
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "journal")]
+#[sea_orm(schema_name = "usersync", table_name = "journal")]
 pub struct Model {
     /// Name of the configured source.
     #[sea_orm(primary_key, auto_increment = false)]

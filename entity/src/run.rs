@@ -5,7 +5,7 @@ use sea_orm::value::TextUuid;
 
 /// One walk: a backfill, a reconciliation, or the reading of a provider's event log.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "runs")]
+#[sea_orm(schema_name = "usersync", table_name = "runs")]
 pub struct Model {
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]

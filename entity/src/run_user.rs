@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 /// One user in one run.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "run_users")]
+#[sea_orm(schema_name = "usersync", table_name = "run_users")]
 pub struct Model {
     /// The run.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]

@@ -4,7 +4,7 @@ use sea_orm::entity::prelude::*;
 
 /// One deleted user.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "tombstones")]
+#[sea_orm(schema_name = "usersync", table_name = "tombstones")]
 pub struct Model {
     /// Name of the configured source.
     #[sea_orm(primary_key, auto_increment = false)]

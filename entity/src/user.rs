@@ -5,7 +5,7 @@ use sea_orm::value::TextUuid;
 
 /// One living user.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-#[sea_orm(table_name = "users")]
+#[sea_orm(schema_name = "usersync", table_name = "users")]
 pub struct Model {
     /// UUIDv7 in its text form, in both databases, so that the id in the API is the id in a join.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use anyhow::bail;
 use clap::Args;
-use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::Usage;
@@ -42,7 +41,7 @@ impl Backfill {
         let config = super::configure_quietly(config)?;
         let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
         let names = self.names(&config)?;
-        let store = Store::connect(config.database.url.expose_secret()).await?;
+        let store = Store::connect_for_command(&config.database).await?;
         store.migrate().await?;
         let result = self.run_on(&config, &sources, &names, store.clone(), clock).await;
         // Closing moves SQLite's write-ahead log into the database file.

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::bail;
 use clap::Subcommand;
-use secrecy::ExposeSecret;
 
 use super::Usage;
 use crate::auth::service_key::{self, ServiceKey};
@@ -38,7 +37,7 @@ impl Keys {
             check_name(name)?;
         }
         let config = super::configure(config)?;
-        let store = Store::connect(config.database.url.expose_secret()).await?;
+        let store = Store::connect_for_command(&config.database).await?;
         store.migrate().await?;
         match self {
             Self::Create { name, scopes } => create(&store, name, scopes.into_iter().collect(), &clock).await,

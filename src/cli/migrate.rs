@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::Args;
-use secrecy::ExposeSecret;
 
 use crate::store::Store;
 
@@ -18,9 +17,15 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) async fn run(self, config: Option<&Path>) -> anyhow::Result<()> {
         let config = super::configure(config)?;
-        let store = Store::connect(config.database.url.expose_secret())
+        let store = Store::connect_for_command(&config.database)
             .await
             .context("cannot connect to apply migrations")?;
+        if let Some(encoding) = store.narrow_encoding().await? {
+            eprintln!(
+                "warning: the database is encoded in {encoding}, which lacks many letters of people's names: use a database \
+                 that was made with ENCODING 'UTF8'"
+            );
+        }
         if !self.status {
             store.migrate().await.context("the migrations were not applied")?;
         }

@@ -35,7 +35,7 @@ use tracing::level_filters::LevelFilter;
 use crate::app::StartError;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors, Log};
-use crate::store::{SetupProblem, StoreError};
+use crate::store::StoreError;
 use crate::{providers, telemetry};
 
 /// Your identity provider's users, in your own database, always right.
@@ -117,18 +117,12 @@ pub async fn run(cli: Cli) -> ExitCode {
 
 /// How to fix a failure of the database.
 fn database_remedy(error: &StoreError) -> &'static str {
-    match error.setup_problem() {
-        Some(SetupProblem::TableNameTaken) => {
-            "another application's table has this name: give usersync a schema of its own, created beforehand, by \
-                adding `?options=-csearch_path%3Dusersync` to DATABASE_URL; on SQLite, use a separate file"
-        }
-        Some(SetupProblem::SchemaMissing) => {
-            "the schema that DATABASE_URL names as search_path does not exist: create it with CREATE SCHEMA"
-        }
-        None => {
-            "check DATABASE_URL (or `url` under [database]), and that the database runs and accepts connections \
-                from this user"
-        }
+    if error.is_table_name_taken() {
+        "another application's table has this name: give usersync a schema of its own by `schema` under \
+            [database] (USERSYNC_DATABASE__SCHEMA); on SQLite, use a separate file"
+    } else {
+        "check DATABASE_URL (or `url` under [database]), and that the database runs and accepts connections \
+            from this user"
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Args;
-use secrecy::ExposeSecret;
 
 use super::Usage;
 use super::backfill::{can_be_asked, is_setup};
@@ -54,7 +53,7 @@ impl Reconcile {
         let config = super::configure_quietly(config)?;
         let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
         let names = self.names(&config)?;
-        let store = Store::connect(config.database.url.expose_secret()).await?;
+        let store = Store::connect_for_command(&config.database).await?;
         store.migrate().await?;
         let metrics = Metrics::default();
         let writer =

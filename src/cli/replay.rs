@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args};
-use secrecy::ExposeSecret;
 
 use super::Usage;
 use super::progress::Progress;
@@ -50,7 +49,7 @@ impl Replay {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
         let config = super::configure(config)?;
         let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
-        let store = Store::connect(config.database.url.expose_secret()).await?;
+        let store = Store::connect_for_command(&config.database).await?;
         store.migrate().await?;
         let result = self.run_on(&store, sources, clock).await;
         // Closing moves SQLite's write-ahead log into the database file.

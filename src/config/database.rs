@@ -16,7 +16,8 @@ impl Kind for DatabaseUrl {
     const SHAPE: Shape = Shape::Text;
 
     fn read(slot: &Slot<'_>) -> Option<SecretString> {
-        slot.accept(database_url(slot.secret()?))
+        let pasted = slot.secret()?;
+        slot.accept(database_url(SecretString::from(without_wrapping(pasted.expose_secret()))))
     }
 
     #[cfg(test)]
@@ -39,6 +40,17 @@ impl Kind for DirectUrl {
         }
         Some(url)
     }
+}
+
+/// A URL without what is pasted around it: whitespace, a byte order mark, quotes.
+fn without_wrapping(text: &str) -> &str {
+    let mut text = text.trim_matches(|it: char| it.is_whitespace() || it == '\u{feff}');
+    for quote in ['"', '\'', '`'] {
+        if let Some(inner) = text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote)) {
+            text = inner.trim();
+        }
+    }
+    text
 }
 
 /// Whether the URL names a SQLite file.

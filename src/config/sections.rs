@@ -88,6 +88,13 @@ settings! {
     }
 }
 
+impl Database {
+    /// The database of this URL, with everything else at its default.
+    pub fn at(url: &str) -> Self {
+        Self { url: SecretString::from(url), ..Self::default() }
+    }
+}
+
 settings! {
     /// `[tokens]`
     #[derive(Clone, Debug)]

@@ -56,7 +56,10 @@ pub(super) async fn readyz(
     }
     let migrations = within_time(store.migrations()).await?;
     match migrations.iter().find(|migration| !migration.applied) {
-        None => Ok(HttpResponse::Ok().json(Readiness { status: Ready::Ready })),
+        None => {
+            within_time(store.check_writable()).await?;
+            Ok(HttpResponse::Ok().json(Readiness { status: Ready::Ready }))
+        }
         Some(missing) => Err(Problem::because(
             Code::DatabaseUnavailable,
             format!("migration {} is not applied", missing.name),

@@ -361,9 +361,10 @@ impl From<SignatureError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let code = match error {
-            StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Blocked(_) => {
-                Code::DatabaseUnavailable
-            }
+            StoreError::Unavailable(_)
+            | StoreError::Conflict(_)
+            | StoreError::Blocked(_)
+            | StoreError::Setup(_) => Code::DatabaseUnavailable,
             StoreError::Rejected(_) => Code::Internal,
         };
         Self::because(code, error)

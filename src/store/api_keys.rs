@@ -3,18 +3,17 @@
 use entity::api_key::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::Expr;
 use sea_orm::value::TextUuid;
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
 use uuid::Uuid;
 
+use super::connection::Db;
 use super::{StoreError, in_time};
 use crate::clock::Clock;
 use crate::domain::{Scopes, Timestamp};
 
 /// The service keys.
 #[derive(Debug)]
-pub struct ApiKeys<'a>(pub(super) &'a DatabaseConnection);
+pub struct ApiKeys<'a>(pub(super) &'a Db);
 
 /// A service key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

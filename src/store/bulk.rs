@@ -9,8 +9,8 @@
 
 use sea_orm::sea_query::{Expr, InsertStatement, OnConflict, PostgresQueryBuilder, Query, ReturningClause};
 use sea_orm::{
-    ActiveModelTrait, ColumnDef, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, DbErr, EntityTrait,
-    IdenStatic, Iterable, QueryTrait, Statement, Value,
+    ActiveModelTrait, ColumnDef, ColumnTrait, ColumnType, ConnectionTrait, DbBackend, DbErr, EntityName,
+    EntityTrait, IdenStatic, Iterable, QueryTrait, Statement, Value,
 };
 
 use super::Tx;
@@ -59,7 +59,7 @@ fn from_arrays<A: ActiveModelTrait>() -> Result<InsertStatement, DbErr> {
         select.expr(Expr::cust(unnested(&column.def(), number)?));
     }
     let mut insert = Query::insert();
-    insert.into_table(A::Entity::default()).columns(<A::Entity as EntityTrait>::Column::iter());
+    insert.into_table(A::Entity::default().table_ref()).columns(<A::Entity as EntityTrait>::Column::iter());
     insert.select_from(select).map_err(|error| DbErr::Type(error.to_string()))?;
     Ok(insert)
 }

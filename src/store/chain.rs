@@ -1,18 +1,17 @@
 //! Transactions that follow each other on one connection.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend};
+use sea_orm::{ConnectionTrait, DbBackend};
 
+use super::connection::Db;
 use super::{Store, StoreError, Tx};
 
 /// Transactions one after the other.
 ///
-/// Giving a connection back costs two round trips to PostgreSQL (we and sqlx both ask for a sign of life), beginning
-/// costs a third, and the next connection is seldom the last one, whose server process has everything at hand. So a
-/// commit may begin the next transaction by itself.
+/// Beginning a transaction is a round trip to PostgreSQL. So a commit may begin the next transaction by itself.
 #[derive(Debug)]
 pub struct Chain {
     store: Store,
-    pool: DatabaseConnection,
+    pool: Db,
     next: Option<Tx>,
 }
 
@@ -41,7 +40,8 @@ impl Chain {
     /// Makes everything written lasting, and begins the next transaction, which keeps the connection until it
     /// is used or the chain [ends](Self::end).
     pub async fn commit_and_continue(&mut self, tx: Tx) -> Result<(), StoreError> {
-        if tx.inner.get_database_backend() != DbBackend::Postgres {
+        // Behind a pooler each transaction begins with settings of its own.
+        if tx.inner.get_database_backend() != DbBackend::Postgres || tx.inner.is_pooled() {
             return tx.commit().await;
         }
         tx.inner.execute_unprepared("COMMIT AND CHAIN").await?;

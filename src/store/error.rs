@@ -2,7 +2,7 @@
 
 use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
 use sea_orm::sqlx::postgres::PgDatabaseError;
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
 
 /// Data exception, integrity constraint, check option of a view, program limit exceeded, raised by a trigger.
 const ABOUT_VALUES: [&str; 5] = ["22", "23", "44", "54", "P0"];
@@ -20,6 +20,9 @@ pub enum StoreError {
     /// Two transactions were in conflict; the same transaction may succeed if it is tried again.
     #[error("two transactions were in conflict: {}", without_values(.0))]
     Conflict(DbErr),
+    /// It cannot work as it was configured or prepared: what is wrong, and below it what to do.
+    #[error("{0}")]
+    Setup(String),
     /// It cannot be reached, is full or read-only, or is not as the migrations left it.
     #[error("the database is unavailable: {}", without_values(.0))]
     Unavailable(DbErr),
@@ -32,30 +35,18 @@ impl StoreError {
     }
 }
 
-/// A reason for a failure that only the operator can remove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetupProblem {
-    /// A table that the migrations create exists already and belongs to another application.
-    TableNameTaken,
-    /// The connection's `search_path` names no schema that exists.
-    SchemaMissing,
-}
-
 impl StoreError {
-    /// The setup problem that caused this error, if its code names one.
-    pub fn setup_problem(&self) -> Option<SetupProblem> {
-        let (Self::Rejected(error) | Self::Blocked(error) | Self::Conflict(error) | Self::Unavailable(error)) =
-            self;
-        let refusal = of_a_statement(error).and_then(sqlx::Error::as_database_error)?;
-        match refusal.code().as_deref() {
+    /// Whether another application's table has the name of one of ours.
+    pub fn is_table_name_taken(&self) -> bool {
+        let Self::Unavailable(error) = self else { return false };
+        let database = of_a_statement(error).and_then(sqlx::Error::as_database_error);
+        database.is_some_and(|refusal| match refusal.code().as_deref() {
             // duplicate_table, duplicate_object (a type or an index of that name)
-            Some("42P07" | "42710") => Some(SetupProblem::TableNameTaken),
-            // invalid_schema_name
-            Some("3F000") => Some(SetupProblem::SchemaMissing),
+            Some("42P07" | "42710") => true,
             // SQLITE_ERROR has no code of its own for this, only a message.
-            Some("1") if refusal.message().ends_with("already exists") => Some(SetupProblem::TableNameTaken),
-            _ => None,
-        }
+            Some("1") => refusal.message().ends_with("already exists"),
+            _ => false,
+        })
     }
 }
 
@@ -79,7 +70,7 @@ fn without_values(error: &DbErr) -> String {
     let may_quote = |refusal: &&PgDatabaseError| {
         refusal.r#where().is_some() || is_of_class(refusal.code(), &ABOUT_VALUES)
     };
-    let Some(refusal) = refusal.filter(may_quote) else { return error.to_string() };
+    let Some(refusal) = refusal.filter(may_quote) else { return with_code(error) };
     let names =
         [("table", refusal.table()), ("column", refusal.column()), ("constraint", refusal.constraint())];
     let listed = names.into_iter().filter_map(|(what, name)| Some(format!(", {what} {}", name?)));
@@ -90,15 +81,30 @@ fn without_values(error: &DbErr) -> String {
     )
 }
 
+/// A server's message with its code, and what too few connections mean.
+fn with_code(error: &DbErr) -> String {
+    if matches!(error, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)) {
+        return "no connection was free in time: those of this replica, of the pooler or of the server are all in use \
+                (see `max_connections` under [database])"
+            .to_owned();
+    }
+    let database =
+        of_a_statement(error).or_else(|| of_a_connection(error)).and_then(sqlx::Error::as_database_error);
+    let code = database.and_then(DatabaseError::code).filter(|code| code.len() == 5).unwrap_or_default();
+    match &*code {
+        "" => error.to_string(),
+        "53300" => format!(
+            "{error} (SQLSTATE 53300): the server, the database or the role takes no more connections; set \
+             `max_connections` under [database] lower on each replica, or raise the limit"
+        ),
+        code => format!("{error} (SQLSTATE {code})"),
+    }
+}
+
 /// Whether SQLite could not be opened because another process holds the database.
 pub(super) fn is_locked(error: &DbErr) -> bool {
     let database = of_a_connection(error).and_then(sqlx::Error::as_database_error);
     database.is_some_and(|refusal| matches!(kind_of_code(refusal), Kind::Conflict))
-}
-
-/// Whether there was no connection in time.
-pub(super) fn is_late(error: &DbErr) -> bool {
-    matches!(of_a_connection(error), Some(sqlx::Error::PoolTimedOut))
 }
 
 /// The driver's error if no connection could be made.
@@ -148,6 +154,8 @@ fn kind_of_code(error: &dyn DatabaseError) -> Kind {
     }
     match &*code {
         "40001" | "40P01" => Kind::Conflict,
+        // The statement took longer than we let it.
+        "57014" => Kind::Unavailable,
         code if is_of_class(code, &ABOUT_VALUES) => Kind::Rejected,
         // Row security reports insufficient privilege too.
         "42501" => Kind::Blocked,

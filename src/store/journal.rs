@@ -7,17 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use entity::journal::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait,
 };
 
+use super::connection::Db;
 use super::pairs::is_one_of;
 use super::{StoreError, Tx, bulk};
 use crate::domain::{Change, Content, Delivery, DeliveryKey, Outcome, Timestamp, UserKey};
 
 /// The journal.
 #[derive(Debug)]
-pub struct Journal<'a>(pub(super) &'a DatabaseConnection);
+pub struct Journal<'a>(pub(super) &'a Db);
 
 /// What became of a delivery that is in the journal.
 #[derive(Clone, Debug)]
@@ -250,7 +251,7 @@ impl Tx {
         &self,
         users: &BTreeSet<UserKey>,
     ) -> Result<(), StoreError> {
-        let tombstone = "(SELECT deleted_at FROM tombstones AS t \
+        let tombstone = "(SELECT deleted_at FROM \"usersync\".tombstones AS t \
                          WHERE t.source = journal.source AND t.external_id = journal.external_id)";
         let ended = Condition::any()
             .add(Column::Lifetime.is_null())

@@ -1,162 +1,203 @@
 //! The only room that knows SQL. Its interface is domain types; rows are mapped here, every field by name.
 
+mod address;
 mod api_keys;
 mod bulk;
 mod chain;
+mod connection;
 mod error;
 mod journal;
 mod notify;
 mod pairs;
+mod pool;
+mod probe;
 mod records;
 mod runs;
+mod schema;
+mod sqlite;
 mod users;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::postgres::{PgConnection, PgSslMode};
-use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::sqlx::{self, Connection as _};
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use secrecy::ExposeSecret;
+use tracing::warn;
+
+use self::address::Address;
+use self::connection::{Db, Transaction};
+use self::pool::{Pool, Session};
+use crate::config;
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
-pub use error::{SetupProblem, StoreError};
+pub use error::StoreError;
 pub use journal::{Entry, Journal, Journaled, Which};
 pub use notify::Listener;
 pub use records::UserUpdate;
 pub(crate) use runs::{Begun, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, Runs};
+pub use schema::{Grant, MigrationState};
 pub use users::{Listing, LookedUp, Page, Users};
 
 /// How long a request waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a server may take to say that it is there.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that was idle for so long is tested before it is used: it may have broken unnoticed.
 const TEST_AFTER_IDLE: Duration = Duration::from_millis(500);
-/// How long a read may take: each is by key, or of one page.
+/// How long a read may take: each is by key, or of one page. PostgreSQL is told, so that it does not work on for nobody.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a SQLite writer waits for another process's write.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often to try, in this time, whether another process still holds a new SQLite database.
-const BUSY_TRIES: u32 = 50;
-/// Enough for readers beside the one writer; PostgreSQL's own default limit is 100 for everyone.
-const MAX_CONNECTIONS: u32 = 16;
-/// In addition, for batches: they are written one after the other, and one more is for a connection that has just broken.
-const BATCH_CONNECTIONS: u32 = 2;
-/// The key of the advisory lock: "usersync", read as a number.
-const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
+/// How long PostgreSQL may work on one statement of a batch.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For batches: they are written one after the other, and one more is for a connection that has just broken.
+const BATCH_CONNECTIONS: usize = 2;
+/// With fewer connections in all, batches have one.
+const FEW_CONNECTIONS: usize = 6;
 
 /// The database, SQLite or PostgreSQL.
 #[derive(Clone, Debug)]
 pub struct Store {
-    db: DatabaseConnection,
+    db: Db,
     /// Where batches are written. On PostgreSQL these are separate connections: one that was opened by a thread that
     /// answers requests would make every batch wait for that thread's other requests.
-    batches: DatabaseConnection,
+    batches: Db,
     /// Over TLS to PostgreSQL: see `bulk`.
     is_encrypted: bool,
+    postgres: Option<Arc<Postgres>>,
 }
 
-/// One migration and whether it has been applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MigrationState {
-    /// The file's name.
-    pub name: String,
-    /// Whether the database has it.
-    pub applied: bool,
+/// What only PostgreSQL needs.
+#[derive(Debug)]
+struct Postgres {
+    /// Where migrations run.
+    direct: PgConnectOptions,
+    /// Migrations run through a pooler as well.
+    migrates_pooled: bool,
+    /// Where to listen; `None` behind a pooler, which would give the notifications to somebody else.
+    listens_at: Option<PgConnectOptions>,
+}
+
+/// What the connections are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Requests, batches and listening, at the same time, each within its time.
+    Service,
+    /// One thing after the other, as long as it takes.
+    Command,
 }
 
 impl Store {
-    /// Connects to `sqlite://…` or `postgres://…`. The schema is left as it is.
-    pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(MAX_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_timeout(ACQUIRE_TIMEOUT)
-            // A ping before every statement would double the round trips.
-            .test_before_acquire_if_idle_for(TEST_AFTER_IDLE)
-            // Statements hold users' data. Errors are logged where they are answered.
-            .sqlx_logging(false)
-            .set_application_name("usersync")
-            .map_sqlx_postgres_pool_opts(|pool| {
-                pool.after_release(|connection, _| Box::pin(is_there(connection)))
-            })
-            .map_sqlx_sqlite_opts(|sqlite| {
-                sqlite
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(BUSY_TIMEOUT)
-            })
-            .map_sqlx_sqlite_pool_opts(|pool| {
-                pool.after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
-            });
-        let mut tries = 1;
-        loop {
-            match Database::connect(options.clone()).await {
-                // A new database changes to WAL, and for that SQLite does not wait, whatever the busy timeout.
-                Err(error) if error::is_locked(&error) && tries < BUSY_TRIES => tries += 1,
-                Err(late) if error::is_late(&late) => return Err(why_not_connected(url, late).await),
-                connected => return Self::new(connected?, &options).await,
-            }
-            tokio::time::sleep(BUSY_TIMEOUT / BUSY_TRIES).await;
-        }
+    /// Connects for a service. The schema is left as it is.
+    pub async fn connect(settings: &config::Database) -> Result<Self, StoreError> {
+        Self::connect_for(settings, Purpose::Service).await
     }
 
-    async fn new(db: DatabaseConnection, options: &ConnectOptions) -> Result<Self, StoreError> {
-        let backend = db.get_database_backend();
-        if backend != DbBackend::Postgres {
-            return Ok(Self { batches: db.clone(), db, is_encrypted: false });
+    /// Connects for a command, which needs one connection at a time.
+    pub async fn connect_for_command(settings: &config::Database) -> Result<Self, StoreError> {
+        Self::connect_for(settings, Purpose::Command).await
+    }
+
+    async fn connect_for(settings: &config::Database, purpose: Purpose) -> Result<Self, StoreError> {
+        let address = address_of(settings.url.expose_secret())?;
+        let postgres = match address {
+            Address::Sqlite(url) => {
+                let db = Db::Sqlite(sqlite::open(&url).await?);
+                return Ok(Self { batches: db.clone(), db, is_encrypted: false, postgres: None });
+            }
+            Address::Postgres(postgres) => postgres,
+        };
+        let direct = match &settings.direct_url {
+            Some(url) => match address_of(url.expose_secret())? {
+                Address::Postgres(direct) => Some(direct.options),
+                Address::Sqlite(_) => return Err(StoreError::Setup(DIRECT_IS_SQLITE.to_owned())),
+            },
+            None => None,
+        };
+        let options = postgres.options;
+        let is_pooled = postgres.says_pooled || probe::is_pooled(&options).await?;
+        if is_pooled && direct.is_none() && purpose == Purpose::Service {
+            warn!(
+                "the database is behind a pooler in transaction mode: changes by other replicas are noticed late. \
+                 Set `direct_url` under [database] (or DIRECT_URL) to the address past the pooler"
+            );
+        }
+        let [requests, batches] = shares(settings.max_connections as usize, purpose);
+        let is_command = purpose == Purpose::Command;
+        let pool = |size, timeout| {
+            let session = Session { is_pooled, statement_timeout: (!is_command).then_some(timeout) };
+            Db::Postgres {
+                pool: Pool::new(options.clone(), session, size),
+                schema: Arc::from(&*settings.schema),
+            }
+        };
+        let db = pool(requests, READ_TIMEOUT);
+        let batches = if is_command { db.clone() } else { pool(batches, WRITE_TIMEOUT) };
+        if let (Db::Postgres { pool: one, .. }, Db::Postgres { pool: other, .. }, false) =
+            (&db, &batches, is_command)
+        {
+            one.join(other);
         }
         // The server knows only about its own end of the connection, and that may be a pooler's.
-        let mode = db.get_postgres_connection_pool().connect_options().get_ssl_mode();
-        let is_asked_for = matches!(mode, PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
-        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-        let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
-        let is_told = row.is_some_and(|row| row.try_get_by_index(0).unwrap_or_default());
-        let batches =
-            Database::connect(options.clone().max_connections(BATCH_CONNECTIONS).to_owned()).await?;
-        Ok(Self { db, batches, is_encrypted: is_asked_for || is_told })
+        let is_asked_for = matches!(
+            options.get_ssl_mode(),
+            PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull
+        );
+        let is_encrypted = is_asked_for || server_encrypts(&db).await?;
+        let migrates_pooled = is_pooled && direct.is_none();
+        let listens_at = direct.clone().or_else(|| (!is_pooled).then(|| options.clone()));
+        let postgres = Postgres { direct: direct.unwrap_or(options), migrates_pooled, listens_at };
+        Ok(Self { db, batches, is_encrypted, postgres: Some(Arc::new(postgres)) })
     }
 
-    /// Applies every migration that the database lacks. Several replicas may do so at the same time.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
-        // Most starts find nothing to do, and then need no right to write.
-        if self.migrations().await?.iter().all(|migration| migration.applied) {
-            return Ok(());
+    /// Whether deliveries can be written now; an error says why not. Needs every migration.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        let sql = "SELECT current_setting('transaction_read_only')";
+        match &self.db {
+            Db::Sqlite(_) => match self.begin().await {
+                Ok(tx) => Ok(tx.inner.rollback().await?),
+                // Somebody else is writing.
+                Err(StoreError::Conflict(_)) => Ok(()),
+                Err(error) => Err(error),
+            },
+            Db::Postgres { pool, .. } => {
+                let row = self.db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+                let is_read_only: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+                if is_read_only.as_deref() != Some("on") {
+                    return Ok(());
+                }
+                // The address may lead to another server by now.
+                pool.invalidate();
+                Err(StoreError::unavailable(
+                    "the server is read-only: it is a replica, or not the primary any more",
+                ))
+            }
         }
-        let alone = self.begin().await?;
-        if self.is_postgres() {
-            let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-            alone.inner.execute_unprepared(&lock).await?;
-            Migrator::up(&self.db, None).await?;
-            alone.commit().await
-        } else {
-            // SQLite's schema changes belong to the transaction that holds the write lock.
-            Migrator::up(&alone.inner, None).await?;
-            alone.commit().await
-        }
-    }
-
-    /// Every migration in order, and whether it has been applied.
-    pub async fn migrations(&self) -> Result<Vec<MigrationState>, StoreError> {
-        let applied = Migrator::get_applied_migrations_read_only(&self.db).await?;
-        let is_applied = |name: &str| applied.iter().any(|one| one.name() == name);
-        let all = Migrator::migrations();
-        Ok(all
-            .iter()
-            .map(|one| MigrationState { name: one.name().to_owned(), applied: is_applied(one.name()) })
-            .collect())
     }
 
     /// Whether this role may write: tries a deletion that finds nothing, and undoes it. Needs every
     /// migration.
     pub async fn try_to_write(&self) -> Result<(), StoreError> {
         let Tx { inner, .. } = self.begin().await?;
-        inner.execute_unprepared("DELETE FROM journal WHERE 1 = 0").await?;
+        inner.execute_unprepared("DELETE FROM \"usersync\".journal WHERE 1 = 0").await?;
         Ok(inner.rollback().await?)
+    }
+
+    /// Closes connections that nobody has used for a while.
+    pub async fn close_idle(&self) {
+        for db in [&self.db, &self.batches] {
+            if let Db::Postgres { pool, .. } = db {
+                pool.close_idle().await;
+            }
+        }
+    }
+
+    async fn close_all_idle(&self) {
+        for db in [&self.db, &self.batches] {
+            if let Db::Postgres { pool, .. } = db {
+                pool.close_all_idle().await;
+            }
+        }
     }
 
     /// The users table, to be read.
@@ -184,13 +225,8 @@ impl Store {
         self.begin_on(&self.db).await
     }
 
-    async fn begin_on(&self, db: &DatabaseConnection) -> Result<Tx, StoreError> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: (!self.is_postgres()).then_some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let inner = db.begin_with_options(options).await?;
-        Ok(Tx { inner, is_encrypted: self.is_encrypted })
+    async fn begin_on(&self, db: &Db) -> Result<Tx, StoreError> {
+        Ok(Tx { inner: db.begin().await?, is_encrypted: self.is_encrypted })
     }
 
     /// Closes every connection.
@@ -204,36 +240,27 @@ impl Store {
     }
 }
 
-/// Whether a PostgreSQL connection that is given back may be used again; if not, it is closed.
-///
-/// sqlx asks the same, but without a time limit: if a firewall has dropped the connection, its place in the pool would be
-/// lost.
-async fn is_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let answered = tokio::time::timeout(ACQUIRE_TIMEOUT, connection.ping()).await;
-    answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map(|()| true)
+const DIRECT_IS_SQLITE: &str = "DIRECT_URL is the address of a SQLite database\n\
+                                write the PostgreSQL address past the pooler, or leave it out";
+
+fn address_of(url: &str) -> Result<Address, StoreError> {
+    url.parse().map_err(|address::Unsupported(why)| StoreError::Setup(why))
 }
 
-/// Why PostgreSQL refused the connection: the pool, which tried several times, only says that it took too long.
-async fn why_not_connected(url: &str, late: DbErr) -> StoreError {
-    let alone = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect(url));
-    match alone.await {
-        Ok(Err(refusal)) => StoreError::Unavailable(DbErr::Conn(RuntimeErr::SqlxError(refusal.into()))),
-        Ok(Ok(_)) | Err(_) => StoreError::from(late),
+/// How many connections are for requests, and how many for batches; one listens.
+fn shares(max_connections: usize, purpose: Purpose) -> [usize; 2] {
+    if purpose == Purpose::Command {
+        // As a rule it uses one.
+        return [3, 0];
     }
+    let batches = if max_connections < FEW_CONNECTIONS { 1 } else { BATCH_CONNECTIONS };
+    [max_connections.saturating_sub(batches + 1).max(1), batches]
 }
 
-/// Whether a SQLite connection that is given back may be used again; if not, it is closed.
-///
-/// On a full disk SQLite undoes the transaction by itself. The `ROLLBACK` that follows then fails, and sqlx
-/// goes on counting the transaction as open: the next one would be a savepoint in it, whose "commit" makes
-/// nothing lasting.
-async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    if !connection.is_in_transaction() {
-        return Ok(true);
-    }
-    // A rollback may still wait in the connection's queue; the ping comes after it.
-    connection.ping().await?;
-    Ok(!connection.is_in_transaction())
+async fn server_encrypts(db: &Db) -> Result<bool, DbErr> {
+    let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    Ok(row.is_some_and(|row| row.try_get_by_index(0).unwrap_or_default()))
 }
 
 /// The result of a read, or an error if the database does not answer in time.
@@ -247,7 +274,7 @@ async fn in_time<T>(read: impl Future<Output = Result<T, DbErr>>) -> Result<T, S
 /// A transaction. If it is dropped, what it wrote is rolled back.
 #[derive(Debug)]
 pub struct Tx {
-    inner: DatabaseTransaction,
+    inner: Transaction,
     is_encrypted: bool,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgListener, PgPoolOptions};
-use sea_orm::sqlx::{self, Executor as _, PgPool};
+use sea_orm::sqlx::{self, Executor as _, PgPool, Row as _};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use super::{ACQUIRE_TIMEOUT, Store, StoreError, Tx};
@@ -32,15 +32,14 @@ pub struct Listener {
 }
 
 impl Store {
-    /// Starts to listen; `None` on SQLite, where one process has the database.
+    /// Starts to listen; `None` on SQLite, where one process has the database, and where a pooler would give the
+    /// notifications to somebody else.
     pub async fn listen(&self) -> Result<Option<Listener>, StoreError> {
-        if !self.is_postgres() {
-            return Ok(None);
-        }
+        let listens_at = self.postgres.as_ref().and_then(|postgres| postgres.listens_at.clone());
+        let Some(options) = listens_at else { return Ok(None) };
         // A pool of its own: a connection that hangs takes no place from others.
-        let options = self.db.get_postgres_connection_pool().connect_options();
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
-        let pool = pool.max_lifetime(None).idle_timeout(None).connect_lazy_with((*options).clone());
+        let pool = pool.max_lifetime(None).idle_timeout(None).connect_lazy_with(options);
         let mut connection = PgListener::connect_with(&pool).await.map_err(away)?;
         // It would reconnect by itself, and nobody would know that notifications were missed.
         connection.eager_reconnect(false);
@@ -57,12 +56,21 @@ impl Listener {
         tokio::time::timeout(ANSWER_TIMEOUT, pool.close()).await.unwrap_or_default();
     }
 
+    /// Whether the server is there, and still the one that changes are made on.
+    async fn check(&mut self) -> Result<(), StoreError> {
+        let row = in_time(self.connection.fetch_one("SHOW transaction_read_only")).await?;
+        match row.try_get::<&str, _>(0).map_err(away)? {
+            "on" => Err(StoreError::unavailable("the server that is listened to is read-only")),
+            _ => Ok(()),
+        }
+    }
+
     /// Waits for the next change and returns the users' fingerprints. Changes by this replica are among them: nothing
     /// else tells of a commit whose answer was lost. After an error, notifications may have been missed.
     pub async fn next(&mut self) -> Result<Vec<i64>, StoreError> {
         loop {
             let Ok(heard) = tokio::time::timeout(TEST_AFTER, self.connection.try_recv()).await else {
-                in_time(self.connection.execute("SELECT 1")).await?;
+                self.check().await?;
                 continue;
             };
             let lost = || StoreError::unavailable("the listening connection was lost");

@@ -8,13 +8,14 @@ use entity::run_user;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, TransactionTrait,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::Value;
 use strum::{Display, EnumString, IntoStaticStr};
 use uuid::Uuid;
 
+use super::connection::Db;
 use super::{StoreError, Tx, bulk};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
@@ -114,7 +115,7 @@ pub(crate) enum Begun {
 
 /// The runs.
 #[derive(Debug)]
-pub(crate) struct Runs<'a>(pub(super) &'a DatabaseConnection);
+pub(crate) struct Runs<'a>(pub(super) &'a Db);
 
 impl Runs<'_> {
     /// Begins a run, or goes on with an unfinished one. One process at a time works on a source.

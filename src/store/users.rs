@@ -6,17 +6,18 @@ use chrono::{DateTime, Utc};
 use entity::user::{Column, Entity, Model};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, FromQueryResult,
-    IdenStatic, Iterable, QueryFilter, QueryOrder, QueryResult, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable,
+    QueryFilter, QueryOrder, QueryResult, QuerySelect, Statement,
 };
 
+use super::connection::Db;
 use super::pairs::key_table;
 use super::{StoreError, in_time};
 use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 
 /// The users table.
 #[derive(Debug)]
-pub struct Users<'a>(pub(super) &'a DatabaseConnection);
+pub struct Users<'a>(pub(super) &'a Db);
 
 /// What the tables say of a user.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -117,12 +118,15 @@ pub(super) async fn find_rows<'a>(
     let columns = columns.join(", ");
     let is_its = "source = keys.source AND external_id = keys.external_id";
     let users = match backend {
-        DbBackend::Postgres => format!("LATERAL (SELECT * FROM users WHERE {is_its} OFFSET 0) AS u ON TRUE"),
-        _ => "users AS u ON u.source = keys.source AND u.external_id = keys.external_id".to_owned(),
+        DbBackend::Postgres => {
+            format!("LATERAL (SELECT * FROM \"usersync\".users WHERE {is_its} OFFSET 0) AS u ON TRUE")
+        }
+        _ => "\"usersync\".users AS u ON u.source = keys.source AND u.external_id = keys.external_id"
+            .to_owned(),
     };
     let sql = format!(
         "SELECT keys.source AS key_source, keys.external_id AS key_external_id, \
-         (SELECT deleted_at FROM tombstones WHERE {is_its}) AS deleted_at, {columns} FROM {keys} LEFT JOIN {users}"
+         (SELECT deleted_at FROM \"usersync\".tombstones WHERE {is_its}) AS deleted_at, {columns} FROM {keys} LEFT JOIN {users}"
     );
     let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, parameters)).await?;
     rows.into_iter()

@@ -93,7 +93,7 @@ async fn a_table_of_another_application_is_left_alone_and_a_schema_is_advised() 
     let file = format!("sqlite://{}?mode=rwc", sqlite.path("usersync.db").display());
     let postgres = Home::on_postgres().await.map(|home| {
         let url = home.variable("DATABASE_URL").to_owned();
-        (home, url)
+        (home.with("USERSYNC_DATABASE__SCHEMA", "public"), url)
     });
     for (home, url) in std::iter::once((sqlite, file)).chain(postgres) {
         let theirs = sea_orm::Database::connect(url).await.unwrap();

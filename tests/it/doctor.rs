@@ -2,6 +2,7 @@
 
 use secrecy::ExposeSecret;
 use serde_json::json;
+use usersync::config::Database as Settings;
 use usersync::store::Store;
 
 use crate::support::app::{OLD_SECRET, SECRET, TestApp};
@@ -170,7 +171,7 @@ async fn a_healthy_postgres_database_is_writable() {
     let configuration = format!("[database]\nurl = '{url}'\n{configuration}");
     let said = doctor(&Desk::with(&configuration)).await;
     assert_finds(&said, "ok", "writable");
-    let store = Store::connect(url).await.unwrap();
+    let store = Store::connect(&Settings::at(url)).await.unwrap();
     assert!(store.try_to_write().await.is_ok());
     store.close().await.unwrap();
     app.finish().await;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use usersync::config::Database as Settings;
 use usersync::domain::UserKey;
 use usersync::store::{Chain, Store};
 
@@ -49,13 +50,13 @@ impl Firewall {
 async fn stores() -> Option<(Database, Store, Firewall, Store)> {
     static EMPTY: Template = Template::new("firewall");
     let database = EMPTY.database(async |_| anyhow::Ok(())).await?;
-    let direct = Store::connect(&database.url()).await.unwrap();
+    let direct = Store::connect(&Settings::at(&database.url())).await.unwrap();
     let mut url: url::Url = database.url().parse().unwrap();
     let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
     let firewall = Firewall::before(server).await;
     url.set_host(Some("127.0.0.1")).unwrap();
     url.set_port(Some(firewall.address.port())).unwrap();
-    let behind = Store::connect(url.as_str()).await.unwrap();
+    let behind = Store::connect(&Settings::at(url.as_str())).await.unwrap();
     Some((database, direct, firewall, behind))
 }
 

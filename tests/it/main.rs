@@ -35,6 +35,7 @@ mod openapi;
 mod openid_provider;
 mod operations;
 mod peers;
+mod privileges;
 mod providers;
 mod reconcile;
 mod replay;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 
-use super::Finding;
+use super::{Finding, privileges};
 use crate::config::Config;
 use crate::store::{Store, StoreError};
 
@@ -21,7 +21,7 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
             return findings;
         }
     }
-    let store = match Store::connect(url).await {
+    let store = match Store::connect_for_command(&config.database).await {
         Ok(store) => store,
         Err(error) => {
             findings.push(unusable("the database cannot be reached", &error));
@@ -38,15 +38,21 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
 }
 
 async fn check_content(store: &Store) -> Result<Vec<Finding>, StoreError> {
+    let encoding = privileges::check_encoding(store).await?;
     let pending: Vec<_> = store.migrations().await?.into_iter().filter(|it| !it.applied).collect();
     if !pending.is_empty() {
-        return Ok(vec![Finding::warning(
+        let mut findings = vec![Finding::warning(
             format!("reachable, {} migrations pending", pending.len()),
             "the service cannot read or write before they are applied",
             "`usersync serve` applies them when it starts; `usersync migrate` applies them now",
-        )]);
+        )];
+        findings.extend(privileges::check_right_to_migrate(store).await?);
+        findings.extend(encoding);
+        return Ok(findings);
     }
     let mut findings = vec![Finding::ok("reachable, all migrations applied")];
+    findings.extend(encoding);
+    findings.extend(privileges::check(store).await?);
     findings.push(match store.try_to_write().await {
         Ok(()) => Finding::ok("writable"),
         Err(error) => Finding::error(
@@ -70,6 +76,10 @@ async fn check_content(store: &Store) -> Result<Vec<Finding>, StoreError> {
 }
 
 fn unusable(what: &str, error: &StoreError) -> Finding {
+    if let StoreError::Setup(text) = error {
+        let (what, fix) = text.split_once('\n').unwrap_or((text, "see docs/databases.md"));
+        return Finding::error(what, "the service does not start", fix);
+    }
     Finding::error(
         format!("{what}: {error}"),
         "the service does not start, or answers 503",

@@ -7,6 +7,7 @@
 mod configuration;
 mod database;
 mod issuers;
+mod privileges;
 
 use std::fmt;
 use std::path::Path;

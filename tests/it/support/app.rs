@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use usersync::app::{App, Service};
 use usersync::auth::service_key::ServiceKey;
 use usersync::clock::Clock;
-use usersync::config::{Algorithm, Config, RuleKind, Source, TokenRule};
+use usersync::config::{Algorithm, Config, Database as Settings, RuleKind, Source, TokenRule};
 use usersync::domain::{Scope, Scopes, Timestamp};
 use usersync::providers::{self, Sources};
 use usersync::store::{ApiKey, Store};
@@ -62,7 +62,7 @@ impl TestApp {
     /// `None`, said loudly, where there is no PostgreSQL to be had.
     pub(crate) async fn on_postgres(configure: fn(&mut Config)) -> Option<Self> {
         let migrate = async |url: String| {
-            let store = Store::connect(&url).await?;
+            let store = Store::connect(&Settings::at(&url)).await?;
             store.migrate().await?;
             store.close().await
         };

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use sea_orm::ConnectionTrait as _;
 use tempfile::TempDir;
 use usersync::clock::Clock;
 
@@ -24,13 +25,13 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Home {
     directory: TempDir,
     variables: BTreeMap<&'static str, String>,
-    _database: Option<Database>,
+    database: Option<Database>,
 }
 
 impl Home {
     /// Nothing is configured.
     pub(crate) fn bare() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), variables: BTreeMap::new(), _database: None }
+        Self { directory: tempfile::tempdir().unwrap(), variables: BTreeMap::new(), database: None }
     }
 
     /// A source `clerk`, and the database where it is when nothing is said about it.
@@ -42,7 +43,7 @@ impl Home {
     pub(crate) async fn on_postgres() -> Option<Self> {
         let database = postgres::empty_database().await?;
         let url = database.url();
-        Some(Self { _database: Some(database), ..Self::on_sqlite().with("DATABASE_URL", url) })
+        Some(Self { database: Some(database), ..Self::on_sqlite().with("DATABASE_URL", url) })
     }
 
     pub(crate) fn with(mut self, variable: &'static str, value: impl Into<String>) -> Self {
@@ -107,6 +108,20 @@ impl Home {
         let file = || format!("sqlite://{}", self.path("usersync.db").display());
         let url = self.variables.get("DATABASE_URL").cloned().unwrap_or_else(file);
         sea_orm::Database::connect(url).await.unwrap()
+    }
+
+    /// An empty database whose own SQL finds no table of ours by accident, on PostgreSQL alone.
+    pub(crate) async fn with_plain_search_path() -> Option<Self> {
+        let home = Self::on_postgres().await?;
+        let database = home.database().await;
+        let name = home.database_name();
+        database.execute_unprepared(&format!("ALTER DATABASE \"{name}\" RESET search_path")).await.unwrap();
+        database.close().await.unwrap();
+        Some(home)
+    }
+
+    fn database_name(&self) -> &str {
+        self.database.as_ref().map_or("", Database::name)
     }
 
     /// A new service key.
@@ -176,6 +191,11 @@ impl Process {
     pub(crate) fn assert_runs(&mut self) {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "ended: {ended:?} {}", self.stderr.so_far());
+    }
+
+    /// Everything in the log until now.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.so_far()
     }
 
     /// Everything on standard output until now.

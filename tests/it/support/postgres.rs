@@ -85,7 +85,9 @@ impl Server {
         // `template0` rather than the default: nobody can be connected to it, and it holds nothing local.
         let template = template.unwrap_or("template0");
         self.execute(format!(r#"CREATE DATABASE "{name}" TEMPLATE "{template}" {}"#, self.clone_options))
-            .await
+            .await?;
+        // For the tests' own SQL. The service names the schema in each statement.
+        self.execute(format!(r#"ALTER DATABASE "{name}" SET search_path TO usersync, public"#)).await
     }
 
     /// Drops `name` if it is there, whoever is still connected to it.

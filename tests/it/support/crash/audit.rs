@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{journal, tombstone, user};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, EntityTrait as _};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, EntityTrait};
 use sea_orm::{FromQueryResult as _, Statement};
+use usersync::config::Database as Settings;
 use usersync::domain::{Content, IdPolicy, Outcome, Profile, Record, Timestamp, User, UserId, UserKey};
 use usersync::store::{Listing, Store};
 
@@ -23,6 +24,14 @@ pub(crate) struct Audit {
     ids: BTreeMap<UserKey, UserId>,
 }
 
+/// Every row of a table, which SQLite has in no schema.
+async fn all_of<E: EntityTrait>(database: &DatabaseConnection, table: &str) -> Vec<E::Model> {
+    let backend = database.get_database_backend();
+    let schema = if backend == DbBackend::Postgres { "usersync." } else { "" };
+    let rows = Statement::from_string(backend, format!("SELECT * FROM {schema}{table}"));
+    E::find().from_raw_sql(rows).all(database).await.unwrap()
+}
+
 impl Audit {
     /// # Panics
     ///
@@ -33,11 +42,11 @@ impl Audit {
         options.sqlx_logging(false);
         let database = Database::connect(options).await.unwrap();
         assert_sound(&database).await;
-        let rows = journal::Entity::find().all(&database).await.unwrap();
-        let tombstones = tombstone::Entity::find().all(&database).await.unwrap();
-        let living = user::Entity::find().all(&database).await.unwrap();
+        let rows = all_of::<journal::Entity>(&database, "journal").await;
+        let tombstones = all_of::<tombstone::Entity>(&database, "tombstones").await;
+        let living = all_of::<user::Entity>(&database, "users").await;
         database.close().await.unwrap();
-        let store = Store::connect(url).await.unwrap();
+        let store = Store::connect(&Settings::at(url)).await.unwrap();
         let shown = store.users().list(&Listing { limit: 1_000_000, ..Listing::default() }).await.unwrap();
         store.close().await.unwrap();
 

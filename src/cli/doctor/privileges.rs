@@ -1,0 +1,48 @@
+//! Who else may touch the tables, and whether this role may make them.
+
+use super::Finding;
+use crate::store::{Grant, Store, StoreError};
+
+/// What other roles may do with our tables.
+pub(super) async fn check(store: &Store) -> Result<Vec<Finding>, StoreError> {
+    Ok(store.grants().await?.iter().map(finding).collect())
+}
+
+fn finding(grant: &Grant) -> Finding {
+    let Grant { role, table, privileges } = grant;
+    let privileges = privileges.join(", ");
+    let what = format!("the role {role} may {privileges} on {table}");
+    if !grant.is_too_much() {
+        return Finding::ok(what);
+    }
+    let grantee = if role == "PUBLIC" { role.clone() } else { format!("\"{}\"", role.replace('"', "\"\"")) };
+    Finding::error(
+        what,
+        "whoever has this role sees or changes personal data, deliveries or service keys past usersync; the default \
+            privileges of the database may have granted it",
+        format!("REVOKE ALL ON {table} FROM {grantee};"),
+    )
+}
+
+/// Whether pending migrations can be applied by this role.
+pub(super) async fn check_right_to_migrate(store: &Store) -> Result<Option<Finding>, StoreError> {
+    match store.may_migrate().await {
+        Ok(()) => Ok(None),
+        Err(StoreError::Setup(text)) => {
+            let (what, fix) = text.split_once('\n').unwrap_or((&text, ""));
+            Ok(Some(Finding::error(what, "the tables cannot be made, and the service does not start", fix)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether every character can be stored.
+pub(super) async fn check_encoding(store: &Store) -> Result<Option<Finding>, StoreError> {
+    Ok(store.narrow_encoding().await?.map(|encoding| {
+        Finding::warning(
+            format!("the database is encoded in {encoding}, not UTF8"),
+            "it cannot store many letters of people's names: such deliveries are parked",
+            "use a database that was made with ENCODING 'UTF8' TEMPLATE template0",
+        )
+    }))
+}

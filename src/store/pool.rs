@@ -1,0 +1,437 @@
+//! Connections to PostgreSQL: as many as were configured, and each in a state that is known.
+//!
+//! The driver's own pool asks the server twice for a sign of life whenever a connection is given back, opens another
+//! connection where one is about to be free, and keeps connections to a server that became read-only. This one knows
+//! whether a statement is under way, waits for its own connections, and closes all of them once one of them learns that
+//! the server is not the right one any more.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgQueryResult, PgRow};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, Executor as _, Row as _};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, Statement, Values};
+use sea_query_sqlx::SqlxValues;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use super::{ACQUIRE_TIMEOUT, PING_TIMEOUT, TEST_AFTER_IDLE};
+
+/// After so long an idle connection is closed, so that others may have it.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+/// A server that has a connection to spare gives it sooner.
+const SLOW: Duration = Duration::from_millis(250);
+/// The pause before another try to connect to a server that takes nobody just now.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The connections of one purpose. A clone stands for the same ones.
+#[derive(Clone, Debug)]
+pub(super) struct Pool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: PgConnectOptions,
+    session: Session,
+    permits: Arc<Semaphore>,
+    /// Those that nobody uses; the one that was given back last is at the end.
+    idle: Mutex<VecDeque<Idle>>,
+    given_back: Notify,
+    /// Connections of an earlier generation are closed instead of used.
+    generation: AtomicU64,
+    is_closed: AtomicBool,
+    /// How many wait for a connection that the server refuses.
+    refused: AtomicUsize,
+    /// The pools of other purposes, whose connections the server counts too.
+    siblings: Mutex<Vec<Weak<Inner>>>,
+}
+
+/// What every connection is told, or must not be told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Session {
+    /// Behind a pooler that gives each transaction another server connection. Nothing may then outlive a transaction:
+    /// no prepared statement, no setting.
+    pub(super) is_pooled: bool,
+    /// How long the server works on one statement.
+    pub(super) statement_timeout: Option<Duration>,
+}
+
+struct Idle {
+    connection: PgConnection,
+    since: Instant,
+    generation: u64,
+}
+
+impl std::fmt::Debug for Idle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Idle").field("since", &self.since).finish_non_exhaustive()
+    }
+}
+
+/// A connection in use. It goes back to the pool when it is dropped, unless a statement was under way.
+pub(super) struct Lease {
+    pool: Pool,
+    connection: Option<PgConnection>,
+    generation: u64,
+    state: State,
+    /// Given back with the connection.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What the server has to do with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing.
+    Free,
+    /// It has a transaction open, perhaps one that has failed.
+    InTransaction,
+    /// It was sent a statement, and has not answered yet.
+    Busy,
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lease").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// No connection yet.
+    pub(super) fn new(options: PgConnectOptions, session: Session, max_connections: usize) -> Self {
+        Self(Arc::new(Inner {
+            options,
+            session,
+            permits: Arc::new(Semaphore::new(max_connections)),
+            idle: Mutex::default(),
+            given_back: Notify::new(),
+            generation: AtomicU64::new(0),
+            is_closed: AtomicBool::new(false),
+            refused: AtomicUsize::new(0),
+            siblings: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn session(&self) -> Session {
+        self.0.session
+    }
+
+    /// Makes two pools know each other: one gives up idle connections that the other one needs.
+    pub(super) fn join(&self, other: &Self) {
+        for (one, other) in [(self, other), (other, self)] {
+            lock(&one.0.siblings).push(Arc::downgrade(&other.0));
+        }
+    }
+
+    fn siblings(&self) -> Vec<Arc<Inner>> {
+        lock(&self.0.siblings).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// A connection: an idle one, else a new one, else the next that is given back.
+    pub(super) async fn acquire(&self) -> Result<Lease, DbErr> {
+        let until = tokio::time::Instant::now() + ACQUIRE_TIMEOUT;
+        let permit = tokio::time::timeout_at(until, Arc::clone(&self.0.permits).acquire_owned()).await;
+        let permit =
+            permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?.map_err(closed)?;
+        let mut last = None;
+        loop {
+            // Before the idle ones are looked at: what is given back meanwhile is not missed.
+            let given_back = self.0.given_back.notified();
+            if let Some(idle) = self.idle_one().await {
+                return Ok(self.lease(idle.connection, idle.generation, permit));
+            }
+            let generation = self.0.generation.load(Ordering::Acquire);
+            tokio::select! {
+                () = given_back => {}
+                connected = self.connect_with_pressure() => match connected {
+                    Ok(connection) => return Ok(self.lease(connection, generation, permit)),
+                    Err(error) if is_transient(&error) => {
+                        last = Some(error);
+                        self.wait_for_another().await;
+                    }
+                    Err(error) => return Err(DbErr::Conn(RuntimeErr::SqlxError(error.into()))),
+                },
+                () = tokio::time::sleep_until(until) => return Err(why_late(last)),
+            }
+            if tokio::time::Instant::now() >= until {
+                return Err(why_late(last));
+            }
+        }
+    }
+
+    /// Connects. A pooler that has no connection to spare lets us wait: then the other pools give theirs up.
+    async fn connect_with_pressure(&self) -> Result<PgConnection, sqlx::Error> {
+        let mut connecting = Box::pin(self.connect());
+        if let Ok(connected) = tokio::time::timeout(SLOW, &mut connecting).await {
+            return connected;
+        }
+        let _waiting = Refused::new(self);
+        connecting.await
+    }
+
+    /// Waits a moment for a connection that is given back here, or closed by another pool.
+    async fn wait_for_another(&self) {
+        let _waiting = Refused::new(self);
+        let soon = tokio::time::sleep(RETRY_PAUSE);
+        tokio::select! { () = self.0.given_back.notified() => {}, () = soon => {} }
+    }
+
+    /// An idle connection that still works.
+    async fn idle_one(&self) -> Option<Idle> {
+        loop {
+            let mut idle = self.idle().pop_back()?;
+            let is_current = idle.generation == self.0.generation.load(Ordering::Acquire);
+            let is_young = idle.since.elapsed() < TEST_AFTER_IDLE;
+            if is_current && (is_young || is_alive(&mut idle.connection).await) {
+                return Some(idle);
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        if self.0.is_closed.load(Ordering::Acquire) {
+            return Err(sqlx::Error::PoolClosed);
+        }
+        let mut connection = PgConnection::connect_with(&self.0.options).await?;
+        if let Session { is_pooled: false, statement_timeout: Some(timeout) } = self.0.session {
+            let sql = format!("SET statement_timeout = {}", timeout.as_millis());
+            connection.execute(AssertSqlSafe(sql)).await?;
+        } else {
+            // A pooler lets everybody in, and only then has its clients wait for a server connection.
+            connection.ping().await?;
+        }
+        Ok(connection)
+    }
+
+    fn lease(&self, connection: PgConnection, generation: u64, permit: OwnedSemaphorePermit) -> Lease {
+        let (pool, connection) = (self.clone(), Some(connection));
+        Lease { pool, connection, generation, state: State::Free, permit: Some(permit) }
+    }
+
+    /// Closes connections that nobody has used for a while.
+    pub(super) async fn close_idle(&self) {
+        let mut old = Vec::new();
+        {
+            let mut idle = self.idle();
+            while idle.front().is_some_and(|one| one.since.elapsed() >= IDLE_TIMEOUT) {
+                old.extend(idle.pop_front());
+            }
+        }
+        close_all(old).await;
+    }
+
+    /// Closes every idle connection, so that another purpose may have its place.
+    pub(super) async fn close_all_idle(&self) {
+        let idle: Vec<Idle> = self.idle().drain(..).collect();
+        close_all(idle).await;
+    }
+
+    /// Lets nobody have a connection any more, and closes those that are idle or given back.
+    pub(super) async fn close(&self) {
+        self.0.is_closed.store(true, Ordering::Release);
+        self.0.permits.close();
+        self.close_all_idle().await;
+    }
+
+    /// The server is not the right one any more: every connection to it is closed once it is idle.
+    pub(super) fn invalidate(&self) {
+        for inner in std::iter::once(Arc::clone(&self.0)).chain(self.siblings()) {
+            inner.generation.fetch_add(1, Ordering::AcqRel);
+            lock(&inner.idle).clear();
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+        lock(&self.0.idle)
+    }
+}
+
+impl Lease {
+    pub(super) fn session(&self) -> Session {
+        self.pool.0.session
+    }
+
+    /// Runs a statement as it is, such as `BEGIN` or `COMMIT`.
+    pub(super) async fn run(&mut self, sql: &str) -> Result<PgQueryResult, sqlx::Error> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        self.watched(async |connection| connection.execute(sql).await).await
+    }
+
+    pub(super) async fn execute(&mut self, statement: Statement) -> Result<PgQueryResult, sqlx::Error> {
+        let persistent = !self.session().is_pooled;
+        let query = query(statement).persistent(persistent);
+        self.watched(async |connection| query.execute(connection).await).await
+    }
+
+    pub(super) async fn fetch_all(&mut self, statement: Statement) -> Result<Vec<PgRow>, sqlx::Error> {
+        let persistent = !self.session().is_pooled;
+        let query = query(statement).persistent(persistent);
+        self.watched(async |connection| query.fetch_all(connection).await).await
+    }
+
+    /// Begins a transaction by this statement.
+    pub(super) async fn begin(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        self.run(sql).await?;
+        self.state = State::InTransaction;
+        Ok(())
+    }
+
+    /// Ends the transaction by this statement.
+    pub(super) async fn end(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        self.run(sql).await?;
+        self.state = State::Free;
+        Ok(())
+    }
+
+    /// Ends the transaction by this statement, and gives the connection back.
+    pub(super) async fn finish(mut self, sql: &str) -> Result<(), sqlx::Error> {
+        self.end(sql).await
+    }
+
+    /// The server process that answers now.
+    pub(super) async fn process(&mut self) -> Result<i32, sqlx::Error> {
+        // Without parameters it is no prepared statement.
+        let sql = "SELECT pg_backend_pid()";
+        self.watched(async |connection| connection.fetch_one(sql).await?.try_get(0)).await
+    }
+
+    fn give_back(&mut self) {
+        let inner = &self.pool.0;
+        let is_current = self.generation == inner.generation.load(Ordering::Acquire);
+        let is_wanted_elsewhere =
+            self.pool.siblings().iter().any(|sibling| sibling.refused.load(Ordering::Acquire) > 0);
+        let is_wanted = self.state == State::Free
+            && is_current
+            && !is_wanted_elsewhere
+            && !inner.is_closed.load(Ordering::Acquire);
+        if let Some(connection) = self.connection.take().filter(|_| is_wanted) {
+            let (since, generation) = (Instant::now(), self.generation);
+            self.pool.idle().push_back(Idle { connection, since, generation });
+        }
+        drop(self.permit.take());
+        inner.given_back.notify_one();
+    }
+
+    /// Runs something on the connection, which is used again only if that came to its end.
+    async fn watched<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let before = std::mem::replace(&mut self.state, State::Busy);
+        let Some(connection) = self.connection.as_mut() else { return Err(sqlx::Error::PoolClosed) };
+        let result = work(connection).await;
+        match &result {
+            Err(error) if says_that_the_server_is_wrong(error) => {
+                self.connection = None;
+                self.pool.invalidate();
+            }
+            Err(error) if !matches!(error, sqlx::Error::Database(_)) && !is_about_a_value(error) => {
+                self.connection = None;
+            }
+            _ => self.state = before,
+        }
+        result
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.state != State::InTransaction {
+            return self.give_back();
+        }
+        // Without a runtime the connection is closed, which ends the transaction too.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (connection, permit) = (self.connection.take(), self.permit.take());
+        // If this comes to no end, the connection is closed.
+        let state = State::Busy;
+        let lease = Self { pool: self.pool.clone(), connection, permit, state, generation: self.generation };
+        runtime.spawn(async move {
+            tokio::time::timeout(PING_TIMEOUT, lease.finish("ROLLBACK")).await.ok();
+        });
+    }
+}
+
+/// Counts as one that the server refuses a connection, until it is dropped.
+struct Refused<'a>(&'a Inner);
+
+impl<'a> Refused<'a> {
+    /// The other pools close what is idle, and meanwhile what is given back.
+    fn new(pool: &'a Pool) -> Self {
+        pool.0.refused.fetch_add(1, Ordering::AcqRel);
+        for sibling in pool.siblings() {
+            lock(&sibling.idle).clear();
+        }
+        Self(&pool.0)
+    }
+}
+
+impl Drop for Refused<'_> {
+    fn drop(&mut self) {
+        self.0.refused.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half done under the lock, so a panic elsewhere does no harm.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn query(statement: Statement) -> sqlx::query::Query<'static, sqlx::Postgres, SqlxValues> {
+    let values = statement.values.unwrap_or(Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
+
+async fn is_alive(connection: &mut PgConnection) -> bool {
+    matches!(tokio::time::timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())))
+}
+
+async fn close_all(idle: Vec<Idle>) {
+    for Idle { connection, .. } in idle {
+        tokio::time::timeout(PING_TIMEOUT, connection.close()).await.ok();
+    }
+}
+
+/// Whether the same try may succeed in a moment: the server is starting, or has as many connections as it takes.
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        error => matches!(code(error), Some("53300" | "57P03")),
+    }
+}
+
+/// Read-only, or told to go: the address may lead to another server by now.
+pub(super) fn says_that_the_server_is_wrong(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        error => matches!(code(error), Some("25006" | "57P01" | "57P02" | "57P03")),
+    }
+}
+
+/// Raised before anything was sent, or after everything was received.
+fn is_about_a_value(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{ColumnDecode, ColumnIndexOutOfBounds, ColumnNotFound, Decode, Encode, RowNotFound};
+    matches!(
+        error,
+        Encode(_)
+            | Decode(_)
+            | ColumnDecode { .. }
+            | ColumnNotFound(_)
+            | ColumnIndexOutOfBounds { .. }
+            | RowNotFound
+    )
+}
+
+fn code(error: &sqlx::Error) -> Option<&str> {
+    let refusal = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    Some(refusal.code())
+}
+
+fn why_late(last: Option<sqlx::Error>) -> DbErr {
+    match last {
+        Some(error) => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
+        None => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+    }
+}
+
+fn closed(_: tokio::sync::AcquireError) -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
+}

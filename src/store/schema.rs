@@ -1,0 +1,293 @@
+//! The tables: whether they are there and where, how they are made, and who may touch them.
+
+use std::collections::BTreeSet;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::postgres::PgPoolOptions;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqlxPostgresConnector, Statement, TransactionTrait,
+};
+
+use super::connection::{DEFAULT_SCHEMA, Db, quoted};
+use super::{ACQUIRE_TIMEOUT, Postgres, Store, StoreError};
+
+/// The key of the advisory lock: "usersync", read as a number.
+const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
+const MIGRATIONS: &str = "seaql_migrations";
+/// Every table that a migration has made.
+const TABLES: [&str; 7] =
+    ["users", "tombstones", "journal", "api_keys", "runs", "run_users", MIGRATIONS];
+/// What an application joins on, and may therefore be given to other roles.
+const SHARED_TABLE: &str = "users";
+
+/// One migration and whether it has been applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrationState {
+    /// The file's name.
+    pub name: String,
+    /// Whether the database has it.
+    pub applied: bool,
+}
+
+/// What a role other than the owner may do with a table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    /// The role; `PUBLIC` is everybody.
+    pub role: String,
+    /// The table, with its schema.
+    pub table: String,
+    /// What it may do, such as `SELECT`.
+    pub privileges: Vec<String>,
+}
+
+impl Grant {
+    /// Whether it lets somebody see or change what only usersync should: an application's role may read `users`.
+    pub fn is_too_much(&self) -> bool {
+        let is_open = ["PUBLIC", "anon", "authenticated"].contains(&self.role.as_str());
+        let is_shared = self.table.ends_with(&format!(".{}", quoted(SHARED_TABLE)));
+        let only_reads = self.privileges.iter().all(|one| one == "SELECT" || one == "REFERENCES");
+        is_open || !is_shared || !only_reads
+    }
+}
+
+impl Store {
+    /// Applies every migration that the database lacks. Several replicas may do so at the same time.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        // Most starts find nothing to do, and then need no right to write.
+        if self.migrations().await?.iter().all(|migration| migration.applied) {
+            return Ok(());
+        }
+        let Db::Postgres { schema, .. } = &self.db else {
+            // SQLite's schema changes belong to the transaction that holds the write lock.
+            let Db::Sqlite(db) = &self.db else { return Ok(()) };
+            let options = sea_orm::TransactionOptions {
+                sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
+                ..Default::default()
+            };
+            let alone = db.begin_with_options(options).await?;
+            Migrator::up(&alone, None).await?;
+            return Ok(alone.commit().await?);
+        };
+        let Some(postgres) = &self.postgres else { return Ok(()) };
+        // A role with one connection has none left otherwise.
+        self.close_all_idle().await;
+        let connection = connect(postgres).await?;
+        let migrated = migrate(&connection, schema, postgres.migrates_pooled).await;
+        let closed = connection.close().await;
+        migrated?;
+        Ok(closed?)
+    }
+
+    /// Every migration in order, and whether it has been applied.
+    pub async fn migrations(&self) -> Result<Vec<MigrationState>, StoreError> {
+        let applied: BTreeSet<String> = match &self.db {
+            Db::Sqlite(db) => {
+                let applied = Migrator::get_applied_migrations_read_only(db).await?;
+                applied.iter().map(|one| one.name().to_owned()).collect()
+            }
+            Db::Postgres { schema, .. } => applied_in(&self.db, schema).await?,
+        };
+        let state = |name: &str| MigrationState { name: name.to_owned(), applied: applied.contains(name) };
+        Ok(Migrator::migrations().iter().map(|one| state(one.name())).collect())
+    }
+
+    /// What other roles may do with our tables, as far as the owner or the defaults of the database have granted it.
+    /// Superusers, and roles that may read every table of the server, are not among them.
+    pub async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
+        let Db::Postgres { schema, .. } = &self.db else { return Ok(Vec::new()) };
+        let sql = "SELECT c.relname::text, COALESCE(r.rolname::text, 'PUBLIC'), string_agg(DISTINCT a.privilege_type, ' ')
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             CROSS JOIN LATERAL (
+                 SELECT * FROM aclexplode(c.relacl) UNION ALL
+                 SELECT x.* FROM pg_attribute t, LATERAL aclexplode(t.attacl) x WHERE t.attrelid = c.oid
+             ) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+             WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.grantee <> c.relowner
+               AND NOT COALESCE(r.rolsuper, false)
+               AND c.relname = ANY(string_to_array($2, ' '))
+             GROUP BY 1, 2 ORDER BY 2, 1";
+        let rows = self.db.query_all_raw(statement(sql, [&**schema, &TABLES.join(" ")])).await?;
+        let mut grants = Vec::new();
+        for row in rows {
+            let (table, role, privileges): (String, String, String) =
+                (row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+            let privileges = privileges.split(' ').map(str::to_owned).collect();
+            let table = format!("{}.{}", quoted(schema), quoted(&table));
+            grants.push(Grant { role, table, privileges });
+        }
+        Ok(grants)
+    }
+
+    /// The encoding of a PostgreSQL database that cannot store every character.
+    pub async fn narrow_encoding(&self) -> Result<Option<String>, StoreError> {
+        if !self.is_postgres() {
+            return Ok(None);
+        }
+        let sql = "SELECT current_setting('server_encoding')";
+        let row = self.db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+        let encoding: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
+        Ok(encoding.filter(|encoding| encoding != "UTF8"))
+    }
+
+    /// Whether this role may make the tables, where they are not there yet: an error says what to grant.
+    pub async fn may_migrate(&self) -> Result<(), StoreError> {
+        match &self.db {
+            Db::Sqlite(_) => Ok(()),
+            Db::Postgres { schema, .. } => may_create(&self.db, schema).await,
+        }
+    }
+}
+
+fn statement<const N: usize>(sql: &str, values: [&str; N]) -> Statement {
+    Statement::from_sql_and_values(DbBackend::Postgres, sql, values.map(sea_orm::Value::from))
+}
+
+/// The migrations that a schema has. A database that has our tables in another one is not taken for empty.
+async fn applied_in(db: &impl ConnectionTrait, schema: &str) -> Result<BTreeSet<String>, StoreError> {
+    let sql = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = $1 AND c.relname = $2";
+    let row = db.query_one_raw(statement(sql, [schema, MIGRATIONS])).await?;
+    let found: i64 = row.map(|row| row.try_get_by_index(0)).transpose()?.unwrap_or_default();
+    if found == 0 {
+        return match elsewhere(db, schema).await? {
+            Some(place) => Err(StoreError::Setup(format!(
+                "the tables of usersync are in the schema {place} of this database, and not in {schema}\n\
+                 either set `schema = \"{place}\"` under [database] (USERSYNC_DATABASE__SCHEMA={place}) and leave them \
+                 there, or move them: {}",
+                moves(&place, schema)
+            ))),
+            None => Ok(BTreeSet::new()),
+        };
+    }
+    let sql = format!("SELECT version::text FROM {}.{MIGRATIONS}", quoted(schema));
+    let rows = db.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    Ok(rows.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
+}
+
+/// Another schema that has our tables. Two installations may share a database if both name their schemas.
+async fn elsewhere(db: &impl ConnectionTrait, schema: &str) -> Result<Option<String>, DbErr> {
+    let sql = "SELECT n.nspname::text FROM pg_namespace n
+               WHERE n.nspname <> $1 AND ($1 = $2 OR n.nspname IN ('public', $2)) AND 4 = (
+                   SELECT count(*) FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
+                   AND c.relname IN ('tombstones', 'journal', 'api_keys', 'seaql_migrations'))
+               ORDER BY n.nspname = 'public' DESC, 1 LIMIT 1";
+    let row = db.query_one_raw(statement(sql, [schema, DEFAULT_SCHEMA])).await?;
+    row.map(|row| row.try_get_by_index(0)).transpose()
+}
+
+fn moves(from: &str, to: &str) -> String {
+    let (from, to) = (quoted(from), quoted(to));
+    let moves = TABLES.map(|table| format!("ALTER TABLE IF EXISTS {from}.{table} SET SCHEMA {to};"));
+    format!("CREATE SCHEMA IF NOT EXISTS {to}; {}", moves.join(" "))
+}
+
+/// One connection of its own: migrations take longer than a request may.
+async fn connect(postgres: &Postgres) -> Result<DatabaseConnection, StoreError> {
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+    let pool = pool.connect_with(postgres.direct.clone()).await;
+    let pool = pool.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?;
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}
+
+async fn migrate(connection: &DatabaseConnection, schema: &str, is_pooled: bool) -> Result<(), StoreError> {
+    // All in one transaction: behind a pooler nothing else is on one server connection.
+    let alone = connection.begin().await?;
+    if is_pooled {
+        // Statements that an earlier migration left prepared on the server connection.
+        alone.execute_unprepared("DEALLOCATE ALL").await?;
+    }
+    alone.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+    may_create(&alone, schema).await?;
+    if !exists(&alone, schema).await? {
+        alone.execute_unprepared(&format!("CREATE SCHEMA {}", quoted(schema))).await?;
+        revoke_schema(&alone, schema).await?;
+    }
+    let before = tables(&alone, schema).await?;
+    alone.execute_unprepared(&format!("SET LOCAL search_path TO {}", quoted(schema))).await?;
+    Migrator::up(&alone, None).await?;
+    for table in tables(&alone, schema).await? {
+        let is_private = table != SHARED_TABLE && TABLES.contains(&&*table);
+        // What an administrator has granted on an older `users` is meant. Nothing else is.
+        if is_private || !before.contains(&table) {
+            revoke(&alone, schema, &table).await?;
+        }
+    }
+    if is_pooled {
+        alone.execute_unprepared("DEALLOCATE ALL").await?;
+    }
+    Ok(alone.commit().await?)
+}
+
+async fn exists(db: &impl ConnectionTrait, schema: &str) -> Result<bool, DbErr> {
+    let sql = "SELECT nspname::text FROM pg_namespace WHERE nspname = $1";
+    Ok(db.query_one_raw(statement(sql, [schema])).await?.is_some())
+}
+
+/// The tables of this role that are there. In a schema that is shared, others are among them.
+async fn tables(db: &impl ConnectionTrait, schema: &str) -> Result<BTreeSet<String>, DbErr> {
+    let sql = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND pg_has_role(c.relowner, 'USAGE')";
+    let rows = db.query_all_raw(statement(sql, [schema])).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+}
+
+/// Whether this role may make the schema, or tables in it.
+async fn may_create(db: &impl ConnectionTrait, schema: &str) -> Result<(), StoreError> {
+    let sql = "SELECT current_user::text, current_database()::text,
+               has_database_privilege(current_database(), 'CREATE'),
+               (SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $1)";
+    let Some(row) = db.query_one_raw(statement(sql, [schema])).await? else { return Ok(()) };
+    let (role, database): (String, String) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    let (in_database, in_schema): (bool, Option<bool>) = (row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+    let [quoted_role, quoted_schema, quoted_database] = [&role, schema, &database].map(quoted);
+    match in_schema {
+        Some(true) => Ok(()),
+        None if in_database => Ok(()),
+        Some(false) => Err(StoreError::Setup(format!(
+            "the role {role} may not create tables in the schema {schema}\n\
+             as its owner run: GRANT USAGE, CREATE ON SCHEMA {quoted_schema} TO {quoted_role}; or set `schema` under \
+             [database] to a schema that {role} may create tables in"
+        ))),
+        None => Err(StoreError::Setup(format!(
+            "the schema {schema} does not exist, and the role {role} may not create one\n\
+             as the database's owner run: CREATE SCHEMA {quoted_schema} AUTHORIZATION {quoted_role}; or: GRANT CREATE \
+             ON DATABASE {quoted_database} TO {quoted_role}; or set `schema` under [database] to a schema that {role} \
+             may create tables in"
+        ))),
+    }
+}
+
+/// Takes every privilege on a table from everybody but its owner: the defaults of a database may give some to roles that
+/// anybody on the internet has.
+async fn revoke(db: &DatabaseTransaction, schema: &str, table: &str) -> Result<(), DbErr> {
+    let sql = "SELECT DISTINCT COALESCE(r.rolname::text, '') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+               CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+               WHERE n.nspname = $1 AND c.relname = $2 AND a.grantee <> c.relowner";
+    for role in roles(db, statement(sql, [schema, table])).await? {
+        let sql = format!("REVOKE ALL ON TABLE {}.{} FROM {role} CASCADE", quoted(schema), quoted(table));
+        db.execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}
+
+async fn revoke_schema(db: &DatabaseTransaction, schema: &str) -> Result<(), DbErr> {
+    let sql = "SELECT DISTINCT COALESCE(r.rolname::text, '') FROM pg_namespace n
+               CROSS JOIN LATERAL aclexplode(n.nspacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+               WHERE n.nspname = $1 AND a.grantee <> n.nspowner";
+    for role in roles(db, statement(sql, [schema])).await? {
+        let sql = format!("REVOKE ALL ON SCHEMA {} FROM {role} CASCADE", quoted(schema));
+        db.execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}
+
+/// The names of roles; without one it is everybody.
+async fn roles(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<String>, DbErr> {
+    let rows = db.query_all_raw(statement).await?;
+    rows.iter()
+        .map(|row| {
+            let name: String = row.try_get_by_index(0)?;
+            Ok(if name.is_empty() { "PUBLIC".to_owned() } else { quoted(&name) })
+        })
+        .collect()
+}

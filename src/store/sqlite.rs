@@ -1,0 +1,140 @@
+//! Opening a SQLite file, and saying what is wrong with one that cannot be opened.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sea_orm::sqlx::Connection as _;
+use sea_orm::sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, sqlx};
+
+use super::{ACQUIRE_TIMEOUT, StoreError, TEST_AFTER_IDLE, error};
+
+/// How long a SQLite writer waits for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often to try, in this time, whether another process still holds a new SQLite database.
+const BUSY_TRIES: u32 = 50;
+/// Enough for readers beside the one writer.
+const MAX_CONNECTIONS: u32 = 16;
+
+pub(super) async fn open(url: &str) -> Result<DatabaseConnection, StoreError> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(MAX_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire_if_idle_for(TEST_AFTER_IDLE)
+        // Statements hold users' data. Errors are logged where they are answered.
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(BUSY_TIMEOUT)
+        })
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
+        });
+    let mut tries = 1;
+    loop {
+        match Database::connect(options.clone()).await {
+            Ok(db) => return Ok(db),
+            // A new database changes to WAL, and for that SQLite does not wait, whatever the busy timeout.
+            Err(error) if error::is_locked(&error) && tries < BUSY_TRIES => tries += 1,
+            Err(error) => return Err(explained(url, error)),
+        }
+        tokio::time::sleep(BUSY_TIMEOUT / BUSY_TRIES).await;
+    }
+}
+
+/// Whether a connection that is given back may be used again; if not, it is closed.
+///
+/// On a full disk SQLite undoes the transaction by itself. The `ROLLBACK` that follows then fails, and sqlx
+/// goes on counting the transaction as open: the next one would be a savepoint in it, whose "commit" makes
+/// nothing lasting.
+async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if !connection.is_in_transaction() {
+        return Ok(true);
+    }
+    // A rollback may still wait in the connection's queue; the ping comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+/// An error with the path, its cause and what to do.
+fn explained(url: &str, error: DbErr) -> StoreError {
+    match file_of(url).and_then(|file| trouble(&file, url)) {
+        Some(Trouble { what, fix }) => StoreError::Setup(format!("{what}\n{fix}")),
+        None => StoreError::from(error),
+    }
+}
+
+/// What is wrong with a file, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trouble {
+    /// What is wrong, with the path.
+    what: String,
+    /// What to do.
+    fix: String,
+}
+
+/// Where SQLite keeps the database; `None` in memory, for PostgreSQL, and for a path with escapes, which SQLite alone reads.
+fn file_of(url: &str) -> Option<PathBuf> {
+    let rest = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
+    let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let is_file =
+        path != ":memory:" && !options.contains("mode=memory") && !path.contains('%') && !path.is_empty();
+    is_file.then(|| PathBuf::from(path))
+}
+
+/// What keeps a database file from being opened and written, if anything.
+fn trouble(file: &Path, url: &str) -> Option<Trouble> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (name, place) = (file.display(), folder.display());
+    let trouble = |what: String, fix: String| Some(Trouble { what, fix });
+    if !folder.is_dir() {
+        return trouble(
+            format!("{name}: its folder {place} does not exist"),
+            format!("make the folder (mkdir -p {place}), or correct DATABASE_URL (or url under [database])"),
+        );
+    }
+    if file.is_dir() {
+        return trouble(format!("{name} is a folder"), "name a file in DATABASE_URL".to_owned());
+    }
+    if url.contains("mode=ro") {
+        return trouble(
+            format!("{name} is opened read-only"),
+            "write ?mode=rwc instead of ?mode=ro in DATABASE_URL".to_owned(),
+        );
+    }
+    if !file.exists() && !url.contains("mode=rwc") {
+        return trouble(
+            format!("{name} does not exist"),
+            "add ?mode=rwc to DATABASE_URL, so that the file is made; or correct the path".to_owned(),
+        );
+    }
+    // SQLite makes its log and its index beside the file.
+    if !is_writable_folder(folder) {
+        return trouble(
+            format!("{name}: this process may not write in the folder {place}"),
+            format!("give the folder to the user that runs usersync (chown), or mount {place} writable"),
+        );
+    }
+    if file.exists() && std::fs::OpenOptions::new().append(true).open(file).is_err() {
+        return trouble(
+            format!("{name}: this process may not write the file"),
+            "give the file to the user that runs usersync (chown), or make it writable (chmod u+w)"
+                .to_owned(),
+        );
+    }
+    None
+}
+
+/// Found out by making a file and removing it: rights and read-only mounts are told in too many ways.
+fn is_writable_folder(folder: &Path) -> bool {
+    let probe = folder.join(format!(".usersync-{}", std::process::id()));
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe).is_ok();
+    if made {
+        std::fs::remove_file(&probe).ok();
+    }
+    made
+}

@@ -1,0 +1,215 @@
+//! Whose the tables are: a schema of their own, and nobody else's to read or write, whatever the database's defaults.
+
+use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
+
+use crate::support::binary::{Home, Said};
+use crate::support::client::fixture::{ADA, CREATED};
+
+const TABLES: [&str; 5] = ["users", "tombstones", "journal", "api_keys", "seaql_migrations"];
+
+/// Whether anything is found by this statement.
+async fn finds(database: &DatabaseConnection, sql: &str) -> bool {
+    database.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().is_some()
+}
+
+/// As Supabase is set up: a role that everybody on the internet has gets every new table and schema.
+async fn open_defaults(database: &DatabaseConnection) -> String {
+    let sql = "SELECT current_database()::text";
+    let row = database.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
+    // Roles are the server's, and other tests have theirs.
+    let role = format!("anon_{}", row.unwrap().try_get_by_index::<String>(0).unwrap().replace('-', "_"));
+    for sql in [
+        format!("CREATE ROLE \"{role}\" NOLOGIN"),
+        format!("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO \"{role}\", PUBLIC"),
+        format!("ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO \"{role}\", PUBLIC"),
+        format!("GRANT USAGE ON SCHEMA public TO \"{role}\""),
+    ] {
+        database.execute_unprepared(&sql).await.unwrap();
+    }
+    role
+}
+
+async fn drop_role(database: &DatabaseConnection, role: &str) {
+    let sql = format!("DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\"");
+    database.execute_unprepared(&sql).await.unwrap();
+}
+
+async fn migrate(home: &Home) -> Said {
+    let said = home.run(&["migrate"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    said
+}
+
+#[tokio::test]
+async fn default_privileges_open_no_table_to_anybody_in_either_schema() {
+    for schema in ["usersync", "public", "order"] {
+        let Some(home) = Home::with_plain_search_path().await else { return };
+        let home = home.with("USERSYNC_DATABASE__SCHEMA", schema);
+        let database = home.database().await;
+        let role = open_defaults(&database).await;
+        migrate(&home).await;
+        let quoted = format!("\"{}\"", schema.replace('"', "\"\""));
+        for table in TABLES {
+            let place = format!("{quoted}.{table}");
+            assert!(
+                finds(&database, &format!("SELECT '{place}'::regclass::text")).await,
+                "{place} is not there"
+            );
+            let sql = format!(
+                "SELECT p FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS p
+                 WHERE has_table_privilege('{role}', '{place}', p)"
+            );
+            assert!(!finds(&database, &sql).await, "{role} may touch {place}");
+        }
+        let said = home.run(&["doctor"]).await;
+        assert!(!said.stdout.contains(&role) && !said.stdout.contains("PUBLIC may"), "{said:?}");
+        drop_role(&database, &role).await;
+        database.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn doctor_names_each_role_that_may_touch_what_it_should_not() {
+    let Some(home) = Home::with_plain_search_path().await else { return };
+    migrate(&home).await;
+    let database = home.database().await;
+    let role = open_defaults(&database).await;
+    for (grant, level, what) in [
+        ("SELECT ON usersync.journal", "ERROR", "may SELECT on \"usersync\".\"journal\""),
+        ("INSERT ON usersync.api_keys", "ERROR", "may INSERT on \"usersync\".\"api_keys\""),
+        ("UPDATE (email) ON usersync.users", "ERROR", "may UPDATE on \"usersync\".\"users\""),
+        ("SELECT ON usersync.users", "ok", "may SELECT on \"usersync\".\"users\""),
+    ] {
+        database.execute_unprepared(&format!("GRANT {grant} TO \"{role}\"")).await.unwrap();
+        let said = home.run(&["doctor"]).await;
+        let is_found = said
+            .stdout
+            .lines()
+            .any(|line| line.trim_start().starts_with(level) && line.contains(&role) && line.contains(what));
+        assert!(is_found, "no {level} of {grant} in {said:?}");
+        if level == "ERROR" {
+            assert_eq!(said.code, Some(1));
+            let table = grant.split(' ').next_back().unwrap();
+            let fix = format!(
+                "REVOKE ALL ON \"usersync\".\"{}\" FROM \"{role}\";",
+                table.split('.').nth(1).unwrap()
+            );
+            assert!(said.stdout.contains(&fix), "{fix} in {said:?}");
+            // The advice works.
+            database.execute_unprepared(&fix).await.unwrap();
+        }
+    }
+    // What an administrator grants on users is meant, and stays when the service starts again.
+    migrate(&home).await;
+    assert!(
+        finds(
+            &database,
+            &format!("SELECT 1 WHERE has_table_privilege('{role}', 'usersync.users', 'SELECT')")
+        )
+        .await
+    );
+    drop_role(&database, &role).await;
+    database.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_service_works_whatever_the_search_path_is() {
+    for schema in ["usersync", "elsewhere"] {
+        let Some(mut home) = Home::with_plain_search_path().await else { return };
+        home.set("USERSYNC_DATABASE__SCHEMA", schema);
+        // Somebody else's tables of the same names, which our own statements must never meet.
+        let database = home.database().await;
+        for table in TABLES {
+            database.execute_unprepared(&format!("CREATE TABLE {table} (theirs int)")).await.unwrap();
+        }
+        // With only one of them it is no installation of ours.
+        database.execute_unprepared("DROP TABLE tombstones").await.unwrap();
+        let service = home.serve().await;
+        let client = home.client(&service).await;
+        assert_eq!(client.deliver(CREATED).await, "200 applied");
+        assert_eq!(client.deliver(CREATED).await, "200 stale");
+        assert_eq!(client.rows().await[0]["externalId"], ADA);
+        assert_eq!(client.get("/readyz").await.status, 200);
+        service.stop().await;
+        for arguments in
+            [&["replay", "--journal"][..], &["replay", "--rebuild"], &["keys", "list"], &["doctor"]]
+        {
+            let said = home.run(arguments).await;
+            assert!(!said.stderr.contains("database"), "{arguments:?}: {said:?}");
+        }
+        assert!(finds(&database, &format!("SELECT 1 FROM {schema}.users WHERE external_id = '{ADA}'")).await);
+        database.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_has_the_tables_elsewhere_is_refused_with_both_ways_out() {
+    let Some(mut home) = Home::with_plain_search_path().await else { return };
+    home.set("USERSYNC_DATABASE__SCHEMA", "public");
+    let service = home.serve().await;
+    assert_eq!(home.client(&service).await.deliver(CREATED).await, "200 applied");
+    service.stop().await;
+
+    home.set("USERSYNC_DATABASE__SCHEMA", "usersync");
+    let mut move_them = String::new();
+    for arguments in [&["serve"][..], &["migrate"], &["keys", "list"], &["doctor"]] {
+        let said = home.run(arguments).await;
+        assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
+        let told = format!("{}{}", said.stdout, said.stderr);
+        assert!(told.contains("schema = \"public\""), "{arguments:?}: {told}");
+        move_them = told[told.find("CREATE SCHEMA").expect("no way to move them")..]
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned();
+    }
+    let database = home.database().await;
+    assert!(
+        !finds(&database, "SELECT 1 FROM pg_namespace WHERE nspname = 'usersync'").await,
+        "it changed something"
+    );
+    database.execute_unprepared(&move_them).await.unwrap();
+    database.close().await.unwrap();
+    let service = home.serve().await;
+    assert_eq!(home.client(&service).await.rows().await[0]["externalId"], ADA);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_create_is_told_what_to_run() {
+    let Some(mut home) = Home::with_plain_search_path().await else { return };
+    let owner = home.database().await;
+    let sql = "SELECT current_database()::text";
+    let row = owner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
+    let name: String = row.try_get_by_index(0).unwrap();
+    let role = format!("narrow_{name}");
+    for sql in [
+        format!("CREATE ROLE \"{role}\" LOGIN PASSWORD 'narrow'"),
+        format!("REVOKE CREATE ON DATABASE \"{name}\" FROM PUBLIC"),
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned(),
+    ] {
+        owner.execute_unprepared(&sql).await.unwrap();
+    }
+    let mut url: url::Url = home.variable("DATABASE_URL").parse().unwrap();
+    url.set_username(&role).unwrap();
+    url.set_password(Some("narrow")).unwrap();
+    home.set("DATABASE_URL", url.to_string());
+    for (schema, advice) in [
+        ("usersync", format!("CREATE SCHEMA \"usersync\" AUTHORIZATION \"{role}\"")),
+        ("public", format!("GRANT USAGE, CREATE ON SCHEMA \"public\" TO \"{role}\"")),
+    ] {
+        home.set("USERSYNC_DATABASE__SCHEMA", schema);
+        for arguments in [&["migrate"][..], &["serve"], &["doctor"]] {
+            let said = home.run(arguments).await;
+            assert_eq!(said.code, Some(1), "{said:?}");
+            let told = format!("{}{}", said.stdout, said.stderr);
+            assert!(told.contains(&advice) && told.contains(&role), "{arguments:?}: {told}");
+        }
+        owner.execute_unprepared(&advice).await.unwrap();
+        migrate(&home).await;
+        let tables = TABLES.map(|table| format!("{schema}.{table}")).join(", ");
+        owner.execute_unprepared(&format!("DROP TABLE {tables}")).await.unwrap();
+    }
+    owner.execute_unprepared(&format!("DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\"")).await.unwrap();
+    owner.close().await.unwrap();
+}
