@@ -8,8 +8,8 @@ use entity::run_user;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use serde_json::Value;
 use strum::{Display, EnumString, IntoStaticStr};

@@ -9,9 +9,11 @@ pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod crash;
 pub(crate) mod directory;
+pub(crate) mod forwarder;
 pub(crate) mod node;
 pub(crate) mod openid;
 pub(crate) mod peers;
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod senders;
 

@@ -1,0 +1,52 @@
+//! A TCP forwarder whose target can be changed, as an address is that leads to the new primary after a failover.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use url::Url;
+
+pub(crate) struct Forwarder {
+    address: SocketAddr,
+    target: Arc<Mutex<String>>,
+}
+
+impl Forwarder {
+    /// Listens, and connects each client to the server of this URL.
+    pub(crate) async fn to(url: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let target = Arc::new(Mutex::new(server_of(url)));
+        let now = Arc::clone(&target);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let server = now.lock().unwrap().clone();
+                tokio::spawn(async move {
+                    if let Ok(mut far) = TcpStream::connect(server).await {
+                        copy_bidirectional(&mut near, &mut far).await.ok();
+                    }
+                });
+            }
+        });
+        Self { address, target }
+    }
+
+    /// New clients are connected to this server. Those that are connected stay where they are.
+    pub(crate) fn turn_to(&self, url: &str) {
+        *self.target.lock().unwrap() = server_of(url);
+    }
+
+    /// The same URL with this address.
+    pub(crate) fn url(&self, url: &str) -> String {
+        let mut url: Url = url.parse().unwrap();
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(self.address.port())).unwrap();
+        url.into()
+    }
+}
+
+fn server_of(url: &str) -> String {
+    let url: Url = url.parse().unwrap();
+    format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432))
+}
