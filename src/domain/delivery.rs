@@ -67,6 +67,43 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// The same delivery in ASCII alone, for a database whose encoding lacks some of its letters: the payload means the
+    /// same, and what cannot be written so is left out.
+    #[must_use]
+    pub fn into_ascii(self) -> Self {
+        let Self { payload, event_type, content, .. } = self;
+        let content = match content {
+            Content::Unreadable { user, reason } => {
+                let user = user.filter(|user| user.external_id.is_ascii());
+                Content::Unreadable { user, reason }
+            }
+            change @ Content::Change(_) => change,
+        };
+        let event_type = event_type.filter(|name| name.is_ascii());
+        Self { payload: escape_non_ascii(&payload), event_type, content, ..self }
+    }
+}
+
+/// JSON with every other letter as `\u` and its code. They are in strings alone, where that is the same.
+fn escape_non_ascii(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter.is_ascii() {
+            escaped.push(letter);
+            continue;
+        }
+        for unit in letter.encode_utf16(&mut [0; 2]) {
+            escaped.push_str("\\u");
+            escaped.extend(
+                [12, 8, 4, 0]
+                    .map(|shift| char::from_digit(u32::from(*unit >> shift & 0xf), 16).unwrap_or_default()),
+            );
+        }
+    }
+    escaped
+}
+
 /// What became of a verified message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -95,6 +132,24 @@ impl Outcome {
             Self::Duplicate => "duplicate",
             Self::Ignored => "ignored",
             Self::Parked => "parked",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::escape_non_ascii;
+
+    proptest! {
+        #[test]
+        fn json_in_ascii_means_the_same(text in any::<String>(), key in any::<String>()) {
+            let json = serde_json::json!({ key: [text] });
+            let escaped = escape_non_ascii(&json.to_string());
+            prop_assert!(escaped.is_ascii());
+            prop_assert_eq!(serde_json::from_str::<Value>(&escaped).unwrap(), json);
         }
     }
 }

@@ -68,6 +68,27 @@ impl Users<'_> {
         &self,
         keys: &BTreeSet<&UserKey>,
     ) -> Result<BTreeMap<UserKey, Result<LookedUp, StoreError>>, StoreError> {
+        match self.look_up_together(keys).await {
+            // One of them holds a letter that the database's encoding lacks, and so is nobody's.
+            Err(StoreError::Rejected(_)) => {
+                let mut found = BTreeMap::new();
+                for key in keys {
+                    match self.look_up_together(&BTreeSet::from([*key])).await {
+                        Ok(one) => found.extend(one),
+                        Err(StoreError::Rejected(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(found)
+            }
+            found => found,
+        }
+    }
+
+    async fn look_up_together(
+        &self,
+        keys: &BTreeSet<&UserKey>,
+    ) -> Result<BTreeMap<UserKey, Result<LookedUp, StoreError>>, StoreError> {
         let rows = in_time(find_rows(self.0, keys.iter().copied(), Column::iter())).await?;
         Ok(rows.into_iter().map(|(key, row)| (key, LookedUp::read(&row).map_err(StoreError::from))).collect())
     }
@@ -94,7 +115,12 @@ impl Users<'_> {
         if let Some(after) = listing.after {
             query = query.filter(Column::Id.gt(TextUuid(after.0)));
         }
-        let mut users: Vec<User> = in_time(query.all(self.0)).await?.into_iter().map(user).collect();
+        let rows = match in_time(query.all(self.0)).await {
+            // No row can hold what the database cannot store.
+            Err(StoreError::Rejected(_)) => Vec::new(),
+            rows => rows?,
+        };
+        let mut users: Vec<User> = rows.into_iter().map(user).collect();
         let limit = usize::try_from(listing.limit).unwrap_or(usize::MAX);
         let more = users.len() > limit;
         users.truncate(limit);

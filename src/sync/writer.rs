@@ -94,7 +94,13 @@ impl Writer {
             Err(error @ StoreError::Rejected(_)) => {
                 warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
                 delivery = Self::rejected(delivery);
-                self.apply_batch(chain, std::slice::from_ref(&delivery), arrival).await?
+                match self.apply_batch(chain, std::slice::from_ref(&delivery), arrival).await {
+                    // The database's encoding lacks a letter of it.
+                    Err(StoreError::Rejected(_)) => {
+                        self.apply_batch(chain, &[delivery.into_ascii()], arrival).await?
+                    }
+                    outcomes => outcomes?,
+                }
             }
             outcomes => outcomes?,
         };

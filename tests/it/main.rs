@@ -20,6 +20,7 @@ mod current_user;
 mod dev;
 mod directory;
 mod doctor;
+mod encoding;
 mod exact_json;
 mod examples;
 mod explain_token;

@@ -5,7 +5,8 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use crate::support::binary::{Home, Said};
 use crate::support::client::fixture::{ADA, CREATED};
 
-const TABLES: [&str; 5] = ["users", "tombstones", "journal", "api_keys", "seaql_migrations"];
+const TABLES: [&str; 7] =
+    ["users", "tombstones", "journal", "api_keys", "runs", "run_users", "seaql_migrations"];
 
 /// Whether anything is found by this statement.
 async fn finds(database: &DatabaseConnection, sql: &str) -> bool {
@@ -61,6 +62,11 @@ async fn default_privileges_open_no_table_to_anybody_in_either_schema() {
             );
             assert!(!finds(&database, &sql).await, "{role} may touch {place}");
         }
+        let listed = TABLES.join(" ");
+        let unknown = format!(
+            "SELECT 1 FROM pg_tables WHERE schemaname = '{schema}' AND NOT tablename = ANY(string_to_array('{listed}', ' '))"
+        );
+        assert!(!finds(&database, &unknown).await, "a migration made a table that is not tested here");
         let said = home.run(&["doctor"]).await;
         assert!(!said.stdout.contains(&role) && !said.stdout.contains("PUBLIC may"), "{said:?}");
         drop_role(&database, &role).await;
@@ -98,6 +104,16 @@ async fn doctor_names_each_role_that_may_touch_what_it_should_not() {
             // The advice works.
             database.execute_unprepared(&fix).await.unwrap();
         }
+    }
+    for table in TABLES {
+        database
+            .execute_unprepared(&format!("GRANT DELETE ON usersync.{table} TO \"{role}\""))
+            .await
+            .unwrap();
+    }
+    let said = home.run(&["doctor"]).await;
+    for table in TABLES {
+        assert!(said.stdout.contains(&format!("on \"usersync\".\"{table}\"")), "{table}: {said:?}");
     }
     // What an administrator grants on users is meant, and stays when the service starts again.
     migrate(&home).await;
