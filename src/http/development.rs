@@ -5,7 +5,7 @@ use actix_web::guard;
 use actix_web::web::{self, ServiceConfig};
 use serde_json::{Value, json};
 
-use super::operations;
+use super::problem::method_not_allowed;
 
 /// What the development issuer publishes.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct DevelopmentIssuer {
 /// Mounts the documents, which only `usersync dev` has.
 pub(super) fn mount(app: &mut ServiceConfig, issuer: &DevelopmentIssuer) {
     let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
-    let refused = || web::to(|| async { operations::method_not_allowed("GET, HEAD") });
+    let refused = || web::to(|| async { method_not_allowed("GET, HEAD") });
     app.app_data(web::Data::new(issuer.clone()));
     for (path, route) in
         [("/dev/.well-known/openid-configuration", read().to(discovery)), ("/dev/jwks.json", read().to(keys))]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, ToSchema};
 
-use super::operations;
+use super::problem::method_not_allowed;
 use super::problem::{Code, Document};
 use crate::domain::Scope;
 
@@ -280,7 +280,7 @@ pub(super) fn resource(prefix: &str, endpoints: Vec<Endpoint>) -> Resource {
     }
     resource.default_service(web::to(move || {
         let allowed = allowed.clone();
-        async move { operations::method_not_allowed(&allowed) }
+        async move { method_not_allowed(&allowed) }
     }))
 }
 

@@ -15,7 +15,6 @@ use ipnet::IpNet;
 
 use super::client::{Client, is_forwarded};
 use super::problem::{Code, Problem};
-use super::state::Waiting;
 use crate::config;
 
 /// After this many requests, clients without recent requests are removed. So the memory is bounded by the requests
@@ -54,8 +53,8 @@ pub(super) async fn limit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let waiting = request.app_data::<web::Data<Waiting>>();
-    let admitted = waiting.map_or(Ok(()), |waiting| waiting.limits.admit(request.request()));
+    let limits = request.app_data::<web::Data<Limits>>();
+    let admitted = limits.map_or(Ok(()), |limits| limits.admit(request.request()));
     match admitted {
         Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
         // A response, not an error: the middleware around this adds headers only to responses.

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -85,14 +84,6 @@ pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Prob
         return Err(Problem::new(Code::NotFound));
     }
     Err(Problem::because(Code::NotFound, "the URL of a webhook is /webhooks/{source}, with nothing after it"))
-}
-
-pub(super) fn method_not_allowed(allowed: &str) -> HttpResponse {
-    let mut response = Problem::new(Code::MethodNotAllowed).error_response();
-    if let Ok(allowed) = header::HeaderValue::try_from(allowed) {
-        response.headers_mut().insert(header::ALLOW, allowed);
-    }
-    response
 }
 
 async fn within_time<T>(query: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {

@@ -371,6 +371,14 @@ impl From<StoreError> for Problem {
     }
 }
 
+pub(super) fn method_not_allowed(allowed: &str) -> HttpResponse {
+    let mut response = Problem::new(Code::MethodNotAllowed).error_response();
+    if let Ok(allowed) = header::HeaderValue::try_from(allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::ResponseError as _;

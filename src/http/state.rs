@@ -77,6 +77,7 @@ impl State {
             .app_data(web::Data::new(access.metrics.clone()))
             .app_data(web::Data::new(access))
             .app_data(web::Data::new(deliveries))
+            .app_data(web::Data::new(waiting.limits.clone()))
             .app_data(web::Data::new(waiting));
     }
 }

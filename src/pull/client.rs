@@ -14,12 +14,11 @@ use tracing::debug;
 use url::Url;
 
 use super::credentials::Credentials;
+use super::error::{ATTEMPTS, ApiError};
 use crate::clock::{Clock, random_bytes};
 use crate::domain::Timestamp;
 use crate::providers::directory::{Answer, Api, Method, Request};
 
-/// How often a request is tried before the run stops, unfinished.
-const ATTEMPTS: u32 = 8;
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause, also where the provider asks for a longer one.
@@ -44,20 +43,6 @@ pub(super) struct ApiClient<'a> {
     allow_http: bool,
     /// The provider's clock at its first answer.
     first_date: OnceLock<Timestamp>,
-}
-
-/// A request did not get its answer.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum ApiError {
-    /// Only the operator can mend it.
-    #[error("{0}")]
-    Refused(String),
-    /// The provider refused this one request; the walk may know another way.
-    #[error("the provider answered {}: {words}", answer.status)]
-    Answered { answer: Box<Answer>, words: String },
-    /// Time may mend it; every attempt failed.
-    #[error("{0}, {ATTEMPTS} times in a row; run it again later, it goes on where it stopped")]
-    Unavailable(String),
 }
 
 /// Why one attempt failed, and when the next one makes sense.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::client::ApiError;
+use super::error::ApiError;
 use crate::providers::directory::{Authority, Client};
 
 /// How requests are authorised.

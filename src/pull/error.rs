@@ -1,10 +1,26 @@
 //! Why a run did not come to its end.
 
-use super::client::ApiError;
 use super::file::FileError;
 use crate::domain::Timestamp;
-use crate::providers::directory::ListError;
+use crate::providers::directory::{Answer, ListError};
 use crate::store::StoreError;
+
+/// How often a request is tried before the run stops, unfinished.
+pub(super) const ATTEMPTS: u32 = 8;
+
+/// A request did not get its answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// Only the operator can mend it.
+    #[error("{0}")]
+    Refused(String),
+    /// The provider refused this one request; the walk may know another way.
+    #[error("the provider answered {}: {words}", answer.status)]
+    Answered { answer: Box<Answer>, words: String },
+    /// Time may mend it; every attempt failed.
+    #[error("{0}, {ATTEMPTS} times in a row; run it again later, it goes on where it stopped")]
+    Unavailable(String),
+}
 
 /// A run did not come to its end. What it has read is written, and the next one goes on there.
 #[derive(Debug, thiserror::Error)]

@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::client::{ApiClient, ApiError};
-use super::error::PullError;
+use super::client::ApiClient;
+use super::error::{ApiError, PullError};
 use super::file::{FileError, FileUsers};
 use crate::providers::directory::{Directory, Next, Position};
 use crate::providers::file::FileUser;

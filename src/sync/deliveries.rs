@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::transaction::{Ending, LoadedUsers, Work};
-use crate::domain::{Delivery, DeliveryKey, Outcome, StaleReason, UserKey};
-use crate::providers::Sources;
+use crate::domain::{Delivery, DeliveryKey, Outcome, StaleReason, Timestamp, UserKey};
+use crate::providers::{NotJson, ReadMessage, Source, Sources};
+use crate::signature::{Message, Verified};
 use crate::store::{Entry, StoreError, Tx};
 
 /// Whether deliveries come from their source or from the journal.
@@ -114,5 +115,22 @@ impl Deliveries<'_> {
             Some(change) => stored.record.has_ended(change, self.sources.ids(&user.source)),
             None => self.has_final_id(user) && stored.record.deleted_at.is_some(),
         })
+    }
+}
+
+/// Reads a journaled payload anew; `None` if it says nothing of a user.
+pub(super) fn read_again(
+    source: &Source,
+    message_id: String,
+    payload: String,
+    received_at: Timestamp,
+) -> Option<Delivery> {
+    let message = Verified::trusted(Message { id: Some(message_id.clone()), body: payload.into_bytes() });
+    match source.read(message, received_at) {
+        // Under the id of its entry, wherever this version of the provider would look for one.
+        Ok(ReadMessage::Delivery(delivery)) => Some(Delivery { message_id, ..delivery }),
+        // It was journaled as something about a user; if it is nothing of the kind now, there is nothing to
+        // apply.
+        Ok(ReadMessage::NotAboutUsers { .. }) | Err(NotJson) => None,
     }
 }

@@ -11,7 +11,7 @@ use super::claims::{Claims, ClaimsStored};
 use super::deliveries::Written;
 use super::feed::Feed;
 use super::queue::{Queue, WriteError};
-use super::writer::Writer;
+use super::transaction::Writer;
 use crate::clock::Clock;
 use crate::domain::{Change, Content, Delivery, Outcome, StaleReason, UserKey};
 use crate::jobs::Jobs;

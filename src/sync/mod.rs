@@ -20,8 +20,10 @@ pub use feed::{Feed, Subscription};
 pub use intake::{Intake, Receipt, ReceiveError, Refusal};
 pub use queue::WriteError;
 pub use rebuild::Rebuilt;
-pub use replay::{Replay, ReplayError, Replayed};
+pub use replay::{Replay, Replayed};
 pub use replica_listener::ReplicaListener;
-pub use sweep::{start_sweeping, sweep};
+pub use sweep::start_sweeping;
+#[cfg(feature = "internals")]
+pub use sweep::sweep;
 pub use user_cache::{CachedUser, Found, UserCache};
-pub use writer::Writer;
+pub use transaction::Writer;

@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::deliveries::{Arrival, Written};
 use super::feed::Feed;
-use super::writer::Writer;
+use super::transaction::Writer;
 use crate::domain::{Delivery, UserKey};
 use crate::jobs::Jobs;
 use crate::store::{Chain, StoreError};

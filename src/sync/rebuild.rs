@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::replay::read;
+use super::deliveries::read_again;
 use super::transaction::{LoadedUsers, Work};
 use crate::domain::{IdPolicy, Record, UserKey};
 use crate::providers::Sources;
@@ -81,7 +81,7 @@ impl Rebuild<'_> {
                 continue;
             }
             let source = self.sources.get(&entry.key.source)?;
-            let delivery = read(source, entry.key.message_id, entry.payload?, entry.received_at)?;
+            let delivery = read_again(source, entry.key.message_id, entry.payload?, entry.received_at)?;
             record = record.join(Record::of(delivery.change()?), ids);
         }
         Some(record)

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::deliveries::Arrival;
+use super::deliveries::{Arrival, read_again};
 use super::rebuild::{Rebuild, Rebuilt};
-use super::writer::Writer;
+use super::transaction::Writer;
 use crate::clock::Clock;
-use crate::domain::{Delivery, DeliveryKey, Outcome, Timestamp, UserKey};
+use crate::domain::{Delivery, DeliveryKey, Outcome, UserKey};
 use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::{self, Message, Verified};
 use crate::store::{Chain, Journaled, Store, StoreError, Which};
@@ -38,11 +38,6 @@ pub struct Replayed {
 }
 
 impl Replayed {
-    /// How many had an outcome.
-    pub fn count(&self, outcome: Outcome) -> u64 {
-        self.outcomes.get(outcome.as_str()).copied().unwrap_or_default()
-    }
-
     fn add(&mut self, outcome: Outcome) {
         *self.outcomes.entry(outcome.as_str()).or_default() += 1;
     }
@@ -116,24 +111,7 @@ impl Replay {
             replayed.without_payload += 1;
             return None;
         };
-        read(source, entry.key.message_id, payload, entry.received_at)
-    }
-}
-
-/// Reads a journaled payload anew; `None` if it says nothing of a user.
-pub(super) fn read(
-    source: &Source,
-    message_id: String,
-    payload: String,
-    received_at: Timestamp,
-) -> Option<Delivery> {
-    let message = Verified::trusted(Message { id: Some(message_id.clone()), body: payload.into_bytes() });
-    match source.read(message, received_at) {
-        // Under the id of its entry, wherever this version of the provider would look for one.
-        Ok(ReadMessage::Delivery(delivery)) => Some(Delivery { message_id, ..delivery }),
-        // It was journaled as something about a user; if it is nothing of the kind now, there is nothing to
-        // apply.
-        Ok(ReadMessage::NotAboutUsers { .. }) | Err(NotJson) => None,
+        read_again(source, entry.key.message_id, payload, entry.received_at)
     }
 }
 

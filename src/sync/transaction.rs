@@ -4,13 +4,14 @@
 //! the users, and that is their [`Work`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::writer::Writer;
 use crate::clock::Clock;
 use crate::domain::{Change, Outcome, Record, StaleReason, StoredUser, UserId, UserKey};
 use crate::providers::Sources;
-use crate::store::{Chain, StoreError, Tx, UserUpdate};
+use crate::store::{Chain, Store, StoreError, Tx, UserUpdate};
+use crate::telemetry::Metrics;
 
 /// How often a transaction is tried when it meets others, before the database counts as away.
 const ATTEMPTS: u32 = 5;
@@ -18,6 +19,19 @@ const ATTEMPTS: u32 = 5;
 const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(5);
 /// How long all attempts together may take before the database counts as away.
 pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Writes what is said of users.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    /// Where it writes.
+    pub store: Store,
+    /// The configured sources.
+    pub sources: Arc<Sources>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Counts what was written.
+    pub metrics: Metrics,
+}
 
 /// What a transaction does beside changing users.
 ///

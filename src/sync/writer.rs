@@ -1,31 +1,14 @@
 //! Writing batches of deliveries. One bad delivery never spoils its batch.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::warn;
 
 use super::deliveries::{Arrival, Deliveries, Written};
-use super::transaction::TRANSACTION_TIMEOUT;
-use crate::clock::Clock;
+use super::transaction::{TRANSACTION_TIMEOUT, Writer};
 use crate::domain::{Content, Delivery, UserKey};
-use crate::providers::Sources;
-use crate::store::{Chain, Store, StoreError};
-use crate::telemetry::Metrics;
-
-/// Writes what is said of users.
-#[derive(Clone, Debug)]
-pub struct Writer {
-    /// Where it writes.
-    pub store: Store,
-    /// The configured sources.
-    pub sources: Arc<Sources>,
-    /// What time it is.
-    pub clock: Clock,
-    /// Counts what was written.
-    pub metrics: Metrics,
-}
+use crate::store::{Chain, StoreError};
 
 impl Writer {
     /// Writes a batch in one transaction; the outcomes stand in the order of the deliveries.
