@@ -43,24 +43,28 @@
 //! }
 //! ```
 
-pub mod app;
-pub mod auth;
-pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod domain;
-pub mod http;
-pub mod jobs;
-pub mod providers;
-mod pull;
-pub mod signature;
-pub mod store;
-pub mod sync;
-pub mod telemetry;
+#![cfg_attr(not(feature = "internals"), warn(missing_docs))]
 
+/// Declares the rooms. They are private, so that the compiler finds what nobody uses. The tests of this repository look
+/// inside, by the feature `internals`; nothing else may rely on it.
+macro_rules! rooms {
+    ($($room:ident)*) => {
+        $(
+            #[cfg(feature = "internals")]
+            #[doc(hidden)]
+            pub mod $room;
+            #[cfg(not(feature = "internals"))]
+            mod $room;
+        )*
+    };
+}
+
+rooms! { app auth cli clock config domain http jobs providers pull signature store sync telemetry }
+
+pub use self::http::{CurrentUser, Problem};
 pub use app::{App, Service, StartError, configure};
+pub use cli::{Cli, run};
 pub use clock::Clock;
 pub use config::Config;
 pub use domain::{Profile, User, UserId};
-pub use http::{CurrentUser, Problem};
 pub use store::Store;

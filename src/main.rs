@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
-use usersync::cli::{self, Cli};
+use usersync::Cli;
 
 /// Deliveries are many small pieces of memory, made by one thread and given back by another, which this allocator
 /// is quicker at.
@@ -13,5 +13,5 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    cli::run(Cli::parse()).await
+    usersync::run(Cli::parse()).await
 }

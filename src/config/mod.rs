@@ -35,10 +35,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use address::{is_loopback, is_permitted};
-pub use api::SourceApi;
-pub use error::{ConfigError, ConfigErrors};
+pub use error::ConfigErrors;
 pub use jwks::JwksLocation;
-pub use list::{AuthKind, ListAuth, ListMap, ListMethod, ListNext, NextKind, SourceList};
+pub use list::{AuthKind, ListMap, ListMethod, NextKind, SourceList};
 pub use map::{ChangeTime, SourceMap};
 pub use provider::{ProviderKind, RuleValue, Signing, Variables};
 pub use rule::{Algorithm, RuleKind, TokenRule};

@@ -10,7 +10,6 @@ macro_rules! profile {
     ($($field:ident, $variant:ident, $name:tt, $value:ty, $claim:expr;)*) => {
         /// A field of the profile that a provider can speak about.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[expect(missing_docs, reason = "each is the profile's field of the same name")]
         pub enum Field {
             $(#[serde(rename = $name)] $variant,)*
         }
@@ -43,11 +42,10 @@ macro_rules! profile {
             }
         }
 
-        /// What is known of a user. Unknown facts are null.
+        /// What is known of a user. Unknown facts are null. Each field is the user's field of the same name.
         #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
-        #[expect(missing_docs, reason = "each is the user's field of the same name")]
         pub struct Profile {
-            $(#[serde(rename = $name)] #[schema(required)] pub $field: Option<$value>,)*
+            $(#[serde(rename = $name)] #[schema(required)] #[doc = concat!("The user's `", $name, "`.")] pub $field: Option<$value>,)*
         }
 
         impl Profile {

@@ -34,11 +34,10 @@ pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
 pub use error::StoreError;
 pub use journal::{Entry, Journal, Journaled, Which};
-pub use notify::Listener;
 pub use records::UserUpdate;
 pub(crate) use runs::{Begun, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, Runs};
-pub use schema::{Grant, MigrationState};
-pub use users::{Listing, LookedUp, Page, Users};
+pub use schema::Grant;
+pub use users::{Listing, LookedUp, Users};
 
 /// How long a request waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,6 +1,6 @@
 //! The walls: who may name whom, how large a file may grow, and that the map tells of what is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -184,4 +184,56 @@ fn is_path(quoted: &str) -> bool {
     let folders =
         ["src/", "tests/", "entity/", "migration/", "docs/", "examples/", "bench/", "integrations/", ".ci/"];
     folders.iter().any(|folder| quoted.starts_with(folder)) && !quoted.contains(['<', '*', ' ', '{'])
+}
+
+/// What the crate shows to other programs, by the words of `src/lib.rs`. Everything else is private.
+#[test]
+fn the_public_names_are_these() {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let names: Vec<&str> = text.lines().filter(|line| line.starts_with("pub ")).collect();
+    let expected = [
+        "pub use self::http::{CurrentUser, Problem};",
+        "pub use app::{App, Service, StartError, configure};",
+        "pub use cli::{Cli, run};",
+        "pub use clock::Clock;",
+        "pub use config::Config;",
+        "pub use domain::{Profile, User, UserId};",
+        "pub use store::Store;",
+    ];
+    assert_eq!(names, expected, "a name that others rely on is versioned: see CHANGELOG.md");
+}
+
+/// The files of a room as they name each other: `super::name`, `self::name` and `crate::room::name`.
+#[test]
+fn files_of_a_room_name_each_other_in_one_direction() {
+    let mut edges: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for (file, room, code) in rooms() {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let parent = file.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
+        if name == "mod" || parent != room {
+            continue;
+        }
+        let siblings: BTreeSet<String> = fs::read_dir(file.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        let own_room = format!("crate::{room}::");
+        let named = code.split("super::").skip(1).chain(code.split(&own_room).skip(1));
+        for rest in named {
+            let word: String = rest.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect();
+            if siblings.contains(&word) && word != name {
+                edges.entry((room.clone(), name.clone())).or_default().insert(word);
+            }
+        }
+    }
+    for (room, start) in edges.keys() {
+        let mut reached = BTreeSet::new();
+        let mut open: Vec<String> = edges[&(room.clone(), start.clone())].iter().cloned().collect();
+        while let Some(next) = open.pop() {
+            assert_ne!(&next, start, "the files of `{room}` name each other in a circle through `{start}`");
+            if reached.insert(next.clone()) {
+                open.extend(edges.get(&(room.clone(), next)).into_iter().flatten().cloned());
+            }
+        }
+    }
 }

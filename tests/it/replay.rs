@@ -5,7 +5,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use usersync::domain::Outcome;
 use usersync::store::Which;
-use usersync::sync::Rebuilt;
+use usersync::sync::{Rebuilt, Replayed};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED, UPDATED};
@@ -16,6 +16,11 @@ async fn sql(app: &TestApp, statement: &str) -> u64 {
     let affected = database.execute_unprepared(statement).await.unwrap().rows_affected();
     database.close().await.unwrap();
     affected
+}
+
+/// How many replayed deliveries had an outcome.
+fn count(replayed: &Replayed, outcome: Outcome) -> u64 {
+    replayed.outcomes.get(outcome.as_str()).copied().unwrap_or_default()
 }
 
 fn parked() -> Which {
@@ -44,14 +49,14 @@ async fn a_parked_delivery_is_applied_once_it_can_be_understood(app: &TestApp) {
     app.client.deliver(r#"{"type":"user.created","data":{"id":""}}"#).await;
     app.client.deliver(CREATED_GOOGLE).await;
     let replayed = app.replay().journal(&parked(), |_| ()).await.unwrap();
-    assert_eq!(replayed.count(Outcome::Parked), 2, "they still cannot be understood");
+    assert_eq!(count(&replayed, Outcome::Parked), 2, "they still cannot be understood");
     // As if a later version could read one of them: its payload is replaced by a readable event.
     let readable = CREATED.replace('\'', "''");
     let changed =
         sql(app, &format!("UPDATE journal SET payload = '{readable}' WHERE message_id = 'msg_0'")).await;
     assert_eq!(changed, 1);
     let replayed = app.replay().journal(&parked(), |_| ()).await.unwrap();
-    assert_eq!((replayed.count(Outcome::Applied), replayed.count(Outcome::Parked)), (1, 1));
+    assert_eq!((count(&replayed, Outcome::Applied), count(&replayed, Outcome::Parked)), (1, 1));
     assert_eq!(app.client.rows().await.len(), 2);
     assert_eq!(app.store.journal().count(&parked()).await.unwrap(), 1);
     let entry = app.store.journal().page(&parked(), None, 10).await.unwrap().remove(0);
@@ -67,7 +72,7 @@ async fn replaying_the_journal_changes_no_correct_row(app: &TestApp) {
     }
     let before = app.client.rows().await;
     let replayed = app.replay().journal(&Which::default(), |_| ()).await.unwrap();
-    assert_eq!(replayed.count(Outcome::Stale), 4);
+    assert_eq!(count(&replayed, Outcome::Stale), 4);
     assert_eq!(app.client.rows().await, before);
     let later =
         Which { since: Some(app.clock.now().plus(std::time::Duration::from_secs(1))), ..Which::default() };
