@@ -170,11 +170,12 @@ fn files_stay_small() {
 
 #[test]
 fn every_path_that_the_documents_name_is_there() {
-    let documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"];
-    for document in documents {
-        let text = fs::read_to_string(root().join(document)).unwrap();
+    let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|page| root().join(page));
+    let decisions = fs::read_dir(root().join("docs/decisions")).unwrap().map(|entry| entry.unwrap().path());
+    for page in pages.into_iter().chain(decisions) {
+        let text = fs::read_to_string(&page).unwrap();
         for path in text.split('`').skip(1).step_by(2).filter(|quoted| is_path(quoted)) {
-            assert!(root().join(path).exists(), "{document} names `{path}`, which is not there");
+            assert!(root().join(path).exists(), "{} names `{path}`, which is not there", page.display());
         }
     }
 }

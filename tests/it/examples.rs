@@ -88,7 +88,7 @@ async fn every_command_that_messages_prints_works_beside_dev() {
     }
     let home = home();
     let mut dev = home.start(&["dev", "--listen", "127.0.0.1:0"]);
-    dev.line_with("Serving until Ctrl-C").await;
+    dev.line_with("Press Ctrl-C to stop").await;
     let Some((mut process, _)) = messages(&home).await else { return };
     process.line_with("user_deleted.json").await;
     let paste = async |title: &str| {
