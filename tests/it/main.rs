@@ -37,6 +37,7 @@ mod odd_requests;
 mod openapi;
 mod openid_provider;
 mod operations;
+mod packages;
 mod peers;
 mod pooler;
 mod privileges;

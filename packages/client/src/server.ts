@@ -1,0 +1,208 @@
+// For a backend: who sent this request? Only `fetch` is used, so it runs on Node, Deno, Bun and at the edge.
+
+import { UsersyncError, isUsersyncError } from "./error";
+import { Http } from "./http";
+import type { Identity, User } from "./types";
+
+export { UsersyncError, isUsersyncError } from "./error";
+export type { Identity, JsonValue, ProblemCode, PublicUser, User } from "./types";
+
+/** Where the token is: itself, or the request that has it. */
+export type TokenSource = string | null | undefined | Request | Headers;
+
+export interface AskOptions {
+  /** Seconds to wait for a row that has not come yet, 30 at most. Keep it below your own server's time limit. */
+  wait?: number;
+  signal?: AbortSignal;
+}
+
+export interface ServerOptions {
+  /** Where usersync is, such as `http://127.0.0.1:8787`. */
+  url: string;
+  /** `usk_…`, for `users`. */
+  serviceKey?: string;
+  fetch?: typeof globalThis.fetch;
+  /** How long an answer may take, beyond what was asked to wait: 15. */
+  timeoutSeconds?: number;
+}
+
+/** The current user as a reverse proxy has told of them, by the headers of `GET /v1/auth`. */
+export interface ForwardedUser {
+  id: string;
+  externalId: string;
+  source: string;
+  email: string | null;
+}
+
+export interface UsersyncServer {
+  /**
+   * The user; `null` without a token, with a bad one, without a row, or after a deletion. Throws when it cannot be
+   * known: 429, 503, the network, or a token that no rule is configured for.
+   */
+  getCurrentUser(token: TokenSource, options?: AskOptions): Promise<User | null>;
+  /** The user, or the error that says why there is none. Never throws a `UsersyncError`. */
+  result(token: TokenSource, options?: AskOptions): Promise<{ ok: true; user: User } | { ok: false; error: UsersyncError }>;
+  /** The user, or throws why there is none. */
+  requireUser(token: TokenSource, options?: AskOptions): Promise<User>;
+  /** What the token says, whether or not its user has a row. */
+  identity(token: TokenSource): Promise<Identity>;
+  /** The answer that passes an error on: problem document, `Retry-After`, `WWW-Authenticate`. */
+  toResponse(error: unknown): Response;
+  /**
+   * The user whom the proxy names in `X-User-Id` and the others; `null` if it names nobody. `trusted` says that no
+   * request reaches this program but through the proxy.
+   */
+  userFromForwardAuth(
+    headers: Headers | Record<string, string | string[] | undefined>,
+    options: { trusted: true },
+  ): ForwardedUser | null;
+  /** The table, with a service key. */
+  readonly users: {
+    /** All users, or those that fit, page by page. */
+    list(filter?: { source?: string; externalId?: string; email?: string }): AsyncIterable<User>;
+    get(id: string): Promise<User | null>;
+    getMany(ids: Iterable<string>): Promise<Map<string, User>>;
+  };
+}
+
+interface UserPage {
+  users: User[];
+  nextCursor: string | null;
+}
+
+const largestPage = 200;
+const largestBatch = 100;
+
+export function createUsersyncServer(options: ServerOptions): UsersyncServer {
+  const { timeoutSeconds = 15, serviceKey } = options;
+  const http = new Http(options.url, options.fetch);
+  const ask = async <T>(token: string | null, path: string, { wait = 0, signal }: AskOptions = {}) => {
+    if (token === null) throw missing();
+    const more = { signal, retries: 2, timeoutSeconds: timeoutSeconds + wait };
+    return http.ask<T>({ get: async (force) => (force ? null : token) }, path, more).then(({ body }) => body);
+  };
+
+  const result: UsersyncServer["result"] = async (source, asked = {}) => {
+    try {
+      const query = asked.wait ? `?wait=${asked.wait}` : "";
+      return { ok: true, user: await ask<User>(tokenOf(source), `/v1/users/current${query}`, asked) };
+    } catch (error) {
+      if (isUsersyncError(error)) return { ok: false, error };
+      throw error;
+    }
+  };
+
+  const requireUser: UsersyncServer["requireUser"] = async (source, asked) => {
+    const answer = await result(source, asked);
+    if (answer.ok) return answer.user;
+    throw answer.error;
+  };
+
+  const key = () => {
+    if (serviceKey) return serviceKey;
+    const detail = "`users` needs the option `serviceKey`: make one with `usersync keys create`.";
+    throw new UsersyncError({ kind: "token", code: "no_service_key", detail });
+  };
+
+  const page = async <T>(path: string) => ask<T>(key(), path);
+
+  return {
+    result,
+    requireUser,
+    toResponse,
+    userFromForwardAuth,
+
+    async getCurrentUser(source, asked) {
+      const answer = await result(source, asked);
+      if (answer.ok) return answer.user;
+      if (nobody.has(answer.error.code)) return null;
+      throw answer.error;
+    },
+
+    identity: (source) => ask<Identity>(tokenOf(source), "/v1/identity"),
+
+    users: {
+      async *list(filter = {}) {
+        let cursor: UserPage["nextCursor"] = null;
+        do {
+          const query = new URLSearchParams({ limit: String(largestPage), ...filter });
+          if (cursor) query.set("cursor", cursor);
+          const next: UserPage = await page(`/v1/users?${query}`);
+          yield* next.users;
+          cursor = next.nextCursor;
+        } while (cursor);
+      },
+
+      async get(id) {
+        try {
+          return await page<User>(`/v1/users/${encodeURIComponent(id)}`);
+        } catch (error) {
+          if (isUsersyncError(error) && error.code === "user_not_found") return null;
+          throw error;
+        }
+      },
+
+      async getMany(ids) {
+        const all = [...new Set(ids)];
+        const found = new Map<string, User>();
+        for (let start = 0; start < all.length; start += largestBatch) {
+          const some = all.slice(start, start + largestBatch).map(encodeURIComponent).join();
+          const { users } = await page<{ users: User[] }>(`/v1/users?ids=${some}`);
+          for (const user of users) found.set(user.id, user);
+        }
+        return found;
+      },
+    },
+  };
+}
+
+/** Refusals that mean that there is no current user. */
+const nobody = new Set(["invalid_auth_header", "unauthenticated", "user_not_synced", "user_deleted"]);
+
+function missing(): UsersyncError {
+  const detail = "Send `Authorization: Bearer <token>`, once.";
+  return new UsersyncError({ kind: "problem", code: "invalid_auth_header", status: 401, detail });
+}
+
+/** The bearer token; `null` where there is none. */
+function tokenOf(source: TokenSource): string | null {
+  if (typeof source === "string") return source || null;
+  const headers = source instanceof Request ? source.headers : source;
+  return /^Bearer +(\S+)$/i.exec(headers?.get("authorization") ?? "")?.[1] ?? null;
+}
+
+/** Where an error is somebody's who has no token, where it is ours, and where it may pass. */
+function toResponse(error: unknown): Response {
+  if (!isUsersyncError(error)) throw error;
+  const isTheirs = error.kind === "problem";
+  const status = isTheirs ? error.status : 503;
+  const code = isTheirs ? error.code : "usersync_unavailable";
+  const headers = new Headers({ "content-type": "application/problem+json", "cache-control": "no-store" });
+  if (status === 401) headers.set("www-authenticate", code === "invalid_auth_header" ? "Bearer" : 'Bearer error="invalid_token"');
+  const seconds = error.retryAfterSeconds ?? (status === 503 ? 5 : undefined);
+  if (seconds !== undefined) headers.set("retry-after", String(Math.ceil(seconds)));
+  const detail = isTheirs ? error.detail : "Who sent this cannot be known now. Try again soon.";
+  return new Response(JSON.stringify({ type: `urn:usersync:problem:${code}`, title: code, status, code, detail }), {
+    status,
+    headers,
+  });
+}
+
+function userFromForwardAuth(
+  headers: Headers | Record<string, string | string[] | undefined>,
+  _: { trusted: true },
+): ForwardedUser | null {
+  const get = (name: string) => {
+    const value = headers instanceof Headers ? headers.get(name) : headers[name];
+    // Two headers of one name are not of the proxy that was configured.
+    return typeof value === "string" ? value : "";
+  };
+  const id = get("x-user-id");
+  if (!id) return null;
+  return {
+    id,
+    externalId: get("x-user-external-id"),
+    source: get("x-user-source"),
+    email: get("x-user-email") || null,
+  };
+}

@@ -1,0 +1,47 @@
+// Against the program itself: `cargo test` starts `usersync dev` and names it here.
+import { expect, test } from "vitest";
+
+import { createUsersyncClient } from "../src";
+import type { Session } from "../src";
+import { createUsersyncServer } from "../src/server";
+
+const { USERSYNC_LIVE_URL: url = "", USERSYNC_LIVE_TOKEN: token = "", USERSYNC_LIVE_NEW_TOKEN: newToken = "" } = process.env;
+
+/** The first session that fits, within ten seconds. */
+function session(client: ReturnType<typeof createUsersyncClient>, fits: (session: Session) => boolean): Promise<Session> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(JSON.stringify(client.session.getSnapshot()))), 10_000);
+    const look = () => {
+      if (!fits(client.session.getSnapshot())) return;
+      clearTimeout(timer);
+      resolve(client.session.getSnapshot());
+    };
+    client.session.subscribe(look);
+    look();
+  });
+}
+
+test.skipIf(!url)("a signed-in user is followed, stored from claims, looked up and told of a deletion", async () => {
+  const ada = createUsersyncClient({ url, fetchToken: async () => token });
+  const current = await ada.currentUser();
+  expect(current).toMatchObject({ externalId: "user_ada", name: "Ada Lovelace" });
+  expect(await ada.identity()).toMatchObject({ subject: "user_ada" });
+  expect((await ada.users([current.id, "00000000-0000-0000-0000-000000000000"])).get(current.id)?.name).toBe("Ada Lovelace");
+
+  ada.session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "a", subject: "user_ada", fetchToken: async () => token });
+  const live = await session(ada, (now) => now.status === "signedIn" && now.live);
+  expect(live).toMatchObject({ status: "signedIn", user: { id: current.id }, refreshing: false });
+  ada.session.close();
+
+  const grace = createUsersyncClient({ url, store: { claimsAfterMs: 100 } });
+  const fetchToken = async () => newToken;
+  grace.session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "g", subject: "user_grace", fetchToken });
+  await session(grace, (now) => now.status === "pending");
+  const stored = await session(grace, (now) => now.status === "signedIn");
+  expect(stored).toMatchObject({ user: { externalId: "user_grace", name: "Grace Hopper" } });
+  grace.session.close();
+
+  const server = createUsersyncServer({ url });
+  expect((await server.getCurrentUser(token))?.id).toBe(current.id);
+  expect(await server.getCurrentUser("nonsense")).toBeNull();
+});
