@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::error::{Fault, Problems, fault};
 use super::key::{self, Key, Shape};
+use super::text;
 use super::tree::{Step, Tree};
 
 const PREFIX: &str = "USERSYNC_";
@@ -24,14 +25,14 @@ pub(super) fn apply(
     problems: &Problems,
 ) {
     for (variable, key) in [("DATABASE_URL", "url"), ("DIRECT_URL", "direct_url")] {
-        if let Some(url) = environment.get(variable).filter(|url| !url.trim().is_empty()) {
+        if let Some(url) = environment.get(variable).filter(|url| !text::clean(url).is_empty()) {
             let steps = [Step::Key("database"), Step::Key(key)];
             tree.set(&steps, Value::String(url.clone()), variable);
         }
     }
     for (variable, text) in environment {
         let Some(name) = variable.strip_prefix(PREFIX) else { continue };
-        if text.trim().is_empty() {
+        if text::clean(text).is_empty() {
             continue;
         }
         if !name.contains("__") {
@@ -107,7 +108,7 @@ fn variable(steps: &[Step]) -> String {
 }
 
 fn value(shape: Shape, text: &str) -> Result<Value, Fault> {
-    match (shape, text.trim()) {
+    match (shape, text::clean(text)) {
         (Shape::Flag, "true" | "1") => Ok(Value::Boolean(true)),
         (Shape::Flag, "false" | "0") => Ok(Value::Boolean(false)),
         (Shape::Flag, _) => Err(fault("is neither true nor false", "write true or false")),
@@ -132,7 +133,7 @@ fn split(text: &str) -> Vec<String> {
     const SHIELDED: &str = "v1\0whsec_";
     text.replace(WITHIN, SHIELDED)
         .split(',')
-        .map(|part| part.trim().replace(SHIELDED, WITHIN))
+        .map(|part| text::clean(part).replace(SHIELDED, WITHIN))
         .filter(|part| !part.is_empty())
         .collect()
 }

@@ -27,6 +27,7 @@ mod slot;
 mod source;
 #[cfg(test)]
 mod tests;
+mod text;
 mod tree;
 mod units;
 mod variables;

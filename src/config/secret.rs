@@ -5,6 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{Fault, fault};
+use super::key::Shape;
+use super::settings::Kind;
+use super::slot::Slot;
 
 /// A secret of the Standard Webhooks scheme: base64, usually after `whsec_`.
 fn standard_webhooks(secret: SecretString, source: &str) -> Result<SecretString, Fault> {
@@ -32,4 +35,21 @@ pub(super) fn split_standard_webhooks(
         .map(|part| part.trim().trim_start_matches("v1,"))
         .map(|part| standard_webhooks(SecretString::from(part), source))
         .collect()
+}
+
+/// What a sender puts after `Authorization: Bearer`.
+pub(super) struct BearerToken;
+
+impl Kind for BearerToken {
+    type Value = SecretString;
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(slot: &Slot<'_>) -> Option<SecretString> {
+        let token = slot.secret()?;
+        if token.expose_secret().contains(char::is_whitespace) {
+            let remedy = "write the token alone, without `Bearer` before it";
+            slot.refuse(fault("has a space in it, so no sender can send it as a bearer token", remedy));
+        }
+        Some(token)
+    }
 }

@@ -8,6 +8,7 @@ use toml::Value;
 
 use super::error::{Fault, Problems, fault};
 use super::provider::ProviderKind;
+use super::text;
 
 /// What reading a value may depend on beside the value itself.
 pub(super) struct Context<'a> {
@@ -94,15 +95,15 @@ impl<'a> Slot<'a> {
         result.map_err(|fault| self.refuse(fault)).ok()
     }
 
-    /// A string without the whitespace around it; nothing is reported.
+    /// A string without what is around it ([`text::clean`]); nothing is reported.
     pub(super) fn raw_text(&self) -> Option<&'a str> {
-        self.value?.as_str().map(str::trim)
+        self.value?.as_str().map(text::clean)
     }
 
-    /// A string without the whitespace around it, or a bare number as one. Empty is refused.
+    /// A string without what is around it ([`text::clean`]), or a bare number as one. Empty is refused.
     pub(super) fn text(&self) -> Option<String> {
         let text = match self.value? {
-            Value::String(text) => text.trim().to_owned(),
+            Value::String(text) => text::clean(text).to_owned(),
             Value::Integer(number) => number.to_string(),
             _ => return None,
         };
@@ -134,22 +135,32 @@ impl<'a> Slot<'a> {
     }
 }
 
-/// The secret itself, or what `env:NAME` or `file:/path` refers to, without the whitespace around it.
-fn resolve(text: &str, environment: &BTreeMap<String, String>) -> Result<SecretString, Fault> {
-    let found = if let Some(name) = text.strip_prefix("env:") {
+/// The secret itself, or what `env:NAME` or `file:/path` refers to, without what is around it.
+fn resolve(reference: &str, environment: &BTreeMap<String, String>) -> Result<SecretString, Fault> {
+    let found = if let Some(name) = reference.strip_prefix("env:") {
         environment.get(name).cloned().ok_or_else(|| {
             fault(format!("the variable {name} is not set"), format!("set {name}, or correct its name"))
         })?
-    } else if let Some(path) = text.strip_prefix("file:") {
-        std::fs::read_to_string(path).map_err(|error| {
+    } else if let Some(path) = reference.strip_prefix("file:") {
+        let bytes = std::fs::read(path).map_err(|error| {
             fault(format!("the file {path} cannot be read: {error}"), "check its name and permissions")
-        })?
+        })?;
+        String::from_utf8(bytes)
+            .map_err(|_| fault(format!("the file {path} is not text in UTF-8"), "save it as UTF-8"))?
     } else {
-        return Ok(SecretString::from(text));
+        reference.to_owned()
     };
-    let found = found.trim();
-    if found.is_empty() {
-        return Err(fault(format!("{text} is empty"), "put the secret in it"));
+    let secret = text::clean(&found);
+    if secret.is_empty() {
+        return Err(fault(format!("{reference} is empty"), "put the secret in it"));
     }
-    Ok(SecretString::from(found))
+    if text::has_loose_quote(secret) {
+        let remedy = "remove it, or write one on both sides";
+        return Err(fault("begins or ends with a quotation mark", remedy));
+    }
+    if text::has_invisible(secret) {
+        let problem = "has a line break or another invisible character inside";
+        return Err(fault(problem, "copy it again: one secret, on one line"));
+    }
+    Ok(SecretString::from(secret))
 }

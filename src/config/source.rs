@@ -11,7 +11,7 @@ use super::list::SourceList;
 use super::map::SourceMap;
 use super::provider::{ProviderKind, Signing};
 use super::rule::TokenRule;
-use super::secret;
+use super::secret::{self, BearerToken};
 use super::settings::{Kind, Located, parsed, settings};
 use super::slot::Slot;
 
@@ -39,7 +39,7 @@ settings! {
         /// `webhook_secrets`.
         ///
         /// A message with signature headers is judged by its signature, any other by its bearer token.
-        bearer_tokens: Vec<SecretString>,
+        bearer_tokens: Vec<SecretString> as Vec<BearerToken>,
         /// What the source's tokens look like. The first rule that matches decides. If there is none, the source only
         /// receives webhooks.
         tokens: Vec<TokenRule>,

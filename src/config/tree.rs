@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use toml::{Table, Value};
 
+use super::text;
+
 /// One step down the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -40,7 +42,7 @@ impl Tree {
     /// Whether a source of this name is there.
     pub(super) fn has_source(&self, name: &str) -> bool {
         self.sources().iter().any(|source| {
-            source.get("name").and_then(Value::as_str).is_some_and(|there| there.trim() == name)
+            source.get("name").and_then(Value::as_str).is_some_and(|there| text::clean(there) == name)
         })
     }
 

@@ -13,6 +13,7 @@ use toml::Value;
 
 use super::error::{Problems, fault};
 use super::provider::{ProviderKind, RuleValue, Variables};
+use super::text;
 use super::tree::{Step, Tree};
 
 /// Adds a source for each provider whose variables are set.
@@ -73,7 +74,7 @@ impl Draft<'_> {
     }
 
     fn get(&self, variable: &str) -> Option<&str> {
-        self.environment.get(variable).map(|text| text.trim()).filter(|text| !text.is_empty())
+        self.environment.get(variable).map(|text| text::clean(text)).filter(|text| !text.is_empty())
     }
 
     /// Refuses a variable that has no effect without another.

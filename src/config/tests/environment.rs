@@ -173,3 +173,29 @@ fn direct_url_wins_over_the_file_and_loses_to_its_own_variable() {
         assert_eq!(shown(direct_url.as_slice()), [expected]);
     }
 }
+
+#[test]
+fn quotes_that_a_container_tool_left_around_a_value_are_taken_off() {
+    let variables = [
+        ("DATABASE_URL", "\"postgres://u:p@h/d\""),
+        ("DIRECT_URL", "'postgres://u:p@server/d'\n"),
+        ("USERSYNC_SERVER__LISTEN", "\"127.0.0.1:2\""),
+        ("USERSYNC_TOKENS__ALLOW_HTTP", "\"true\""),
+        ("USERSYNC_SERVER__TRUSTED_PROXIES", "\"10.0.0.0/8\", '127.0.0.1'"),
+        ("AUTH0_DOMAIN", "\"tenant.us.auth0.com\""),
+        ("AUTH0_CLIENT_ID", "\u{feff}'client'"),
+    ];
+    let config = load("", &variables).unwrap();
+    assert_eq!(shown(std::slice::from_ref(&config.database.url)), ["postgres://u:p@h/d"]);
+    assert_eq!(shown(config.database.direct_url.as_slice()), ["postgres://u:p@server/d"]);
+    assert_eq!(config.server.listen.port(), 2);
+    assert!(config.tokens.allow_http);
+    assert_eq!(config.server.trusted_proxies.len(), 2);
+    assert_eq!(only_rule(&config).application_id.as_deref(), Some("client"));
+    assert!(load("", &[("USERSYNC_SERVER__LISTEN", "\"\"")]).is_ok());
+}
+
+#[test]
+fn a_file_may_begin_with_a_byte_order_mark() {
+    assert_eq!(load("\u{feff}[server]\nlisten = '127.0.0.1:1'", &[]).unwrap().server.listen.port(), 1);
+}

@@ -124,3 +124,81 @@ fn a_wrong_name_does_not_hide_what_else_is_wrong() {
         &["sources[0].name", "sources[0].webhook_secrets[0]", "sources[0].tokens[0].type"],
     );
 }
+
+/// How a secret looks after a copy, in a shell's file, in a file of Windows.
+const AROUND: [(&str, &str); 8] = [
+    ("", "\n"),
+    (" ", "\t"),
+    ("\u{feff}", ""),
+    ("\"", "\""),
+    ("'", "'"),
+    ("“", "”"),
+    ("\u{feff}\"", "\"\r\n"),
+    ("\u{200b}", "\u{a0}"),
+];
+
+#[test]
+fn what_is_around_a_secret_is_taken_off_at_every_provider_and_wherever_it_is_kept() {
+    for kind in crate::providers::kinds() {
+        let map = if kind.is_mapped { MAP } else { "" };
+        let keys: &[_] = if kind.takes_bearer_tokens {
+            &["webhook_secrets", "bearer_tokens"]
+        } else {
+            &["webhook_secrets"]
+        };
+        for (key, (before, after)) in keys.iter().flat_map(|key| AROUND.map(|around| (key, around))) {
+            let secret = format!("{before}{SECRET}{after}");
+            let on_disk = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(on_disk.path(), &secret).unwrap();
+            let reference = format!("file:{}", on_disk.path().display());
+            let start = format!("name = 'one'\nprovider = '{}'\n", kind.name);
+            for value in [secret.as_str(), "env:PASTED", &reference] {
+                let value = toml::Value::String(value.to_owned());
+                let config =
+                    load(&source(&format!("{start}{key} = [{value}]\n{map}")), &[("PASTED", &secret)])
+                        .unwrap();
+                let read =
+                    [&config.sources[0].webhook_secrets[..], &config.sources[0].bearer_tokens].concat();
+                assert_eq!(shown(&read), [SECRET], "{} {key} {value}", kind.name);
+            }
+            let variable = format!("USERSYNC_SOURCES__0__{}", key.to_uppercase());
+            let config = load(&source(&format!("{start}{map}")), &[(&variable, &secret)]).unwrap();
+            let read = [&config.sources[0].webhook_secrets[..], &config.sources[0].bearer_tokens].concat();
+            assert_eq!(shown(&read), [SECRET], "{} {key} {secret:?}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_off_a_secret_is_named_and_not_shown() {
+    let workos = |secret: &str| {
+        let file = source("name = 'one'\nprovider = 'workos'\nwebhook_secrets = ['env:PASTED']");
+        super::errors_with(&file, &[("PASTED", secret)])
+    };
+    for (secret, problem) in [
+        ("\"hunter2", "begins or ends with a quotation mark"),
+        ("hunter2’", "begins or ends with a quotation mark"),
+        ("hunter2\nhunter3", "has a line break or another invisible character inside"),
+        ("hun\u{feff}ter2", "has a line break or another invisible character inside"),
+        ("h\0u\0n\0t\0e\0r\0", "has a line break or another invisible character inside"),
+        ("\u{feff}\"\"\n", "env:PASTED is empty"),
+    ] {
+        let errors = workos(secret);
+        assert_mentions(&errors, &["sources[0].webhook_secrets[0]: ", problem]);
+        assert!(!errors.contains("hun") && !errors.contains("ter2"), "{errors}");
+    }
+    let utf_16 = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(utf_16.path(), b"\xff\xfeh\0u\0n\0t\0e\0r\0").unwrap();
+    assert_mentions(&workos_from(utf_16.path()), &["is not text in UTF-8; save it as UTF-8"]);
+    let bearer = source("name = 'one'\nprovider = 'auth0'\nbearer_tokens = ['Bearer hunter2']");
+    assert_mentions(
+        &errors(&bearer),
+        &["sources[0].bearer_tokens[0]: has a space in it", "without `Bearer`"],
+    );
+    assert!(!errors(&bearer).contains("hunter2"));
+}
+
+fn workos_from(file: &std::path::Path) -> String {
+    let reference = format!("file:{}", file.display());
+    errors(&source(&format!("name = 'one'\nprovider = 'workos'\nwebhook_secrets = ['{reference}']")))
+}
