@@ -38,12 +38,13 @@ USER 10001:10001
 WORKDIR /data
 VOLUME /data
 
-ENV USERSYNC_SERVER__LISTEN=0.0.0.0:8787
+# The service listens on this port of all addresses. Hosts that choose the port set the variable themselves.
+ENV PORT=8787
 EXPOSE 8787
 
 # Alive, not ready: a database that is away is no reason to restart this.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-    CMD ["wget", "--quiet", "--tries=1", "--timeout=2", "--output-document=/dev/null", "http://127.0.0.1:8787/healthz"]
+    CMD wget --quiet --tries=1 --timeout=2 --output-document=/dev/null "http://127.0.0.1:$PORT/healthz"
 
 # No shell in between: SIGTERM reaches the service itself, which drains what it has accepted.
 STOPSIGNAL SIGTERM

@@ -1,7 +1,7 @@
 //! `usersync serve`
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -37,7 +37,14 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
 
 /// Listens on an address. If that fails, the error names `setting`, which chooses another one.
 pub(super) fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).map_err(|error| match error.kind() {
+    // `[::]` is all addresses, of IPv4 too. A system without IPv6 has only those.
+    let all_of_ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+    let bound = TcpListener::bind(address).or_else(|error| match error.kind() {
+        ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(error),
+        _ if address.ip() == Ipv6Addr::UNSPECIFIED => TcpListener::bind(all_of_ipv4),
+        _ => Err(error),
+    });
+    bound.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => {
             anyhow!("{address} is taken by another program; choose another address with {setting}")
         }

@@ -10,6 +10,7 @@ use super::text;
 use super::tree::{Step, Tree};
 
 const PREFIX: &str = "USERSYNC_";
+const PORT: &str = "PORT";
 /// More sources or rules than anyone has: a mistyped index must not fill the memory.
 const MOST_IN_A_LIST: usize = 1000;
 
@@ -46,6 +47,21 @@ pub(super) fn apply(
             Ok((steps, value)) => tree.set(&steps, value, variable),
             Err(fault) => problems.add(variable, fault),
         }
+    }
+    listen_at_port(tree, environment, problems);
+}
+
+/// Hosts such as Heroku, Railway and Cloud Run tell the port by `PORT`. An address that is set wins over it.
+fn listen_at_port(tree: &mut Tree, environment: &BTreeMap<String, String>, problems: &Problems) {
+    let port = environment.get(PORT).map(|text| text::clean(text)).filter(|text| !text.is_empty());
+    let is_set = tree.root().get("server").is_some_and(|server| server.get("listen").is_some());
+    let Some(port) = port.filter(|_| !is_set) else { return };
+    if let Ok(port) = port.parse::<u16>() {
+        let steps = [Step::Key("server"), Step::Key("listen")];
+        tree.set(&steps, Value::String(format!("[::]:{port}")), PORT);
+    } else {
+        let remedy = "write a number up to 65535, or unset it";
+        problems.add(PORT, fault(format!("`{port}` is not a port"), remedy));
     }
 }
 

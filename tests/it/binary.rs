@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::app::APPLICATION_ID;
+use crate::support::app::{APPLICATION_ID, SECRET};
 use crate::support::binary::{Home, Process};
 use crate::support::client::fixture::{ADA, CREATED, UPDATED};
 use crate::support::client::{Client, Wire};
@@ -285,4 +285,16 @@ async fn the_two_variables_alone_are_enough() {
     let migrated = home.run(&["migrate"]).await;
     assert_eq!(migrated.code, Some(0), "{migrated:?}");
     assert!(home.has("usersync.db"));
+}
+
+#[tokio::test]
+async fn port_alone_is_listened_on_at_all_addresses() {
+    let home = Home::bare().with("PORT", "0").with("CLERK_WEBHOOK_SECRET", SECRET);
+    let mut service = home.start(&["serve"]);
+    let ready = service.line_with("sources").await;
+    let (_, port) = ready.split_once("]:").or_else(|| ready.split_once("0.0.0.0:")).expect(&ready);
+    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
+    service.address = format!("127.0.0.1:{port}");
+    assert_eq!(home.client(&service).await.get("/healthz").await.status, 200);
+    service.stop().await;
 }

@@ -199,3 +199,24 @@ fn quotes_that_a_container_tool_left_around_a_value_are_taken_off() {
 fn a_file_may_begin_with_a_byte_order_mark() {
     assert_eq!(load("\u{feff}[server]\nlisten = '127.0.0.1:1'", &[]).unwrap().server.listen.port(), 1);
 }
+
+#[test]
+fn port_is_listened_on_at_all_addresses_where_no_address_is_set() {
+    let file = "[server]\nlisten = '127.0.0.1:1'";
+    let own = ("USERSYNC_SERVER__LISTEN", "127.0.0.1:2");
+    for (file, variables, expected) in [
+        ("", &[("PORT", "3000")][..], "[::]:3000"),
+        ("", &[("PORT", " \"3000\"\n")], "[::]:3000"),
+        ("[server]\nbody_limit = '1MiB'", &[("PORT", "3000")], "[::]:3000"),
+        ("", &[("PORT", "")], "127.0.0.1:8787"),
+        (file, &[("PORT", "3000")], "127.0.0.1:1"),
+        (file, &[("PORT", "nonsense")], "127.0.0.1:1"),
+        ("", &[("PORT", "3000"), own], "127.0.0.1:2"),
+    ] {
+        assert_eq!(load(file, variables).unwrap().server.listen.to_string(), expected, "{variables:?}");
+    }
+    for wrong in ["http", "65536", "-1", "3000/tcp"] {
+        let errors = errors_with("", &[("PORT", wrong)]);
+        assert_mentions(&errors, &[&format!("PORT: `{wrong}` is not a port; write a number")]);
+    }
+}
