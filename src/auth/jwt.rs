@@ -18,7 +18,7 @@ use super::error::{TokenError, excerpt};
 use super::keys::KeySet;
 use super::machine;
 use super::rule::Rule;
-use crate::config::Algorithm;
+use crate::config::{Algorithm, origin_matches};
 use crate::domain::{Change, ChangeKind, Identity, Timestamp, TokenKind, UserKey};
 
 /// The longest token that is read, in bytes: real ones have a few kilobytes, because they travel in a
@@ -189,7 +189,8 @@ impl<'t> Candidate<'t> {
 fn check_party(claims: &Map<String, Value>, rule: &Rule) -> Result<(), TokenError> {
     let expected = &rule.authorized_parties;
     let found = string(claims, "azp");
-    if expected.is_empty() || found.is_some_and(|party| expected.iter().any(|one| one == party)) {
+    if expected.is_empty() || found.is_some_and(|party| expected.iter().any(|one| origin_matches(one, party)))
+    {
         return Ok(());
     }
     Err(TokenError::WrongParty { expected: expected.clone(), found: found.map(excerpt) })

@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::address::Domain;
+use super::clients::Party;
 use super::error::{Fault, fault};
 use super::jwks::JwksLocation;
 use super::key::Shape;
@@ -28,10 +29,12 @@ settings! {
         application_id: Option<String>,
         /// If it is set, the token's `azp` must be one of these.
         ///
-        /// A token without `azp` is then refused.
+        /// A token without `azp` is then refused. In an origin, a `*` in the first label stands for letters, digits and
+        /// hyphens of that label: `https://*.example.com`, `https://app-*-team.vercel.app`. `https://*.vercel.app` matches
+        /// everybody's pages on Vercel.
         #[key = "authorizedParties"]
         #[example = "[\"https://app.example.com\"]"]
-        authorized_parties: Vec<String> as Filled<String>,
+        authorized_parties: Vec<String> as Filled<Party>,
         /// Also accepts users who have signed in at Clerk, but have a task left there (`sts` is `pending`).
         #[key = "allowPendingSessions"]
         allow_pending_sessions: bool = false,
@@ -56,7 +59,7 @@ pub struct TokenRule {
     pub kind: RuleKind,
     /// What the token's `aud` must hold; `None`: `aud` is not checked.
     pub application_id: Option<String>,
-    /// What the token's `azp` may be; empty: `azp` is not checked.
+    /// What the token's `azp` may be, see [`super::origin_matches`]; empty: `azp` is not checked.
     pub authorized_parties: Vec<String>,
     /// Whether a token of a session that is not complete (`sts` is `pending`) is accepted.
     pub allow_pending_sessions: bool,

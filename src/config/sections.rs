@@ -16,9 +16,9 @@ settings! {
     /// `[server]`
     #[derive(Clone, Debug)]
     pub struct Server {
-        /// Where the service listens.
+        /// Where the service listens. If it is not set, but the variable `PORT`, that port of all addresses.
         ///
-        /// The container image sets `0.0.0.0:8787`.
+        /// The container image sets `PORT` to 8787.
         pub listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)),
         /// Where `/metrics` is served instead, and nothing else. Then `listen` does not serve it.
         #[example = "\"127.0.0.1:9787\""]
@@ -28,7 +28,10 @@ settings! {
         /// The origins of the web pages whose scripts may call `/v1`, such as `["https://app.example.com"]`.
         /// `["*"]`, alone, is every page.
         ///
-        /// Written as a browser sends them: no path, no slash at the end.
+        /// Written as a browser sends them: no path, no slash at the end. A `*` in the first label stands for letters,
+        /// digits and hyphens of that label: `https://*.example.com` is `https://a.example.com`, but not
+        /// `https://a.b.example.com`. Where others can have a name too (`https://*.vercel.app`), narrow it:
+        /// `https://app-*-team.vercel.app`.
         pub cors_origins: Vec<String> as Origins,
         /// The proxies in front of this service, such as `["10.0.0.0/8", "127.0.0.1"]`. Only their
         /// `X-Forwarded-For` is trusted.

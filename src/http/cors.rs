@@ -6,6 +6,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Condition, Next};
 
 use super::problem::{Code, Problem};
+use crate::config::origin_matches;
 
 /// How long a browser may cache a preflight, in seconds. Chromium caches it for two hours at most.
 const MAX_AGE: usize = 7_200;
@@ -24,7 +25,10 @@ pub(super) fn allow(origins: &[String]) -> Condition<Cors> {
     let cors = if origins == ["*"] {
         cors.allow_any_origin().send_wildcard()
     } else {
-        origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+        let origins = origins.to_vec();
+        cors.allowed_origin_fn(move |origin, _| {
+            origin.to_str().is_ok_and(|origin| origins.iter().any(|one| origin_matches(one, origin)))
+        })
     };
     Condition::new(!origins.is_empty(), cors)
 }

@@ -122,3 +122,32 @@ async fn with_a_wildcard_every_origin_is_allowed_without_credentials(app: &TestA
 }
 
 on_both_databases!(with_a_wildcard_every_origin_is_allowed_without_credentials, configured by every_page);
+
+fn the_previews(config: &mut Config) {
+    config.server.cors_origins = vec!["https://*.vercel.app".to_owned(), APP.to_owned()];
+}
+
+async fn a_pattern_allows_the_pages_of_one_label(app: &TestApp) {
+    for origin in ["https://my-app-git-main.vercel.app", APP] {
+        let allowed = preflight(app, origin, "GET", CURRENT).await;
+        assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (200, origin));
+        let refused = get_from(app, origin, CURRENT).await;
+        assert_eq!(refused.header("access-control-allow-origin"), origin);
+        assert!(words(&refused, "vary").contains(&"origin".to_owned()), "{refused:?}");
+    }
+    for origin in [
+        "https://a.b.vercel.app",
+        "https://vercel.app",
+        "http://a.vercel.app",
+        "https://a.vercel.app.evil.com",
+    ] {
+        assert_eq!(preflight(app, origin, "GET", CURRENT).await.status, 400, "{origin}");
+        assert_eq!(
+            get_from(app, origin, CURRENT).await.header("access-control-allow-origin"),
+            "",
+            "{origin}"
+        );
+    }
+}
+
+on_both_databases!(a_pattern_allows_the_pages_of_one_label, configured by the_previews);

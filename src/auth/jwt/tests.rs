@@ -341,6 +341,24 @@ fn a_refusal_says_what_was_expected_and_found_and_never_the_token() {
 }
 
 #[test]
+fn an_authorized_party_with_a_star_matches_one_label() {
+    let signer = rsa("k");
+    let mut config = oidc(ISSUER, None);
+    config.authorized_parties = vec!["https://app-*-team.vercel.app".into()];
+    let rule = Rule::new("a".into(), &config);
+    for (azp, expected) in [
+        ("https://app-git-main-team.vercel.app", "accepted"),
+        ("https://app-*-team.vercel.app", "authorized_party"),
+        ("https://app-a.b-team.vercel.app", "authorized_party"),
+        ("https://app-1-team.vercel.app.evil.example", "authorized_party"),
+        ("http://app-1-team.vercel.app", "authorized_party"),
+    ] {
+        let token = signer.token(&with(claims(), &json!({ "azp": azp })));
+        assert_eq!(verdict(&token, &rule, &keys(&[&signer])), expected, "{azp}");
+    }
+}
+
+#[test]
 fn the_algorithm_and_the_key_id_are_read_once() {
     let signer = p256("k");
     let token = signer.token(&claims());
