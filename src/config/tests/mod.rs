@@ -4,6 +4,7 @@ mod environment;
 mod files;
 mod generated;
 mod maps;
+mod robustness;
 mod rules;
 mod sources;
 mod variables;
