@@ -20,6 +20,9 @@ pub enum ChangeKind {
     Upsert {
         /// The user's `created_at` at the provider; always there where ids are reusable.
         lifetime: Option<Timestamp>,
+        /// When the provider told it, by its own clock, where the event says so. Of two changes with the same stamp the
+        /// one that was told later is the newer one. Never the time of an attempt.
+        told_at: Option<Timestamp>,
         /// The fields that the change carries.
         facts: Facts,
     },

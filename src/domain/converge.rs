@@ -15,8 +15,9 @@
 //! 1. **Commutative, associative, idempotent.** Any order, any grouping (batches, replicas, restarts) and any
 //!    repetition of the same changes give the same record.
 //! 2. **Newer wins, field by field.** A change sets only the fields it carries, and a field keeps the value with the
-//!    highest stamp. Of equal stamps a digest of what the changes say decides, so that fields which belong together (an
-//!    address and whether it is verified) come from one change.
+//!    highest stamp. Of equal stamps the change that the provider told later wins, by the time of its event. Only then a
+//!    digest of what the changes say decides, so that fields which belong together (an address and whether it is
+//!    verified) come from one change. Arrival never decides.
 //! 3. **A deletion always leaves its mark**, also when there was nothing to delete.
 //! 4. **Final ids stay deleted.** Whatever else is said of the user, before or after.
 //! 5. **Reusable ids come back only as a new lifetime**: with a `created_at` after the deletion, and without the fields
@@ -61,9 +62,15 @@ struct Lifetime {
 
 type Registers = BTreeMap<Field, Register>;
 
-/// A last-writer-wins register: the stamp and the digest of the change that wrote it, and the field's value.
+/// A last-writer-wins register: the stamp and the digest of the change that wrote it, the field's value, and when the
+/// provider told the change, which is missing in records of earlier versions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Register(i64, u64, Value);
+struct Register(
+    i64,
+    u64,
+    Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<i64>,
+);
 
 impl Register {
     fn stamp(&self) -> Timestamp {
@@ -72,8 +79,8 @@ impl Register {
 
     fn outranks(&self, other: &Self) -> bool {
         // The values are compared only for two changes whose digests collide; then any fixed order will do.
-        (self.0, self.1)
-            .cmp(&(other.0, other.1))
+        (self.0, self.3, self.1)
+            .cmp(&(other.0, other.3, other.1))
             .then_with(|| self.2.to_string().cmp(&other.2.to_string()))
             .is_gt()
     }
@@ -84,8 +91,8 @@ impl Record {
     pub fn of(change: &Change) -> Self {
         match &change.kind {
             ChangeKind::Delete => Self { deleted_at: Some(change.stamp), life: None },
-            ChangeKind::Upsert { lifetime, facts } => {
-                let facts = registers(facts, change.stamp);
+            ChangeKind::Upsert { lifetime, told_at, facts } => {
+                let facts = registers(facts, change.stamp, *told_at);
                 let provider = Lifetime { created_at: *lifetime, updated_at: change.stamp, facts };
                 Self {
                     deleted_at: None,
@@ -93,7 +100,7 @@ impl Record {
                 }
             }
             ChangeKind::Claims { facts } => {
-                let claims = registers(facts, change.stamp);
+                let claims = registers(facts, change.stamp, None);
                 Self { deleted_at: None, life: Some(Life { provider: None, claims }) }
             }
         }
@@ -209,9 +216,10 @@ impl Lifetime {
     }
 }
 
-fn registers(facts: &Facts, stamp: Timestamp) -> Registers {
+fn registers(facts: &Facts, stamp: Timestamp, told_at: Option<Timestamp>) -> Registers {
     let digest = facts.digest();
-    let register = |(field, value)| (field, Register(stamp.as_micros(), digest, value));
+    let told_at = told_at.map(Timestamp::as_micros);
+    let register = |(field, value)| (field, Register(stamp.as_micros(), digest, value, told_at));
     facts.clone().into_iter().map(register).collect()
 }
 

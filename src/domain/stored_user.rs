@@ -72,7 +72,7 @@ mod tests {
 
     fn upsert(created_at: i64, stamp: i64) -> Change {
         let lifetime = Some(Timestamp::from_seconds(created_at));
-        change(stamp, ChangeKind::Upsert { lifetime, facts: Facts::default() })
+        change(stamp, ChangeKind::Upsert { lifetime, told_at: None, facts: Facts::default() })
     }
 
     /// Applies changes one after the other; each outcome, and the number of the row's id after it.

@@ -189,6 +189,12 @@ fn time_of(value: Option<&Value>, name: &str) -> Result<Option<Timestamp>, Unrea
     time.map(Some).ok_or_else(|| Unreadable::new(format!("`{name}` is not a time")))
 }
 
+/// When the vendor told an event, by the envelope's own time. It only decides between changes of one stamp, so one that
+/// cannot be read does not park the event.
+fn told_at(event: &Value, key: &str) -> Option<Timestamp> {
+    time_at(event, key).unwrap_or_default()
+}
+
 /// The facts that an object has under these keys.
 fn facts_at(object: &Value, keys: &[(&str, Field)]) -> Result<Facts, Unreadable> {
     let mut facts = Facts::default();

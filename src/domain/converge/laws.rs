@@ -27,7 +27,7 @@ fn change(stamp: i64, kind: ChangeKind) -> Change {
 }
 
 fn upsert(created_at: i64, stamp: i64, said: &[(Field, Value)]) -> Change {
-    change(stamp, ChangeKind::Upsert { lifetime: Some(at(created_at)), facts: facts(said) })
+    change(stamp, ChangeKind::Upsert { lifetime: Some(at(created_at)), told_at: None, facts: facts(said) })
 }
 
 fn claims(stamp: i64, said: &[(Field, Value)]) -> Change {
@@ -74,8 +74,9 @@ fn some_facts() -> impl Strategy<Value = Facts> {
 
 /// Stamps and lifetimes from so small a range that ties, reversals and overlaps are the rule.
 fn some_change() -> impl Strategy<Value = Change> {
-    let upsert = (0..6_i64, some_facts())
-        .prop_map(|(created_at, facts)| ChangeKind::Upsert { lifetime: Some(at(created_at)), facts });
+    let upsert = (0..6_i64, prop::option::of(0..3_i64), some_facts()).prop_map(|(created_at, told_at, facts)| {
+        ChangeKind::Upsert { lifetime: Some(at(created_at)), told_at: told_at.map(at), facts }
+    });
     let claims = some_facts().prop_map(|facts| ChangeKind::Claims { facts });
     let kind = prop_oneof![4 => upsert, 1 => claims, 1 => Just(ChangeKind::Delete)];
     (0..8_i64, kind).prop_map(|(stamp, kind)| change(stamp, kind))
@@ -128,19 +129,19 @@ proptest! {
         let alive: Vec<Change> = history
             .into_iter()
             .filter_map(|change| match change.kind {
-                ChangeKind::Upsert { facts, .. } => {
-                    Some(Change { kind: ChangeKind::Upsert { lifetime: Some(at(0)), facts }, ..change })
+                ChangeKind::Upsert { facts, told_at, .. } => {
+                    Some(Change { kind: ChangeKind::Upsert { lifetime: Some(at(0)), told_at, facts }, ..change })
                 }
                 _ => None,
             })
             .collect();
         let told_of = |field: Field| {
             let carrying = alive.iter().filter_map(|change| {
-                let ChangeKind::Upsert { facts, .. } = &change.kind else { return None };
+                let ChangeKind::Upsert { facts, told_at, .. } = &change.kind else { return None };
                 let value = facts.clone().into_iter().find(|(known, _)| *known == field)?.1;
-                Some((change.stamp, facts.digest(), value))
+                Some(((change.stamp, *told_at, facts.digest()), value))
             });
-            carrying.max_by_key(|(stamp, digest, _)| (*stamp, *digest)).map(|(.., value)| value)
+            carrying.max_by_key(|(rank, _)| *rank).map(|(_, value)| value)
         };
         let profile = told(&alive, IdPolicy::Final).life.map(|life| life.profile()).unwrap_or_default();
         let text = |value: Option<Value>| value.and_then(|it| it.as_str().map(str::to_owned));
@@ -322,4 +323,33 @@ fn a_deletion_in_seconds_is_final_for_users_in_milliseconds() {
     let born = Change { stamp: millis, ..upsert(1, 1, &[email("a@x")]) };
     let gone = Change { stamp: seconds, ..delete(0) };
     assert_eq!(in_every_order(&[born, gone], IdPolicy::Final).life, None);
+}
+
+#[test]
+fn of_equal_stamps_the_change_that_was_told_later_wins_whatever_its_digest() {
+    let told_later = |address: &str, told_at: i64| {
+        let kind = ChangeKind::Upsert {
+            lifetime: Some(at(1)),
+            told_at: Some(at(told_at)),
+            facts: facts(&[email(address)]),
+        };
+        change(5, kind)
+    };
+    for (first, second) in [("a@x", "b@x"), ("b@x", "a@x")] {
+        let record = in_every_order(&[told_later(first, 6), told_later(second, 7)], IdPolicy::Final);
+        assert_eq!(email_of(&record).as_deref(), Some(second));
+        // One that does not say when it was told is the older one.
+        let record = in_every_order(&[upsert(1, 5, &[email(second)]), told_later(first, 6)], IdPolicy::Final);
+        assert_eq!(email_of(&record).as_deref(), Some(first));
+    }
+}
+
+#[test]
+fn a_record_of_an_earlier_version_is_read() {
+    let written = r#"{"provider":{"created_at":"1970-01-01T00:00:01Z","updated_at":"1970-01-01T00:00:05Z",
+        "facts":{"email":[5000000,7,"a@x"]}}}"#;
+    let life: super::Life = serde_json::from_str(written).unwrap();
+    assert_eq!(life.profile().email.as_deref(), Some("a@x"));
+    let compact: String = written.split_whitespace().collect();
+    assert_eq!(serde_json::to_string(&life).unwrap(), compact, "and is written as it was");
 }

@@ -11,10 +11,7 @@ use serde_json::Value;
 
 use super::directory::without;
 use super::file::FileUser;
-use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at,
-    time_at,
-};
+use super::{Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at, time_at, told_at};
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy};
 
@@ -114,7 +111,7 @@ impl Provider for Auth0 {
         Ok(DecodedEvent::Change {
             external_id: string_at(user, "user_id")?.to_owned(),
             stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
-            kind: ChangeKind::Upsert { lifetime, facts: facts(user, Carries::Changes)? },
+            kind: ChangeKind::Upsert { lifetime, told_at: None, facts: facts(user, Carries::Changes)? },
         })
     }
 
@@ -169,7 +166,11 @@ fn upsert(event: &Value, carries: Carries) -> Result<DecodedEvent, Unreadable> {
     Ok(DecodedEvent::Change {
         external_id: string_at(user, "user_id")?.to_owned(),
         stamp,
-        kind: ChangeKind::Upsert { lifetime: Some(created_at), facts: facts(user, carries)? },
+        kind: ChangeKind::Upsert {
+            lifetime: Some(created_at),
+            told_at: told_at(event, "time"),
+            facts: facts(user, carries)?,
+        },
     })
 }
 

@@ -117,7 +117,7 @@ mod tests {
 
     fn facts(file_user: FileUser) -> (String, Timestamp, Option<Timestamp>, BTreeMap<Field, Value>) {
         let user = user(file_user).unwrap();
-        let Ok(DecodedEvent::Change { external_id, stamp, kind: ChangeKind::Upsert { lifetime, facts } }) =
+        let Ok(DecodedEvent::Change { external_id, stamp, kind: ChangeKind::Upsert { lifetime, facts, .. } }) =
             super::super::Clerk.listed(&user)
         else {
             panic!("{user}")

@@ -9,10 +9,7 @@ use serde_json::Value;
 
 use super::directory::without;
 use super::file::FileUser;
-use super::{
-    Advice, DecodedEvent, DevelopmentInstances, Provider, Registered, Unreadable, facts_at, listed_stamp,
-    object_at, string_at, time_at,
-};
+use super::{Advice, DecodedEvent, DevelopmentInstances, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at, time_at, told_at};
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy, Timestamp};
 
@@ -95,7 +92,7 @@ impl Provider for Clerk {
         Ok(DecodedEvent::Change {
             external_id: string_at(user, "id")?.to_owned(),
             stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
-            kind: ChangeKind::Upsert { lifetime, facts: facts(user)? },
+            kind: ChangeKind::Upsert { lifetime, told_at: None, facts: facts(user)? },
         })
     }
 
@@ -118,7 +115,11 @@ fn upsert(event: &Value) -> Result<DecodedEvent, Unreadable> {
     Ok(DecodedEvent::Change {
         external_id: string_at(user, "id")?.to_owned(),
         stamp,
-        kind: ChangeKind::Upsert { lifetime: time_at(user, "created_at")?, facts: facts(user)? },
+        kind: ChangeKind::Upsert {
+            lifetime: time_at(user, "created_at")?,
+            told_at: told_at(event, "timestamp"),
+            facts: facts(user)?,
+        },
     })
 }
 

@@ -4,9 +4,7 @@
 
 use serde_json::Value;
 
-use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, object_at, string_at, time_at,
-};
+use super::{Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, object_at, string_at, time_at, told_at};
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Field, IdPolicy, Timestamp};
 
@@ -65,7 +63,11 @@ impl Provider for Acme {
         let kind = if is_delete {
             ChangeKind::Delete
         } else {
-            ChangeKind::Upsert { lifetime: time_at(person, "since")?, facts: facts_at(person, FIELDS)? }
+            ChangeKind::Upsert {
+                lifetime: time_at(person, "since")?,
+                told_at: told_at(event, "sent_at"),
+                facts: facts_at(person, FIELDS)?,
+            }
         };
         Ok(DecodedEvent::Change {
             external_id: string_at(person, "id")?.to_owned(),

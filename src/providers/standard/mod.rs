@@ -93,7 +93,7 @@ fn listed(list: Option<&ListMap>, user: &Value) -> Result<DecodedEvent, Unreadab
     Ok(DecodedEvent::Change {
         external_id: id(user, &map.id)?,
         stamp,
-        kind: ChangeKind::Upsert { lifetime, facts },
+        kind: ChangeKind::Upsert { lifetime, told_at: None, facts },
     })
 }
 
@@ -125,7 +125,7 @@ impl Standard {
                 })?),
                 ChangeTime::Delivery => None,
             };
-        let kind = ChangeKind::Upsert { lifetime, facts: facts(event, &map.profile)? };
+        let kind = ChangeKind::Upsert { lifetime, told_at: None, facts: facts(event, &map.profile)? };
         Ok(dated(id(event, &map.id)?, stamp, kind))
     }
 

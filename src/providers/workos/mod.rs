@@ -8,10 +8,7 @@ mod directory;
 
 use serde_json::Value;
 
-use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at,
-    time_at,
-};
+use super::{Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at, time_at, told_at};
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Field, IdPolicy, Timestamp};
 
@@ -96,7 +93,7 @@ impl Provider for Workos {
         Ok(DecodedEvent::Change {
             external_id: string_at(user, "id")?.to_owned(),
             stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
-            kind: ChangeKind::Upsert { lifetime, facts: facts_at(user, &FIELDS)? },
+            kind: ChangeKind::Upsert { lifetime, told_at: None, facts: facts_at(user, &FIELDS)? },
         })
     }
 }
@@ -121,7 +118,11 @@ fn upsert(event: &Value) -> Result<DecodedEvent, Unreadable> {
     Ok(DecodedEvent::Change {
         external_id: string_at(user, "id")?.to_owned(),
         stamp,
-        kind: ChangeKind::Upsert { lifetime: time_at(user, "created_at")?, facts: facts_at(user, &FIELDS)? },
+        kind: ChangeKind::Upsert {
+            lifetime: time_at(user, "created_at")?,
+            told_at: told_at(event, "created_at"),
+            facts: facts_at(user, &FIELDS)?,
+        },
     })
 }
 
