@@ -194,6 +194,62 @@ async fn an_unreadable_event_is_parked_once_and_a_body_that_is_not_json_is_refus
 
 on_both_databases!(an_unreadable_event_is_parked_once_and_a_body_that_is_not_json_is_refused, configured by with_every_provider);
 
+/// Two events of one user with one time of the change, one of them dated later by its envelope.
+struct Twins {
+    external_id: String,
+    earlier: String,
+    later: String,
+}
+
+impl Twins {
+    /// The names in the earlier and the later event are those of these two bodies.
+    fn new(sender: &Sender, number: usize, earlier: &str, later: &str) -> Self {
+        let updated: Value = serde_json::from_str(&sender.updated).unwrap();
+        let envelope_time = sender.envelope_time.as_deref().unwrap();
+        let time = updated.pointer(envelope_time).unwrap().clone();
+        let later_time =
+            time.as_i64().map_or_else(|| json!("2026-01-02T13:00:00Z"), |time| json!(time + 1_000));
+        let external_id = format!("twin_{number}");
+        let event = |body: &str, time: Value, id: &str| {
+            let body = with(body, &sender.stamp, updated.pointer(&sender.stamp).unwrap().clone());
+            let body = with(&body, &sender.user_id, json!(external_id));
+            let body = with(&body, envelope_time, time);
+            match &sender.message_id {
+                Some(pointer) => with(&body, pointer, json!(format!("{id}_{number}"))),
+                None => body,
+            }
+        };
+        let (earlier, later) = (event(earlier, time, "earlier"), event(later, later_time, "later"));
+        Self { external_id, earlier, later }
+    }
+}
+
+async fn of_two_events_with_one_stamp_the_later_one_wins_in_both_orders(app: &TestApp) {
+    for sender in senders().iter().filter(|sender| sender.envelope_time.is_some()) {
+        let (lovelace, king) = (&*sender.created, &*sender.updated);
+        for (number, (earlier, later, name)) in
+            [(lovelace, king, "Ada King"), (king, lovelace, "Ada Lovelace")].into_iter().enumerate()
+        {
+            for is_reversed in [false, true] {
+                let twins = Twins::new(sender, number * 2 + usize::from(is_reversed), earlier, later);
+                let mut events = [&*twins.earlier, &*twins.later];
+                if is_reversed {
+                    events.reverse();
+                }
+                for event in events {
+                    let answer = deliver(app, sender, event).await;
+                    assert!(["200 applied", "200 stale"].contains(&&*answer), "{}: {answer}", sender.source);
+                }
+                let query = format!("?source={}&externalId={}", sender.source, twins.external_id);
+                let rows = app.client.list(&query).await.json();
+                assert_eq!(rows["users"][0]["name"], name, "{} {is_reversed}", sender.source);
+            }
+        }
+    }
+}
+
+on_both_databases!(of_two_events_with_one_stamp_the_later_one_wins_in_both_orders, configured by with_every_provider);
+
 async fn a_body_over_the_limit_is_refused(app: &TestApp) {
     for sender in senders() {
         let large = format!("{}{}", &*sender.created, " ".repeat(1 << 20));

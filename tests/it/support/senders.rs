@@ -35,6 +35,10 @@ pub(crate) struct Sender {
     pub(crate) unknown: String,
     /// Where the user's id is in an event.
     pub(crate) user_id: String,
+    /// Where the time of the change is in an event.
+    pub(crate) stamp: String,
+    /// Where the time of the event itself is, if it is another one.
+    pub(crate) envelope_time: Option<String>,
     /// Where the message's own id is in an event that has one, unless the headers have it.
     pub(crate) message_id: Option<String>,
 }
@@ -74,6 +78,8 @@ struct DescribedSender {
     deleted: String,
     unknown: String,
     user_id: String,
+    stamp: String,
+    envelope_time: Option<String>,
     message_id: Option<String>,
 }
 
@@ -202,6 +208,8 @@ fn senders_of(provider: ProviderKind) -> Vec<Sender> {
             deleted: event(sender.deleted),
             unknown: event(sender.unknown),
             user_id: sender.user_id,
+            stamp: sender.stamp,
+            envelope_time: sender.envelope_time,
             message_id: sender.message_id,
         })
         .collect()
