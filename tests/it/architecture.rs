@@ -1,4 +1,5 @@
-//! The walls: who may name whom, how large a file may grow, and that the map tells of what is there.
+//! The structure of the code: which room may name which, how large a file may be, and that the documents name paths that
+//! exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Few connections: a replica takes no more than it was given, and waits for its own.
+//! Few connections: a replica opens at most `max_connections`, and waits for one of its own.
 
 use std::time::{Duration, Instant};
 

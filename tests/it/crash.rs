@@ -1,12 +1,12 @@
-//! "2xx means journal, user and tombstone are committed together. Nothing acknowledged is lost": held against
-//! a real process whose power is cut, and against databases that go away, fill up or may not be written.
+//! "2xx means journal, user and tombstone are committed together. Nothing acknowledged is lost": checked
+//! with a real process that is killed, and with databases that stop, fill up or become read-only.
 //!
-//! Sixteen senders tell the lives of some dozen users as a provider does: late, twice, again after no answer,
-//! with now and then something that cannot be understood. After every cycle the database is audited: every
-//! delivery that was answered 2xx is in the journal, once, under the outcome that was told; and rows,
-//! tombstones, ids and payloads are what the rule (`Record::join`) makes of exactly the journaled set.
+//! Sixteen senders send the histories of a few dozen users as a provider does: late, twice, again after no answer, and
+//! sometimes with a message that cannot be understood. After every cycle the database is checked: every delivery that
+//! was answered 2xx is in the journal, once, with the outcome of the answer; and rows, tombstones, ids and payloads
+//! are what the rule (`Record::join`) makes of exactly the journaled set.
 //!
-//! A few cycles run with every `cargo test`. To look longer:
+//! A few cycles run with every `cargo test`. To run more:
 //!
 //! ```sh
 //! USERSYNC_CRASH_CYCLES=200 cargo test --test it crash:: -- --nocapture --test-threads 1
@@ -33,14 +33,14 @@ use crate::support::postgres::{Cluster, Template};
 
 /// How soon the service must accept again once the database is back.
 const RECOVERY: Duration = Duration::from_secs(10);
-/// How often a database goes away in a short run.
+/// How often a database fails in a short run.
 const CYCLES_OF_TROUBLE: u32 = 2;
 
 fn sqlite_in(folder: &Path) -> String {
     format!("sqlite://{}?mode=rwc", folder.join("usersync.db").display())
 }
 
-/// Written past the test harness for whoever runs many cycles; a short run stays quiet.
+/// Printed although the test harness hides the output of passing tests, but only in a run of many cycles.
 fn report(what: &str, cycles: u32, account: &Account, audit: &Audit) {
     println!("{what}: {cycles} cycles, {:?}, {} journaled", account.counts(), audit.journaled());
 }
@@ -85,7 +85,7 @@ async fn killed_under_load_on_postgres() {
     is_killed_again_and_again("killed, PostgreSQL", &database.url()).await;
 }
 
-/// The service, its database and its senders, while something is the matter with the database.
+/// The service, its database and its senders, while the database has a fault.
 struct Trouble<'a> {
     service: &'a Service,
     account: &'a Account,
@@ -97,7 +97,7 @@ impl Trouble<'_> {
         crate::support::client::answer(http.get(format!("{}{path}", self.service.base()))).await
     }
 
-    /// Waits until next to nothing is taken: on a full disk a small delivery may still find its place.
+    /// Waits until almost nothing is accepted: on a full disk a small delivery may still fit.
     async fn until_refused(&self) {
         let until = Instant::now() + Duration::from_mins(1);
         while Instant::now() < until {
@@ -108,10 +108,10 @@ impl Trouble<'_> {
                 return;
             }
         }
-        panic!("the database is not to be had, and deliveries are taken: {:?}", self.account.counts());
+        panic!("the database is unavailable, and deliveries are accepted: {:?}", self.account.counts());
     }
 
-    /// Waits until deliveries are taken again, and not only by chance.
+    /// Waits until deliveries are accepted again, more than a few.
     async fn until_taken(&self) {
         let (started, before) = (Instant::now(), self.account.counts());
         while started.elapsed() < RECOVERY {
@@ -159,7 +159,7 @@ async fn postgres_that_may_not_be_written() {
     let Some(database) = EMPTY.database(async |_| anyhow::Ok(())).await else { return };
     let (url, account, mut audit) = (database.url(), Account::new(), Audit::default());
     let mut service = Service::start(&url);
-    // One connection, made before: a new one would be held to what it sets.
+    // One connection, opened before: a new one would be subject to the setting itself.
     let mut options = ConnectOptions::new(&url);
     options.max_connections(1).sqlx_logging(false);
     let operator = Database::connect(options).await.unwrap();
@@ -167,7 +167,7 @@ async fn postgres_that_may_not_be_written() {
         let setting =
             format!(r#"ALTER DATABASE "{}" SET default_transaction_read_only = {value}"#, database.name());
         operator.execute_unprepared(&setting).await.unwrap();
-        // It holds for new connections; the others go.
+        // It applies to new connections; the others are closed.
         let rest = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
         operator.execute_unprepared(rest).await.unwrap();
@@ -214,9 +214,9 @@ async fn sqlite_that_may_not_be_written() {
     owner.close().await.unwrap();
 }
 
-/// On a full disk SQLite undoes a transaction by itself, as the first trigger does. Whoever counts it as open
-/// still makes of the next one a savepoint, of whose failure (the second trigger) an open transaction is
-/// left, into which everything later is then written, and acknowledged, and never committed.
+/// On a full disk SQLite rolls a transaction back by itself, as the first trigger does. A program that believes it is
+/// still open makes a savepoint of the next one. If that fails (the second trigger), an open transaction remains:
+/// everything later is written into it, acknowledged, and never committed.
 #[tokio::test]
 async fn a_transaction_that_sqlite_undid_by_itself_spoils_no_later_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -257,7 +257,7 @@ async fn a_disk_fills_up(
         fill();
         let trouble = Trouble { service: &service, account: &account };
         trouble.until_refused().await;
-        // What only reads goes on.
+        // Requests that only read are still answered.
         assert_eq!(trouble.get("/readyz").await.status, 200);
         make_space().await;
         trouble.until_taken().await;
@@ -278,7 +278,7 @@ async fn sqlite_that_may_not_grow() {
     // service.
     let script = r#"trap "" XFSZ; ulimit -S -f 4096; exec "$0" serve"#;
     let service = Service::start_by(Command::new("sh"), script, folder.path(), &url);
-    // Another process, which has no limit, takes the write-ahead log into the file.
+    // Another process, which has no limit, moves the write-ahead log into the file.
     let make_space = async || {
         let database = Database::connect(&url).await.unwrap();
         for _ in 0..10 {
@@ -294,13 +294,13 @@ async fn sqlite_that_may_not_grow() {
     a_disk_fills_up("may not grow, SQLite", service, || url.clone(), || {}, make_space).await;
 }
 
-/// A real full disk: a small file system of the service's own, which goes away with the last who sees it.
+/// A real full disk: a small file system of the service's own, which disappears with the last process that sees it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_on_a_full_disk() {
     let folder = tempfile::tempdir().unwrap();
     let Some(unshare) = unshare() else { return };
     let url = sqlite_in(folder.path());
-    // What the cycles leave behind must find its place as well.
+    // What the cycles leave behind must fit as well.
     let size = 8 + cycles(CYCLES_OF_TROUBLE);
     let script = format!(r#"mount -t tmpfs -o size={size}m tmpfs "$1" && exec "$0" serve"#);
     let service = Service::start_by(unshare, &script, folder.path(), &url);
@@ -308,13 +308,13 @@ async fn sqlite_on_a_full_disk() {
     let seen = seen.join(folder.path().strip_prefix("/").unwrap());
     let ballast = seen.join("ballast");
     let fill = || {
-        // Fails at the last piece, which is what it is for.
+        // It fails when the disk is full, as intended.
         let mut file = std::fs::File::create(&ballast).unwrap();
         std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
     };
     let make_space = async || std::fs::remove_file(&ballast).unwrap();
-    // SQLite follows links by itself, and so would miss that file system: it is shown a copy, made while
-    // nobody writes.
+    // SQLite follows links by itself, and so would miss that file system: it gets a copy, made while
+    // no process writes.
     let copy = tempfile::tempdir().unwrap();
     let copied = || {
         for name in ["usersync.db", "usersync.db-wal"] {

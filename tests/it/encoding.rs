@@ -1,4 +1,4 @@
-//! A database of another encoding, which lacks letters that people have in their names.
+//! A database whose encoding is not UTF8 and lacks letters of people's names.
 
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 

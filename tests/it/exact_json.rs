@@ -1,5 +1,5 @@
-//! What nobody changed does not change: numbers to the digit and text to the character, through every order of events,
-//! in both databases, in the API and by a rebuild.
+//! Values stay exactly as they were sent: numbers to the digit and strings to the character, through every order of
+//! events, in both databases, in the API and by a rebuild.
 
 use std::collections::BTreeMap;
 

@@ -15,7 +15,7 @@ use crate::support::provider::Provider;
 use crate::support::signer::rsa;
 use crate::support::{has_curl, not_run};
 
-/// The example as it was built; `None`, said loudly, if it was not.
+/// The example as it was built; `None`, with a warning, if it was not.
 fn program() -> Option<Command> {
     let program = Path::new(PROGRAM).with_file_name("examples").join("messages");
     if !program.exists() {

@@ -1,5 +1,5 @@
-//! `usersync explain token`: planted misconfigurations, each named rightly, and nothing told that was
-//! confided.
+//! `usersync explain token`: planted misconfigurations, each is named correctly, and no secret is
+//! shown.
 
 use serde_json::{Value, json};
 use usersync::app;
@@ -12,7 +12,7 @@ use crate::support::command::{Desk, Said};
 use crate::support::provider::{Page, Provider, key_set};
 use crate::support::signer::{Signer, base64url, p256, rsa};
 
-/// A configuration, a token, and what must be said of them.
+/// A configuration, a token, and what the report must say about them.
 struct Planted {
     configuration: String,
     token: String,

@@ -22,7 +22,7 @@ fn configuration(secrets: &str) -> String {
     )
 }
 
-/// A saved delivery, and what must be said about it.
+/// A saved delivery, and what the report must say about it.
 struct Planted {
     secrets: String,
     wire: Wire,

@@ -1,4 +1,5 @@
-//! The primary changes: what is connected to the old one finds the new one within seconds, and says so meanwhile.
+//! Failover: a service that is connected to the old primary finds the new one within seconds, and
+//! `/readyz` is 503 until then.
 
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,7 @@ async fn has_user(url: &str, external_id: &str) -> bool {
     row.is_some()
 }
 
-/// Sends until the delivery is taken, and asserts that until then `/readyz` told what deliveries met.
+/// Sends until the delivery is accepted, and asserts that until then `/readyz` answered as deliveries were answered.
 async fn deliver_within_seconds(client: &Client, event: &str) {
     let started = Instant::now();
     loop {

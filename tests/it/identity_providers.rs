@@ -1,4 +1,5 @@
-//! An identity provider that is down, slow, or answers nonsense: a clear answer within bounded time.
+//! An identity provider that is down, is slow, or sends invalid answers: usersync gives a clear answer within bounded
+//! time.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED};
 use crate::support::provider::Page;
 
-/// A port on which nobody listens.
+/// A port on which no process listens.
 const NOBODY: &str = "http://127.0.0.1:9";
 
 fn nobody(config: &mut Config) {

@@ -1,4 +1,4 @@
-//! Connections that end without a word: a replica hears of the others all the same, and goes on writing.
+//! Connections that end without an error: a replica still notices the changes of the others, and continues to write.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

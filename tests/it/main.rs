@@ -1,6 +1,6 @@
-//! The integration tests: one binary, for linking is what takes the time; one file a behaviour.
+//! The integration tests: one binary, because linking takes most of the time; one file for each behaviour.
 #![expect(clippy::disallowed_methods, reason = "tests run beside each other and need names of their own")]
-// Always so here. It tells clippy that all of this is test code, where a panic is how a failure is told.
+// Always true here. It lets clippy know that all of this is test code, where a failure is a panic.
 #![cfg(test)]
 
 #[macro_use]

@@ -1,4 +1,4 @@
-//! Each step can be taken back and taken again, with what is in the tables.
+//! Each migration can be undone and applied again while the tables have rows.
 
 use migration::{Migrator, MigratorTrait as _};
 use sea_orm::Database;

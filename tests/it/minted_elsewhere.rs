@@ -1,5 +1,4 @@
-//! Tokens minted by the libraries that identity providers are built with, each with its own way of writing
-//! keys.
+//! Tokens signed by the libraries that identity providers are built with; each library writes keys in its own way.
 
 use serde_json::{Value, json};
 use usersync::config::{Algorithm, JwksLocation, RuleKind};

@@ -1,4 +1,4 @@
-//! ID tokens of an OpenID Connect provider that nobody here wrote, from its login page to the answer.
+//! ID tokens of somebody else's OpenID Connect provider, from its login page to the answer of usersync.
 
 use std::time::Duration;
 

@@ -75,7 +75,7 @@ fn bytes_of(headers: &[(&'static str, String)]) -> Vec<(&'static str, Vec<u8>)> 
 }
 
 async fn what_svix_signs_is_accepted(app: &TestApp) {
-    // The source has both secrets, for one is being rotated out.
+    // The source has both secrets, because one is being rotated out.
     let Some(wires) = signed_by_svix(SECRET).await else { return };
     let old = signed_by_svix(OLD_SECRET).await.unwrap();
     for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {

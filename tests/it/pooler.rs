@@ -1,4 +1,4 @@
-//! Behind PgBouncer, in each of its modes, and with as few prepared statements as it can have: none.
+//! Behind PgBouncer, in session and in transaction mode, without prepared statements.
 
 use std::time::{Duration, Instant};
 
@@ -82,7 +82,7 @@ async fn in_transaction_mode_with_a_direct_address() {
     every_delivery_is_answered_as_it_was_written("transaction", &[("DIRECT_URL", "direct")]).await;
 }
 
-/// A connection that is told to listen at the pooler, as an older version did, leaves that on a server connection.
+/// A connection that listens through the pooler, as an older version did, leaves the subscription on a server connection.
 #[tokio::test]
 async fn a_server_connection_that_somebody_left_listening_does_no_harm() {
     let Some((_pooler, home, direct)) = behind("transaction", 1).await else { return };
@@ -99,7 +99,7 @@ async fn a_server_connection_that_somebody_left_listening_does_no_harm() {
     service.stop().await;
 }
 
-/// Behind a transaction pooler, a replica with the direct address hears of another one's changes at once.
+/// Behind a transaction pooler, a replica with the direct address notices the changes of another one at once.
 #[tokio::test]
 async fn other_replicas_are_heard_by_the_direct_address() {
     let Some((_pooler, mut home, direct)) = behind("transaction", 5).await else { return };

@@ -1,4 +1,5 @@
-//! Whose the tables are: a schema of their own, and nobody else's to read or write, whatever the database's defaults.
+//! The tables are in a schema of their own, and no other role may read or write them, whatever the database's default
+//! privileges are.
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 
@@ -138,7 +139,7 @@ async fn the_service_works_whatever_the_search_path_is() {
         for table in TABLES {
             database.execute_unprepared(&format!("CREATE TABLE {table} (theirs int)")).await.unwrap();
         }
-        // With only one of them it is no installation of ours.
+        // One of the tables alone is not an installation of usersync.
         database.execute_unprepared("DROP TABLE tombstones").await.unwrap();
         let service = home.serve().await;
         let client = home.client(&service).await;

@@ -1,4 +1,4 @@
-//! What is true of every provider: one suite, over HTTP, for every sender in the providers' `senders.toml`.
+//! One suite for every provider, over HTTP, with every sender in the providers' `senders.toml`.
 
 use std::fs;
 use std::path::Path;
@@ -307,7 +307,7 @@ async fn a_mutated_delivery_is_accepted_or_refused_with_a_known_code_and_never_f
             assert!(known.contains(&&*brief), "{} answers {brief} to {body}", sender.source);
         }
     }
-    // A parked delivery is forgotten when its user is deleted.
+    // The payload of a parked delivery is erased when its user is deleted.
     let left = app.store.journal().parked().await.unwrap();
     assert!(0 < left && left <= parked, "{left} of {parked}");
     app.expect_parked(left);
@@ -323,7 +323,7 @@ fn with_stack_auth(config: &mut Config) {
     config.sources.extend(sources(include_str!("../fixtures/standard/stack_auth.toml"), &[]));
 }
 
-/// The order of arrival decides, which is the weakness that our page tells of; a rebuild repeats it.
+/// The order of arrival decides, which is the weakness that our page describes; a rebuild has the same result.
 async fn a_sender_without_a_time_of_the_change_is_dated_by_its_deliveries(app: &TestApp) {
     let deliver = async |body: &str| {
         app.clock.advance(Duration::from_secs(1));

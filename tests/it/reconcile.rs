@@ -51,7 +51,7 @@ async fn every_kind_of_drift_is_reported_then_repaired(home: &mut Home) {
         site.users.push(clerk_users(601)[600].clone());
         site.users[3]["first_name"] = json!("Renamed");
         site.users[3]["updated_at"] = json!("2026-02-01T12:00:00Z");
-        // A new time alone is no difference.
+        // A new time alone is not a difference.
         site.users[4]["updated_at"] = json!("2026-02-01T12:00:00Z");
         site.users.remove(10);
         let unlisted = site.users.remove(10);
@@ -126,7 +126,7 @@ on_both_databases!(nobody_is_deleted_on_absence_alone, with Home);
 
 async fn who_signed_up_just_now_is_not_taken_for_gone(home: &mut Home) {
     let directory = in_step(home, 50).await;
-    // A row whose user was created at the provider a moment ago, and is not in the list yet.
+    // A row whose user was just created at the provider, and is not in the list yet.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let mut young = clerk_users(1).remove(0);
     young["id"] = json!("user_young");

@@ -17,7 +17,7 @@ use crate::support::signer::rsa;
 
 /// The documented example is the one that is tested.
 const PAGE: &str = include_str!("../../docs/reverse-proxies.md");
-/// The configuration around the example, for one process in a directory of its own.
+/// The configuration around the example, for one nginx process in its own directory.
 const AROUND: &str = "
 daemon off;
 master_process off;
@@ -42,7 +42,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// `None`, said loudly, where nginx is not installed.
+    /// `None`, with a warning, if nginx is not installed.
     async fn before(usersync: &TestApp) -> Option<Self> {
         let places = ["nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"];
         let Some(program) = places.into_iter().find(|place| Command::new(place).arg("-v").output().is_ok())

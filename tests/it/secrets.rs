@@ -1,4 +1,4 @@
-//! What the log must never hold, however loud it is.
+//! What the log must never contain, at any level.
 
 use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
@@ -13,7 +13,7 @@ use crate::support::postgres;
 use crate::support::provider::Provider;
 use crate::support::signer::{Signer, p256, rsa};
 
-/// In bodies, tokens, queries and credentials of these tests, wherever a person could stand.
+/// A marker in all personal data of these tests: in bodies, tokens, queries and credentials.
 const PRIVATE: &str = "sentinel";
 
 /// Everything that passes through the service here and must not be seen again.
@@ -21,7 +21,7 @@ const PRIVATE: &str = "sentinel";
 struct Confided(Vec<String>);
 
 impl Confided {
-    /// Remembers the middle of a secret, for a log may quote or cut it. The beginning of a service key may be
+    /// Remembers the middle of a secret, because a log may quote or cut it. The beginning of a service key may be
     /// shown.
     fn keep(&mut self, secret: &str) {
         let middle = if secret.len() < 30 { secret } else { &secret[12..secret.len().min(60)] };

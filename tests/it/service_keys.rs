@@ -1,4 +1,4 @@
-//! Service keys: what they may do, when they were used, and that a revoked one stops.
+//! Service keys: their scopes, the time of their last use, and that a revoked key is refused.
 
 use std::time::{Duration, Instant};
 

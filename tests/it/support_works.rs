@@ -1,4 +1,4 @@
-//! The ground that the other tests stand on.
+//! Tests of the helpers that the other tests use.
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, DbErr, Statement};
 

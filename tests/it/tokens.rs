@@ -1,4 +1,4 @@
-//! Who a token is: accepted, refused, and what becomes of it when its user goes.
+//! Tokens: which are accepted, which are refused, and what happens when the user is deleted.
 
 use std::time::Duration;
 

@@ -138,7 +138,7 @@ async fn a_repeated_message_is_a_duplicate(app: &TestApp) {
         let answer = app.client.send(app.client.signed_as("msg_again", CREATED)).await;
         assert_eq!(answer.brief(), expected);
     }
-    // The id alone makes it one: a retry is signed anew, and may carry anything.
+    // The message id alone decides: a retry has a new signature, and may have another body.
     let answer = app.client.send(app.client.signed_as("msg_again", UPDATED)).await;
     assert_eq!(answer.brief(), "200 duplicate");
     assert_eq!(app.client.rows().await[0]["name"], "Ada Lovelace");

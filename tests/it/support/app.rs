@@ -1,4 +1,4 @@
-//! The service as production puts it together, on a database of the test's own.
+//! The service as in production, on a database of the test's own.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl TestApp {
         Self::start(&url, Place::Sqlite { _directory: directory }, configure).await
     }
 
-    /// `None`, said loudly, where there is no PostgreSQL to be had.
+    /// `None`, with a warning, if there is no PostgreSQL.
     pub(crate) async fn on_postgres(configure: fn(&mut Config)) -> Option<Self> {
         let migrate = async |url: String| {
             let store = Store::connect(&Settings::at(&url)).await?;
@@ -103,12 +103,12 @@ impl TestApp {
         new_service_key(&self.store, scopes, &self.clock).await
     }
 
-    /// A token for a user, as the provider mints it.
+    /// A token for a user, as the provider signs it.
     pub(crate) fn token(&self, subject: &str) -> String {
         self.signer.token(&self.claims(subject))
     }
 
-    /// What such a token says.
+    /// The claims of such a token.
     pub(crate) fn claims(&self, subject: &str) -> Value {
         let now = self.clock.now().as_seconds();
         json!({
@@ -127,7 +127,7 @@ impl TestApp {
         rows.iter().map(|row| row.try_get_many_by_index().unwrap()).collect()
     }
 
-    /// Says that the test parks so many deliveries on purpose.
+    /// Declares that the test parks this number of deliveries on purpose.
     pub(crate) fn expect_parked(&self, count: u64) {
         self.expected_parked.store(count, Ordering::SeqCst);
     }
@@ -155,7 +155,7 @@ impl TestApp {
         Sources::new(&self.config.sources).unwrap()
     }
 
-    /// Takes the database away from the running service, for good.
+    /// Takes the database away from the running service, permanently.
     pub(crate) async fn lose_database(&self) {
         self.store.clone().close().await.unwrap();
         self.database_lost.store(true, Ordering::SeqCst);

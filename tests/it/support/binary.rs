@@ -1,4 +1,4 @@
-//! The program itself, in a directory and with an environment of the test's own.
+//! The program, in a directory and with an environment of the test's own.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read};
@@ -17,7 +17,7 @@ use super::client::Client;
 use super::postgres::{self, Database};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_usersync");
-/// Long enough for a busy machine; what is prompt is measured apart.
+/// Long enough for a busy machine; tests of speed have their own limits.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where the program is run: a directory, the variables that it is given (beside `PATH`, no others), and a
@@ -34,12 +34,12 @@ impl Home {
         Self { directory: tempfile::tempdir().unwrap(), variables: BTreeMap::new(), database: None }
     }
 
-    /// A source `clerk`, and the database where it is when nothing is said about it.
+    /// A source `clerk`, and the database at its default place.
     pub(crate) fn on_sqlite() -> Self {
         Self::bare().with("USERSYNC_SERVER__LISTEN", "127.0.0.1:0").with("CLERK_WEBHOOK_SECRET", SECRET)
     }
 
-    /// The same on an empty database; `None`, said loudly, where there is no PostgreSQL to be had.
+    /// The same on an empty database; `None`, with a warning, if there is no PostgreSQL.
     pub(crate) async fn on_postgres() -> Option<Self> {
         let database = postgres::empty_database().await?;
         let url = database.url();
@@ -155,7 +155,7 @@ impl Home {
     }
 }
 
-/// What a program said, and with which code it ended; none if a signal killed it.
+/// What a program printed, and its exit code; none if a signal killed it.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -168,12 +168,12 @@ pub(crate) struct Process {
     child: Child,
     stdout: Heard,
     stderr: Heard,
-    /// Where it serves, once it is ready.
+    /// Its address, once it is ready.
     pub(crate) address: String,
 }
 
 impl Process {
-    /// Waits until the program says this, and gives the line.
+    /// Waits until the program prints this, and returns the line.
     pub(crate) async fn line_with(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -219,7 +219,7 @@ impl Process {
         assert!(sent.success());
     }
 
-    /// Sends SIGTERM and waits for the end, which must be a good one.
+    /// Sends SIGTERM and waits for the end, with exit code 0.
     pub(crate) async fn stop(self) -> Said {
         self.terminate();
         let said = self.end().await;

@@ -1,4 +1,4 @@
-//! The other side of every route: the provider that sends, the app that asks, the operator that lists.
+//! Clients of every route: the provider that sends, the app that looks up, the operator that lists.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,7 +37,7 @@ pub(crate) struct Client {
     messages: AtomicU64,
 }
 
-/// An answer, read whole.
+/// An answer, read completely.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -66,7 +66,7 @@ impl Answer {
     }
 }
 
-/// A delivery as it goes over the wire; a test changes what it likes.
+/// A delivery as it is sent; a test may change any part.
 pub(crate) struct Wire {
     pub(crate) path: String,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -102,7 +102,7 @@ impl Client {
         self.signed_as(&self.message_id(), body)
     }
 
-    /// The same under a message id of one's own.
+    /// The same with a given message id.
     pub(crate) fn signed_as(&self, id: &str, body: impl Into<Vec<u8>>) -> Wire {
         signed_at(id, self.clock.now().as_seconds(), SECRET, body)
     }
@@ -143,7 +143,7 @@ impl Client {
     }
 }
 
-/// A delivery of the source `clerk`, signed at a time and with a secret of one's own.
+/// A delivery of the source `clerk`, signed at a given time with a given secret.
 pub(crate) fn signed_at(id: &str, seconds: i64, secret: &str, body: impl Into<Vec<u8>>) -> Wire {
     let body = body.into();
     let timestamp = usersync::domain::Timestamp::from_seconds(seconds);
@@ -156,7 +156,7 @@ pub(crate) fn signed_at(id: &str, seconds: i64, secret: &str, body: impl Into<Ve
     Wire { path: "/webhooks/clerk".to_owned(), headers, body }
 }
 
-/// Sends a request and reads the answer whole.
+/// Sends a request and reads the complete answer.
 pub(crate) async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());

@@ -1,4 +1,4 @@
-//! A command of the program itself, run to its end where a configuration lies.
+//! A command of the program, run to its end in a directory with a configuration.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,7 +11,7 @@ use usersync::config::Config;
 /// A directory with a `usersync.toml`, and whatever else a test puts there.
 pub(crate) struct Desk(TempDir);
 
-/// What the program said, and with which code it ended.
+/// What the program printed, and its exit code.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -67,7 +67,7 @@ impl Said {
         lines.filter_map(|line| line.split_whitespace().next()).collect()
     }
 
-    /// Everything that it said, for what must not be in it.
+    /// Everything that it printed, to check what must not be in it.
     pub(crate) fn everything(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }

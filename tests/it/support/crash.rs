@@ -1,5 +1,5 @@
-//! What the crash tests stand on: the real binary as a process of its own, senders as persistent as a
-//! provider's, and an account of what they were told, which is held against the database.
+//! Helpers of the crash tests: the real binary as its own process, senders that try again as a provider's do, and a
+//! record of the answers, which is compared with the database.
 
 mod audit;
 mod history;
@@ -21,8 +21,8 @@ pub(crate) fn cycles(usual: u32) -> u32 {
     }
 }
 
-/// Numbers that differ from run to run (`SplitMix64`): what is looked for is in the timing, which no seed
-/// repeats.
+/// Numbers that differ from run to run (`SplitMix64`): the tests look for faults in the timing, which a
+/// seed cannot repeat.
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! The management APIs of the providers, with users that a test sets and faults that it asks for.
+//! The management APIs of the providers, with users and faults that a test chooses.
 
 use std::collections::VecDeque;
 use std::io::Write as _;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub(crate) enum Fault {
     /// This status, with this header.
     Status(u16, Option<(&'static str, String)>),
-    /// The answer breaks off in the middle.
+    /// The answer ends in the middle.
     Cut,
     /// A proxy's page.
     Html,
@@ -32,9 +32,9 @@ pub(crate) struct Site {
     pub(crate) requests: Vec<String>,
     /// Every value of the header `Authorization`.
     pub(crate) authorizations: Vec<String>,
-    /// The instance that the key is of.
+    /// The instance that the key belongs to.
     pub(crate) instance: String,
-    /// How many tokens were given out.
+    /// How many tokens were issued.
     pub(crate) tokens: usize,
     /// How often an export job says that it is not ready.
     pub(crate) looks: usize,
@@ -44,7 +44,7 @@ pub(crate) struct Site {
     pub(crate) is_behind_a_proxy: bool,
     /// What the provider says that it has, if not what it lists.
     pub(crate) said_count: Option<usize>,
-    /// The next downloads break off.
+    /// The next downloads end in the middle.
     pub(crate) cut_downloads: usize,
 }
 
@@ -105,7 +105,7 @@ async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Si
     respond(&mut site, &base, request.path(), &query, &body)
 }
 
-/// An answer that breaks off after these bytes.
+/// An answer that ends after these bytes.
 fn cut(bytes: Vec<u8>) -> HttpResponse {
     let pieces = vec![Ok(web::Bytes::from(bytes)), Err(std::io::Error::other("cut"))];
     HttpResponse::Ok().content_type("application/json").streaming(futures_util::stream::iter(pieces))
@@ -168,7 +168,7 @@ fn respond(site: &mut Site, base: &str, path: &str, query: &[(String, String)], 
     }
 }
 
-/// One user by id, or the provider's own words that there is none.
+/// One user by id, or the provider's own answer that there is none.
 fn one_user(site: &Site, path: &str) -> HttpResponse {
     let places = [
         ("/users/", "id", json!({"errors": [{"message": "not found", "code": "resource_not_found"}]})),

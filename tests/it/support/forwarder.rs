@@ -1,4 +1,4 @@
-//! A TCP forwarder whose target can be changed, as an address is that leads to the new primary after a failover.
+//! A TCP forwarder whose target can be changed, like an address that leads to the new primary after a failover.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -32,7 +32,7 @@ impl Forwarder {
         Self { address, target }
     }
 
-    /// New clients are connected to this server. Those that are connected stay where they are.
+    /// New clients are connected to this server. Existing connections stay.
     pub(crate) fn turn_to(&self, url: &str) {
         *self.target.lock().unwrap() = server_of(url);
     }

@@ -1,4 +1,4 @@
-//! What the tests stand on: the servers they need, found or made, and cleaned away after them.
+//! Helpers of the tests: the servers that they need are found or made, and removed afterwards.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -24,7 +24,7 @@ pub(crate) mod provider;
 #[path = "../../../src/auth/testing/signer.rs"]
 pub(crate) mod signer;
 
-/// Says that the running test does not run, past the test harness, which hides what a passing test prints.
+/// Prints that the running test does not run, although the test harness hides what a passing test prints.
 ///
 /// # Panics
 ///
@@ -35,7 +35,7 @@ pub(crate) fn not_run(on: &str, why: impl Display) {
     writeln!(std::io::stderr(), "\nNOT RUN on {on}: {test}: {why}\n").ok();
 }
 
-/// Whether there is curl, which printed commands need; said loudly if not.
+/// Whether there is curl, which printed commands need; prints a warning if not.
 pub(crate) fn has_curl() -> bool {
     let found = std::process::Command::new("curl").arg("--version").output();
     let found = found.is_ok_and(|said| said.status.success());
@@ -50,7 +50,7 @@ pub(crate) fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
-/// Makes two cases of a test function that stands above it: `name::on_sqlite` and `name::on_postgres`.
+/// Makes two cases of the test function above it: `name::on_sqlite` and `name::on_postgres`.
 ///
 /// The function is given an app of its own (`&TestApp`), whose settings `configured by change_settings` may change
 /// first. The case fails if it leaves parked deliveries behind that it has not expected with

@@ -5,12 +5,12 @@ use std::process::{Command, Stdio};
 
 use super::not_run;
 
-/// Runs a script with these arguments: what it wrote if it ended well, else what it complained of.
-/// `None`, said loudly, where there is no Node or its packages are not installed.
+/// Runs a script with these arguments: its output if it succeeded, else its errors.
+/// `None`, with a warning, if there is no Node or its packages are not installed.
 ///
 /// # Panics
 ///
-/// Where there is none although `CI` is set: a test that did not run must not look like one that passed.
+/// If there is none although `CI` is set: a test that did not run must not look like one that passed.
 pub(crate) async fn run(script: &str, arguments: &[&str]) -> Option<Result<String, String>> {
     let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/node_modules");
     if !packages.join("svix").exists() {

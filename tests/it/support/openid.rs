@@ -1,5 +1,5 @@
-//! An OpenID Connect provider that nobody here wrote, and an app's side of it: a user logs in, consents, and
-//! the app has an ID token. There is no browser: redirects, cookies and forms are followed by hand.
+//! Somebody else's OpenID Connect provider, and the app's side of it: a user logs in and consents, and the app has an ID
+//! token. There is no browser: the code follows redirects, cookies and forms itself.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub(crate) struct OpenIdProvider {
 }
 
 impl OpenIdProvider {
-    /// `None`, said loudly, where it is not installed.
+    /// `None`, with a warning, if it is not installed.
     pub(crate) async fn start() -> Option<Self> {
         let mut peer = OIDC_PROVIDER.start()?;
         let ready = peer.hear().await;
@@ -39,12 +39,12 @@ impl OpenIdProvider {
         &self.issuer
     }
 
-    /// As it stands in tokens.
+    /// As it is in tokens.
     pub(crate) fn issuer_text(&self) -> &str {
         self.issuer.as_str().trim_end_matches('/')
     }
 
-    /// Gives it new keys: the old ones sign nothing any more, and are no longer published.
+    /// Gives it new keys: the old ones are no longer used or published.
     pub(crate) async fn rotate_keys(&mut self) {
         self.peer.ask(&json!({})).await;
     }
@@ -86,7 +86,7 @@ impl OpenIdProvider {
     }
 }
 
-/// As much of a browser as a login needs, and the person in front of it.
+/// The parts of a browser that a login needs, and its user.
 struct Browser<'a> {
     http: Client,
     cookies: BTreeMap<String, String>,

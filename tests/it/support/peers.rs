@@ -1,4 +1,4 @@
-//! Other people's code that ours is measured against: the scripts of `tests/peers`, asked in JSON lines.
+//! Other people's packages that our code is tested against: the scripts of `tests/peers`, with JSON lines as protocol.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub(crate) struct Running {
 }
 
 impl Peer {
-    /// Starts the script; `None`, said loudly, where what it needs is not installed.
+    /// Starts the script; `None`, with a warning, if what it needs is not installed.
     pub(crate) fn start(&self) -> Option<Running> {
         let program = self.program_or_not_run()?;
         let mut child = Command::new(program)
@@ -61,7 +61,7 @@ impl Peer {
         let questions = child.stdin.take().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (heard, answers) = unbounded_channel();
-        // A thread of its own waits for them: on the test's runs the service, which must go on meanwhile.
+        // Another thread waits for them: the test's thread runs the service, which must continue meanwhile.
         thread::spawn(move || while lines.next().is_some_and(|line| heard.send(line.unwrap()).is_ok()) {});
         Some(Running { script: self.script, child, questions, answers })
     }
@@ -70,11 +70,11 @@ impl Peer {
         self.program().map_err(|remedy| not_run(&format!("the package {}", self.package), remedy)).ok()
     }
 
-    /// Runs a package of Python that is a program, until it ends; `None`, said loudly, where it is not installed.
+    /// Runs a package of Python that is a program, until it ends; `None`, with a warning, if it is not installed.
     pub(crate) async fn run(&self, arguments: Vec<String>) -> Option<Output> {
         let program = self.program_or_not_run()?;
         let package = self.package;
-        // On a thread of its own: this one runs the service, which must go on meanwhile.
+        // On another thread: this one runs the service, which must continue meanwhile.
         let run = tokio::task::spawn_blocking(move || {
             // It writes what it has found into the current directory.
             let directory = tempfile::tempdir().unwrap();
@@ -109,12 +109,12 @@ impl Peer {
 
 impl Running {
     pub(crate) async fn ask(&mut self, question: &Value) -> Value {
-        // A script that has ended is found out by its silence.
+        // A script that has ended gives no answer.
         writeln!(self.questions, "{question}").ok();
         self.hear().await
     }
 
-    /// What the script says next.
+    /// The next line of the script.
     pub(crate) async fn hear(&mut self) -> Value {
         let line = self.answers.recv().await.unwrap_or_default();
         serde_json::from_str(&line).unwrap_or_else(|_| {

@@ -17,9 +17,9 @@ pub(crate) struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// In front of the server of this URL, in `session` or `transaction` mode, with so many server connections.
+    /// In front of the server of this URL, in `session` or `transaction` mode, with this number of server connections.
     ///
-    /// `None`, said loudly, where it is not installed.
+    /// `None`, with a warning, if it is not installed.
     pub(crate) async fn before(url: &str, mode: &str, pool_size: u32) -> Option<Self> {
         let places = ["pgbouncer", "/usr/sbin/pgbouncer"];
         let version = places.into_iter().find_map(|place| {
@@ -59,7 +59,7 @@ impl PgBouncer {
         Some(Self { port, _process: process, _home: home })
     }
 
-    /// The same database by way of the pooler.
+    /// The same database through the pooler.
     pub(crate) fn url(&self, url: &str) -> String {
         let mut url: Url = url.parse().unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();

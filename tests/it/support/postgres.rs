@@ -1,4 +1,4 @@
-//! The PostgreSQL of the tests: one server a test process, and one database a test.
+//! The PostgreSQL of the tests: one server for each test process, and one database for each test.
 //!
 //! The server is, in this order:
 //!
@@ -6,8 +6,8 @@
 //! 2. a container, where Docker answers;
 //! 3. a throw-away cluster made by the machine's own `initdb`.
 //!
-//! Rust drops no statics, and nobody drops anything after SIGKILL: what has to be cleaned away is therefore
-//! watched by a `sh` that holds a pipe from this process and acts when the pipe closes, whatever closed it.
+//! Rust does not drop statics, and nothing is dropped after SIGKILL. So a `sh` cleans up: it holds a pipe from this
+//! process and acts when the pipe closes, whatever closed it.
 
 mod admin;
 mod cluster;
@@ -44,7 +44,7 @@ struct Job {
     done: oneshot::Sender<Result<()>>,
 }
 
-/// The server of this process; `None`, said loudly, where there is none to be had.
+/// The server of this process; `None`, with a warning, if there is none.
 ///
 /// # Panics
 ///
@@ -55,7 +55,7 @@ pub(crate) async fn server() -> Option<&'static Server> {
     or_say_so(SERVER.get_or_init(start).await.as_ref(), is_set(SERVER_VARIABLE) || is_set("CI"))
 }
 
-/// What was found; where nothing was, the test says loudly that it is not run, or fails if it was promised.
+/// What was found. If there is nothing, the test prints that it is not run, or fails if a server was promised.
 fn or_say_so<T, E: Display>(found: Result<T, E>, promised: bool) -> Option<T> {
     match found {
         Ok(found) => Some(found),
@@ -68,7 +68,7 @@ fn or_say_so<T, E: Display>(found: Result<T, E>, promised: bool) -> Option<T> {
 }
 
 impl Server {
-    /// Where `database` is reached on this server.
+    /// The URL of `database` on this server.
     pub(crate) fn url(&self, database: &str) -> String {
         let mut url = self.url.clone();
         url.set_path(database);
@@ -80,9 +80,9 @@ impl Server {
         format!("{}_{}", self.run, self.next.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Creates `name`, empty or as a clone of `template`, to which nobody may be connected.
+    /// Creates `name`, empty or as a clone of `template`, to which no client may be connected.
     pub(crate) async fn create_database(&self, name: &str, template: Option<&str>) -> Result<()> {
-        // `template0` rather than the default: nobody can be connected to it, and it holds nothing local.
+        // `template0` rather than the default: no client can be connected to it, and it has no local additions.
         let template = template.unwrap_or("template0");
         self.execute(format!(r#"CREATE DATABASE "{name}" TEMPLATE "{template}" {}"#, self.clone_options))
             .await?;
@@ -90,7 +90,7 @@ impl Server {
         self.execute(format!(r#"ALTER DATABASE "{name}" SET search_path TO usersync, public"#)).await
     }
 
-    /// Drops `name` if it is there, whoever is still connected to it.
+    /// Drops `name` if it exists, also while clients are connected to it.
     pub(crate) async fn drop_database(&self, name: &str) -> Result<()> {
         self.execute(drop_statement(name)).await
     }
@@ -102,7 +102,7 @@ impl Server {
     }
 }
 
-/// A database that is prepared once a process and cloned for every test, which is far quicker than migrating
+/// A database that is prepared once for each process and cloned for every test, which is much faster than migrating
 /// each.
 pub(crate) struct Template {
     label: &'static str,
@@ -110,7 +110,7 @@ pub(crate) struct Template {
 }
 
 impl Template {
-    /// A template to be kept in a `static`; `label` tells it from the others of the process.
+    /// A template to be kept in a `static`; `label` distinguishes it from the others of the process.
     pub(crate) const fn new(label: &'static str) -> Self {
         Self { label, prepared: OnceCell::const_new() }
     }
@@ -165,12 +165,12 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Where it is reached.
+    /// Its URL.
     pub(crate) fn url(&self) -> String {
         self.server.url(&self.name)
     }
 
-    /// What it is called.
+    /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
@@ -178,7 +178,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // Nobody waits for the result: a test that is over has no use for it.
+        // The result is not waited for: the test is over.
         let (done, _) = oneshot::channel();
         self.server.jobs.send(Job { statement: drop_statement(&self.name), done }).ok();
     }
@@ -190,7 +190,7 @@ fn drop_statement(name: &str) -> String {
 
 /// Starts the thread that finds, administers and keeps the server. It has a runtime of its own because a
 /// connection dies with the runtime that opened it, and each test has one; and it does one statement at a
-/// time because two clones of a template at once get in each other's way.
+/// time because two clones of a template at once block each other.
 async fn start() -> Result<Server> {
     let (started, server) = oneshot::channel();
     thread::Builder::new().name("test-postgres".into()).spawn(move || {
@@ -221,14 +221,14 @@ async fn administer(started: oneshot::Sender<Result<Server>>) {
     }
 }
 
-/// A server that was found, and what must be held for as long as it is to live.
+/// A server that was found, and what must be kept for as long as it is needed.
 struct Found {
     url: Url,
     admin: admin::Connection,
     _held: Option<Held>,
 }
 
-/// What makes a server go away once it is let go.
+/// What ends a server when it is dropped.
 enum Held {
     Container { _container: Box<container::Container>, _keeper: keeper::Keeper },
     Cluster { _keeper: keeper::Keeper },

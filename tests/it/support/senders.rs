@@ -1,4 +1,4 @@
-//! How every provider sends: which events, and how it proves that they are its own.
+//! How every provider sends: which events, and how it proves that it sent them.
 //!
 //! What a provider sends is described in its folder, in `src/providers/<provider>/senders.toml`; how each
 //! proof is made is defined here.
@@ -18,7 +18,7 @@ use usersync::providers;
 use super::app::{OLD_SECRET, SECRET};
 use super::client::{Wire, signed_at};
 
-/// What it sends of one user, who is called Ada Lovelace when created and Ada King when updated.
+/// What it sends about one user, who is called Ada Lovelace when created and Ada King when updated.
 #[derive(Clone)]
 pub(crate) struct Sender {
     /// The source that it sends to.
@@ -84,7 +84,7 @@ struct DescribedSender {
 }
 
 impl Proof {
-    /// The secret in use, the one that is being rotated out, and one that belongs to somebody else.
+    /// The secret in use, the one that is being rotated out, and one of another sender.
     pub(crate) fn secrets(self) -> [&'static str; 3] {
         match self {
             Self::StandardWebhooks | Self::JoinedStandardWebhooks => {
@@ -133,7 +133,7 @@ impl Proof {
 }
 
 impl Sender {
-    /// A message as it goes over the wire. The id is for the headers of those schemes that have one there.
+    /// A message as it is sent. The id is for the headers of those schemes that have one there.
     pub(crate) fn wire(&self, secret: &str, id: &str, seconds: i64, body: impl Into<Vec<u8>>) -> Wire {
         let mut wire = signed_at(id, seconds, secret, body);
         wire.path = format!("/webhooks/{}", self.source);

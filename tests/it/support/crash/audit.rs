@@ -1,5 +1,5 @@
-//! Holds the database against the account: what was acknowledged is there, and the rows are what the rule
-//! makes of exactly what is journaled.
+//! Compares the database with the record of what was sent: what was acknowledged is there, and the rows are what the
+//! rule makes of exactly what is journaled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use super::sending::Book;
 /// Clerk's ids are never used again.
 const IDS: IdPolicy = IdPolicy::Final;
 
-/// An auditor, who remembers the last audit: what was there then must be there now.
+/// The check of the database. It remembers the last one: what was there then must be there now.
 #[derive(Default)]
 pub(crate) struct Audit {
     journaled: BTreeMap<String, String>,
@@ -35,7 +35,7 @@ async fn all_of<E: EntityTrait>(database: &DatabaseConnection, table: &str) -> V
 impl Audit {
     /// # Panics
     ///
-    /// When anything is lost, doubled, or not what the rule makes of what is journaled.
+    /// If anything is lost, is there twice, or is not what the rule makes of what is journaled.
     pub(crate) async fn check(&mut self, url: &str, account: &Account) {
         account.assert_nothing_wrong();
         let mut options = ConnectOptions::new(url);
@@ -100,7 +100,7 @@ impl Audit {
     fn compare_payloads(&self, book: &Book, rows: &[journal::Model]) {
         for row in rows {
             let message = &book.sent[&row.message_id].message;
-            // Also of what could not be understood, where it can be told whom it is about.
+            // Also of a message that could not be understood, if it names its user.
             let record = message.delivery.user().and_then(|user| self.records.get(user));
             let over = record.is_some_and(|record| record.deleted_at.is_some());
             let expected = (!over).then_some(&message.body);

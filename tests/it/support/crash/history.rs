@@ -1,4 +1,4 @@
-//! The lives of some users as a provider tells them.
+//! The histories of some users, as a provider sends them.
 
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use super::Random;
 use crate::support::app::{NOW, SECRET};
 use crate::support::client::signed_at;
 
-/// How many users live, or have died not long ago.
+/// How many users exist, or were deleted not long ago.
 const USERS: usize = 40;
 
 /// A message of the provider: its id, its body, and what the service must read it as.
@@ -20,7 +20,7 @@ pub(crate) struct Message {
     pub(crate) delivery: Delivery,
 }
 
-/// Tells one message after the other.
+/// Makes one message after the other.
 pub(crate) struct History {
     sources: Sources,
     random: Random,
@@ -31,9 +31,9 @@ pub(crate) struct History {
 
 struct Person {
     id: String,
-    /// The provider's time of what was said last, in milliseconds; 0 if nothing was.
+    /// The provider's time of the last message, in milliseconds; 0 if there was none.
     latest: i64,
-    /// How much is still said of a user that was deleted.
+    /// How many messages still come about a user that was deleted.
     afterwards: Option<u64>,
 }
 
@@ -82,7 +82,7 @@ impl History {
             return json!({"type": "user.updated", "data": {"id": person.id, "first_name": 7}});
         }
         let is_new = person.latest == 0;
-        // Now and then the time stands still, and two changes have one stamp.
+        // Sometimes the time does not advance, and two changes have the same stamp.
         let step = i64::try_from(random.below(4)).unwrap();
         person.latest = if is_new { NOW * 1000 } else { person.latest + step };
         match &mut person.afterwards {
@@ -122,7 +122,7 @@ fn deletion(person: &Person) -> Value {
 }
 
 fn upsert(random: &mut Random, person: &Person, is_new: bool) -> Value {
-    // One in four arrives late: it was said before what was said last.
+    // One in four arrives late: it is older than the last one.
     let late = if random.one_in(4) { i64::try_from(random.below(20)).unwrap() } else { 0 };
     let word = |random: &mut Random| format!("{:x}", random.below(u64::MAX));
     let mut data = Map::new();

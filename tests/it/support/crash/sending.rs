@@ -1,4 +1,4 @@
-//! Senders that never tire, and the account of what they were told.
+//! Senders that never give up, and the record of their answers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +15,13 @@ use crate::support::client::{Answer, signed_at};
 
 /// How many send at the same time.
 const SENDERS: usize = 16;
-/// What an answer may take, whatever is the matter with the database.
+/// How long an answer may take, whatever fault the database has.
 const SLOWEST: Duration = Duration::from_secs(5);
 
 /// Everything that was sent, and everything that was answered.
 pub(crate) struct Account(Mutex<Book>);
 
-/// What stands in the account.
+/// The content of the record.
 pub(crate) struct Book {
     history: History,
     pub(crate) sent: BTreeMap<String, Sent>,
@@ -34,13 +34,13 @@ pub(crate) struct Book {
 /// A message that was sent at least once.
 pub(crate) struct Sent {
     pub(crate) message: Arc<Message>,
-    /// Whether an answer said that it is lasting.
+    /// Whether an answer said that it is committed.
     pub(crate) acknowledged: bool,
-    /// What the answer called it that was not `duplicate`; there may be one such answer.
+    /// The outcome of the answer that was not `duplicate`; there may be one such answer.
     pub(crate) outcome: Option<String>,
 }
 
-/// How often what happened.
+/// Counts of what happened.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     /// Answered 2xx, and not as a duplicate.
@@ -71,7 +71,7 @@ impl Account {
         self.open().counts
     }
 
-    /// Fails if any answer was one that must not be.
+    /// Fails if any answer is not allowed.
     pub(crate) fn assert_nothing_wrong(&self) {
         let book = self.open();
         let first: Vec<&String> = book.wrongs.iter().take(10).collect();
@@ -83,7 +83,7 @@ impl Book {
     /// What to send next, and whether it has been acknowledged before.
     fn next(&mut self) -> (Arc<Message>, bool) {
         let random = self.history.random();
-        // A provider sends some messages again that it has an answer to: the answer was lost on its way.
+        // A provider repeats some messages that were answered: the answer was lost on its way.
         if !self.acknowledged.is_empty() && random.one_in(20) {
             let index = usize::try_from(random.below(self.acknowledged.len() as u64)).unwrap();
             return (Arc::clone(&self.sent[&self.acknowledged[index]].message), true);
@@ -137,9 +137,9 @@ impl Book {
 /// Whether a service may leave a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answers {
-    /// It is killed now and then.
+    /// It is killed sometimes.
     Usually,
-    /// It stays up, whatever becomes of the database.
+    /// It stays up, whatever happens to the database.
     Always,
 }
 
@@ -172,7 +172,7 @@ impl Senders {
         Self { stop, tasks }
     }
 
-    /// Stops to send, and waits for the answers that are still to come.
+    /// Stops sending, and waits for the remaining answers.
     pub(crate) async fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
         for task in self.tasks {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::support::app::SECRET;
 
-/// Until the service says that it is ready.
+/// How long the service may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How much of the log is kept to be shown when a test fails.
 const LOG_LINES: usize = 40;
@@ -61,7 +61,7 @@ impl Service {
         service
     }
 
-    /// Where it is reached.
+    /// Its address.
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
@@ -76,7 +76,7 @@ impl Service {
         self.log.lock().unwrap().iter().fold(String::new(), |log, line| log + line + "\n")
     }
 
-    /// Kills it by SIGKILL: it is told nothing, and can tidy nothing.
+    /// Kills it by SIGKILL: it gets no warning and cannot clean up.
     pub(crate) fn kill(mut self) {
         self.assert_runs();
         self.child.kill().unwrap();
@@ -118,11 +118,11 @@ fn prepare<'a>(command: &'a mut Command, database: &str) -> &'a mut Command {
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .env("DATABASE_URL", database)
         .env("CLERK_WEBHOOK_SECRET", SECRET)
-        // Any port, a new one at each start: a port of one's own could be somebody else's meanwhile.
+        // Any port, a new one at each start: another process could have taken the old one.
         .env("USERSYNC_SERVER__LISTEN", "127.0.0.1:0")
         .env("USERSYNC_LOG__FORMAT", "json")
         .env("RUST_LOG", "warn,usersync::cli=info")
-        // Where no `usersync.toml` lies.
+        // A directory without a `usersync.toml`.
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -1,5 +1,5 @@
-//! The one connection that creates and drops databases, and that tells other test processes that this one
-//! lives.
+//! The one connection that creates and drops databases, and that shows other test processes that this one
+//! is running.
 
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ pub(super) fn new_run() -> String {
 pub(super) struct Connection(DatabaseConnection);
 
 impl Connection {
-    /// Connects. `run` becomes the connection's name on the server, where it stands for this process:
-    /// PostgreSQL forgets it when the process ends, even by SIGKILL, and [`Connection::sweep`] relies on
+    /// Connects. `run` becomes the connection's name on the server, where it identifies this process:
+    /// PostgreSQL drops it when the process ends, even by SIGKILL, and [`Connection::sweep`] relies on
     /// that.
     pub(super) async fn open(url: &Url, run: &str) -> Result<Self> {
         let mut options = ConnectOptions::new(url.as_str());
@@ -54,7 +54,7 @@ impl Connection {
         Ok(())
     }
 
-    /// How a clone is made soonest: where nothing waits for the disk, by copying the template's files.
+    /// The fastest way to make a clone: where nothing waits for the disk, by copying the template's files.
     /// (Elsewhere, and before version 15, the default is the best or the only way.)
     pub(super) async fn clone_options(&self) -> Result<&'static str> {
         let by_files = "SELECT current_setting('server_version_num')::int >= 150000
@@ -74,7 +74,7 @@ impl Connection {
         );
         for row in self.0.query_all_raw(Statement::from_string(DbBackend::Postgres, stale)).await? {
             let name: String = row.try_get("", "datname")?;
-            // Another process may be sweeping too; whoever comes second finds nothing, and that is well.
+            // Another process may be sweeping too; the second one finds nothing, which is fine.
             self.execute(&super::drop_statement(&name)).await.ok();
         }
         Ok(())

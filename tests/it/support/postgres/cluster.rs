@@ -10,7 +10,7 @@ use url::Url;
 use super::keeper::Keeper;
 use super::{Found, Held, admin};
 
-/// Makes the cluster, starts it, waits for the pipe to close, and takes everything away again.
+/// Makes the cluster, starts it, waits for the pipe to close, and removes everything.
 const SCRIPT: &str = include_str!("cluster.sh");
 
 /// Where packages put the programs that they keep out of `PATH`; in each, the newest version is tried first.
@@ -29,14 +29,14 @@ pub(super) async fn start(run: &str) -> Result<Found> {
     Ok(Found { url, admin, _held: Some(Held::Cluster { _keeper: keeper }) })
 }
 
-/// A cluster of a test's own, which may be stopped and started again; what it says is lasting is lasting.
+/// A cluster of a test's own, which may be stopped and started again. A commit that it acknowledged survives that.
 pub(crate) struct Cluster {
     keeper: Keeper,
     url: Url,
 }
 
 impl Cluster {
-    /// `None`, said loudly, where the programs are not installed.
+    /// `None`, with a warning, if the programs are not installed.
     ///
     /// # Panics
     ///
@@ -46,7 +46,7 @@ impl Cluster {
         super::or_say_so(made.map(|(keeper, url)| Self { keeper, url }), super::is_set("CI"))
     }
 
-    /// Where its one database is reached.
+    /// The URL of its only database.
     pub(crate) fn url(&self) -> &str {
         self.url.as_str()
     }
@@ -88,7 +88,7 @@ fn make(durability: &str, ports: &[String]) -> Result<(Keeper, Url)> {
 fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        // A link in `PATH` stands for one program; its neighbours are where it leads.
+        // In `PATH` there may be a link to one program; the others are in the folder of its target.
         .filter_map(|folder| folder.join("initdb").canonicalize().ok()?.parent().map(Path::to_owned))
         .chain(USUAL_PLACES.iter().flat_map(|place| versions(*place)))
         .find(|folder| ["initdb", "pg_ctl", "postgres"].iter().all(|program| folder.join(program).is_file()))
@@ -113,7 +113,7 @@ fn versions((root, prefix, rest): (&str, &str, &str)) -> Vec<PathBuf> {
 /// `16`, or `9.6`, compared by number.
 type Version = Vec<u32>;
 
-/// Ports that nobody takes while the server is down: below those that systems give to whoever asks for any.
+/// Ports that no other process takes while the server is down: below those that systems give to clients.
 fn lasting_ports() -> Result<Vec<String>> {
     let first = 20_000 + uuid::Uuid::now_v7().as_u128() % 10_000;
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
@@ -122,7 +122,7 @@ fn lasting_ports() -> Result<Vec<String>> {
     Ok(ports)
 }
 
-/// Ports that were free a moment ago; a few, for somebody else may take one before the server does.
+/// Ports that were just free; several, because another process may take one before the server does.
 fn free_ports() -> std::io::Result<Vec<String>> {
     let listeners = (0..3).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<Vec<_>, _>>()?;
     listeners.iter().map(|listener| Ok(listener.local_addr()?.port().to_string())).collect()

@@ -17,14 +17,14 @@ const IMAGE: (&str, &str) = ("postgres", "17-alpine");
 /// How long an engine may take to say that it is there. A client without one must not hold up the tests.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A pull included.
+/// Includes pulling the image.
 const START_PATIENCE: Duration = Duration::from_mins(3);
 
-/// Says that it watches, waits for the pipe to close, and removes the container.
+/// Prints that it is ready, waits for the pipe to close, and removes the container.
 const SCRIPT: &str =
     r#"trap "" HUP INT TERM PIPE; echo ready; exec >/dev/null; cat; docker rm --force --volumes "$1""#;
 
-/// Nothing in the container has to survive a power cut.
+/// Nothing in the container has to survive a power failure.
 const SERVER: [&str; 9] = [
     "postgres",
     "-c",
@@ -42,7 +42,7 @@ pub(super) type Container = ContainerAsync<GenericImage>;
 
 pub(super) async fn start(run: &str) -> Result<Found> {
     ensure!(engine_answers(), "Docker does not answer");
-    // Before the container, so that there is no moment in which it stands unwatched.
+    // Before the container, so that it is watched from its start.
     let (keeper, _) = Keeper::start(SCRIPT, &[run], "")?;
     let password = uuid::Uuid::now_v7().simple().to_string();
     let (image, tag) = IMAGE;
@@ -65,7 +65,7 @@ pub(super) async fn start(run: &str) -> Result<Found> {
     Ok(Found { url, admin, _held: Some(held) })
 }
 
-/// Whether there is an engine behind the client. Asked of the client, for the keeper needs the client too.
+/// Whether there is an engine behind the client. The client is used to find out, because the keeper needs it too.
 fn engine_answers() -> bool {
     let client = Command::new("docker")
         .args(["version", "--format", "{{.Server.Version}}"])
