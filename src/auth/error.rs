@@ -198,6 +198,9 @@ pub enum FetchError {
     /// No connection, or none that could be trusted.
     #[error("{0}")]
     Transport(String),
+    /// Its content coding is unknown, or the body does not have it; the coding or the problem.
+    #[error("the answer has a content coding that cannot be decoded: {0}")]
+    Encoded(String),
     /// Usually a page for people.
     #[error("the answer is not JSON")]
     NotJson,

@@ -214,6 +214,10 @@ async fn what_a_provider_may_answer() {
         (Page::ok("<html>"), "not JSON"),
         (Page::ok("{}"), "not a key set"),
         (Page::ok(" ".repeat(600 * 1024)), "larger than"),
+        (Page::gzip(&key_set(&[&signer])), "accepted"),
+        (Page::gzip(&" ".repeat(64 << 20)), "larger than"),
+        (good().with("content-encoding", "gzip"), "cannot be decoded"),
+        (good().with("content-encoding", "br"), "cannot be decoded: br"),
     ] {
         let scene = Scene::custom_jwt();
         for hop in 0..3 {

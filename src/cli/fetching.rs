@@ -31,6 +31,10 @@ pub(super) fn fix(error: &FetchError, rule: &Placed<'_>) -> String {
                 and correct {key}"
             )
         }
+        FetchError::Encoded(_) => format!(
+            "{url} must answer with gzip, deflate or no content coding: correct that at the provider, or at the \
+                proxy in front of it"
+        ),
         FetchError::NotSecure(_) => {
             "the provider points to a URL without https: correct it there, or set allow_http = true \
                 under [tokens] for a provider inside a private network"

@@ -52,7 +52,9 @@ async fn nonsense_leaves_the_last_good_keys_in_use(app: &TestApp) {
         Page::status(500),
         Page::ok("<html>maintenance</html>"),
         Page::ok("{}"),
+        Page::gzip(&huge),
         Page::ok(huge),
+        Page::ok("{}").with("content-encoding", "br"),
         Page::redirect("http://192.0.2.1/jwks"),
     ] {
         let (brief, _) = with_jwks(app, page).await;
@@ -61,6 +63,18 @@ async fn nonsense_leaves_the_last_good_keys_in_use(app: &TestApp) {
 }
 
 on_both_databases!(nonsense_leaves_the_last_good_keys_in_use);
+
+async fn keys_that_are_compressed_unasked_are_read(app: &TestApp) {
+    let signer = crate::support::signer::p256("compressed");
+    let document = json!({"issuer": app.provider.url(""), "jwks_uri": app.provider.url("/jwks")});
+    app.provider.page("/.well-known/openid-configuration", Page::gzip(&document.to_string()));
+    app.provider.page("/jwks", Page::gzip(&json!({"keys": [signer.jwk()]}).to_string()));
+    app.clock.advance(Duration::from_hours(2));
+    let asked = app.client.get_as(&signer.token(&app.claims(ADA)), "/v1/users/current").await;
+    assert_eq!(asked.brief(), "404 user_not_synced");
+}
+
+on_both_databases!(keys_that_are_compressed_unasked_are_read);
 
 fn impatient(config: &mut Config) {
     config.tokens.fetch_timeout = Duration::from_millis(300);

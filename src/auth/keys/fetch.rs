@@ -1,11 +1,12 @@
 //! Fetches a key set from its provider, bounded in time, in size and in the addresses it may come from.
 
 use reqwest::Client;
-use reqwest::header::ACCEPT;
+use reqwest::header::{ACCEPT, CONTENT_ENCODING};
 use reqwest::redirect::{Attempt, Policy};
 use serde_json::Value;
 use url::Url;
 
+use super::content_coding::decode;
 use super::jwks::KeySet;
 use crate::auth::error::{FetchError, excerpt};
 use crate::auth::rule::same_issuer;
@@ -106,6 +107,9 @@ impl Fetcher {
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status()));
         }
+        let codings = response.headers().get_all(CONTENT_ENCODING).iter();
+        let codings: Vec<_> =
+            codings.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(transport)? {
             if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
@@ -113,7 +117,7 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        decode(body, &codings.join(","), MAX_DOCUMENT_BYTES)
     }
 }
 

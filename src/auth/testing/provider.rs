@@ -1,11 +1,14 @@
 //! A provider on this machine, whose answers a test sets; the integration tests use this file too.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::signer::Signer;
@@ -14,14 +17,21 @@ use super::signer::Signer;
 #[derive(Clone)]
 pub(crate) struct Page {
     status: u16,
-    body: String,
+    body: Vec<u8>,
     headers: Vec<(&'static str, String)>,
     delay: Duration,
 }
 
 impl Page {
-    pub(crate) fn ok(body: impl Into<String>) -> Self {
+    pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Self { status: 200, body: body.into(), headers: Vec::new(), delay: Duration::ZERO }
+    }
+
+    /// Compressed, whatever the request accepts.
+    pub(crate) fn gzip(body: &str) -> Self {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(body.as_bytes()).unwrap();
+        Self::ok(encoder.finish().unwrap()).with("content-encoding", "gzip")
     }
 
     pub(crate) fn status(status: u16) -> Self {
