@@ -110,6 +110,25 @@ fn one_secret_alone_makes_a_source_that_only_receives() {
 }
 
 #[test]
+fn a_secret_means_the_same_with_quotes_spaces_or_a_byte_order_mark_around_it() {
+    for (_, variables) in with_variables() {
+        for name in variables.webhook_secrets.iter().chain(variables.bearer_tokens) {
+            let secrets = |value: &str| {
+                let config = load(&[(name, value)]).unwrap();
+                let source = &config.sources[0];
+                [&source.webhook_secrets, &source.bearer_tokens].map(|list| shown(list).join(" "))
+            };
+            let plain = secrets(SECRET);
+            for (before, after) in
+                [("\u{feff}", ""), ("\"", "\""), ("'", "'"), ("\u{feff}\"", "\"\n"), (" ", "\r\n")]
+            {
+                assert_eq!(secrets(&format!("{before}{SECRET}{after}")), plain, "{name} {before:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_variables_of_a_rule_alone_make_a_source_that_only_answers_for_tokens() {
     for (provider, variables) in with_variables() {
         let values = variables.rules.iter().flat_map(|rule| rule.iter());
