@@ -1,13 +1,31 @@
 //! Addresses of providers: `https`, except for loopback hosts and private networks.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use url::{Host, Url};
 
 use super::error::{Fault, fault};
 use super::key::Shape;
+use super::provider::ProviderKind;
 use super::settings::Kind;
 use super::slot::Slot;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
+
+/// Ends of the paths of key sets, each with the end of the issuer's path.
+const JWKS_PATHS: [(&str, &str); 6] = [
+    ("/.well-known/jwks.json", ""),
+    ("/.well-known/jwks", ""),
+    // Keycloak
+    ("/protocol/openid-connect/certs", ""),
+    // Microsoft Entra
+    ("/discovery/v2.0/keys", "/v2.0"),
+    ("/oauth2/jwks", ""),
+    ("/oauth/jwks", ""),
+];
+
+/// What a fault recommends if the right address is not known.
+const SUCH_AS: &str = "write the provider's address, such as \"https://tenant.example.com\"";
 
 /// The address under which a provider's discovery document is.
 pub(super) struct Domain;
@@ -17,8 +35,71 @@ impl Kind for Domain {
     const SHAPE: Shape = Shape::Text;
 
     fn read(slot: &Slot<'_>) -> Option<Url> {
-        slot.parse(|text| parse_domain(text, slot.context.allow_http))
+        slot.parse(|text| {
+            check_issuer(text, slot.context.providers)?;
+            parse_domain(text, slot.context.allow_http)
+        })
     }
+}
+
+/// The `iss` of tokens, which is only compared.
+pub(super) struct Issuer;
+
+impl Kind for Issuer {
+    type Value = String;
+    const SHAPE: Shape = Shape::Text;
+
+    fn read(slot: &Slot<'_>) -> Option<String> {
+        slot.parse(|text| check_issuer(text, slot.context.providers).map(|()| text.to_owned()))
+    }
+}
+
+/// Refuses what is often pasted in place of an issuer: a key, the dashboard, a similar host, or the address of one
+/// of the issuer's documents. The remedy is the right value.
+fn check_issuer(text: &str, providers: &[ProviderKind]) -> Result<(), Fault> {
+    let bare = text.split_once("://").map_or(text, |(_, bare)| bare).trim_end_matches('/');
+    let prefixes = || providers.iter().flat_map(|kind| kind.domain_key_prefixes);
+    if let Some(encoded) = prefixes().find_map(|prefix| bare.strip_prefix(prefix)) {
+        let remedy = domain_in_key(encoded).map_or(SUCH_AS.to_owned(), |domain| write(&format!("https://{domain}")));
+        return Err(fault("is a publishable key", remedy));
+    }
+    let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    // An issuer may be another string than a web address.
+    let Ok(url) = Url::parse(&full) else { return Ok(()) };
+    let host = url.host_str().unwrap_or_default();
+    for kind in providers {
+        if let Some((_, right)) = kind.dashboards.iter().find(|(dashboard, _)| *dashboard == host) {
+            return Err(fault("is the dashboard, which issues no tokens", format!("write {right}")));
+        }
+        for (wrong, right) in kind.similar_hosts {
+            if let Some(name) = host.strip_suffix(wrong).filter(|_| !host.ends_with(right)) {
+                return Err(fault("is a host that issues no tokens", write(&format!("https://{name}{right}"))));
+            }
+        }
+    }
+    let path = url.path().trim_end_matches('/');
+    let issuer = |path: &str| write(&format!("{}{path}", url.origin().ascii_serialization()));
+    if let Some(base) = path.strip_suffix(DISCOVERY) {
+        return Err(fault("is the discovery document", issuer(base)));
+    }
+    for (wrong, right) in JWKS_PATHS {
+        if let Some(base) = path.strip_suffix(wrong) {
+            return Err(fault("is the address of the keys", issuer(&format!("{base}{right}"))));
+        }
+    }
+    Ok(())
+}
+
+/// The host that a publishable key holds; the key may be cut.
+fn domain_in_key(encoded: &str) -> Option<String> {
+    let decoded = String::from_utf8(STANDARD_NO_PAD.decode(encoded.trim_end_matches('=')).ok()?).ok()?;
+    let domain = decoded.strip_suffix('$')?;
+    let url = Url::parse(&format!("https://{domain}")).ok()?;
+    (url.host_str() == Some(domain) && domain.contains('.')).then(|| domain.to_owned())
+}
+
+fn write(right: &str) -> String {
+    format!("write {right:?}")
 }
 
 /// Whether keys and discovery documents may be fetched from the address: `https`, or `http` to a loopback host
@@ -63,11 +144,21 @@ pub(super) fn parse(text: &str, allow_http: bool) -> Result<Url, Fault> {
     Err(fault(format!("uses {scheme}://, so anyone on the network path could replace the keys"), remedy))
 }
 
+/// The address of a key set.
+pub(super) fn parse_jwks(text: &str, allow_http: bool) -> Result<Url, Fault> {
+    let url = parse(text, allow_http)?;
+    match url.path().trim_end_matches('/').strip_suffix(DISCOVERY) {
+        None => Ok(url),
+        Some(base) => {
+            let domain = format!("{}{base}", url.origin().ascii_serialization());
+            let remedy = format!("write its jwks_uri, or use an oidc rule with domain = {domain:?}");
+            Err(fault("is the discovery document", remedy))
+        }
+    }
+}
+
 fn parse_domain(text: &str, allow_http: bool) -> Result<Url, Fault> {
     let url = parse(text, allow_http)?;
-    if url.path().contains(DISCOVERY) {
-        return Err(fault("is the discovery document", format!("leave out {DISCOVERY}, which is added")));
-    }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(fault("has a ? or # in it", "leave that part out"));
     }
@@ -76,13 +167,84 @@ fn parse_domain(text: &str, allow_http: bool) -> Result<Url, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse, parse_domain};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::proptest;
+
+    use super::{check_issuer, domain_in_key, parse, parse_domain, parse_jwks};
+    use crate::providers;
 
     #[test]
     fn https_is_assumed() {
         let url = parse("tenant.us.auth0.com", false).unwrap();
         assert_eq!(url.as_str(), "https://tenant.us.auth0.com/");
         assert_eq!(parse("localhost:8443", false).unwrap().as_str(), "https://localhost:8443/");
+    }
+
+    /// The remedy, or nothing for an issuer that is taken.
+    fn remedy(issuer: &str) -> Option<String> {
+        check_issuer(issuer, &providers::kinds()).err().map(|fault| fault.remedy)
+    }
+
+    #[test]
+    fn what_is_often_pasted_in_place_of_an_issuer_is_refused_with_the_right_value() {
+        for (pasted, expected) in [
+            // From Clerk's documentation: with and without the padding.
+            ("pk_test_Y2xlcmsuaW5jbHVkZWQua2F0eWRpZC05Mi5sY2wuZGV2JA", "\"https://clerk.included.katydid-92.lcl.dev\""),
+            ("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k", "\"https://clerk.example.com\""),
+            ("https://pk_live_Y2xlcmsuZXhhbXBsZS5jb20k/", "\"https://clerk.example.com\""),
+            ("pk_test_Y2xlcms", "such as"),
+            ("pk_live_", "such as"),
+            ("https://dashboard.clerk.com/apps/app_1/instances/ins_1", "the Frontend API URL"),
+            ("Manage.Auth0.com/dashboard/us/tenant", "https://tenant.us.auth0.com"),
+            ("https://dashboard.workos.com", "https://api.workos.com/user_management/"),
+            ("happy-cat-1.accounts.dev", "\"https://happy-cat-1.clerk.accounts.dev\""),
+            ("https://a.clerk.accounts.dev/.well-known/jwks.json", "\"https://a.clerk.accounts.dev\""),
+            ("https://id.example.com:8443/realms/a/protocol/openid-connect/certs", "\"https://id.example.com:8443/realms/a\""),
+            ("https://login.microsoftonline.com/t/discovery/v2.0/keys?appid=1", "\"https://login.microsoftonline.com/t/v2.0\""),
+            ("http://id.example.com/oauth/jwks/", "\"http://id.example.com\""),
+            ("https://id.example.com/a/.well-known/openid-configuration", "\"https://id.example.com/a\""),
+        ] {
+            let remedy = remedy(pasted).unwrap_or_else(|| panic!("{pasted} is taken"));
+            assert!(remedy.contains(expected), "{pasted}: {remedy}");
+        }
+    }
+
+    #[test]
+    fn issuers_of_every_form_are_taken() {
+        for issuer in [
+            "a.clerk.accounts.dev",
+            "https://clerk.example.com",
+            "https://accounts.dev",
+            "https://tenant.us.auth0.com/",
+            "https://api.workos.com/user_management/client_1",
+            "https://id.example.com/realms/jwks",
+            "https://login.microsoftonline.com/t/v2.0",
+            "https://dashboard.clerk.com.example.com",
+            "my-app",
+            "urn:example:issuer",
+        ] {
+            assert_eq!(remedy(issuer), None, "{issuer}");
+        }
+    }
+
+    #[test]
+    fn a_discovery_document_is_no_key_set() {
+        let fault = parse_jwks("https://id.example.com/a/.well-known/openid-configuration", false).unwrap_err();
+        assert!(fault.remedy.contains("domain = \"https://id.example.com/a\""), "{fault:?}");
+        assert!(parse_jwks("https://id.example.com/.well-known/jwks.json", false).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in ".{0,40}") {
+            let _ = (remedy(&text), remedy(&format!("pk_test_{text}")));
+        }
+
+        #[test]
+        fn a_key_holds_its_domain(domain in "[a-z][a-z0-9]{0,9}(\\.[a-z][a-z0-9]{0,9}){1,3}") {
+            proptest::prop_assert_eq!(domain_in_key(&STANDARD.encode(format!("{domain}$"))), Some(domain));
+        }
     }
 
     #[test]
@@ -110,11 +272,9 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_what_stands_before_the_discovery_path() {
+    fn a_domain_has_no_query_and_no_fragment() {
         assert!(parse_domain("https://id.example.com/realms/one", false).is_ok());
-        for wrong in
-            ["id.example.com/.well-known/openid-configuration", "id.example.com?x=1", "id.example.com#x"]
-        {
+        for wrong in ["id.example.com?x=1", "id.example.com#x"] {
             assert!(parse_domain(wrong, false).is_err(), "{wrong}");
         }
     }

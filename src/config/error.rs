@@ -59,7 +59,7 @@ impl std::error::Error for ConfigErrors {}
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     problem: String,
-    remedy: String,
+    pub(super) remedy: String,
 }
 
 /// Says what is wrong, and what to do.

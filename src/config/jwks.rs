@@ -41,7 +41,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 fn location(text: &str, allow_http: bool) -> Result<JwksLocation, Fault> {
     match text.strip_prefix("data:") {
         Some(data) => inline(data).map(JwksLocation::Inline),
-        None => address::parse(text, allow_http).map(JwksLocation::Url),
+        None => address::parse_jwks(text, allow_http).map(JwksLocation::Url),
     }
 }
 

@@ -18,6 +18,13 @@ pub struct ProviderKind {
     /// Its issuers that sign for every customer's applications, without `https://`: a rule for one of them
     /// needs an `applicationID`.
     pub shared_issuers: &'static [&'static str],
+    /// What its keys begin with that hold the domain, in base64 with a `$` after it. They are often pasted where the
+    /// domain belongs.
+    pub domain_key_prefixes: &'static [&'static str],
+    /// The hosts of its dashboard, which issues no tokens, each with what to write in its place.
+    pub dashboards: &'static [(&'static str, &'static str)],
+    /// Ends of hosts that do not issue its tokens, each with the end of the host that does.
+    pub similar_hosts: &'static [(&'static str, &'static str)],
 }
 
 /// How deliveries are signed.

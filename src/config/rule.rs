@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::address::Domain;
+use super::address::{Domain, Issuer};
 use super::clients::Party;
 use super::error::{Fault, fault};
 use super::jwks::JwksLocation;
@@ -44,7 +44,7 @@ settings! {
         ///
         /// `https://` may be left out, and a slash at the end is ignored. `http://` is allowed without `allow_http`: the
         /// issuer is only compared, and nothing is fetched from it.
-        issuer: Option<String>,
+        issuer: Option<String> as Option<Issuer>,
         /// For customJwt, required. The address of the key set, or a `data:` URI that holds it.
         jwks: Option<JwksLocation>,
         /// For customJwt, required: `RS256`, `ES256` or `EdDSA` (the same as `Ed25519`). A token must be signed with exactly this one.

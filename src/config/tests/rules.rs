@@ -1,5 +1,5 @@
 use super::super::{Algorithm, JwksLocation, RuleKind, is_permitted};
-use super::{assert_mentions, errors, load, only_rule, rule};
+use super::{SECRET, assert_mentions, errors, errors_with, load, only_rule, rule};
 
 const CUSTOM: &str = "type = 'customJwt'\nissuer = 'https://id.example.com'\njwks = 'https://id.example.com/jwks'\nalgorithm = 'ES256'\n";
 const OIDC: &str = "type = 'oidc'\ndomain = 'id.example.com'\n";
@@ -102,6 +102,22 @@ fn keys_of_the_other_type_are_refused_with_the_right_ones() {
             "tokens[0].algorithms: does not belong on a customJwt rule; write `algorithm`",
         ],
     );
+}
+
+#[test]
+fn what_is_pasted_in_place_of_an_issuer_is_refused_with_the_right_value() {
+    let key = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k";
+    let right = "write \"https://clerk.example.com\"";
+    let domain = format!("tokens[0].domain: is a publishable key; {right}");
+    assert_mentions(&errors(&rule(&format!("type = 'oidc'\ndomain = '{key}'"))), &[&domain]);
+    let custom = CUSTOM.replace("issuer = 'https://id.example.com'", &format!("issuer = '{key}'"));
+    let issuer = format!("tokens[0].issuer: is a publishable key; {right}");
+    assert_mentions(&errors(&rule(&custom)), &[&issuer]);
+    let variables = [("CLERK_JWT_ISSUER_DOMAIN", key), ("CLERK_WEBHOOK_SECRET", SECRET)];
+    assert_mentions(&errors_with("", &variables), &["CLERK_JWT_ISSUER_DOMAIN", "is a publishable key", right]);
+    let document = "https://id.example.com/.well-known/openid-configuration";
+    let custom = CUSTOM.replace("https://id.example.com/jwks", document);
+    assert_mentions(&errors(&rule(&custom)), &["tokens[0].jwks: is the discovery document; write its jwks_uri"]);
 }
 
 #[test]

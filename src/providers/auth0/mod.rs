@@ -28,6 +28,12 @@ pub(super) const REGISTERED: Registered = Registered {
         api_credentials: &["domain", "client_id", "client_secret"],
         variables: Some(&VARIABLES),
         shared_issuers: &[],
+        domain_key_prefixes: &[],
+        dashboards: &[(
+            "manage.auth0.com",
+            "the Domain in the settings of the application, such as \"https://tenant.us.auth0.com\"",
+        )],
+        similar_hosts: &[],
     },
     make: |_| Box::new(Auth0),
     api: directory::api,

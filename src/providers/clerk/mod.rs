@@ -26,6 +26,10 @@ pub(super) const REGISTERED: Registered = Registered {
         api_credentials: &["secret_key"],
         variables: Some(&VARIABLES),
         shared_issuers: &[],
+        domain_key_prefixes: &["pk_test_", "pk_live_"],
+        dashboards: &[("dashboard.clerk.com", "the Frontend API URL, which it shows under API keys")],
+        // The first is for the sign-in pages.
+        similar_hosts: &[(".accounts.dev", ".clerk.accounts.dev")],
     },
     make: |_| Box::new(Clerk),
     api: directory::api,

@@ -27,6 +27,9 @@ pub(super) const REGISTERED: Registered = Registered {
         api_credentials: &[],
         variables: None,
         shared_issuers: &[],
+        domain_key_prefixes: &[],
+        dashboards: &[],
+        similar_hosts: &[],
     },
     make: |source| {
         let list = source.list.as_ref().map(|list| list.map.clone());

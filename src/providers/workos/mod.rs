@@ -25,6 +25,12 @@ pub(super) const REGISTERED: Registered = Registered {
         api_credentials: &["secret_key"],
         variables: Some(&VARIABLES),
         shared_issuers: &["api.workos.com"],
+        domain_key_prefixes: &[],
+        dashboards: &[(
+            "dashboard.workos.com",
+            "https://api.workos.com/user_management/ with your client id, in a customJwt rule",
+        )],
+        similar_hosts: &[],
     },
     make: |_| Box::new(Workos),
     api: directory::api,
