@@ -216,4 +216,6 @@ fn object(part: &str) -> Result<Map<String, Value>, TokenError> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Keys, tokens and rules for the tests of this room.
 
+mod mutation;
 mod provider;
 mod signer;
 
@@ -9,6 +10,7 @@ use serde_json::json;
 
 use crate::config::{Algorithm, JwksLocation, RuleKind, TokenRule, Tokens};
 
+pub(super) use self::mutation::mutated;
 pub(super) use self::provider::{Page, Provider, key_set};
 pub(super) use self::signer::{Signer, base64url, ed25519, p256, rsa};
 

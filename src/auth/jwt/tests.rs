@@ -18,7 +18,7 @@ const NOW_FLOAT: f64 = 1_767_268_800.0;
 const ISSUER: &str = "https://a.example";
 
 /// What a good token claims; every row of a table changes one thing.
-fn claims() -> Value {
+pub(super) fn claims() -> Value {
     json!({"iss": ISSUER, "sub": "user_1", "aud": "app", "iat": NOW, "exp": NOW + 60})
 }
 
@@ -31,12 +31,12 @@ fn with(mut object: Value, changes: &Value) -> Value {
     object
 }
 
-fn keys(signers: &[&Signer]) -> KeySet {
+pub(super) fn keys(signers: &[&Signer]) -> KeySet {
     let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
     KeySet::from_json(&json!({ "keys": keys })).unwrap()
 }
 
-fn oidc_rule() -> Rule {
+pub(super) fn oidc_rule() -> Rule {
     Rule::new("a".into(), &oidc(ISSUER, Some("app")))
 }
 
@@ -51,7 +51,7 @@ fn decide(token: &str, rule: &Rule, keys: &KeySet) -> Result<Authenticated, Toke
 }
 
 /// `accepted`, or the check that failed.
-fn verdict(token: &str, rule: &Rule, keys: &KeySet) -> &'static str {
+pub(super) fn verdict(token: &str, rule: &Rule, keys: &KeySet) -> &'static str {
     decide(token, rule, keys).map_or_else(|error| error.check(), |_| "accepted")
 }
 

@@ -175,7 +175,28 @@ fn transport(error: reqwest::Error) -> FetchError {
 
 #[cfg(test)]
 mod tests {
+    use super::jwks_uri;
+    use crate::auth::error::FetchError;
+    use crate::auth::testing::mutated;
     use crate::config::is_permitted;
+
+    const DOCUMENT: &str = r#"{"issuer":"https://a.example/realms/b","jwks_uri":"https://a.example/realms/b/certs"}"#;
+
+    proptest::proptest! {
+        #[test]
+        fn a_changed_discovery_document_gives_no_keys_for_another_issuer(document in mutated(DOCUMENT.to_owned())) {
+            let domain = "https://a.example/realms/b".parse().unwrap();
+            let Ok(document) = serde_json::from_slice::<serde_json::Value>(&document) else { return Ok(()) };
+            match jwks_uri(&document, &domain) {
+                Ok(_) => {
+                    let issuer = document["issuer"].as_str().unwrap().trim_end_matches('/');
+                    proptest::prop_assert_eq!(issuer.trim_start_matches("https://"), "a.example/realms/b");
+                }
+                Err(FetchError::ForeignIssuer { .. } | FetchError::NoJwksUri) => {}
+                Err(other) => proptest::prop_assert!(false, "{}", other),
+            }
+        }
+    }
 
     #[test]
     fn http_is_for_this_machine_only() {

@@ -145,7 +145,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::KeySet;
-    use crate::auth::testing::{ed25519, p256, rsa};
+    use crate::auth::testing::{ed25519, key_set, mutated, p256, rsa};
     use crate::config::Algorithm;
 
     /// The JWK with one member set, or taken out by null.
@@ -157,6 +157,17 @@ mod tests {
 
     fn usable(keys: &[Value]) -> usize {
         KeySet::from_json(&json!({ "keys": keys })).unwrap().len()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_changed_key_set_has_no_keys_but_those_that_were_listed(
+            document in mutated(key_set(&[&rsa("r"), &p256("p"), &ed25519("e")])),
+        ) {
+            let keys = serde_json::from_slice(&document).ok().and_then(|jwks: Value| KeySet::from_json(&jwks));
+            // No edit repeats as many bytes as a key has.
+            proptest::prop_assert!(keys.is_none_or(|keys| keys.len() <= 3));
+        }
     }
 
     #[test]
