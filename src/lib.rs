@@ -10,7 +10,7 @@
 //!          └──► all of them: the composition root
 //! ```
 //!
-//! Everyone may name [`domain`] (which names nobody), [`clock`], [`config`], [`jobs`] and [`telemetry`].
+//! Everyone may name `domain` (which names nobody), `clock`, `config`, `jobs` and `telemetry`.
 //!
 //! # In your own actix-web app
 //!
