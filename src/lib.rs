@@ -45,21 +45,80 @@
 
 #![cfg_attr(not(feature = "internals"), warn(missing_docs))]
 
-/// Declares the rooms. They are private, so that the compiler finds what nobody uses. The tests of this repository look
-/// inside, by the feature `internals`; nothing else may rely on it.
-macro_rules! rooms {
-    ($($room:ident)*) => {
-        $(
-            #[cfg(feature = "internals")]
-            #[doc(hidden)]
-            pub mod $room;
-            #[cfg(not(feature = "internals"))]
-            mod $room;
-        )*
-    };
-}
+// The rooms are private, so that the compiler finds what nobody uses. The tests of this repository look inside, by the
+// feature `internals`; nothing else may rely on it. Each is declared twice and in full, because `cargo fmt` finds no file
+// that a macro declares.
+#[cfg(not(feature = "internals"))]
+mod app;
+#[cfg(not(feature = "internals"))]
+mod auth;
+#[cfg(not(feature = "internals"))]
+mod cli;
+#[cfg(not(feature = "internals"))]
+mod clock;
+#[cfg(not(feature = "internals"))]
+mod config;
+#[cfg(not(feature = "internals"))]
+mod domain;
+#[cfg(not(feature = "internals"))]
+mod http;
+#[cfg(not(feature = "internals"))]
+mod jobs;
+#[cfg(not(feature = "internals"))]
+mod providers;
+#[cfg(not(feature = "internals"))]
+mod pull;
+#[cfg(not(feature = "internals"))]
+mod signature;
+#[cfg(not(feature = "internals"))]
+mod store;
+#[cfg(not(feature = "internals"))]
+mod sync;
+#[cfg(not(feature = "internals"))]
+mod telemetry;
 
-rooms! { app auth cli clock config domain http jobs providers pull signature store sync telemetry }
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod app;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod auth;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod cli;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod clock;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod config;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod domain;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod http;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod jobs;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod providers;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod pull;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod signature;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod store;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod sync;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod telemetry;
 
 pub use self::http::{CurrentUser, Problem};
 pub use app::{App, Service, StartError, configure};

@@ -60,7 +60,8 @@ fn check_issuer(text: &str, providers: &[ProviderKind]) -> Result<(), Fault> {
     let bare = text.split_once("://").map_or(text, |(_, bare)| bare).trim_end_matches('/');
     let prefixes = || providers.iter().flat_map(|kind| kind.domain_key_prefixes);
     if let Some(encoded) = prefixes().find_map(|prefix| bare.strip_prefix(prefix)) {
-        let remedy = domain_in_key(encoded).map_or(SUCH_AS.to_owned(), |domain| write(&format!("https://{domain}")));
+        let remedy =
+            domain_in_key(encoded).map_or(SUCH_AS.to_owned(), |domain| write(&format!("https://{domain}")));
         return Err(fault("is a publishable key", remedy));
     }
     let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
@@ -73,7 +74,10 @@ fn check_issuer(text: &str, providers: &[ProviderKind]) -> Result<(), Fault> {
         }
         for (wrong, right) in kind.similar_hosts {
             if let Some(name) = host.strip_suffix(wrong).filter(|_| !host.ends_with(right)) {
-                return Err(fault("is a host that issues no tokens", write(&format!("https://{name}{right}"))));
+                return Err(fault(
+                    "is a host that issues no tokens",
+                    write(&format!("https://{name}{right}")),
+                ));
             }
         }
     }
@@ -190,7 +194,10 @@ mod tests {
     fn what_is_often_pasted_in_place_of_an_issuer_is_refused_with_the_right_value() {
         for (pasted, expected) in [
             // From Clerk's documentation: with and without the padding.
-            ("pk_test_Y2xlcmsuaW5jbHVkZWQua2F0eWRpZC05Mi5sY2wuZGV2JA", "\"https://clerk.included.katydid-92.lcl.dev\""),
+            (
+                "pk_test_Y2xlcmsuaW5jbHVkZWQua2F0eWRpZC05Mi5sY2wuZGV2JA",
+                "\"https://clerk.included.katydid-92.lcl.dev\"",
+            ),
             ("pk_live_Y2xlcmsuZXhhbXBsZS5jb20k", "\"https://clerk.example.com\""),
             ("https://pk_live_Y2xlcmsuZXhhbXBsZS5jb20k/", "\"https://clerk.example.com\""),
             ("pk_test_Y2xlcms", "such as"),
@@ -200,8 +207,14 @@ mod tests {
             ("https://dashboard.workos.com", "https://api.workos.com/user_management/"),
             ("happy-cat-1.accounts.dev", "\"https://happy-cat-1.clerk.accounts.dev\""),
             ("https://a.clerk.accounts.dev/.well-known/jwks.json", "\"https://a.clerk.accounts.dev\""),
-            ("https://id.example.com:8443/realms/a/protocol/openid-connect/certs", "\"https://id.example.com:8443/realms/a\""),
-            ("https://login.microsoftonline.com/t/discovery/v2.0/keys?appid=1", "\"https://login.microsoftonline.com/t/v2.0\""),
+            (
+                "https://id.example.com:8443/realms/a/protocol/openid-connect/certs",
+                "\"https://id.example.com:8443/realms/a\"",
+            ),
+            (
+                "https://login.microsoftonline.com/t/discovery/v2.0/keys?appid=1",
+                "\"https://login.microsoftonline.com/t/v2.0\"",
+            ),
             ("http://id.example.com/oauth/jwks/", "\"http://id.example.com\""),
             ("https://id.example.com/a/.well-known/openid-configuration", "\"https://id.example.com/a\""),
         ] {
@@ -230,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_discovery_document_is_no_key_set() {
-        let fault = parse_jwks("https://id.example.com/a/.well-known/openid-configuration", false).unwrap_err();
+        let fault =
+            parse_jwks("https://id.example.com/a/.well-known/openid-configuration", false).unwrap_err();
         assert!(fault.remedy.contains("domain = \"https://id.example.com/a\""), "{fault:?}");
         assert!(parse_jwks("https://id.example.com/.well-known/jwks.json", false).is_ok());
     }

@@ -65,12 +65,7 @@ type Registers = BTreeMap<Field, Register>;
 /// A last-writer-wins register: the stamp and the digest of the change that wrote it, the field's value, and when the
 /// provider told the change, which is missing in records of earlier versions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Register(
-    i64,
-    u64,
-    Value,
-    #[serde(default, skip_serializing_if = "Option::is_none")] Option<i64>,
-);
+struct Register(i64, u64, Value, #[serde(default, skip_serializing_if = "Option::is_none")] Option<i64>);
 
 impl Register {
     fn stamp(&self) -> Timestamp {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tracing::warn;
 
 use super::deliveries::Arrival;
-use super::transaction::{Writer, Ending, LoadedUsers, Work};
+use super::transaction::{Ending, LoadedUsers, Work, Writer};
 use crate::domain::{Delivery, Life, Outcome, Profile, UserKey};
 use crate::store::{Chain, RunCounts, RunProgress, StoreError, Tx};
 

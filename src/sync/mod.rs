@@ -25,5 +25,5 @@ pub use replica_listener::ReplicaListener;
 pub use sweep::start_sweeping;
 #[cfg(feature = "internals")]
 pub use sweep::sweep;
-pub use user_cache::{CachedUser, Found, UserCache};
 pub use transaction::Writer;
+pub use user_cache::{CachedUser, Found, UserCache};

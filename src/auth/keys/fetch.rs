@@ -180,7 +180,8 @@ mod tests {
     use crate::auth::testing::mutated;
     use crate::config::is_permitted;
 
-    const DOCUMENT: &str = r#"{"issuer":"https://a.example/realms/b","jwks_uri":"https://a.example/realms/b/certs"}"#;
+    const DOCUMENT: &str =
+        r#"{"issuer":"https://a.example/realms/b","jwks_uri":"https://a.example/realms/b/certs"}"#;
 
     proptest::proptest! {
         #[test]

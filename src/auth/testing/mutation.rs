@@ -41,7 +41,8 @@ pub(crate) fn mutated(document: String) -> impl Strategy<Value = Vec<u8>> {
     let edit = prop_oneof![
         (index(), any::<u8>()).prop_map(|(index, byte)| Edit::Replace(index, byte)),
         (index(), vec(any::<u8>(), 1..6)).prop_map(|(index, new)| Edit::Insert(index, new)),
-        (index(), "[\\[\\]{}\",:.0-9eE-]{1,4}").prop_map(|(index, new)| Edit::Insert(index, new.into_bytes())),
+        (index(), "[\\[\\]{}\",:.0-9eE-]{1,4}")
+            .prop_map(|(index, new)| Edit::Insert(index, new.into_bytes())),
         (index(), 1..40_usize).prop_map(|(index, length)| Edit::Remove(index, length)),
         (index(), 1..40_usize).prop_map(|(index, length)| Edit::Repeat(index, length)),
         index().prop_map(Edit::Truncate),

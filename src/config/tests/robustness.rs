@@ -20,16 +20,49 @@ const MARK: &str = "hunter2";
 const SECRETS: [&str; 4] = ["url", "direct_url", "webhook_secrets", "bearer_tokens"];
 
 fn secret() -> impl Strategy<Value = String> {
-    let before = select(vec!["", "whsec_", "v1,whsec_", "postgres://u:", "sqlite://", "mysql://u:", "Bearer ", "\"", "\u{feff}"]);
+    let before = select(vec![
+        "",
+        "whsec_",
+        "v1,whsec_",
+        "postgres://u:",
+        "sqlite://",
+        "mysql://u:",
+        "Bearer ",
+        "\"",
+        "\u{feff}",
+    ]);
     let after = select(vec!["", "#@h/d", "@h/d", "@a,b/d", "!", "\n", "\"", "\0", "|", " x"]);
     (before, after).prop_map(|(before, after)| format!("{before}{MARK}{after}"))
 }
 
 fn word() -> impl Strategy<Value = String> {
     let known = [
-        "", "clerk", "auth0", "workos", "standard", "oidc", "customJwt", "RS256", "none", "https://a.example.com",
-        "http://a.example.com", "/id", "delivery", "reusable", "127.0.0.1:1", "10m", "1MiB", "0", "*", "https://*.a.b",
-        "env:A", "file:/nowhere", "data:,{}", "true", "[", "\u{feff}",
+        "",
+        "clerk",
+        "auth0",
+        "workos",
+        "standard",
+        "oidc",
+        "customJwt",
+        "RS256",
+        "none",
+        "https://a.example.com",
+        "http://a.example.com",
+        "/id",
+        "delivery",
+        "reusable",
+        "127.0.0.1:1",
+        "10m",
+        "1MiB",
+        "0",
+        "*",
+        "https://*.a.b",
+        "env:A",
+        "file:/nowhere",
+        "data:,{}",
+        "true",
+        "[",
+        "\u{feff}",
     ];
     prop_oneof![3 => select(known.to_vec()).prop_map(str::to_owned), 1 => any::<String>()]
 }
@@ -98,14 +131,35 @@ fn root() -> &'static [Key] {
 /// Variables of the program's own names, right and wrong, and those of the providers.
 fn variables() -> impl Strategy<Value = BTreeMap<String, String>> {
     let names = [
-        "PORT", "USERSYNC_CONFIGS", "USERSYNC_SERVER__LISTEN", "USERSYNC_SERVR__LISTEN", "USERSYNC_SERVER_LISTEN",
-        "USERSYNC_SOURCES__0__NAME", "USERSYNC_SOURCES__999__NAME", "USERSYNC_SOURCES__0__MAP__ONLY",
-        "USERSYNC_SOURCES__0__TOKENS__0__TYPE", "USERSYNC_SOURCES__NAME", "USERSYNC_SOURCES", "USERSYNC___", "USERSYNC_",
-        "CLERK_JWT_ISSUER_DOMAIN", "CLERK_JWT_AUDIENCE", "AUTH0_DOMAIN", "AUTH0_CLIENT_ID", "WORKOS_CLIENT_ID", "A",
+        "PORT",
+        "USERSYNC_CONFIGS",
+        "USERSYNC_SERVER__LISTEN",
+        "USERSYNC_SERVR__LISTEN",
+        "USERSYNC_SERVER_LISTEN",
+        "USERSYNC_SOURCES__0__NAME",
+        "USERSYNC_SOURCES__999__NAME",
+        "USERSYNC_SOURCES__0__MAP__ONLY",
+        "USERSYNC_SOURCES__0__TOKENS__0__TYPE",
+        "USERSYNC_SOURCES__NAME",
+        "USERSYNC_SOURCES",
+        "USERSYNC___",
+        "USERSYNC_",
+        "CLERK_JWT_ISSUER_DOMAIN",
+        "CLERK_JWT_AUDIENCE",
+        "AUTH0_DOMAIN",
+        "AUTH0_CLIENT_ID",
+        "WORKOS_CLIENT_ID",
+        "A",
     ];
     let secrets = [
-        "DATABASE_URL", "DIRECT_URL", "USERSYNC_DATABASE__URL", "USERSYNC_SOURCES__0__WEBHOOK_SECRETS",
-        "USERSYNC_SOURCES__1__BEARER_TOKENS", "CLERK_WEBHOOK_SECRET", "AUTH0_WEBHOOK_SECRET", "AUTH0_EVENT_STREAM_TOKEN",
+        "DATABASE_URL",
+        "DIRECT_URL",
+        "USERSYNC_DATABASE__URL",
+        "USERSYNC_SOURCES__0__WEBHOOK_SECRETS",
+        "USERSYNC_SOURCES__1__BEARER_TOKENS",
+        "CLERK_WEBHOOK_SECRET",
+        "AUTH0_WEBHOOK_SECRET",
+        "AUTH0_EVENT_STREAM_TOKEN",
         "WORKOS_WEBHOOK_SECRET",
     ];
     let free = ("USERSYNC_[A-Z_0-9]{0,30}", word());

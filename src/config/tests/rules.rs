@@ -114,10 +114,16 @@ fn what_is_pasted_in_place_of_an_issuer_is_refused_with_the_right_value() {
     let issuer = format!("tokens[0].issuer: is a publishable key; {right}");
     assert_mentions(&errors(&rule(&custom)), &[&issuer]);
     let variables = [("CLERK_JWT_ISSUER_DOMAIN", key), ("CLERK_WEBHOOK_SECRET", SECRET)];
-    assert_mentions(&errors_with("", &variables), &["CLERK_JWT_ISSUER_DOMAIN", "is a publishable key", right]);
+    assert_mentions(
+        &errors_with("", &variables),
+        &["CLERK_JWT_ISSUER_DOMAIN", "is a publishable key", right],
+    );
     let document = "https://id.example.com/.well-known/openid-configuration";
     let custom = CUSTOM.replace("https://id.example.com/jwks", document);
-    assert_mentions(&errors(&rule(&custom)), &["tokens[0].jwks: is the discovery document; write its jwks_uri"]);
+    assert_mentions(
+        &errors(&rule(&custom)),
+        &["tokens[0].jwks: is the discovery document; write its jwks_uri"],
+    );
 }
 
 #[test]

@@ -74,9 +74,10 @@ fn some_facts() -> impl Strategy<Value = Facts> {
 
 /// Stamps and lifetimes from so small a range that ties, reversals and overlaps are the rule.
 fn some_change() -> impl Strategy<Value = Change> {
-    let upsert = (0..6_i64, prop::option::of(0..3_i64), some_facts()).prop_map(|(created_at, told_at, facts)| {
-        ChangeKind::Upsert { lifetime: Some(at(created_at)), told_at: told_at.map(at), facts }
-    });
+    let upsert =
+        (0..6_i64, prop::option::of(0..3_i64), some_facts()).prop_map(|(created_at, told_at, facts)| {
+            ChangeKind::Upsert { lifetime: Some(at(created_at)), told_at: told_at.map(at), facts }
+        });
     let claims = some_facts().prop_map(|facts| ChangeKind::Claims { facts });
     let kind = prop_oneof![4 => upsert, 1 => claims, 1 => Just(ChangeKind::Delete)];
     (0..8_i64, kind).prop_map(|(stamp, kind)| change(stamp, kind))

@@ -8,7 +8,10 @@ mod directory;
 
 use serde_json::Value;
 
-use super::{Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at, time_at, told_at};
+use super::{
+    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at,
+    time_at, told_at,
+};
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Field, IdPolicy, Timestamp};
 
