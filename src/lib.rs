@@ -45,80 +45,21 @@
 
 #![cfg_attr(not(feature = "internals"), warn(missing_docs))]
 
-// The rooms are private, so that the compiler finds what nobody uses. The tests of this repository look inside, by the
-// feature `internals`; nothing else may rely on it. Each is declared twice and in full, because `cargo fmt` finds no file
-// that a macro declares.
-#[cfg(not(feature = "internals"))]
+// The rooms are private, so that the compiler finds what nobody uses.
 mod app;
-#[cfg(not(feature = "internals"))]
 mod auth;
-#[cfg(not(feature = "internals"))]
 mod cli;
-#[cfg(not(feature = "internals"))]
 mod clock;
-#[cfg(not(feature = "internals"))]
 mod config;
-#[cfg(not(feature = "internals"))]
 mod domain;
-#[cfg(not(feature = "internals"))]
 mod http;
-#[cfg(not(feature = "internals"))]
 mod jobs;
-#[cfg(not(feature = "internals"))]
 mod providers;
-#[cfg(not(feature = "internals"))]
 mod pull;
-#[cfg(not(feature = "internals"))]
 mod signature;
-#[cfg(not(feature = "internals"))]
 mod store;
-#[cfg(not(feature = "internals"))]
 mod sync;
-#[cfg(not(feature = "internals"))]
 mod telemetry;
-
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod app;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod auth;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod cli;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod clock;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod config;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod domain;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod http;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod jobs;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod providers;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod pull;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod signature;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod store;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod sync;
-#[cfg(feature = "internals")]
-#[doc(hidden)]
-pub mod telemetry;
 
 pub use self::http::{CurrentUser, Problem};
 pub use app::{App, Service, StartError, configure};
@@ -127,3 +68,42 @@ pub use clock::Clock;
 pub use config::Config;
 pub use domain::{Profile, User, UserId};
 pub use store::Store;
+
+/// The rooms, open to the tests of this repository. Nothing else may rely on it.
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals {
+    pub mod app {
+        pub use crate::app::*;
+    }
+    pub mod auth {
+        pub use crate::auth::*;
+    }
+    pub mod cli {
+        pub use crate::cli::*;
+    }
+    pub mod clock {
+        pub use crate::clock::*;
+    }
+    pub mod config {
+        pub use crate::config::*;
+    }
+    pub mod domain {
+        pub use crate::domain::*;
+    }
+    pub mod jobs {
+        pub use crate::jobs::*;
+    }
+    pub mod providers {
+        pub use crate::providers::*;
+    }
+    pub mod signature {
+        pub use crate::signature::*;
+    }
+    pub mod store {
+        pub use crate::store::*;
+    }
+    pub mod sync {
+        pub use crate::sync::*;
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use usersync::config::{Config, RuleKind};
+use usersync::internals::config::{Config, RuleKind};
 
 use crate::support::app::{APPLICATION_ID, NOW, TestApp};
 use crate::support::client::Wire;

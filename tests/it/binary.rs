@@ -267,7 +267,7 @@ async fn two_variables_make_a_whole_clerk_source(home: &mut Home) {
     let service = home.serve().await;
     let client = home.client(&service).await;
     assert_eq!(client.deliver(UPDATED).await, "200 applied");
-    let now = usersync::clock::Clock::system().now().as_seconds();
+    let now = usersync::internals::clock::Clock::system().now().as_seconds();
     let claims =
         json!({"iss": provider.url(""), "sub": ADA, "aud": APPLICATION_ID, "iat": now, "exp": now + 60});
     let user = client.get_as(&signer.token(&claims), "/v1/users/current").await;

@@ -7,9 +7,9 @@ use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, Database};
 use secrecy::ExposeSecret;
 use serde_json::json;
-use usersync::domain::UserKey;
-use usersync::jobs::Jobs;
-use usersync::sync::{Feed, Found, UserCache};
+use usersync::internals::domain::UserKey;
+use usersync::internals::jobs::Jobs;
+use usersync::internals::sync::{Feed, Found, UserCache};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{

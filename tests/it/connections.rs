@@ -71,8 +71,11 @@ async fn a_role_with_few_connections_takes_every_delivery() {
         let mut home = narrow;
         home.home.set("USERSYNC_DATABASE__MAX_CONNECTIONS", max_connections);
         let service = home.home.serve().await;
-        let client =
-            Client::new(format!("http://{}", service.address), key, usersync::clock::Clock::system());
+        let client = Client::new(
+            format!("http://{}", service.address),
+            key,
+            usersync::internals::clock::Clock::system(),
+        );
         assert_eq!(refused_of_many(&client).await, 0, "limit {limit}, max_connections {max_connections}");
         assert_eq!(client.get("/readyz").await.status, 200);
         service.stop().await;
@@ -86,7 +89,8 @@ async fn one_replica_leaves_the_others_what_it_was_not_given() {
     narrow.home.set("USERSYNC_DATABASE__MAX_CONNECTIONS", "3");
     let key = narrow.home.key("tests").await;
     let service = narrow.home.serve().await;
-    let client = Client::new(format!("http://{}", service.address), key, usersync::clock::Clock::system());
+    let client =
+        Client::new(format!("http://{}", service.address), key, usersync::internals::clock::Clock::system());
     let (refused, most) = tokio::join!(refused_of_many(&client), async {
         let mut most = 0;
         for _ in 0..20 {

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use usersync::domain::{IdPolicy, Record, UserKey};
-use usersync::providers::ReadMessage;
-use usersync::signature::{Message, Verified};
+use usersync::internals::domain::{IdPolicy, Record, UserKey};
+use usersync::internals::providers::ReadMessage;
+use usersync::internals::signature::{Message, Verified};
 
 use crate::support::app::{NOW, TestApp};
 use crate::support::client::Client;
@@ -75,7 +75,7 @@ fn expected(app: &TestApp, events: &[Event]) -> BTreeMap<UserKey, Record> {
 /// What the API shows of a record, without the id and the time of writing.
 fn shown(records: &BTreeMap<UserKey, Record>) -> BTreeMap<String, Value> {
     let living = records.iter().filter_map(|(key, record)| Some((key, record.life.as_ref()?)));
-    let row = |(key, life): (&UserKey, &usersync::domain::Life)| {
+    let row = |(key, life): (&UserKey, &usersync::internals::domain::Life)| {
         let profile = life.profile();
         let row = json!({
             "name": profile.name, "givenName": profile.given_name, "nickname": profile.nickname,

@@ -1,7 +1,7 @@
 //! Which web pages may send requests from a browser.
 
 use reqwest::Method;
-use usersync::config::Config;
+use usersync::internals::config::Config;
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::CREATED;

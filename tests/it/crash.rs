@@ -20,11 +20,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DbBackend, Statement};
-use usersync::app::App;
-use usersync::clock::Clock;
-use usersync::config::Config;
-use usersync::config::Database as Settings;
-use usersync::store::Store;
+use usersync::internals::app::App;
+use usersync::internals::clock::Clock;
+use usersync::internals::config::Config;
+use usersync::internals::config::Database as Settings;
+use usersync::internals::store::Store;
 
 use crate::support::client::fixture::CREATED;
 use crate::support::client::{Answer, Client};
@@ -190,7 +190,7 @@ async fn postgres_that_may_not_be_written() {
 }
 
 /// The service on a database, in this process.
-async fn serve(url: &str) -> (usersync::app::Service, Client) {
+async fn serve(url: &str) -> (usersync::internals::app::Service, Client) {
     let mut config = Config { sources: vec![source()], ..Config::default() };
     config.database.url = url.into();
     let app = App::new(&config, Clock::system()).await.unwrap();

@@ -2,8 +2,8 @@
 
 use secrecy::ExposeSecret;
 use serde_json::json;
-use usersync::config::Database as Settings;
-use usersync::store::Store;
+use usersync::internals::config::Database as Settings;
+use usersync::internals::store::Store;
 
 use crate::support::app::{OLD_SECRET, SECRET, TestApp};
 use crate::support::command::{Desk, Said};

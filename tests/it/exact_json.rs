@@ -69,7 +69,7 @@ async fn a_number_that_jsonb_cannot_hold_parks_its_delivery_and_says_why(app: &T
     assert_eq!(delivered("decimals", "1e-16383").await, "200 applied");
     assert_eq!(delivered("too_large", "1e131072").await, "200 parked");
     assert_eq!(delivered("too_small", "1e-16384").await, "200 parked");
-    let which = usersync::store::Which { parked: true, ..Default::default() };
+    let which = usersync::internals::store::Which { parked: true, ..Default::default() };
     for entry in app.store.journal().page(&which, None, 10).await.unwrap() {
         let reason = entry.reason.unwrap();
         assert_eq!(reason, "`metadata` holds a number of more digits than PostgreSQL can store");

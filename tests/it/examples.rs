@@ -5,7 +5,7 @@ use std::process::Command;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use usersync::clock::Clock;
+use usersync::internals::clock::Clock;
 
 use crate::support::app::{APPLICATION_ID, SECRET};
 use crate::support::binary::{Home, PROGRAM, Process};

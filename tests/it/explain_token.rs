@@ -2,10 +2,10 @@
 //! shown.
 
 use serde_json::{Value, json};
-use usersync::app;
-use usersync::auth::TokenError;
-use usersync::clock::Clock;
-use usersync::domain::Timestamp;
+use usersync::internals::app;
+use usersync::internals::auth::TokenError;
+use usersync::internals::clock::Clock;
+use usersync::internals::domain::Timestamp;
 
 use crate::support::app::{NOW, SECRET};
 use crate::support::command::{Desk, Said};

@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
-use usersync::domain::Timestamp;
-use usersync::providers::Source;
+use usersync::internals::domain::Timestamp;
+use usersync::internals::providers::Source;
 
 use crate::support::app::{NOW, OLD_SECRET, SECRET};
 use crate::support::client::fixture::{CREATED, DELETED};

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use usersync::config::Config;
+use usersync::internals::config::Config;
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED};
@@ -14,7 +14,7 @@ use crate::support::provider::Page;
 const NOBODY: &str = "http://127.0.0.1:9";
 
 fn nobody(config: &mut Config) {
-    use usersync::config::RuleKind;
+    use usersync::internals::config::RuleKind;
     if let RuleKind::Oidc { domain, .. } = &mut config.sources[0].tokens[0].kind {
         *domain = NOBODY.parse().unwrap();
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use usersync::config::Config;
+use usersync::internals::config::Config;
 
 use crate::support::app::{NOW, SECRET, TestApp};
 use crate::support::node;

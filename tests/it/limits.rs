@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use usersync::config::Config;
+use usersync::internals::config::Config;
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED};

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use usersync::config::Database as Settings;
-use usersync::domain::UserKey;
-use usersync::store::{Chain, Store};
+use usersync::internals::config::Database as Settings;
+use usersync::internals::domain::UserKey;
+use usersync::internals::store::{Chain, Store};
 
 use crate::support::postgres::{Database, Template};
 

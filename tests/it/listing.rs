@@ -1,7 +1,7 @@
 //! `GET /v1/users` with a service key.
 
 use serde_json::{Value, json};
-use usersync::domain::Timestamp;
+use usersync::internals::domain::Timestamp;
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED};

@@ -1,7 +1,7 @@
 //! Tokens signed by the libraries that identity providers are built with; each library writes keys in its own way.
 
 use serde_json::{Value, json};
-use usersync::config::{Algorithm, JwksLocation, RuleKind};
+use usersync::internals::config::{Algorithm, JwksLocation, RuleKind};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED};

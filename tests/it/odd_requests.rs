@@ -170,7 +170,7 @@ async fn no_header_makes_a_500(app: &TestApp) {
 
 on_both_databases!(no_header_makes_a_500, configured by without_limits);
 
-fn without_limits(config: &mut usersync::config::Config) {
+fn without_limits(config: &mut usersync::internals::config::Config) {
     config.limits.requests_per_second = std::num::NonZeroU32::MAX;
     config.limits.burst = std::num::NonZeroU32::MAX;
 }

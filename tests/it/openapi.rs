@@ -6,9 +6,9 @@ use std::net::TcpListener;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
-use usersync::app::App;
-use usersync::config::Config;
-use usersync::domain::Scopes;
+use usersync::internals::app::App;
+use usersync::internals::config::Config;
+use usersync::internals::domain::Scopes;
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};

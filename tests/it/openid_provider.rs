@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use usersync::app::Service;
-use usersync::clock::Clock;
-use usersync::config::{Algorithm, RuleKind};
+use usersync::internals::app::Service;
+use usersync::internals::clock::Clock;
+use usersync::internals::config::{Algorithm, RuleKind};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED};

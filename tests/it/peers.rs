@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
-use usersync::clock::Clock;
-use usersync::domain::Timestamp;
-use usersync::signature::{self, Scheme as _, StandardWebhooks};
+use usersync::internals::clock::Clock;
+use usersync::internals::domain::Timestamp;
+use usersync::internals::signature::{self, Scheme as _, StandardWebhooks};
 
 use crate::support::app::{NOW, OLD_SECRET, SECRET, TestApp};
 use crate::support::client::{Wire, fixture};

@@ -49,7 +49,8 @@ async fn every_delivery_is_answered_as_it_was_written(mode: &str, variables: &[(
     assert_eq!(said.code, Some(0), "{said:?}");
     let key = home.key("tests").await;
     let service = home.serve().await;
-    let client = Client::new(format!("http://{}", service.address), key, usersync::clock::Clock::system());
+    let client =
+        Client::new(format!("http://{}", service.address), key, usersync::internals::clock::Clock::system());
     assert_eq!(refused_of_many(&client, mode).await, 0);
     assert_eq!(journaled(&direct).await, 60);
     assert_eq!(client.get("/readyz").await.status, 200);
@@ -107,7 +108,11 @@ async fn other_replicas_are_heard_by_the_direct_address() {
     let key = home.key("tests").await;
     let (writing, mut hearing) = (home.serve().await, home.serve().await);
     let [writer, reader] = [&writing, &hearing].map(|service| {
-        Client::new(format!("http://{}", service.address), key.clone(), usersync::clock::Clock::system())
+        Client::new(
+            format!("http://{}", service.address),
+            key.clone(),
+            usersync::internals::clock::Clock::system(),
+        )
     });
     hearing.line_with("listening to other replicas").await;
     assert_eq!(writer.deliver(CREATED).await, "200 applied");
@@ -125,7 +130,8 @@ async fn a_small_session_pool_is_waited_for() {
     let Some((_pooler, home, direct)) = behind("session", 3).await else { return };
     let key = home.key("tests").await;
     let service = home.serve().await;
-    let client = Client::new(format!("http://{}", service.address), key, usersync::clock::Clock::system());
+    let client =
+        Client::new(format!("http://{}", service.address), key, usersync::internals::clock::Clock::system());
     assert_eq!(refused_of_many(&client, "small").await, 0);
     assert_eq!(journaled(&direct).await, 60);
     // A command finds none left, and says so soon.

@@ -9,7 +9,7 @@ use proptest::prelude::ProptestConfig;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use usersync::config::Config;
+use usersync::internals::config::Config;
 
 use crate::support::app::{SECRET, TestApp};
 use crate::support::client::{Answer, Wire};

@@ -3,9 +3,9 @@
 use sea_orm::{ConnectionTrait, Database};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use usersync::domain::Outcome;
-use usersync::store::Which;
-use usersync::sync::{Rebuilt, Replayed};
+use usersync::internals::domain::Outcome;
+use usersync::internals::store::Which;
+use usersync::internals::sync::{Rebuilt, Replayed};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED, UPDATED};

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use usersync::store::Which;
-use usersync::sync::sweep;
+use usersync::internals::store::Which;
+use usersync::internals::sync::sweep;
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{CREATED, CREATED_GOOGLE, DELETED, UPDATED};

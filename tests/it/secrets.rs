@@ -3,7 +3,7 @@
 use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
-use usersync::clock::Clock;
+use usersync::internals::clock::Clock;
 
 use crate::support::app::{APPLICATION_ID, OLD_SECRET, SECRET};
 use crate::support::binary::{Home, Said};

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use usersync::auth::service_key::ServiceKey;
-use usersync::domain::{Scope, Scopes, Timestamp};
-use usersync::store::ApiKey;
+use usersync::internals::auth::service_key::ServiceKey;
+use usersync::internals::domain::{Scope, Scopes, Timestamp};
+use usersync::internals::store::ApiKey;
 
 use crate::support::app::TestApp;
 

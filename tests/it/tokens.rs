@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use usersync::config::{Algorithm, JwksLocation, RuleKind, TokenRule};
+use usersync::internals::config::{Algorithm, JwksLocation, RuleKind, TokenRule};
 
 use crate::support::app::TestApp;
 use crate::support::client::answer;
@@ -167,7 +167,7 @@ async fn what_is_no_token_is_told_so(app: &TestApp) {
 on_both_databases!(what_is_no_token_is_told_so);
 
 /// A rule with its keys in the configuration, beside the discovered one.
-fn with_inline_keys(config: &mut usersync::config::Config) {
+fn with_inline_keys(config: &mut usersync::internals::config::Config) {
     let kind = RuleKind::CustomJwt {
         issuer: "https://custom.example/".to_owned(),
         jwks: JwksLocation::Inline(key_set(&[&rsa("key_1")])),

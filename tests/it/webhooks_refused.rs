@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use usersync::config::Config;
+use usersync::internals::config::Config;
 
 use crate::support::app::{SECRET, TestApp};
 use crate::support::binary::Home;

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use usersync::clock::Clock;
+use usersync::internals::clock::Clock;
 
 use crate::support::app::{NOW, TestApp};
 use crate::support::client::Wire;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sea_orm::ConnectionTrait as _;
 use tempfile::TempDir;
-use usersync::clock::Clock;
+use usersync::internals::clock::Clock;
 
 use super::app::SECRET;
 use super::client::Client;

@@ -6,8 +6,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use usersync::clock::Clock;
-use usersync::signature;
+use usersync::internals::clock::Clock;
+use usersync::internals::signature;
 
 use super::app::{SECRET, TestApp};
 
@@ -146,7 +146,7 @@ impl Client {
 /// A delivery of the source `clerk`, signed at a given time with a given secret.
 pub(crate) fn signed_at(id: &str, seconds: i64, secret: &str, body: impl Into<Vec<u8>>) -> Wire {
     let body = body.into();
-    let timestamp = usersync::domain::Timestamp::from_seconds(seconds);
+    let timestamp = usersync::internals::domain::Timestamp::from_seconds(seconds);
     let signature = signature::sign(secret, id, timestamp, &body).unwrap_or_else(|_| "v1,AAAA".to_owned());
     let headers = vec![
         ("svix-id", id.to_owned()),

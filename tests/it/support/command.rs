@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-use usersync::config::Config;
+use usersync::internals::config::Config;
 
 /// A directory with a `usersync.toml`, and whatever else a test puts there.
 pub(crate) struct Desk(TempDir);
@@ -36,8 +36,12 @@ impl Desk {
 
     /// The configuration as the program reads it.
     pub(crate) fn config(&self) -> Config {
-        Config::load(Some(&self.path("usersync.toml")), &BTreeMap::new(), &usersync::providers::kinds())
-            .unwrap()
+        Config::load(
+            Some(&self.path("usersync.toml")),
+            &BTreeMap::new(),
+            &usersync::internals::providers::kinds(),
+        )
+        .unwrap()
     }
 
     /// Runs the program here, with no variables but `PATH`.

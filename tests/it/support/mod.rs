@@ -61,7 +61,7 @@ macro_rules! on_both_databases {
         mod $name {
             use $crate::support::app::TestApp;
 
-            fn configure(_config: &mut usersync::config::Config) {
+            fn configure(_config: &mut usersync::internals::config::Config) {
                 $(super::$configure(_config);)?
             }
 

@@ -12,8 +12,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::Sha256;
-use usersync::config::{Config, ProviderKind, Signing, Source};
-use usersync::providers;
+use usersync::internals::config::{Config, ProviderKind, Signing, Source};
+use usersync::internals::providers;
 
 use super::app::{OLD_SECRET, SECRET};
 use super::client::{Wire, signed_at};

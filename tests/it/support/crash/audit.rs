@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use entity::{journal, tombstone, user};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbBackend, EntityTrait};
 use sea_orm::{FromQueryResult as _, Statement};
-use usersync::config::Database as Settings;
-use usersync::domain::{Content, IdPolicy, Outcome, Profile, Record, Timestamp, User, UserId, UserKey};
-use usersync::store::{Listing, Store};
+use usersync::internals::config::Database as Settings;
+use usersync::internals::domain::{
+    Content, IdPolicy, Outcome, Profile, Record, Timestamp, User, UserId, UserKey,
+};
+use usersync::internals::store::{Listing, Store};
 
 use super::Account;
 use super::sending::Book;

@@ -2,9 +2,9 @@
 
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
-use usersync::config;
-use usersync::domain::{Delivery, Timestamp};
-use usersync::providers::{ReadMessage, Sources};
+use usersync::internals::config;
+use usersync::internals::domain::{Delivery, Timestamp};
+use usersync::internals::providers::{ReadMessage, Sources};
 
 use super::Random;
 use crate::support::app::{NOW, SECRET};
@@ -41,7 +41,7 @@ struct Person {
 pub(crate) fn source() -> config::Source {
     config::Source {
         name: "clerk".to_owned(),
-        provider: usersync::providers::CLERK,
+        provider: usersync::internals::providers::CLERK,
         webhook_secrets: vec![SecretString::from(SECRET)],
         bearer_tokens: Vec::new(),
         tokens: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use usersync::clock::Clock;
+use usersync::internals::clock::Clock;
 
 use super::{History, Message};
 use crate::support::app::SECRET;
