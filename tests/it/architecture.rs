@@ -80,12 +80,12 @@ fn rooms() -> Vec<(PathBuf, String, String)> {
     files.map(|file| (file.clone(), room_of(&file), code_of(&file))).collect()
 }
 
-/// The rooms that a piece of code names: `crate::room`, alone or in braces.
-fn named_rooms(code: &str) -> BTreeSet<String> {
+/// The names that follow a path in a piece of code, such as `crate::`, alone or in braces.
+fn names_after(code: &str, path: &str) -> BTreeSet<String> {
     let word =
         |text: &str| text.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect::<String>();
     let mut named = BTreeSet::new();
-    for rest in code.split("crate::").skip(1) {
+    for rest in code.split(path).skip(1) {
         match rest.strip_prefix('{') {
             Some(list) => named.extend(list.split('}').next().unwrap().split(',').map(|it| word(it.trim()))),
             None => {
@@ -114,7 +114,7 @@ fn rooms_name_only_the_rooms_below_them() {
                 file.display()
             )
         });
-        for named in named_rooms(&code) {
+        for named in names_after(&code, "crate::") {
             let allowed = named == room
                 || below.contains(&&*named)
                 || (COMMON.contains(&&*named) && room != "domain")
@@ -219,12 +219,11 @@ fn files_of_a_room_name_each_other_in_one_direction() {
             .unwrap()
             .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
             .collect();
-        let own_room = format!("crate::{room}::");
-        let named = code.split("super::").skip(1).chain(code.split(&own_room).skip(1));
-        for rest in named {
-            let word: String = rest.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect();
-            if siblings.contains(&word) && word != name {
-                edges.entry((room.clone(), name.clone())).or_default().insert(word);
+        let named =
+            names_after(&code, "super::").into_iter().chain(names_after(&code, &format!("crate::{room}::")));
+        for other in named {
+            if siblings.contains(&other) && other != name {
+                edges.entry((room.clone(), name.clone())).or_default().insert(other);
             }
         }
     }
