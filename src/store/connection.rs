@@ -13,7 +13,8 @@ use sea_orm::{
 };
 use tokio::sync::Mutex;
 
-use super::pool::{Lease, Pool, Session, says_that_the_server_is_wrong};
+use super::error::says_that_the_server_is_wrong;
+use super::pool::{Lease, Pool, Session};
 
 /// The schema that entities and statements name.
 pub(super) const DEFAULT_SCHEMA: &str = "usersync";
@@ -64,7 +65,9 @@ impl Transaction {
     pub(super) async fn commit(self) -> Result<(), DbErr> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres { lease, .. } => lease.into_inner().finish("COMMIT").await.map_err(of_a_statement),
+            Self::Postgres { lease, .. } => {
+                lease.into_inner().finish("COMMIT").await.map_err(statement_failed)
+            }
         }
     }
 
@@ -72,7 +75,7 @@ impl Transaction {
         match self {
             Self::Sqlite(transaction) => transaction.rollback().await,
             Self::Postgres { lease, .. } => {
-                lease.into_inner().finish("ROLLBACK").await.map_err(of_a_statement)
+                lease.into_inner().finish("ROLLBACK").await.map_err(statement_failed)
             }
         }
     }
@@ -104,9 +107,9 @@ async fn begun(pool: &Pool) -> Result<Lease, DbErr> {
     match lease.begin(&sql).await {
         Err(error) if says_that_the_server_is_wrong(&error) => {
             lease = pool.acquire().await?;
-            lease.begin(&sql).await.map_err(of_a_statement)?;
+            lease.begin(&sql).await.map_err(statement_failed)?;
         }
-        begun => begun.map_err(of_a_statement)?,
+        begun => begun.map_err(statement_failed)?,
     }
     Ok(lease)
 }
@@ -130,15 +133,15 @@ async fn alone<T>(
 ) -> Result<T, DbErr> {
     if !pool.session().is_pooled {
         let mut lease = pool.acquire().await?;
-        return work(&mut lease).await.map_err(of_a_statement);
+        return work(&mut lease).await.map_err(statement_failed);
     }
     let mut lease = begun(pool).await?;
-    let done = work(&mut lease).await.map_err(of_a_statement)?;
-    lease.finish("COMMIT").await.map_err(of_a_statement)?;
+    let done = work(&mut lease).await.map_err(statement_failed)?;
+    lease.finish("COMMIT").await.map_err(statement_failed)?;
     Ok(done)
 }
 
-fn of_a_statement(error: sqlx::Error) -> DbErr {
+fn statement_failed(error: sqlx::Error) -> DbErr {
     DbErr::Query(RuntimeErr::SqlxError(error.into()))
 }
 
@@ -221,7 +224,7 @@ impl ConnectionTrait for Transaction {
             Self::Sqlite(transaction) => transaction.execute_raw(placed(statement, None)).await,
             Self::Postgres { lease, schema } => {
                 let executed = lease.lock().await.execute(placed(statement, Some(schema))).await;
-                Ok(executed.map_err(of_a_statement)?.into())
+                Ok(executed.map_err(statement_failed)?.into())
             }
         }
     }
@@ -231,7 +234,7 @@ impl ConnectionTrait for Transaction {
             Self::Sqlite(transaction) => transaction.execute_unprepared(&qualified(sql, None)).await,
             Self::Postgres { lease, schema } => {
                 let executed = lease.lock().await.run(&qualified(sql, Some(schema))).await;
-                Ok(executed.map_err(of_a_statement)?.into())
+                Ok(executed.map_err(statement_failed)?.into())
             }
         }
     }
@@ -248,7 +251,7 @@ impl ConnectionTrait for Transaction {
             Self::Sqlite(transaction) => transaction.query_all_raw(placed(statement, None)).await,
             Self::Postgres { lease, schema } => {
                 let rows = lease.lock().await.fetch_all(placed(statement, Some(schema))).await;
-                Ok(rows.map_err(of_a_statement)?.into_iter().map(QueryResult::from).collect())
+                Ok(rows.map_err(statement_failed)?.into_iter().map(QueryResult::from).collect())
             }
         }
     }

@@ -113,6 +113,41 @@ fn of_a_connection(error: &DbErr) -> Option<&sqlx::Error> {
     Some(inner)
 }
 
+/// Whether the same try may succeed in a moment: the server is starting, or has as many connections as it takes.
+pub(super) fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        error => matches!(postgres_code(error), Some("53300" | "57P03")),
+    }
+}
+
+/// Read-only, or told to go: the address may lead to another server by now.
+pub(super) fn says_that_the_server_is_wrong(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        error => matches!(postgres_code(error), Some("25006" | "57P01" | "57P02" | "57P03")),
+    }
+}
+
+/// Raised before anything was sent, or after everything was received.
+pub(super) fn is_about_a_value(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{ColumnDecode, ColumnIndexOutOfBounds, ColumnNotFound, Decode, Encode, RowNotFound};
+    matches!(
+        error,
+        Encode(_)
+            | Decode(_)
+            | ColumnDecode { .. }
+            | ColumnNotFound(_)
+            | ColumnIndexOutOfBounds { .. }
+            | RowNotFound
+    )
+}
+
+fn postgres_code(error: &sqlx::Error) -> Option<&str> {
+    let refusal = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    Some(refusal.code())
+}
+
 enum Kind {
     Rejected,
     Blocked,

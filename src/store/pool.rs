@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgQueryResult, PgRow};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, Statement, Values};
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::error::{is_about_a_value, is_transient, says_that_the_server_is_wrong};
 use super::{ACQUIRE_TIMEOUT, PING_TIMEOUT, TEST_AFTER_IDLE};
 
 /// After so long an idle connection is closed, so that others may have it.
@@ -388,41 +389,6 @@ async fn close_all(idle: Vec<Idle>) {
     for Idle { connection, .. } in idle {
         tokio::time::timeout(PING_TIMEOUT, connection.close()).await.ok();
     }
-}
-
-/// Whether the same try may succeed in a moment: the server is starting, or has as many connections as it takes.
-fn is_transient(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        error => matches!(code(error), Some("53300" | "57P03")),
-    }
-}
-
-/// Read-only, or told to go: the address may lead to another server by now.
-pub(super) fn says_that_the_server_is_wrong(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) => true,
-        error => matches!(code(error), Some("25006" | "57P01" | "57P02" | "57P03")),
-    }
-}
-
-/// Raised before anything was sent, or after everything was received.
-fn is_about_a_value(error: &sqlx::Error) -> bool {
-    use sqlx::Error::{ColumnDecode, ColumnIndexOutOfBounds, ColumnNotFound, Decode, Encode, RowNotFound};
-    matches!(
-        error,
-        Encode(_)
-            | Decode(_)
-            | ColumnDecode { .. }
-            | ColumnNotFound(_)
-            | ColumnIndexOutOfBounds { .. }
-            | RowNotFound
-    )
-}
-
-fn code(error: &sqlx::Error) -> Option<&str> {
-    let refusal = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
-    Some(refusal.code())
 }
 
 fn why_late(last: Option<sqlx::Error>) -> DbErr {
