@@ -14,7 +14,7 @@ pub struct Model {
     pub source: String,
     /// `backfill`, `reconcile` or `events`.
     pub kind: String,
-    /// What the run was asked for; one with other parameters does not go on with it.
+    /// What the run was asked for; one with other parameters does not continue it.
     pub parameters: String,
     /// `running`, `stopped` or `complete`.
     pub state: String,

@@ -17,6 +17,7 @@ mod fetching;
 mod keys;
 mod migrate;
 mod progress;
+mod pulling;
 mod reconcile;
 mod replay;
 mod rules;

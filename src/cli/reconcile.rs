@@ -2,21 +2,16 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Args;
 
 use super::Usage;
-use super::backfill::{can_be_asked, is_setup};
-use super::run_bar::{RunBar, interrupted};
+use super::pulling::{Origin, Pulling, interrupted, is_setup};
+use super::run_bar::RunBar;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::providers::{Source, Sources};
-use crate::pull::{PullError, Puller, ReconcileOptions, Report};
-use crate::store::Store;
-use crate::sync::Writer;
-use crate::telemetry::Metrics;
+use crate::providers::Source;
+use crate::pull::{PullError, ReconcileOptions, Report};
 
 /// Ids of one kind that are printed.
 const IDS_PRINTED: usize = 10;
@@ -44,75 +39,41 @@ pub(super) struct Reconcile {
 enum Verdict {
     InStep,
     Drift,
-    /// The walk did not come to its end, or a guard said no.
+    /// The list was not read to its end, or a guard refused.
     Unknown,
 }
 
 impl Reconcile {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<ExitCode> {
-        let config = super::configure_quietly(config)?;
-        let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
-        let names = self.names(&config)?;
-        let store = Store::connect_for_command(&config.database).await?;
-        store.migrate().await?;
-        let metrics = Metrics::default();
-        let writer =
-            Writer { store: store.clone(), sources: Arc::clone(&sources), clock: clock.clone(), metrics };
-        let puller = Puller::new(writer, clock, config.tokens.allow_http);
-        let mut worst = Verdict::InStep;
-        for name in &names {
-            let Some(source) = sources.get(name) else { continue };
-            worst = worst.max(self.compare(&puller, source, &config).await?);
-        }
-        // Closing moves SQLite's write-ahead log into the database file.
-        store.close().await?;
-        Ok(match worst {
+        let pulling = Pulling::open(config, &self.sources, Origin::Api, clock).await?;
+        let result = self.compare_all(&pulling).await;
+        pulling.close().await?;
+        Ok(match result? {
             Verdict::InStep => ExitCode::SUCCESS,
             Verdict::Drift => ExitCode::FAILURE,
             Verdict::Unknown => ExitCode::from(3),
         })
     }
 
-    fn names(&self, config: &Config) -> anyhow::Result<Vec<String>> {
-        for name in &self.sources {
-            let source = config.sources.iter().find(|source| source.name == *name);
-            let source =
-                source.ok_or_else(|| Usage(format!("the configuration has no source named {name:?}")))?;
-            if !can_be_asked(source) {
-                bail!(Usage(format!(
-                    "the provider of {name:?} cannot be asked: write its credentials under [sources.api] \
-                     ([sources.list] of a standard source)"
-                )));
-            }
+    async fn compare_all(&self, pulling: &Pulling) -> anyhow::Result<Verdict> {
+        let mut worst = Verdict::InStep;
+        for source in pulling.sources() {
+            worst = worst.max(self.compare(pulling, source).await?);
         }
-        if !self.sources.is_empty() {
-            return Ok(self.sources.clone());
-        }
-        let all = config.sources.iter().filter(|one| can_be_asked(one));
-        let all: Vec<String> = all.map(|one| one.name.clone()).collect();
-        if all.is_empty() {
-            bail!(Usage(
-                "no provider can be asked: set CLERK_SECRET_KEY, WORKOS_API_KEY or AUTH0_MANAGEMENT_CLIENT_ID, or write \
-                 [sources.api]"
-                    .to_owned()
-            ));
-        }
-        Ok(all)
+        Ok(worst)
     }
 
-    async fn compare(&self, puller: &Puller, source: &Source, config: &Config) -> anyhow::Result<Verdict> {
-        let settings = config.sources.iter().find(|one| one.name == source.name());
+    async fn compare(&self, pulling: &Pulling, source: &Source) -> anyhow::Result<Verdict> {
         let options = ReconcileOptions {
             repair: self.repair,
             delete: self.delete,
             max_deletions: self.max_deletions,
-            requests_per_second: settings
-                .and_then(|settings| settings.api.as_ref())
-                .and_then(|api| api.requests_per_second),
+            requests_per_second: pulling.requests_per_second(source),
         };
         let mut progress = RunBar::new(source.name());
         let result = tokio::select! {
-            result = puller.reconcile(source, &options, &mut progress) => result,
+            // Boxed: it is large.
+            result = Box::pin(pulling.puller.reconcile(source, &options, &mut progress)) => result,
             () = interrupted() => Err(PullError::Interrupted),
         };
         progress.finish();
@@ -132,11 +93,11 @@ impl Reconcile {
             Err(error) if is_setup(&error) => bail!(Usage(format!("{}: {error}", source.name()))),
             Err(error) => {
                 if self.json {
-                    let mut report = Report::unfinished(source.name());
+                    let mut report = Report::new(source.name());
                     report.refused = Some(error.to_string());
                     say!("{}", report.to_json());
                 }
-                eprintln!("{}: it could not be told: {error}", source.name());
+                eprintln!("{}: the comparison did not finish: {error}", source.name());
                 Ok(Verdict::Unknown)
             }
         }

@@ -11,19 +11,6 @@ use crate::store::RunCounts;
 /// How often a line is printed where standard error is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Ctrl-C or SIGTERM.
-pub(super) async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! { _ = terminate.recv() => {}, _ = tokio::signal::ctrl_c() => {} }
-            return;
-        }
-    }
-    drop(tokio::signal::ctrl_c().await);
-}
-
 /// A bar on a terminal, with rate and time left where the number of users is known; a line every ten seconds elsewhere.
 pub(super) struct RunBar {
     on_terminal: Option<ProgressBar>,

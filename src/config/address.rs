@@ -106,8 +106,8 @@ fn write(right: &str) -> String {
     format!("write {right:?}")
 }
 
-/// Whether keys and discovery documents may be fetched from the address: `https`, or `http` to a loopback host
-/// or where `[tokens] allow_http` says so. Holds for discovered addresses and redirects too.
+/// Whether keys, discovery documents and lists of users may be fetched from the address: `https`, or `http` to a
+/// loopback host or where `[tokens] allow_http` says so. Holds for discovered addresses and redirects too.
 pub fn is_permitted(url: &Url, allow_http: bool) -> bool {
     match url.scheme() {
         "https" => true,

@@ -1,7 +1,7 @@
 //! A provider's own list of users, read as a pure state machine: from the last answer follows the next request.
 //!
 //! Nothing here does any I/O, so every trap of a management API is a unit test. `pull` sends the requests, with pace,
-//! retry and credentials. A position is kept in the database as JSON, so a walk goes on where it stopped.
+//! retry and credentials. A position is kept in the database as JSON, so a walk continues where it stopped.
 
 use std::fmt;
 use std::time::Duration;

@@ -124,6 +124,20 @@ fn listed_stamp(updated_at: Option<Timestamp>, created_at: Option<Timestamp>) ->
     updated_at.or(created_at).unwrap_or(Timestamp::EPOCH)
 }
 
+/// What the description of a listed user says, where `created_at` and `updated_at` hold its times.
+fn listed_user(
+    user: &Value,
+    id_key: &str,
+    facts: impl FnOnce(&Value) -> Result<Facts, Unreadable>,
+) -> Result<DecodedEvent, Unreadable> {
+    let lifetime = time_at(user, "created_at")?;
+    Ok(DecodedEvent::Change {
+        external_id: string_at(user, id_key)?.to_owned(),
+        stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
+        kind: ChangeKind::Upsert { lifetime, told_at: None, facts: facts(user)? },
+    })
+}
+
 /// What an event says.
 #[derive(Debug)]
 pub enum DecodedEvent {

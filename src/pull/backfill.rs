@@ -50,7 +50,7 @@ pub(crate) struct Summary {
 }
 
 impl Puller {
-    /// Reads the users of one source in. A failure leaves the run unfinished: the next one goes on there.
+    /// Reads the users of one source in. A failure leaves the run unfinished: the next one continues from there.
     pub(crate) async fn backfill(
         &self,
         source: &Source,
@@ -72,7 +72,7 @@ impl Puller {
             source: source.name(),
             kind: RunKind::Backfill,
             parameters: &parameters,
-            // What came through a pipe cannot be gone on with.
+            // A pipe cannot be read again from the middle.
             restart: options.restart || is_pipe(options),
             holder: &self.holder,
         };
@@ -88,14 +88,10 @@ impl Puller {
             Begun::Ours(run) => run,
         };
         if run.position.is_some() {
-            progress.note(&format!("going on after {} users", run.counts.seen));
+            progress.note(&format!("continuing after {} users", run.counts.seen));
         }
         let mut reading = self.reading(source, Some(&run), progress);
-        let result = {
-            let alive = self.keep_alive(run.id);
-            let read = self.read(source, options, Some(&run), &mut reading);
-            tokio::select! { result = read => result, error = alive => Err(error) }
-        };
+        let result = self.while_held(run.id, self.read(source, options, Some(&run), &mut reading)).await;
         let counts = reading.counts;
         let state = if result.is_ok() { RunState::Complete } else { RunState::Running };
         let words = result.as_ref().err().map(ToString::to_string);
@@ -212,7 +208,7 @@ async fn read_file(
     Ok(())
 }
 
-/// A run at work.
+/// The state of a run while it reads.
 struct Reading<'a> {
     puller: &'a Puller,
     source: &'a Source,
@@ -248,7 +244,7 @@ impl Reading<'_> {
     async fn write(&mut self, deliveries: &[Delivery], next: Option<&Position>) -> Result<(), PullError> {
         self.tell_reasons(deliveries);
         let written = match self.run {
-            Some(run) => self.write_patiently(run, deliveries, next).await?,
+            Some(run) => self.write_with_retries(run, deliveries, next).await?,
             None => self.puller.writer.try_listed(&mut self.chain, deliveries).await?,
         };
         self.counts = self.counts + written;
@@ -257,7 +253,7 @@ impl Reading<'_> {
     }
 
     /// Writes a page. A database that is away for some seconds does not end the run.
-    async fn write_patiently(
+    async fn write_with_retries(
         &mut self,
         run: Uuid,
         deliveries: &[Delivery],

@@ -16,6 +16,7 @@ use url::Url;
 use super::credentials::Credentials;
 use super::error::{ATTEMPTS, ApiError};
 use crate::clock::{Clock, random_bytes};
+use crate::config::is_permitted;
 use crate::domain::Timestamp;
 use crate::providers::directory::{Answer, Api, Method, Request};
 
@@ -188,13 +189,7 @@ impl<'a> ApiClient<'a> {
     }
 
     fn check_place(&self, url: &Url) -> Result<(), ApiError> {
-        let is_loopback = match url.host() {
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            Some(url::Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        if url.scheme() == "https" || (url.scheme() == "http" && (is_loopback || self.allow_http)) {
+        if is_permitted(url, self.allow_http) {
             return Ok(());
         }
         Err(ApiError::Refused("the API is asked over https, or http on loopback".to_owned()))

@@ -18,11 +18,11 @@ pub(crate) enum ApiError {
     #[error("the provider answered {}: {words}", answer.status)]
     Answered { answer: Box<Answer>, words: String },
     /// Time may mend it; every attempt failed.
-    #[error("{0}, {ATTEMPTS} times in a row; run it again later, it goes on where it stopped")]
+    #[error("{0}, {ATTEMPTS} times in a row; run it again later, it continues where it stopped")]
     Unavailable(String),
 }
 
-/// A run did not come to its end. What it has read is written, and the next one goes on there.
+/// A run did not come to its end. What it has read is written, and the next one continues from there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PullError {
     /// The settings do not say with what the provider is asked.
@@ -30,7 +30,7 @@ pub(crate) enum PullError {
     NoApi(String),
     /// Another process works on the source.
     #[error(
-        "another process is reading the users of `{source_name}` (until {until} unless it goes on); wait for it"
+        "another process is reading the users of `{source_name}` (until {until}, or longer if it is still running); wait for it"
     )]
     Held { source_name: String, until: Timestamp },
     /// The key is of another instance than the webhooks.
@@ -49,6 +49,6 @@ pub(crate) enum PullError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Ctrl-C or SIGTERM.
-    #[error("interrupted; run it again, it goes on where it stopped")]
+    #[error("interrupted; run it again, it continues where it stopped")]
     Interrupted,
 }

@@ -28,8 +28,8 @@ use crate::clock::Clock;
 use crate::store::StoreError;
 use crate::sync::Writer;
 
-/// How often a run says in the database that it is alive: well within its lease.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// How often a run renews its lease: well before the lease ends.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Works through the lists of providers.
 #[derive(Debug)]
@@ -47,10 +47,19 @@ impl Puller {
         Self { writer, clock, allow_http, holder }
     }
 
-    /// Says now and then that the run is still worked on; returns if another process has taken it over.
-    async fn keep_alive(&self, run: Uuid) -> PullError {
+    /// Does the work of a run while renewing its lease. The work ends early if another process has taken the run over.
+    async fn while_held<T>(
+        &self,
+        run: Uuid,
+        work: impl Future<Output = Result<T, PullError>>,
+    ) -> Result<T, PullError> {
+        tokio::select! { result = work => result, error = self.renew(run) => Err(error) }
+    }
+
+    /// Renews the lease of a run; returns if another process has taken the run over.
+    async fn renew(&self, run: Uuid) -> PullError {
         loop {
-            tokio::time::sleep(SIGN_OF_LIFE).await;
+            tokio::time::sleep(RENEWAL_INTERVAL).await;
             let held = self.writer.store.runs().hold(run, &self.holder, self.clock.now()).await;
             // A database that is away is noticed by the next page.
             if matches!(held, Ok(false)) {

@@ -1,4 +1,4 @@
-//! What is told while a run goes on.
+//! What is told while a run is under way.
 
 use crate::store::RunCounts;
 

@@ -26,11 +26,11 @@ use crate::store::{
 
 /// Who signed up so shortly before the walk may not be in the list yet.
 const MARGIN: Duration = Duration::from_mins(5);
-/// Less of the table than this in the list, in percent: the key is of somebody else's users.
+/// In percent of the rows. If fewer of them are in the list, the key may be of another instance.
 const LEAST_OVERLAP: u64 = 50;
-/// So many users may be gone without a word to be said: this number, or a part of the rows.
-const UNSUSPECTED: u64 = 10;
-const UNSUSPECTED_PART: u64 = 20;
+/// How many users may be deleted by default: this number, or one row in so many if that is more.
+const DEFAULT_CAP: u64 = 10;
+const ROWS_PER_DELETION: u64 = 20;
 /// Rows that are looked at together.
 const PAGE: u64 = 500;
 
@@ -71,11 +71,7 @@ impl Puller {
                 return Err(PullError::Held { source_name: source.name().to_owned(), until });
             }
         };
-        let result = {
-            let alive = self.keep_alive(run.id);
-            let compare = self.compare(source, api, run.id, options, progress);
-            tokio::select! { result = compare => result, error = alive => Err(error) }
-        };
+        let result = self.while_held(run.id, self.compare(source, api, run.id, options, progress)).await;
         let now = self.clock.now();
         match &result {
             Ok(report) => {
@@ -226,7 +222,7 @@ impl Puller {
         report: &mut Report,
     ) -> Result<(), PullError> {
         let gone = report.extra.len() as u64;
-        let cap = options.max_deletions.unwrap_or(UNSUSPECTED.max(report.rows / UNSUSPECTED_PART));
+        let cap = options.max_deletions.unwrap_or(DEFAULT_CAP.max(report.rows / ROWS_PER_DELETION));
         if report.unconfirmed {
             report.refused =
                 Some("the provider cannot be asked for one user: set `get` under [sources.list]".to_owned());
@@ -352,7 +348,7 @@ fn differing(row: &Profile, expected: &Profile) -> Vec<String> {
     expected.into_iter().filter(|(name, value)| row.get(name) != Some(value)).map(|(name, _)| name).collect()
 }
 
-/// A comparison at work.
+/// The state of a comparison while it reads the list.
 struct Comparing<'a> {
     puller: &'a Puller,
     source: &'a Source,

@@ -45,13 +45,9 @@ pub(crate) struct Difference {
 }
 
 impl Report {
-    pub(super) fn new(source: &str) -> Self {
+    /// Of a run that has found nothing yet.
+    pub(crate) fn new(source: &str) -> Self {
         Self { source: source.to_owned(), ..Self::default() }
-    }
-
-    /// Of a run that did not come to its end.
-    pub(crate) fn unfinished(source: &str) -> Self {
-        Self::new(source)
     }
 
     /// Whether the table is as the provider says, or is now.

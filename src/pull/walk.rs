@@ -23,7 +23,7 @@ const PAUSE_AFTER_BROKEN_DOWNLOAD: Duration = Duration::from_secs(1);
 
 /// What is done with the pages of a walk.
 pub(super) trait Visitor {
-    /// A page, and where the walk goes on after it; `None` at its end.
+    /// A page, and where the walk continues after it; `None` at its end.
     async fn page(
         &mut self,
         users: Vec<Value>,

@@ -89,12 +89,12 @@ impl std::ops::Add for RunCounts {
     }
 }
 
-/// What to begin or to go on with.
+/// What to begin or to continue.
 #[derive(Clone, Debug)]
 pub(crate) struct RunRequest<'a> {
     pub(crate) source: &'a str,
     pub(crate) kind: RunKind,
-    /// A run with other parameters is not gone on with.
+    /// A run with other parameters is not continued.
     pub(crate) parameters: &'a str,
     /// Whether to begin anew even if an unfinished or finished run is there.
     pub(crate) restart: bool,
@@ -105,7 +105,7 @@ pub(crate) struct RunRequest<'a> {
 /// What came of a request for a run.
 #[derive(Debug)]
 pub(crate) enum Begun {
-    /// A new run, or an unfinished one to go on with.
+    /// A new run, or an unfinished one to continue.
     Ours(Run),
     /// The last one came to its end, and is not repeated.
     Complete(Run),
@@ -118,7 +118,7 @@ pub(crate) enum Begun {
 pub(crate) struct Runs<'a>(pub(super) &'a Db);
 
 impl Runs<'_> {
-    /// Begins a run, or goes on with an unfinished one. One process at a time works on a source.
+    /// Begins a run, or continues an unfinished one. One process at a time works on a source.
     pub(crate) async fn begin(&self, request: &RunRequest<'_>, clock: &Clock) -> Result<Begun, StoreError> {
         let now = clock.now();
         let tx = self.0.begin().await?;

@@ -5,13 +5,14 @@
 //! - Without `fields` the file has other keys.
 //! - The file's address is good for 60 seconds, so the job is asked again before every download; the job is gone after
 //!   a day, and then another one is made. The address has its own signature: no token is sent to it.
-//! - The file never changes, so a walk goes on by skipping the lines that were read.
+//! - The file never changes, so a walk continues by skipping the lines that were read.
 //! - The file may be a sample or lag behind: it proves nobody's absence.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::config;
 use crate::providers::directory::{
@@ -91,9 +92,7 @@ impl Directory for Auth0Directory {
         let job = text(&answer.body, "id").ok_or_else(|| ListError::not_a_list("an export job of Auth0"))?;
         let status = answer.body.get("status").and_then(Value::as_str).unwrap_or_default();
         let next = match (status, text(&answer.body, "location")) {
-            ("completed", Some(url)) if url.starts_with("https://") || is_loopback(&url) => {
-                Next::Download { url, at: walk.at(job, 0) }
-            }
+            ("completed", Some(url)) if is_safe(&url) => Next::Download { url, at: walk.at(job, 0) },
             ("completed", Some(_)) => {
                 return Err(ListError(
                     "Auth0 gives the export's address without TLS; it is not used".to_owned(),
@@ -151,13 +150,8 @@ impl Directory for Auth0Directory {
     }
 }
 
-fn is_loopback(url: &str) -> bool {
-    url::Url::parse(url).is_ok_and(|url| match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    })
+fn is_safe(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| config::is_permitted(&url, false))
 }
 
 impl Walk {

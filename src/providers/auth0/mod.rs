@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::directory::without;
 use super::file::FileUser;
 use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at,
+    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_user, object_at, string_at,
     time_at, told_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
@@ -115,13 +115,8 @@ impl Provider for Auth0 {
     }
 
     fn listed(&self, user: &Value) -> Result<DecodedEvent, Unreadable> {
-        // A file may lack it. Then a deletion is not undone by the file.
-        let lifetime = time_at(user, "created_at")?;
-        Ok(DecodedEvent::Change {
-            external_id: string_at(user, "user_id")?.to_owned(),
-            stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
-            kind: ChangeKind::Upsert { lifetime, told_at: None, facts: facts(user, Carries::Changes)? },
-        })
+        // A file may lack `created_at`. Then a deletion is not undone by the file.
+        listed_user(user, "user_id", |user| facts(user, Carries::Changes))
     }
 
     fn describe(&self, user: Value) -> Value {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::directory::without;
 use super::file::FileUser;
 use super::{
-    Advice, DecodedEvent, DevelopmentInstances, Provider, Registered, Unreadable, facts_at, listed_stamp,
+    Advice, DecodedEvent, DevelopmentInstances, Provider, Registered, Unreadable, facts_at, listed_user,
     object_at, string_at, time_at, told_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
@@ -95,12 +95,7 @@ impl Provider for Clerk {
     }
 
     fn listed(&self, user: &Value) -> Result<DecodedEvent, Unreadable> {
-        let lifetime = time_at(user, "created_at")?;
-        Ok(DecodedEvent::Change {
-            external_id: string_at(user, "id")?.to_owned(),
-            stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
-            kind: ChangeKind::Upsert { lifetime, told_at: None, facts: facts(user)? },
-        })
+        listed_user(user, "id", facts)
     }
 
     fn describe(&self, user: Value) -> Value {

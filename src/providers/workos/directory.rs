@@ -2,7 +2,7 @@
 //!
 //! Source: WorkOS's published API description. The traps that this knows of:
 //! - What is answered when the user whom `after` names was deleted is not documented; the official emulator begins
-//!   again with the first page. The walk then goes on from the user before.
+//!   again with the first page. The walk then continues from the user before.
 //! - `list_metadata.after` is null at the end.
 
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Walk {
     first_id: Option<String>,
-    /// The last users who were read, the newest at the end, which is where the walk goes on.
+    /// The last users who were read, the newest at the end, which is where the walk continues.
     last_ids: Vec<String>,
     restarts: u32,
 }

@@ -9,7 +9,7 @@ mod directory;
 use serde_json::Value;
 
 use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_stamp, object_at, string_at,
+    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_user, object_at, string_at,
     time_at, told_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
@@ -98,12 +98,7 @@ impl Provider for Workos {
     }
 
     fn listed(&self, user: &Value) -> Result<DecodedEvent, Unreadable> {
-        let lifetime = time_at(user, "created_at")?;
-        Ok(DecodedEvent::Change {
-            external_id: string_at(user, "id")?.to_owned(),
-            stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
-            kind: ChangeKind::Upsert { lifetime, told_at: None, facts: facts_at(user, &FIELDS)? },
-        })
+        listed_user(user, "id", |user| facts_at(user, &FIELDS))
     }
 }
 

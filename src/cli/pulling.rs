@@ -1,0 +1,136 @@
+//! What the commands that read a provider's list have in common: the sources, the database, and the settings.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::bail;
+
+use super::Usage;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::providers::{Source, Sources};
+use crate::pull::{PullError, Puller};
+use crate::store::Store;
+use crate::sync::Writer;
+use crate::telemetry::Metrics;
+
+/// Where a command reads users from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The provider's API; the command takes no file.
+    Api,
+    /// The provider's API; the command would also take a file.
+    ApiOrFile,
+    /// A file, of one source.
+    File,
+}
+
+/// The sources that a command reads, and what it reads them with.
+pub(super) struct Pulling {
+    pub(super) puller: Puller,
+    config: Config,
+    sources: Arc<Sources>,
+    names: Vec<String>,
+    store: Store,
+}
+
+impl Pulling {
+    /// `asked` are names of sources; without any, all whose provider can be asked are read.
+    pub(super) async fn open(
+        config: Option<&Path>,
+        asked: &[String],
+        origin: Origin,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
+        let config = super::configure_quietly(config)?;
+        let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
+        let names = names(&config.sources, asked, origin)?;
+        let store = Store::connect_for_command(&config.database).await?;
+        store.migrate().await?;
+        let writer = Writer {
+            store: store.clone(),
+            sources: Arc::clone(&sources),
+            clock: clock.clone(),
+            metrics: Metrics::default(),
+        };
+        let puller = Puller::new(writer, clock, config.tokens.allow_http);
+        Ok(Self { puller, config, sources, names, store })
+    }
+
+    /// In the order asked.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.names.iter().filter_map(|name| self.sources.get(name))
+    }
+
+    /// As it is configured for a source's API.
+    pub(super) fn requests_per_second(&self, source: &Source) -> Option<NonZeroU32> {
+        let settings = self.config.sources.iter().find(|one| one.name == source.name())?;
+        settings.api.as_ref()?.requests_per_second
+    }
+
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        // Closing moves SQLite's write-ahead log into the database file.
+        Ok(self.store.close().await?)
+    }
+}
+
+/// The names of the sources to read.
+fn names(sources: &[config::Source], asked: &[String], origin: Origin) -> anyhow::Result<Vec<String>> {
+    for name in asked {
+        let source = sources
+            .iter()
+            .find(|source| source.name == *name)
+            .ok_or_else(|| Usage(format!("the configuration has no source named {name:?}")))?;
+        if origin != Origin::File && !can_be_asked(source) {
+            let or_file = if origin == Origin::ApiOrFile { ", or read an export with --file" } else { "" };
+            bail!(Usage(format!(
+                "the provider of {name:?} cannot be asked: write its credentials under [sources.api] \
+                 ([sources.list] of a standard source){or_file}"
+            )));
+        }
+    }
+    if origin == Origin::File && asked.len() != 1 {
+        bail!(Usage(
+            "name the one source whose users are in the file: usersync backfill NAME --file FILE".to_owned()
+        ));
+    }
+    if !asked.is_empty() {
+        return Ok(asked.to_vec());
+    }
+    let all: Vec<String> =
+        sources.iter().filter(|one| can_be_asked(one)).map(|one| one.name.clone()).collect();
+    if all.is_empty() {
+        let or_file = match origin {
+            Origin::ApiOrFile => "; or read an export: usersync backfill NAME --file FILE",
+            Origin::Api | Origin::File => "",
+        };
+        bail!(Usage(format!(
+            "no provider can be asked: set CLERK_SECRET_KEY, WORKOS_API_KEY or AUTH0_MANAGEMENT_CLIENT_ID, or write \
+             [sources.api]{or_file}"
+        )));
+    }
+    Ok(all)
+}
+
+fn can_be_asked(source: &config::Source) -> bool {
+    source.api.is_some() || source.list.is_some()
+}
+
+/// Whether the settings or the file have to be changed before another run can do better.
+pub(super) fn is_setup(error: &PullError) -> bool {
+    matches!(error, PullError::NoApi(_) | PullError::WrongInstance(_))
+}
+
+/// Ctrl-C or SIGTERM.
+pub(super) async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! { _ = terminate.recv() => {}, _ = tokio::signal::ctrl_c() => {} }
+            return;
+        }
+    }
+    drop(tokio::signal::ctrl_c().await);
+}
