@@ -121,7 +121,7 @@ fn prepare<'a>(command: &'a mut Command, database: &str) -> &'a mut Command {
         // Any port, a new one at each start: another process could have taken the old one.
         .env("USERSYNC_SERVER__LISTEN", "127.0.0.1:0")
         .env("USERSYNC_LOG__FORMAT", "json")
-        .env("RUST_LOG", "warn,usersync::internals::cli=info")
+        .env("RUST_LOG", "warn,usersync::cli=info")
         // A directory without a `usersync.toml`.
         .current_dir("/")
         .stdin(Stdio::null())
