@@ -13,6 +13,7 @@ pub(crate) mod directory;
 #[cfg(test)]
 mod example;
 pub(crate) mod file;
+mod lenient;
 mod read;
 mod source;
 mod standard;

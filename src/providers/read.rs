@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::{DecodedEvent, GONE, LISTED, Provider, Unreadable};
+use super::{DecodedEvent, GONE, LISTED, Provider, Unreadable, lenient};
 use crate::domain::{Change, ChangeKind, Content, Delivery, Timestamp, UserKey};
 use crate::signature::{self, Message, Verified};
 
@@ -78,22 +78,34 @@ pub(super) struct ReadEvent {
 
 impl ReadEvent {
     pub(super) fn read(provider: &dyn Provider, payload: &str) -> Result<Self, NotJson> {
-        let unreadable =
-            |reason| Self { id: None, event_type: None, user: None, decoded: Err(Unreadable::new(reason)) };
-        match serde_json::from_str(payload) {
-            Ok(event @ Value::Object(_)) => Ok(Self::of(provider, &event)),
-            Ok(_) => Ok(unreadable("the event is not an object")),
-            // Checked against the grammar alone, at any depth: JSON is kept even where it cannot be read.
-            Err(_) => match serde_json::from_str::<IgnoredAny>(payload) {
-                Ok(_) => Ok(unreadable(
-                    "the event is nested too deep, or holds a number or a character that cannot be read",
-                )),
-                Err(_) => Err(NotJson),
-            },
+        if let Ok(event) = serde_json::from_str(payload) {
+            return Ok(Self::of(provider, &event));
         }
+        // Checked against the grammar alone, at any depth: JSON is kept even where it cannot be read.
+        serde_json::from_str::<IgnoredAny>(payload).map_err(|_| NotJson)?;
+        let repaired = lenient::without_half_surrogates(payload);
+        let document = repaired.as_deref().unwrap_or(payload);
+        let Ok(event) = serde_json::from_str::<Value>(document) else {
+            let user = lenient::value_at(document, provider.user_pointer()).as_ref().and_then(user_id);
+            let reason = "the event is nested too deep, or has a number that cannot be read";
+            return Ok(Self { user, ..Self::unreadable(reason) });
+        };
+        let user = event.pointer(provider.user_pointer());
+        if user.and_then(Value::as_str).is_some_and(|id| id.contains(char::REPLACEMENT_CHARACTER)) {
+            // Two such ids may be different ones.
+            return Ok(Self::unreadable("the user's id has half of a surrogate pair"));
+        }
+        Ok(Self::of(provider, &event))
+    }
+
+    fn unreadable(reason: &str) -> Self {
+        Self { id: None, event_type: None, user: None, decoded: Err(Unreadable::new(reason)) }
     }
 
     fn of(provider: &dyn Provider, event: &Value) -> Self {
+        if !event.is_object() {
+            return Self::unreadable("the event is not an object");
+        }
         let storable = |id: &&str| !id.is_empty() && id.len() <= signature::LONGEST_ID && !id.contains('\0');
         let data = event.get("data").unwrap_or(&Value::Null);
         match event.get("type").and_then(Value::as_str) {
@@ -102,8 +114,7 @@ impl ReadEvent {
             _ => {}
         }
         let id = provider.event_id(event).filter(storable).map(str::to_owned);
-        let user = event.pointer(provider.user_pointer()).and_then(Value::as_str);
-        let user = user.filter(|id| UserKey::flaw_of(id).is_none()).map(str::to_owned);
+        let user = event.pointer(provider.user_pointer()).and_then(user_id);
         match provider.event_type(event) {
             Ok(name) => {
                 Self { id, event_type: Some(name.to_owned()), user, decoded: provider.decode(event, name) }
@@ -116,11 +127,11 @@ impl ReadEvent {
 impl ReadEvent {
     /// A user of the provider's list, as the journal has it.
     fn of_listed(provider: &dyn Provider, user: &Value) -> Self {
-        let id = user.pointer(provider.listed_id_pointer()).and_then(Value::as_str);
+        let id = user.pointer(provider.listed_id_pointer());
         Self {
             id: None,
             event_type: Some(LISTED.to_owned()),
-            user: id.filter(|id| UserKey::flaw_of(id).is_none()).map(str::to_owned),
+            user: id.and_then(user_id),
             decoded: provider.listed(user),
         }
     }
@@ -143,6 +154,16 @@ impl ReadEvent {
             decoded: decoded.ok_or_else(|| Unreadable::new("`id` or `at` is missing")),
         }
     }
+}
+
+/// The id that a value is, if it can be one.
+fn user_id(value: &Value) -> Option<String> {
+    let id = match value {
+        Value::String(id) => id.clone(),
+        Value::Number(id) if !id.is_f64() => id.to_string(),
+        _ => return None,
+    };
+    UserKey::flaw_of(&id).is_none().then_some(id)
 }
 
 /// A user of the provider's list, as a delivery.

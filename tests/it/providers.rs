@@ -250,6 +250,39 @@ async fn of_two_events_with_one_stamp_the_later_one_wins_in_both_orders(app: &Te
 
 on_both_databases!(of_two_events_with_one_stamp_the_later_one_wins_in_both_orders, configured by with_every_provider);
 
+/// A name that the sender cut within an emoji: valid JSON, and no reason to lose the user.
+async fn half_an_emoji_in_a_name_becomes_the_replacement_character(app: &TestApp) {
+    for sender in senders() {
+        let body = sender.created.replace("Lovelace\"", "Lovelace \\ud83d\"");
+        assert_eq!(deliver(app, &sender, body).await, "200 applied", "{}", sender.source);
+        assert_eq!(names(app, &sender).await, [json!("Ada Lovelace \u{fffd}")], "{}", sender.source);
+        assert_eq!(deliver(app, &sender, &*sender.deleted).await, "200 applied", "{}", sender.source);
+    }
+}
+
+on_both_databases!(half_an_emoji_in_a_name_becomes_the_replacement_character, configured by with_every_provider);
+
+/// An event that is nested too deep to be read still names its user, and is erased with the user.
+async fn a_deletion_erases_the_parked_events_of_its_user(app: &TestApp) {
+    let mut parked = 0;
+    for sender in senders() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        let nested = sender.created.replacen('{', &format!("{{\"deep\":{deep},"), 1);
+        let without_times = sender.created.replace("2026-", "late ").replace("1767", "-99");
+        for body in [nested, without_times] {
+            parked += u64::from(deliver(app, &sender, body).await == "200 parked");
+        }
+        assert_eq!(deliver(app, &sender, &*sender.deleted).await, "200 applied", "{}", sender.source);
+    }
+    let kept = app.journal().await.into_iter().filter(|(_, outcome, _)| outcome == "parked");
+    let kept = kept.filter(|(_, _, has_payload)| *has_payload).count();
+    assert!(parked >= senders().len() as u64, "{parked}");
+    app.expect_parked(app.store.journal().parked().await.unwrap());
+    assert_eq!(kept, 0);
+}
+
+on_both_databases!(a_deletion_erases_the_parked_events_of_its_user, configured by with_every_provider);
+
 async fn a_body_over_the_limit_is_refused(app: &TestApp) {
     for sender in senders() {
         let large = format!("{}{}", &*sender.created, " ".repeat(1 << 20));
