@@ -19,6 +19,12 @@ pub enum ImpossibleValue {
         /// What was found.
         found: &'static str,
     },
+    /// It is nested too deep to be read again from where it is stored.
+    #[error("`{}` is nested deeper than {} levels", .field.name(), DEEPEST)]
+    TooDeep {
+        /// The field.
+        field: Field,
+    },
     /// Some number in it cannot be stored.
     #[error("`{}` holds a number of more digits than PostgreSQL can store", .field.name())]
     TooManyDigits {
@@ -26,6 +32,10 @@ pub enum ImpossibleValue {
         field: Field,
     },
 }
+
+/// How deep a value may be nested: `serde_json` reads no more than 127 levels, and a record, an event or an answer adds
+/// some around it.
+const DEEPEST: usize = 100;
 
 /// How many zeros the numbers of one value may gain by being written without an exponent. Else a few bytes such as
 /// `1e100000`, said often, would become a value of gigabytes.
@@ -43,6 +53,9 @@ impl Facts {
     pub fn set(&mut self, field: Field, value: Value) -> Result<(), ImpossibleValue> {
         if !field.takes(&value) {
             return Err(ImpossibleValue::Type { field, found: type_name(&value) });
+        }
+        if is_deeper_than(&value, DEEPEST) {
+            return Err(ImpossibleValue::TooDeep { field });
         }
         let mut room = MOST_ADDED_DIGITS;
         let value = storable(value, &mut room).ok_or(ImpossibleValue::TooManyDigits { field })?;
@@ -81,6 +94,15 @@ fn type_name(value: &Value) -> &'static str {
         Value::String(_) => "a string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
+    }
+}
+
+fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    let is_deeper = |inner: &Value| is_deeper_than(inner, levels - 1);
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(is_deeper),
+        Value::Object(entries) => levels == 0 || entries.values().any(is_deeper),
+        _ => false,
     }
 }
 
@@ -166,6 +188,17 @@ mod tests {
                 "`metadata` holds a number of more digits than PostgreSQL can store"
             );
         }
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_to_be_read_again_is_refused() {
+        let nested = |levels: usize| {
+            let text = format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+            Facts::default().set(Field::Metadata, serde_json::from_str(&text).unwrap())
+        };
+        assert_eq!(nested(super::DEEPEST), Ok(()));
+        let error = nested(super::DEEPEST + 1).unwrap_err();
+        assert_eq!(error.to_string(), "`metadata` is nested deeper than 100 levels");
     }
 
     #[test]

@@ -81,6 +81,23 @@ async fn a_number_that_jsonb_cannot_hold_parks_its_delivery_and_says_why(app: &T
 
 on_both_databases!(a_number_that_jsonb_cannot_hold_parks_its_delivery_and_says_why);
 
+/// What can be stored can be read again, and what is nested deeper parks and harms nothing else of its user.
+async fn metadata_that_is_nested_too_deep_parks_its_delivery(app: &TestApp) {
+    let delivered = async |seconds: i64, levels: usize| {
+        let nested = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        app.client.deliver(event("deep", seconds, &metadata(&nested))).await
+    };
+    assert_eq!(delivered(1, 100).await, "200 applied");
+    assert_eq!(delivered(2, 101).await, "200 parked");
+    assert_eq!(delivered(3, 124).await, "200 parked");
+    assert_eq!(app.client.deliver(event("deep", 4, r#""first_name":"Ada""#)).await, "200 applied");
+    assert_eq!(shown(app).await["deep"].len(), 200);
+    assert_a_rebuild_changes_nothing(app).await;
+    app.expect_parked(2);
+}
+
+on_both_databases!(metadata_that_is_nested_too_deep_parks_its_delivery);
+
 /// A JSON number as some sender may write it.
 fn some_number() -> impl Strategy<Value = Value> {
     ("-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?", prop::option::of(-40_i32..40)).prop_map(
