@@ -151,6 +151,14 @@ impl Postgres {
             Some(mode) => options.ssl_mode(mode),
             None => options,
         };
+        // The driver takes the brackets around an IPv6 address for a part of the name.
+        let options = match options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => {
+                let address = address.to_owned();
+                options.host(&address)
+            }
+            None => options,
+        };
         // PgBouncer takes no such parameter, and the text of a floating number is nothing that we read.
         let options = options.extra_float_digits(None).application_name("usersync");
         Ok(Self { options, says_pooled })
@@ -199,6 +207,12 @@ mod tests {
             Err(refusal) => refusal.0,
             Ok(_) => panic!("{url} is taken"),
         }
+    }
+
+    #[test]
+    fn an_ipv6_address_is_a_host() {
+        let options = postgres("postgres://u:p@[::1]:5433/db").options;
+        assert_eq!((options.get_host(), options.get_port()), ("::1", 5433));
     }
 
     #[test]

@@ -28,6 +28,7 @@ use tracing::warn;
 use self::address::Address;
 use self::connection::{Db, Transaction};
 use self::pool::{Pool, Session};
+use self::schema::statement;
 use crate::config;
 
 pub use api_keys::{ApiKey, ApiKeys};
@@ -114,6 +115,8 @@ impl Store {
             None => None,
         };
         let options = postgres.options;
+        // With sslmode=verify-ca the driver takes the process's choice, and two libraries offer themselves.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let is_pooled = postgres.says_pooled || probe::is_pooled(&options).await?;
         if is_pooled && direct.is_none() && purpose == Purpose::Service {
             warn!(
@@ -151,7 +154,6 @@ impl Store {
 
     /// Whether deliveries can be written now; an error says why not. Needs every migration.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
-        let sql = "SELECT current_setting('transaction_read_only')";
         match &self.db {
             Db::Sqlite(_) => match self.begin().await {
                 Ok(tx) => Ok(tx.inner.rollback().await?),
@@ -159,17 +161,23 @@ impl Store {
                 Err(StoreError::Conflict(_)) => Ok(()),
                 Err(error) => Err(error),
             },
-            Db::Postgres { pool, .. } => {
-                let row = self.db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
-                let is_read_only: Option<String> = row.map(|row| row.try_get_by_index(0)).transpose()?;
-                if is_read_only.as_deref() != Some("on") {
+            Db::Postgres { pool, schema } => {
+                let Some(row) = self.db.query_one_raw(statement(MAY_WRITE, [&**schema])).await? else {
                     return Ok(());
+                };
+                let (is_read_only, missing): (bool, Option<String>) =
+                    (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+                if is_read_only {
+                    // The address may lead to another server by now.
+                    pool.invalidate();
+                    return Err(StoreError::unavailable(
+                        "the server is read-only: it is a replica, or not the primary any more",
+                    ));
                 }
-                // The address may lead to another server by now.
-                pool.invalidate();
-                Err(StoreError::unavailable(
-                    "the server is read-only: it is a replica, or not the primary any more",
-                ))
+                match missing {
+                    Some(missing) => Err(StoreError::unavailable(&format!("this role lacks {missing}"))),
+                    None => Ok(()),
+                }
             }
         }
     }
@@ -177,6 +185,7 @@ impl Store {
     /// Whether this role may write: tries a deletion that finds nothing, and undoes it. Needs every
     /// migration.
     pub async fn try_to_write(&self) -> Result<(), StoreError> {
+        self.check_writable().await?;
         let Tx { inner, .. } = self.begin().await?;
         inner.execute_unprepared("DELETE FROM \"usersync\".journal WHERE 1 = 0").await?;
         Ok(inner.rollback().await?)
@@ -238,6 +247,14 @@ impl Store {
         self.db.get_database_backend() == DbBackend::Postgres
     }
 }
+
+/// Whether the server takes no writes, and which privileges this role lacks for a delivery.
+const MAY_WRITE: &str = "SELECT current_setting('transaction_read_only') = 'on',
+       (SELECT string_agg(p.name || ' on ' || c.relname, ', ' ORDER BY c.relname, p.name)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS p(name)
+        WHERE n.nspname = $1 AND c.relname IN ('journal', 'tombstones', 'users')
+          AND NOT has_table_privilege(c.oid, p.name))";
 
 const DIRECT_IS_SQLITE: &str = "DIRECT_URL is the address of a SQLite database\n\
                                 write the PostgreSQL address past the pooler, or leave it out";

@@ -91,8 +91,8 @@ impl Store {
         Ok(Migrator::migrations().iter().map(|one| state(one.name())).collect())
     }
 
-    /// What other roles may do with our tables, as far as the owner or the defaults of the database have granted it.
-    /// Superusers, and roles that may read every table of the server, are not among them.
+    /// What roles other than the owner and this one may do with our tables, as far as the owner or the defaults of the
+    /// database have granted it. Superusers, and roles that may read every table of the server, are not among them.
     pub async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         let Db::Postgres { schema, .. } = &self.db else { return Ok(Vec::new()) };
         let sql = "SELECT c.relname::text, COALESCE(r.rolname::text, 'PUBLIC'), string_agg(DISTINCT a.privilege_type, ' ')
@@ -102,7 +102,7 @@ impl Store {
                  SELECT x.* FROM pg_attribute t, LATERAL aclexplode(t.attacl) x WHERE t.attrelid = c.oid
              ) a LEFT JOIN pg_roles r ON r.oid = a.grantee
              WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND a.grantee <> c.relowner
-               AND NOT COALESCE(r.rolsuper, false)
+               AND NOT COALESCE(r.rolsuper, false) AND COALESCE(r.rolname, '') <> current_user
                AND c.relname = ANY(string_to_array($2, ' '))
              GROUP BY 1, 2 ORDER BY 2, 1";
         let rows = self.db.query_all_raw(statement(sql, [&**schema, &TABLES.join(" ")])).await?;
@@ -137,7 +137,7 @@ impl Store {
     }
 }
 
-fn statement<const N: usize>(sql: &str, values: [&str; N]) -> Statement {
+pub(super) fn statement<const N: usize>(sql: &str, values: [&str; N]) -> Statement {
     Statement::from_sql_and_values(DbBackend::Postgres, sql, values.map(sea_orm::Value::from))
 }
 

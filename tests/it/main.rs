@@ -49,6 +49,7 @@ mod reverse_proxy;
 mod secrets;
 mod service_keys;
 mod support_works;
+mod tls;
 mod tokens;
 mod webhooks;
 mod webhooks_refused;
