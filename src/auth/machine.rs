@@ -22,6 +22,14 @@ const CLAIMS_OF_A_PERSON: [&str; 10] = [
 /// Okta, and Microsoft Entra (version 1.0).
 const CLIENT_CLAIMS: [&str; 5] = ["client_id", "azp", "cid", "clientId", "appid"];
 
+/// How the ids of programs begin at a vendor whose users' ids begin in another way.
+const SUBJECTS_OF_PROGRAMS: [(&str, &str); 4] = [
+    ("mch_", "`sub` is the id of a machine at Clerk"),
+    ("ak_", "`sub` is the id of an API key at Clerk"),
+    ("client_01", "`sub` is the id of an application at WorkOS"),
+    ("system:serviceaccount:", "`sub` is a service account of Kubernetes"),
+];
+
 /// The sign by which the claims of a verified token are those of a program; `None` for a person's.
 pub(super) fn sign(claims: &Map<String, Value>) -> Option<&'static str> {
     let string = |name| claims.get(name).and_then(Value::as_str);
@@ -29,12 +37,15 @@ pub(super) fn sign(claims: &Map<String, Value>) -> Option<&'static str> {
     let clients = || CLIENT_CLAIMS.into_iter().filter_map(string);
     let is_described = CLAIMS_OF_A_PERSON.iter().any(|claim| claims.contains_key(*claim));
 
-    if string("gty").is_some_and(is_client_credentials) {
+    if claims.get("gty").is_some_and(is_client_credentials) {
         return Some("`gty` is client-credentials");
     }
     // Auth0. The id of a user has the name of a connection before a `|`.
     if subject.ends_with("@clients") && !subject.contains('|') {
         return Some("`sub` ends with @clients");
+    }
+    if let Some((_, what)) = SUBJECTS_OF_PROGRAMS.iter().find(|(prefix, _)| subject.starts_with(prefix)) {
+        return Some(what);
     }
     // Microsoft Entra; for a user it is `user`.
     if string("idtyp") == Some("app") {
@@ -64,9 +75,13 @@ pub(super) fn sign(claims: &Map<String, Value>) -> Option<&'static str> {
     None
 }
 
-/// Auth0 writes the grant type with a hyphen, OAuth with an underscore.
-fn is_client_credentials(grant: &str) -> bool {
-    matches!(grant, "client-credentials" | "client_credentials")
+/// Auth0 writes the grant type with a hyphen, OAuth with an underscore. Kinde and FusionAuth write a list.
+fn is_client_credentials(grant: &Value) -> bool {
+    match grant {
+        Value::String(grant) => matches!(&**grant, "client-credentials" | "client_credentials"),
+        Value::Array(grants) => grants.iter().any(is_client_credentials),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +110,11 @@ mod tests {
             ),
             ("Cognito", json!({"sub": "4gbq", "client_id": "4gbq", "token_use": "access"})),
             ("Okta", json!({"sub": "0oa1", "cid": "0oa1", "scp": ["reports"]})),
+            ("Kinde", json!({"sub": "k1", "gty": ["client_credentials"]})),
+            ("Clerk, machine", json!({"sub": "mch_2vYVtestTESTtestTESTtestTEST", "scopes": "mch_2xZa"})),
+            ("Clerk, API key", json!({"sub": "ak_2vYVtestTESTtestTESTtestTEST"})),
+            ("WorkOS", json!({"sub": "client_01J9Q2Z3X4C5V6B7N8M9K0L1P2", "org_id": "org_01"})),
+            ("Kubernetes", json!({"sub": "system:serviceaccount:default:app"})),
             ("RFC 9068", json!({"sub": "reports", "client_id": "reports", "scope": "read"})),
             (
                 "Google",

@@ -13,7 +13,7 @@ use super::slot::Slot;
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 /// Ends of the paths of key sets, each with the end of the issuer's path.
-const JWKS_PATHS: [(&str, &str); 6] = [
+const JWKS_PATHS: [(&str, &str); 7] = [
     ("/.well-known/jwks.json", ""),
     ("/.well-known/jwks", ""),
     // Keycloak
@@ -22,7 +22,28 @@ const JWKS_PATHS: [(&str, &str); 6] = [
     ("/discovery/v2.0/keys", "/v2.0"),
     ("/oauth2/jwks", ""),
     ("/oauth/jwks", ""),
+    // Okta
+    ("/v1/keys", ""),
 ];
+
+/// How paths end that lead to an endpoint of the issuer, or to one of its pages.
+const ENDPOINT_PATHS: [&str; 12] = [
+    "/oauth/token",
+    "/oauth2/token",
+    "/v1/token",
+    "/protocol/openid-connect/token",
+    "/authorize",
+    "/v1/authorize",
+    "/protocol/openid-connect/auth",
+    "/userinfo",
+    "/v1/userinfo",
+    "/protocol/openid-connect/userinfo",
+    "/api/v2",
+    "/sign-in",
+];
+
+/// How the keys begin that a program must keep secret, at Clerk, WorkOS, Stripe and others.
+const SECRET_KEY_PREFIXES: [&str; 3] = ["sk_", "whsec_", "usk_"];
 
 /// What a fault recommends if the right address is not known.
 const SUCH_AS: &str = "write the provider's address, such as \"https://tenant.example.com\"";
@@ -65,6 +86,9 @@ fn check_issuer(text: &str, providers: &[ProviderKind]) -> Result<(), Fault> {
         return Err(fault("is a publishable key", remedy));
     }
     let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    if bare.split('/').any(|part| SECRET_KEY_PREFIXES.iter().any(|prefix| part.starts_with(prefix))) {
+        return Err(fault("contains a secret key", SUCH_AS));
+    }
     // An issuer may be another string than a web address.
     let Ok(url) = Url::parse(&full) else { return Ok(()) };
     let host = url.host_str().unwrap_or_default();
@@ -73,7 +97,8 @@ fn check_issuer(text: &str, providers: &[ProviderKind]) -> Result<(), Fault> {
             return Err(fault("is the dashboard, which issues no tokens", format!("write {right}")));
         }
         for (wrong, right) in kind.similar_hosts {
-            if let Some(name) = host.strip_suffix(wrong).filter(|_| !host.ends_with(right)) {
+            let is_right = host.ends_with(right) && !wrong.ends_with(right);
+            if let Some(name) = host.strip_suffix(wrong).filter(|_| !is_right) {
                 return Err(fault(
                     "is a host that issues no tokens",
                     write(&format!("https://{name}{right}")),
@@ -90,6 +115,9 @@ fn check_issuer(text: &str, providers: &[ProviderKind]) -> Result<(), Fault> {
         if let Some(base) = path.strip_suffix(wrong) {
             return Err(fault("is the address of the keys", issuer(&format!("{base}{right}"))));
         }
+    }
+    if let Some(base) = ENDPOINT_PATHS.iter().find_map(|end| path.strip_suffix(end)) {
+        return Err(fault("is the address of an endpoint", issuer(base)));
     }
     Ok(())
 }
@@ -216,6 +244,13 @@ mod tests {
                 "\"https://login.microsoftonline.com/t/v2.0\"",
             ),
             ("http://id.example.com/oauth/jwks/", "\"http://id.example.com\""),
+            ("https://tenant.okta.com/oauth2/default/v1/keys", "\"https://tenant.okta.com/oauth2/default\""),
+            ("https://tenant-admin.okta.com", "\"https://tenant.okta.com\""),
+            ("https://tenant.us.auth0.com/api/v2/", "\"https://tenant.us.auth0.com\""),
+            ("https://tenant.us.auth0.com/userinfo", "\"https://tenant.us.auth0.com\""),
+            ("https://supabase.com/dashboard/project/abc", "https://PROJECT.supabase.co/auth/v1"),
+            ("sk_test_2abc", "such as"),
+            ("https://api.workos.com/user_management/sk_test_2abc", "such as"),
             ("https://id.example.com/a/.well-known/openid-configuration", "\"https://id.example.com/a\""),
         ] {
             let remedy = remedy(pasted).unwrap_or_else(|| panic!("{pasted} is taken"));

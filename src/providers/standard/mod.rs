@@ -28,8 +28,14 @@ pub(super) const REGISTERED: Registered = Registered {
         variables: None,
         shared_issuers: &[],
         domain_key_prefixes: &[],
-        dashboards: &[],
-        similar_hosts: &[],
+        dashboards: &[
+            ("supabase.com", "\"https://PROJECT.supabase.co/auth/v1\""),
+            ("app.kinde.com", "\"https://NAME.kinde.com\""),
+            ("portal.azure.com", "\"https://login.microsoftonline.com/TENANT/v2.0\""),
+            ("console.firebase.google.com", "\"https://securetoken.google.com/PROJECT\""),
+        ],
+        // Okta's console has a host of its own.
+        similar_hosts: &[("-admin.okta.com", ".okta.com"), ("-admin.oktapreview.com", ".oktapreview.com")],
     },
     make: |source| {
         let list = source.list.as_ref().map(|list| list.map.clone());
