@@ -75,7 +75,9 @@ pub(crate) struct Wire {
 
 impl Client {
     pub(crate) fn new(base: String, service_key: String, clock: Clock) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        // Sooner than the service closes an idle connection, so that no request meets one that is being closed.
+        let idle = std::time::Duration::from_secs(1);
+        let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(idle).build().unwrap();
         Self { http, base, service_key, clock, messages: AtomicU64::new(0) }
     }
 
