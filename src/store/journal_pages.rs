@@ -7,7 +7,7 @@ use entity::journal::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, Statement,
+    QuerySelect, Select, Statement, Value,
 };
 
 use super::StoreError;
@@ -84,19 +84,16 @@ impl Which {
         let Some(Position { received_at, key: DeliveryKey { source, message_id } }) = after else {
             return select;
         };
-        if self.is_in_order_of_time() {
+        let [by_source, by_id] = [Column::Source, Column::MessageId];
+        let after = if self.is_in_order_of_time() {
             let time: chrono::DateTime<chrono::Utc> = (*received_at).into();
-            let columns = [Column::ReceivedAt, Column::Source, Column::MessageId].map(Expr::col);
-            let values = [Expr::value(time), Expr::value(source), Expr::value(message_id)];
-            // The index has the time alone.
-            return select
-                .filter(Column::ReceivedAt.gte(time))
-                .filter(Expr::tuple(columns).gt(Expr::tuple(values)));
-        }
-        match self.source {
-            Some(_) => select.filter(Column::MessageId.gt(message_id)),
-            None => select.filter(past([Column::Source, Column::MessageId], source, message_id)),
-        }
+            past([(Column::ReceivedAt, time.into()), (by_source, source.into()), (by_id, message_id.into())])
+        } else if self.source.is_some() {
+            by_id.gt(message_id)
+        } else {
+            past([(by_source, source.into()), (by_id, message_id.into())])
+        };
+        select.filter(after)
     }
 }
 
@@ -141,8 +138,9 @@ impl Journal<'_> {
 
     /// The next users that the journal speaks of, after one: those of so many deliveries, each user once.
     pub async fn users(&self, after: Option<&UserKey>, deliveries: u64) -> Result<Vec<UserKey>, StoreError> {
-        let after =
-            after.map(|key| past([Column::ExternalId, Column::Source], &key.external_id, &key.source));
+        let after = after.map(|UserKey { source, external_id }| {
+            past([(Column::ExternalId, external_id.into()), (Column::Source, source.into())])
+        });
         let rows: Vec<(String, String)> = Entity::find()
             .select_only()
             .columns([Column::Source, Column::ExternalId])
@@ -223,9 +221,10 @@ fn is_parked() -> Condition {
     Condition::all().add(Expr::cust("outcome = 'parked'")).add(Expr::cust("COALESCE(payload, '') <> ''"))
 }
 
-/// Whether a pair of columns is after a pair of values in the order of both. A row comparison begins in the index; the same
-/// written with OR filters all rows before.
-fn past(columns: [Column; 2], first: &str, second: &str) -> Condition {
-    let values = [Expr::value(first), Expr::value(second)];
-    Condition::all().add(Expr::tuple(columns.map(Expr::col)).gt(Expr::tuple(values)))
+/// Whether columns are after values in the order of all of them. A row comparison begins in the index; the same written with
+/// OR filters all rows before.
+fn past<const N: usize>(after: [(Column, Value); N]) -> Expr {
+    let (columns, values): (Vec<Expr>, Vec<Expr>) =
+        after.into_iter().map(|(column, value)| (Expr::col(column), Expr::value(value))).unzip();
+    Expr::tuple(columns).gt(Expr::tuple(values))
 }

@@ -15,12 +15,16 @@ pub(super) struct Session {
 impl Session {
     /// The settings as statements; `set` is `SET`, or `SET LOCAL` for one transaction.
     ///
-    /// Every statement has its index. A plan that was made while a table was small would read all of it, and is kept until
-    /// the server has new statistics. The compiler is only for statements that read a lot.
+    /// Every statement has its index, and reads on in the order of that index as far as it has to. A plan that reads the whole
+    /// table, or finds all rows first and sorts them, is best only while a table is small, but the server keeps it until it has
+    /// new statistics. Its compiler is for statements that read a lot.
     pub(super) fn settings(self, set: &str) -> String {
-        let timeout = self
-            .statement_timeout
-            .map(|timeout| format!("; {set} statement_timeout = {}", timeout.as_millis()));
-        format!("{set} enable_seqscan = off; {set} jit = off{}", timeout.unwrap_or_default())
+        let mut sql = ["enable_seqscan", "enable_bitmapscan", "jit"]
+            .map(|name| format!("{set} {name} = off"))
+            .join("; ");
+        if let Some(timeout) = self.statement_timeout {
+            sql = format!("{sql}; {set} statement_timeout = {}", timeout.as_millis());
+        }
+        sql
     }
 }
