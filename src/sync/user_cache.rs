@@ -146,8 +146,9 @@ impl UserCache {
 
 /// The user's texts, twice: as they are, and in the answer that is made of them.
 fn size_of_texts(User { key, profile, .. }: &User) -> usize {
-    let Profile { name, given_name, family_name, nickname, email, phone_number, picture_url, metadata, .. } =
-        profile;
+    let Profile {
+        name, given_name, family_name, nickname, email, phone_number, picture_url, metadata, ..
+    } = profile;
     let texts = [name, given_name, family_name, nickname, email, phone_number, picture_url];
     let texts: usize = texts.into_iter().flatten().map(String::len).sum();
     // Each of its values is an allocation of its own.
