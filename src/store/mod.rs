@@ -38,7 +38,7 @@ pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
 pub use error::StoreError;
 pub use journal::{Entry, Journaled};
-pub use journal_pages::{Cleared, Journal, Position, Which};
+pub use journal_pages::{Journal, Position, Which};
 pub use leases::{LEASE, Leases};
 pub use records::UserUpdate;
 pub(crate) use runs::{Begun, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, Runs};
