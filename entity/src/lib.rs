@@ -3,6 +3,7 @@
 
 pub mod api_key;
 pub mod journal;
+pub mod lease;
 pub mod run;
 pub mod run_user;
 pub mod tombstone;

@@ -9,23 +9,40 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How often a line is printed where standard error is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A progress bar on a terminal; a line every few seconds elsewhere, such as in a log.
+/// A progress bar on a terminal; a line every few seconds elsewhere, such as in a log. The total is counted meanwhile.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
     what: &'static str,
-    total: u64,
+    total: Cell<u64>,
+    is_total_known: Cell<bool>,
     last_line: Cell<Instant>,
 }
 
 impl Progress {
-    pub(super) fn new(total: u64, what: &'static str) -> Self {
+    pub(super) fn new(what: &'static str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} ({per_sec}, {eta} left)");
-            ProgressBar::new(total)
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            ProgressBar::new(0)
+                .with_style(style("{bar:40} {pos}/{len}+ {msg} ({per_sec})"))
                 .with_message(what)
         });
-        Self { bar, what, total, last_line: Cell::new(Instant::now()) }
+        let (total, is_total_known) = (Cell::new(0), Cell::new(false));
+        Self { bar, what, total, is_total_known, last_line: Cell::new(Instant::now()) }
+    }
+
+    /// There are this many, or more.
+    pub(super) fn set_total(&self, total: u64) {
+        self.total.set(total);
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+        }
+    }
+
+    /// There are no more.
+    pub(super) fn total_is_known(&self) {
+        self.is_total_known.set(true);
+        if let Some(bar) = &self.bar {
+            bar.set_style(style("{bar:40} {pos}/{len} {msg} ({per_sec}, {eta} left)"));
+        }
     }
 
     /// Shows that this many are done.
@@ -33,7 +50,8 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.set_position(done),
             None if self.last_line.get().elapsed() >= LINE_INTERVAL => {
-                eprintln!("{done} of {} {}", self.total, self.what);
+                let or_more = if self.is_total_known.get() { "" } else { " or more" };
+                eprintln!("{done} of {}{or_more} {}", self.total.get(), self.what);
                 self.last_line.set(Instant::now());
             }
             None => {}
@@ -46,4 +64,8 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

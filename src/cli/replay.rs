@@ -64,7 +64,7 @@ impl Replay {
         }
         let replay = Replaying::new(Arc::clone(&sources), store.clone(), clock);
         if self.rebuild {
-            return rebuild(&replay, store).await;
+            return rebuild(&replay).await;
         }
         if self.files.is_empty() {
             return replay_journal(&replay, store, &which).await;
@@ -104,11 +104,15 @@ impl Replay {
 }
 
 async fn replay_journal(replay: &Replaying, store: &Store, which: &Which) -> anyhow::Result<()> {
-    let progress = Progress::new(store.journal().count(which).await?, "deliveries");
-    let Replayed { outcomes, without_payload, without_source } = replay
-        .journal(which, |done| progress.update(done))
-        .await
-        .context("the replay stopped; run it again to continue")?;
+    let progress = Progress::new("deliveries");
+    let counting = async {
+        replay.count(which, |counted| progress.set_total(counted)).await?;
+        progress.total_is_known();
+        Ok(())
+    };
+    let replaying = replay.journal(which, |done| progress.update(done));
+    let ((), Replayed { outcomes, without_payload, without_source }) =
+        tokio::try_join!(counting, replaying).context("the replay stopped; run it again to continue")?;
     progress.finish();
     for (outcome, count) in &outcomes {
         say!("{count:>10} {outcome}");
@@ -130,12 +134,16 @@ async fn replay_journal(replay: &Replaying, store: &Store, which: &Which) -> any
     Ok(())
 }
 
-async fn rebuild(replay: &Replaying, store: &Store) -> anyhow::Result<()> {
-    let progress = Progress::new(store.journal().count_users().await?, "users");
-    let Rebuilt { same, corrected, incomplete } = replay
-        .rebuild(|done| progress.update(done))
-        .await
-        .context("the replay stopped; run it again to continue")?;
+async fn rebuild(replay: &Replaying) -> anyhow::Result<()> {
+    let progress = Progress::new("users");
+    let counting = async {
+        replay.count_users(|counted| progress.set_total(counted)).await?;
+        progress.total_is_known();
+        Ok(())
+    };
+    let rebuilding = replay.rebuild(|done| progress.update(done));
+    let ((), Rebuilt { same, corrected, incomplete }) =
+        tokio::try_join!(counting, rebuilding).context("the replay stopped; run it again to continue")?;
     progress.finish();
     say!("{same:>10} users already match the journal");
     say!("{corrected:>10} users were corrected");
@@ -152,17 +160,12 @@ async fn list(store: &Store, which: Which) -> anyhow::Result<()> {
     loop {
         let page = store.journal().page(&which, after.as_ref(), LIST_PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.key.clone());
-        for Journaled { key, received_at, event_type, external_id, reason, payload, .. } in page {
+        after = Some(last.position());
+        for Journaled { key, received_at, event_type, external_id, reason, .. } in page {
             let [event_type, external_id] =
                 [event_type, external_id].map(|value| value.unwrap_or_else(|| "-".to_owned()));
             let reason = reason.unwrap_or_default();
-            let erased = if payload.is_none() { " (its payload was erased)" } else { "" };
-            say!(
-                "{received_at}  {}  {}  {event_type}  {external_id}  {reason}{erased}",
-                key.source,
-                key.message_id
-            );
+            say!("{received_at}  {}  {}  {event_type}  {external_id}  {reason}", key.source, key.message_id);
         }
     }
 }

@@ -25,6 +25,8 @@
 //! 6. **Claims rank below the provider.** A fact from a token shows only where the provider has not spoken. A token
 //!    speaks of a lifetime only if it was issued in it.
 
+mod written;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -49,7 +51,7 @@ pub struct Life {
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<Lifetime>,
     /// What tokens said.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    #[serde(with = "written", skip_serializing_if = "BTreeMap::is_empty", default)]
     claims: Registers,
 }
 
@@ -57,6 +59,7 @@ pub struct Life {
 struct Lifetime {
     created_at: Option<Timestamp>,
     updated_at: Timestamp,
+    #[serde(with = "written")]
     facts: Registers,
 }
 
@@ -64,8 +67,8 @@ type Registers = BTreeMap<Field, Register>;
 
 /// A last-writer-wins register: the stamp and the digest of the change that wrote it, the field's value, and when the
 /// provider told the change, which is missing in records of earlier versions.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Register(i64, u64, Value, #[serde(default, skip_serializing_if = "Option::is_none")] Option<i64>);
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+struct Register(i64, u64, Value, #[serde(default)] Option<i64>);
 
 impl Register {
     fn stamp(&self) -> Timestamp {

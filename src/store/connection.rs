@@ -12,9 +12,11 @@ use sea_orm::{
     RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, sqlx,
 };
 use tokio::sync::Mutex;
+use tracing::trace;
 
 use super::error::says_that_the_server_is_wrong;
-use super::pool::{Lease, Pool, Session};
+use super::pool::{Lease, Pool};
+use super::session::Session;
 
 /// The schema that entities and statements name.
 pub(super) const DEFAULT_SCHEMA: &str = "usersync";
@@ -86,18 +88,13 @@ impl Transaction {
     }
 }
 
-/// Behind a pooler the limit holds for the transaction alone, and a `LISTEN` that somebody left on the server connection
+/// Behind a pooler the settings hold for the transaction alone, and a `LISTEN` that somebody left on the server connection
 /// must not put notifications among our answers.
 fn begin(session: Session) -> String {
-    let Session { is_pooled, statement_timeout } = session;
-    let mut sql = "BEGIN".to_owned();
-    if is_pooled {
-        sql.push_str("; UNLISTEN *");
-        if let Some(timeout) = statement_timeout {
-            sql = format!("{sql}; SET LOCAL statement_timeout = {}", timeout.as_millis());
-        }
+    if session.is_pooled {
+        return format!("BEGIN; UNLISTEN *; {}", session.settings("SET LOCAL"));
     }
-    sql
+    "BEGIN".to_owned()
 }
 
 /// A connection with a new transaction. Where one turns out to be broken, nothing was done yet, and another one is taken.
@@ -158,6 +155,8 @@ fn placed(mut statement: Statement, schema: Option<&str>) -> Statement {
     if schema != Some(DEFAULT_SCHEMA) {
         statement.sql = qualified(&statement.sql, schema);
     }
+    // Its values are not in the text.
+    trace!(sql = statement.sql, "statement");
     statement
 }
 

@@ -1,24 +1,14 @@
-//! The journal of deliveries: written with every batch, and read again in pages by a replay.
-//!
-//! Pages are in the order of the keys, so that a replay can stop and go on anywhere.
+//! The journal of deliveries, written with every batch. `journal_pages` reads it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use entity::journal::{ActiveModel, Column, Entity, Model};
-use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query};
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait,
-};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter};
 
-use super::connection::Db;
-use super::pairs::is_one_of;
+use super::pairs::{TableOfUsers, is_one_of};
 use super::{StoreError, Tx, bulk};
 use crate::domain::{Change, Content, Delivery, DeliveryKey, Outcome, Timestamp, UserKey};
-
-/// The journal.
-#[derive(Debug)]
-pub struct Journal<'a>(pub(super) &'a Db);
 
 /// What became of a delivery that is in the journal.
 #[derive(Clone, Debug)]
@@ -50,121 +40,6 @@ pub struct Journaled {
     pub reason: Option<String>,
     /// The body as received, while it is kept.
     pub payload: Option<String>,
-}
-
-/// Which deliveries to read.
-#[derive(Clone, Debug, Default)]
-pub struct Which {
-    /// Only those that are parked.
-    pub parked: bool,
-    /// Only of this source.
-    pub source: Option<String>,
-    /// Only those received at or after this.
-    pub since: Option<Timestamp>,
-}
-
-impl Which {
-    fn condition(&self) -> Condition {
-        let since = self.since.map(chrono::DateTime::<chrono::Utc>::from);
-        Condition::all()
-            .add_option(self.parked.then(is_parked))
-            .add_option(self.source.as_ref().map(|source| Column::Source.eq(source)))
-            .add_option(since.map(|since| Column::ReceivedAt.gte(since)))
-    }
-}
-
-impl Journal<'_> {
-    /// How many deliveries wait, parked.
-    pub async fn parked(&self) -> Result<u64, StoreError> {
-        Ok(Entity::find().filter(is_parked()).count(self.0).await?)
-    }
-
-    /// How many deliveries there are of these.
-    pub async fn count(&self, which: &Which) -> Result<u64, StoreError> {
-        Ok(Entity::find().filter(which.condition()).count(self.0).await?)
-    }
-
-    /// The next of these deliveries after one.
-    pub async fn page(
-        &self,
-        which: &Which,
-        after: Option<&DeliveryKey>,
-        limit: u64,
-    ) -> Result<Vec<Journaled>, StoreError> {
-        let after = after.map(|key| past([Column::Source, Column::MessageId], &key.source, &key.message_id));
-        let rows = Entity::find()
-            .filter(which.condition().add_option(after))
-            .order_by_asc(Column::Source)
-            .order_by_asc(Column::MessageId)
-            .limit(limit)
-            .all(self.0)
-            .await?;
-        Ok(rows.into_iter().map(journaled).collect())
-    }
-
-    /// Clears so many of the payloads that were received before a moment; tells how many.
-    pub async fn clear_payloads_before(&self, before: Timestamp, limit: u64) -> Result<u64, StoreError> {
-        let before: chrono::DateTime<chrono::Utc> = before.into();
-        let key = [Column::Source, Column::MessageId];
-        let old = Entity::find()
-            .select_only()
-            .columns(key)
-            .filter(Column::Payload.is_not_null())
-            .filter(Column::ReceivedAt.lt(before))
-            // In the order of their index, so that it is used whatever the statistics say.
-            .order_by_asc(Column::ReceivedAt)
-            .limit(limit)
-            // Rows that another transaction is changing are left for the next time.
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-            .into_query();
-        let cleared = Entity::update_many()
-            .col_expr(Column::Payload, Expr::value(Option::<String>::None))
-            .filter(Expr::tuple(key.map(Expr::col)).in_subquery(old))
-            .exec(self.0)
-            .await?;
-        Ok(cleared.rows_affected)
-    }
-
-    /// The payloads of a source's newest deliveries, newest first.
-    pub(crate) async fn newest_payloads(&self, source: &str, limit: u64) -> Result<Vec<String>, StoreError> {
-        let payloads: Vec<Option<String>> = Entity::find()
-            .select_only()
-            .column(Column::Payload)
-            .filter(Column::Payload.is_not_null())
-            .filter(Column::Source.eq(source))
-            // Along the index of the payloads that are kept.
-            .order_by_desc(Column::ReceivedAt)
-            .limit(limit)
-            .into_tuple()
-            .all(self.0)
-            .await?;
-        Ok(payloads.into_iter().flatten().collect())
-    }
-
-    /// How many users the journal speaks of.
-    pub async fn count_users(&self) -> Result<u64, StoreError> {
-        let users = Entity::find().select_only().columns([Column::Source, Column::ExternalId]).distinct();
-        Ok(users.filter(Column::ExternalId.is_not_null()).count(self.0).await?)
-    }
-
-    /// The next users that the journal speaks of, after one, in the database's own order, which the next page
-    /// goes on from.
-    pub async fn users(&self, after: Option<&UserKey>, limit: u64) -> Result<Vec<UserKey>, StoreError> {
-        let after =
-            after.map(|key| past([Column::Source, Column::ExternalId], &key.source, &key.external_id));
-        let rows: Vec<(String, String)> = Entity::find()
-            .select_only()
-            .columns([Column::Source, Column::ExternalId])
-            .distinct()
-            .filter(Condition::all().add(Column::ExternalId.is_not_null()).add_option(after))
-            .order_by_asc(Column::Source)
-            .order_by_asc(Column::ExternalId)
-            .limit(limit)
-            .into_tuple()
-            .all(self.0)
-            .await?;
-        Ok(rows.into_iter().map(|(source, external_id)| UserKey { source, external_id }).collect())
-    }
 }
 
 impl Tx {
@@ -265,7 +140,7 @@ impl Tx {
         }
         Entity::update_many()
             .col_expr(Column::Payload, Expr::value(Option::<String>::None))
-            .filter(is_one_of(&self.inner, users.iter()))
+            .filter(is_one_of(&self.inner, TableOfUsers::Journal, users.iter()))
             .filter(Column::Payload.is_not_null())
             .filter(which)
             .exec(&self.inner)
@@ -278,7 +153,10 @@ impl Tx {
         &self,
         users: &BTreeSet<UserKey>,
     ) -> Result<BTreeMap<UserKey, Vec<Journaled>>, StoreError> {
-        let rows = Entity::find().filter(is_one_of(&self.inner, users.iter())).all(&self.inner).await?;
+        let rows = Entity::find()
+            .filter(is_one_of(&self.inner, TableOfUsers::Journal, users.iter()))
+            .all(&self.inner)
+            .await?;
         let mut history: BTreeMap<UserKey, Vec<Journaled>> = BTreeMap::new();
         for row in rows {
             let external_id = row.external_id.clone().unwrap_or_default();
@@ -316,20 +194,7 @@ fn row(delivery: &Delivery) -> ActiveModel {
     }
 }
 
-/// Parked, and with a payload that could be read again: without one there is nothing to wait for.
-fn is_parked() -> Condition {
-    // Spelled out as in the index of them: neither database finds it by a parameter.
-    let is_parked = Expr::cust("outcome = 'parked'");
-    Condition::all().add(is_parked).add(Column::Payload.is_not_null())
-}
-
-/// Whether a pair of columns stands after a pair of values in the order of both.
-fn past([first, second]: [Column; 2], after: &str, and: &str) -> Condition {
-    let same = Expr::col(first).eq(after).and(Expr::col(second).gt(and));
-    Condition::any().add(first.gt(after)).add(same)
-}
-
-fn journaled(row: Model) -> Journaled {
+pub(super) fn journaled(row: Model) -> Journaled {
     let Model {
         source,
         message_id,

@@ -7,6 +7,8 @@ mod chain;
 mod connection;
 mod error;
 mod journal;
+mod journal_pages;
+mod leases;
 mod notify;
 mod pairs;
 mod pool;
@@ -14,6 +16,7 @@ mod probe;
 mod records;
 mod runs;
 mod schema;
+mod session;
 mod sqlite;
 mod users;
 
@@ -27,14 +30,17 @@ use tracing::warn;
 
 use self::address::Address;
 use self::connection::{Db, Transaction};
-use self::pool::{Pool, Session};
+use self::pool::Pool;
 use self::schema::statement;
+use self::session::Session;
 use crate::config;
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
 pub use error::StoreError;
-pub use journal::{Entry, Journal, Journaled, Which};
+pub use journal::{Entry, Journaled};
+pub use journal_pages::{Journal, Position, Which};
+pub use leases::{LEASE, Leases};
 pub use records::UserUpdate;
 pub(crate) use runs::{Begun, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, Runs};
 pub use schema::Grant;
@@ -221,6 +227,11 @@ impl Store {
     /// The runs.
     pub(crate) fn runs(&self) -> Runs<'_> {
         Runs(&self.db)
+    }
+
+    /// The leases.
+    pub fn leases(&self) -> Leases<'_> {
+        Leases(&self.db)
     }
 
     /// The service keys.

@@ -1,15 +1,55 @@
-//! Statements about any number of users whose text is always the same, so that they stay prepared.
+//! Statements about any number of users whose text is always the same, so that they stay prepared; and conditions that
+//! leave PostgreSQL one way to find the rows, whatever its statistics say.
 
-use sea_orm::sea_query::{ArrayType, Expr};
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait};
 use sea_orm::{ConnectionTrait, DbBackend, Value};
 
 use crate::domain::UserKey;
 
+/// A table that has rows about users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TableOfUsers {
+    Users,
+    Journal,
+}
+
+impl TableOfUsers {
+    /// The rows of the users `keys`, as the table's own index finds them.
+    fn rows_of_keys(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Users => ("users", "id", "source = keys.source AND external_id = keys.external_id"),
+            // By the external id alone: the primary key begins with the source.
+            Self::Journal => {
+                ("journal", "ctid", "external_id = keys.external_id AND NULLIF(source, '') = keys.source")
+            }
+        }
+    }
+}
+
 /// Whether a row's `source` and `external_id` are those of one of these users.
-pub(super) fn is_one_of<'a>(db: &impl ConnectionTrait, users: impl Iterator<Item = &'a UserKey>) -> Expr {
+///
+/// On PostgreSQL the rows are found first, user by user. A join would be planned for the tables as they were when the
+/// statement was prepared, and would read all of a table that was still small then.
+pub(super) fn is_one_of<'a>(
+    db: &impl ConnectionTrait,
+    table: TableOfUsers,
+    users: impl Iterator<Item = &'a UserKey>,
+) -> Expr {
     let (keys, parameters) = key_table(db, users);
-    let sql = format!("(source, external_id) IN (SELECT source, external_id FROM {keys})");
+    let (name, row, is_its) = table.rows_of_keys();
+    let sql = match db.get_database_backend() {
+        DbBackend::Postgres => format!(
+            "{row} = ANY(ARRAY(SELECT found.{row} FROM {keys}, \
+             LATERAL (SELECT {row} FROM \"usersync\".{name} WHERE {is_its} OFFSET 0) AS found))"
+        ),
+        _ => format!("(source, external_id) IN (SELECT source, external_id FROM {keys})"),
+    };
     Expr::cust_with_values(sql, parameters)
+}
+
+/// Whether a row is of a source, written so that no index which begins with the source is used for it.
+pub(super) fn is_of_source(source: &str) -> Expr {
+    Expr::cust("NULLIF(source, '')").eq(source)
 }
 
 /// These users as a table `keys` with the columns `source` and `external_id`, and the parameters that hold them.

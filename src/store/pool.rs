@@ -17,6 +17,7 @@ use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::error::{is_about_a_value, is_transient, says_that_the_server_is_wrong};
+use super::session::Session;
 use super::{ACQUIRE_TIMEOUT, PING_TIMEOUT, TEST_AFTER_IDLE};
 
 /// After so long an idle connection is closed, so that others may have it.
@@ -45,16 +46,6 @@ struct Inner {
     refused: AtomicUsize,
     /// The pools of other purposes, whose connections the server counts too.
     siblings: Mutex<Vec<Weak<Inner>>>,
-}
-
-/// What every connection is told, or must not be told.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Session {
-    /// Behind a pooler that gives each transaction another server connection. Nothing may then outlive a transaction:
-    /// no prepared statement, no setting.
-    pub(super) is_pooled: bool,
-    /// How long the server works on one statement.
-    pub(super) statement_timeout: Option<Duration>,
 }
 
 struct Idle {
@@ -193,12 +184,11 @@ impl Pool {
             return Err(sqlx::Error::PoolClosed);
         }
         let mut connection = PgConnection::connect_with(&self.0.options).await?;
-        if let Session { is_pooled: false, statement_timeout: Some(timeout) } = self.0.session {
-            let sql = format!("SET statement_timeout = {}", timeout.as_millis());
-            connection.execute(AssertSqlSafe(sql)).await?;
-        } else {
+        if self.0.session.is_pooled {
             // A pooler lets everybody in, and only then has its clients wait for a server connection.
             connection.ping().await?;
+        } else {
+            connection.execute(AssertSqlSafe(self.0.session.settings("SET"))).await?;
         }
         Ok(connection)
     }

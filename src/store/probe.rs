@@ -6,7 +6,8 @@ use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{DbErr, RuntimeErr};
 
-use super::pool::{Lease, Pool, Session};
+use super::pool::{Lease, Pool};
+use super::session::Session;
 
 /// How long the second connection may take: where there is none to be had, there is no pooler to share one.
 const SECOND_CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use sea_orm::{
     TryIntoModel,
 };
 
-use super::pairs::is_one_of;
+use super::pairs::{TableOfUsers, is_one_of};
 use super::users::find_rows;
 use super::{StoreError, Tx, bulk};
 use crate::domain::{Life, Profile, Record, StoredUser, Timestamp, UserId, UserKey};
@@ -82,7 +82,10 @@ impl Tx {
         &self,
         known: &BTreeMap<UserKey, StoredUser>,
     ) -> Result<BTreeSet<UserKey>, StoreError> {
-        let rows = user::Entity::find().filter(is_one_of(&self.inner, known.keys())).all(&self.inner).await?;
+        let rows = user::Entity::find()
+            .filter(is_one_of(&self.inner, TableOfUsers::Users, known.keys()))
+            .all(&self.inner)
+            .await?;
         let mut out_of_sync = BTreeSet::new();
         for found in rows {
             let key = UserKey::new(&found.source, &found.external_id);
@@ -120,7 +123,7 @@ impl Tx {
         }
         if !gone.is_empty() {
             user::Entity::delete_many()
-                .filter(is_one_of(&self.inner, gone.into_iter()))
+                .filter(is_one_of(&self.inner, TableOfUsers::Users, gone.into_iter()))
                 .exec(&self.inner)
                 .await?;
         }

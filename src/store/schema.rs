@@ -16,7 +16,8 @@ use super::{ACQUIRE_TIMEOUT, Postgres, Store, StoreError};
 const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 const MIGRATIONS: &str = "seaql_migrations";
 /// Every table that a migration has made.
-const TABLES: [&str; 7] = ["users", "tombstones", "journal", "api_keys", "runs", "run_users", MIGRATIONS];
+const TABLES: [&str; 8] =
+    ["users", "tombstones", "journal", "api_keys", "runs", "run_users", "leases", MIGRATIONS];
 /// What an application joins on, and may therefore be given to other roles.
 const SHARED_TABLE: &str = "users";
 

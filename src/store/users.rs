@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use entity::user::{Column, Entity, Model};
+use sea_orm::sea_query::{Expr, ExprTrait, QueryStatementBuilder};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable,
-    QueryFilter, QueryOrder, QueryResult, QuerySelect, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic,
+    Iterable, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select, Statement,
 };
 
 use super::connection::Db;
-use super::pairs::key_table;
+use super::pairs::{is_of_source, key_table};
 use super::{StoreError, in_time};
 use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 
@@ -102,19 +103,7 @@ impl Users<'_> {
 
     /// A page of users.
     pub async fn list(&self, listing: &Listing) -> Result<Page, StoreError> {
-        let mut query = Entity::find().order_by_asc(Column::Id).limit(listing.limit.saturating_add(1));
-        if let Some(source) = &listing.source {
-            query = query.filter(Column::Source.eq(source));
-        }
-        if let Some(external_id) = &listing.external_id {
-            query = query.filter(Column::ExternalId.eq(external_id));
-        }
-        if let Some(email) = &listing.email {
-            query = query.filter(Column::Email.eq(email));
-        }
-        if let Some(after) = listing.after {
-            query = query.filter(Column::Id.gt(TextUuid(after.0)));
-        }
+        let query = self.select(listing).limit(listing.limit.saturating_add(1));
         let rows = match in_time(query.all(self.0)).await {
             // No row can hold what the database cannot store.
             Err(StoreError::Rejected(_)) => Vec::new(),
@@ -125,6 +114,55 @@ impl Users<'_> {
         let more = users.len() > limit;
         users.truncate(limit);
         Ok(Page { next: users.last().filter(|_| more).map(|last| last.id), users })
+    }
+
+    /// The users to list, in order. An index finds them first where a filter is narrow, and the order is made afterwards. An
+    /// index that has the order is only for what may be most of the table.
+    fn select(&self, listing: &Listing) -> Select<Entity> {
+        let Listing { source, external_id, email, after, limit: _ } = listing;
+        let after = after.map(|after| TextUuid(after.0));
+        let is_narrow = external_id.is_some() || email.is_some();
+        let mut select = Entity::find();
+        match source {
+            Some(source) if !is_narrow => select = self.of_source(source, after),
+            _ if is_narrow => select = select.filter(self.is_found(listing)),
+            _ => {}
+        }
+        if let Some(after) = after {
+            select = select.filter(Column::Id.gt(after));
+        }
+        select.order_by_asc(Column::Id)
+    }
+
+    /// A source's users, in the order of their index.
+    fn of_source(&self, source: &str, after: Option<TextUuid>) -> Select<Entity> {
+        let by_source = || Expr::cust("(source || '')");
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return Entity::find().filter(by_source().eq(source));
+        }
+        // As a range: were the source known to be one, the primary key would have the order too, and PostgreSQL would look for
+        // the users of a small source among all others.
+        let from = match after {
+            None => by_source().gte(source),
+            Some(after) => Expr::tuple([by_source(), Expr::col(Column::Id)])
+                .gt(Expr::tuple([Expr::value(source), Expr::value(after)])),
+        };
+        Entity::find().filter(from).filter(by_source().lte(source)).order_by_asc(by_source())
+    }
+
+    /// Whether a row has the external id or the address that is asked for.
+    fn is_found(&self, Listing { source, external_id, email, .. }: &Listing) -> Condition {
+        let is_its = Condition::all()
+            .add_option(external_id.as_ref().map(|id| Column::ExternalId.eq(id)))
+            .add_option(email.as_ref().map(|email| Column::Email.eq(email)))
+            .add_option(source.as_deref().map(is_of_source));
+        if self.0.get_database_backend() != DbBackend::Postgres {
+            return is_its;
+        }
+        // As an array, so that the rows are not looked for in the order of the primary key.
+        let found = Entity::find().select_only().column(Column::Id).filter(is_its).into_query();
+        let found = Expr::SubQuery(None, Box::new(found.into_sub_query_statement()));
+        Condition::all().add(Expr::cust_with_exprs("id = ANY(ARRAY($1))", [found]))
     }
 }
 

@@ -24,6 +24,6 @@ pub use replay::{Replay, Replayed};
 pub use replica_listener::ReplicaListener;
 pub use sweep::start_sweeping;
 #[cfg(feature = "internals")]
-pub use sweep::sweep;
+pub use sweep::{Swept, sweep};
 pub use transaction::Writer;
 pub use user_cache::{CachedUser, Found, UserCache};

@@ -11,14 +11,16 @@ use super::deliveries::{Arrival, read_again};
 use super::rebuild::{Rebuild, Rebuilt};
 use super::transaction::Writer;
 use crate::clock::Clock;
-use crate::domain::{Delivery, DeliveryKey, Outcome, UserKey};
+use crate::domain::{Delivery, Outcome, UserKey};
 use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::{self, Message, Verified};
-use crate::store::{Chain, Journaled, Store, StoreError, Which};
+use crate::store::{Chain, Journaled, Position, Store, StoreError, Which};
 use crate::telemetry::Metrics;
 
 /// Deliveries or users in one transaction: few enough that a service beside it hardly waits.
 const BATCH: u64 = 100;
+/// Deliveries that are counted at a time.
+const COUNTED: u64 = 10_000;
 
 /// Replays deliveries.
 #[derive(Debug)]
@@ -70,12 +72,12 @@ impl Replay {
     pub async fn journal(&self, which: &Which, progress: impl Fn(u64)) -> Result<Replayed, ReplayError> {
         let mut replayed = Replayed::default();
         let mut chain = Chain::for_batches(self.writer.store.clone());
-        let mut after: Option<DeliveryKey> = None;
+        let mut after: Option<Position> = None;
         let mut done = 0;
         loop {
             let page = self.writer.store.journal().page(which, after.as_ref(), BATCH).await?;
             let Some(last) = page.last() else { return Ok(replayed) };
-            after = Some(last.key.clone());
+            after = Some(last.position());
             done += page.len() as u64;
             let batch = page.into_iter().filter_map(|entry| self.read(entry, &mut replayed)).collect();
             for written in self.writer.write_batch(&mut chain, batch, Arrival::Again).await {
@@ -99,6 +101,37 @@ impl Replay {
             let page = Rebuild { sources: &self.writer.sources, users: users.into_iter().collect() };
             rebuilt.add(self.writer.change_users(&mut chain, &page).await?);
             progress(done);
+        }
+    }
+
+    /// Counts the deliveries that [`Self::journal`] reads, in pages: beside it, because one count of all would keep it
+    /// waiting. `progress` is told how many there are at least.
+    pub async fn count(&self, which: &Which, progress: impl Fn(u64)) -> Result<(), ReplayError> {
+        let mut after: Option<Position> = None;
+        let mut counted = 0;
+        loop {
+            let page = self.writer.store.journal().positions(which, after.as_ref(), COUNTED).await?;
+            counted += page.len() as u64;
+            progress(counted);
+            after = page.into_iter().last();
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Counts the users that [`Self::rebuild`] reads, in the same way.
+    pub async fn count_users(&self, progress: impl Fn(u64)) -> Result<(), ReplayError> {
+        let mut after: Option<UserKey> = None;
+        let mut counted = 0;
+        loop {
+            let page = self.writer.store.journal().users(after.as_ref(), COUNTED).await?;
+            counted += page.len() as u64;
+            progress(counted);
+            after = page.into_iter().last();
+            if after.is_none() {
+                return Ok(());
+            }
         }
     }
 

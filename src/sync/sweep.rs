@@ -1,52 +1,90 @@
 //! Retention: payloads are cleared when they are older than configured. Ids, stamps and tombstones stay.
+//!
+//! Of several replicas one sweeps, which holds a lease. Another one goes on where it stopped.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::domain::Timestamp;
 use crate::jobs::Jobs;
-use crate::store::{Store, StoreError};
+use crate::store::{LEASE, Store, StoreError};
 
 /// How often to look for payloads that are too old.
 const INTERVAL: Duration = Duration::from_hours(1);
 /// Payloads cleared by one transaction.
-const BATCH: u64 = 500;
-/// The pause after each transaction, for deliveries.
-const PAUSE: Duration = Duration::from_millis(50);
+const BATCH: u64 = 200;
+/// The pause after each transaction, as a multiple of the time that it took: deliveries have the database for the rest.
+const PAUSE_FACTOR: u32 = 9;
+/// The pause at least, and at most.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The lease of whoever sweeps.
+const NAME: &str = "sweep";
+
+/// What a sweep has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// It cleared so many payloads, and has come to its end or was told to stop.
+    Cleared(u64),
+    /// Another process does it.
+    HeldElsewhere,
+}
 
 /// Clears payloads older than the retention: now and every hour. Must be called within a tokio runtime.
 pub fn start_sweeping(jobs: &Jobs, store: Store, clock: Clock, retention: Duration) {
     // A statement that has begun is finished: its connection would otherwise be busy when the pool is closed.
     jobs.spawn_stoppable("sweep", move |stop| async move {
         loop {
-            match sweep(&store, &clock, retention, &stop).await {
-                Ok(0) => {}
-                Ok(payloads) => info!(payloads, "cleared payloads older than the retention"),
+            let swept = sweep(&store, &clock, retention, &stop).await;
+            match &swept {
+                Ok(Swept::Cleared(0) | Swept::HeldElsewhere) => {}
+                Ok(Swept::Cleared(payloads)) => info!(payloads, "cleared payloads older than the retention"),
                 Err(error) => warn!(%error, "could not clear old payloads; the next try is in an hour"),
             }
-            if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
+            // Soon enough to take over from a process that has died.
+            let pause = if matches!(swept, Ok(Swept::HeldElsewhere)) { LEASE } else { INTERVAL };
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
         }
     });
 }
 
-/// Clears every payload that is older than the retention, unless it is told to stop; returns how many it cleared.
+/// Clears every payload that is older than the retention, unless it is told to stop or another process does so.
 pub async fn sweep(
     store: &Store,
     clock: &Clock,
     retention: Duration,
     stop: &CancellationToken,
-) -> Result<u64, StoreError> {
+) -> Result<Swept, StoreError> {
+    let holder = clock.fresh_id().to_string();
     let before = clock.now().minus(retention);
-    let mut cleared = 0;
+    let Some(taken) = store.leases().take(NAME, &holder, clock.now()).await? else {
+        return Ok(Swept::HeldElsewhere);
+    };
+    let mut from = taken.position.as_deref().and_then(Timestamp::parse);
+    let mut payloads = 0;
     loop {
-        let batch = store.journal().clear_payloads_before(before, BATCH).await?;
-        cleared += batch;
-        if batch < BATCH || stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
-            return Ok(cleared);
+        let began_at = Instant::now();
+        let cleared = store.journal().clear_payloads(from, before, BATCH).await?;
+        payloads += cleared.payloads;
+        from = cleared.latest.or(from);
+        let position = from.map(|from| from.to_string());
+        if cleared.payloads < BATCH {
+            store.leases().release(NAME, &holder, None).await?;
+            return Ok(Swept::Cleared(payloads));
+        }
+        if !store.leases().renew(NAME, &holder, position.as_deref(), clock.now()).await? {
+            // This process was stopped for so long that another one has taken over.
+            return Ok(Swept::Cleared(payloads));
+        }
+        let pause = (began_at.elapsed() * PAUSE_FACTOR).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            store.leases().release(NAME, &holder, position.as_deref()).await?;
+            return Ok(Swept::Cleared(payloads));
         }
     }
 }

@@ -9,11 +9,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use quick_cache::Weighter;
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 
 use super::feed::Feed;
 use super::user_loader::UserLoader;
-use crate::domain::{Timestamp, User, UserKey};
+use crate::domain::{Profile, Timestamp, User, UserKey};
 use crate::jobs::Jobs;
 use crate::store::{LookedUp, Store, StoreError};
 
@@ -21,15 +22,19 @@ use crate::store::{LookedUp, Store, StoreError};
 const TIME_TO_LIVE: Duration = Duration::from_secs(1);
 /// How long to wait for another caller's read of the same user.
 const SHARED_READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many users are kept.
-const CAPACITY: usize = 10_000;
+/// What the users that are kept may weigh in all, in bytes; an estimate.
+const CAPACITY: u64 = 16 << 20;
+/// What a user weighs beside its texts.
+const ENTRY_OVERHEAD: usize = 1024;
+/// How many users are expected within that.
+const EXPECTED_USERS: usize = 10_000;
 
 /// Reads users, and keeps them for a second at most.
 #[derive(Clone, Debug)]
 pub struct UserCache {
     loader: UserLoader,
     feed: Feed,
-    recent: Arc<Cache<UserKey, Arc<CachedRead>>>,
+    recent: Arc<Cache<UserKey, Arc<CachedRead>, Weight>>,
 }
 
 /// What was read of a user, and when.
@@ -41,6 +46,17 @@ struct CachedRead {
     fingerprint: i64,
     /// How often the user may have changed before it was read.
     changes: u64,
+    /// Of the texts that are kept, in bytes.
+    size: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Weight;
+
+impl Weighter<UserKey, Arc<CachedRead>> for Weight {
+    fn weight(&self, _: &UserKey, read: &Arc<CachedRead>) -> u64 {
+        u64::try_from(read.size + ENTRY_OVERHEAD).unwrap_or(u64::MAX)
+    }
 }
 
 /// What the tables say of a user.
@@ -65,7 +81,8 @@ impl UserCache {
     /// A cache of this database's users; the feed tells of their changes. Must be called within a tokio runtime, which
     /// reads them.
     pub fn new(jobs: &Jobs, store: &Store, feed: Feed) -> Self {
-        Self { loader: UserLoader::start(jobs, store), feed, recent: Arc::new(Cache::new(CAPACITY)) }
+        let recent = Cache::with_weighter(EXPECTED_USERS, CAPACITY, Weight);
+        Self { loader: UserLoader::start(jobs, store), feed, recent: Arc::new(recent) }
     }
 
     /// What the tables say of a user, a second old at most.
@@ -110,7 +127,8 @@ impl UserCache {
             Some(user) => Found::Living(Arc::new(CachedUser { user, deleted_at, shown: OnceLock::new() })),
             None => Found::Nobody(deleted_at),
         });
-        CachedRead { found, began_at, ended_at: Instant::now(), fingerprint, changes }
+        let size = if let Ok(Found::Living(cached)) = &found { size_of_texts(&cached.user) } else { 0 };
+        CachedRead { found, began_at, ended_at: Instant::now(), fingerprint, changes, size }
     }
 
     /// A failure, or that there is no row, is valid only for those who asked before it was known: a later caller may have
@@ -124,6 +142,18 @@ impl UserCache {
             Ok(Found::Living(_)) => asked_at.duration_since(read.began_at) < TIME_TO_LIVE && is_current(),
         }
     }
+}
+
+/// The user's texts, twice: as they are, and in the answer that is made of them.
+fn size_of_texts(User { key, profile, .. }: &User) -> usize {
+    let Profile {
+        name, given_name, family_name, nickname, email, phone_number, picture_url, metadata, ..
+    } = profile;
+    let texts = [name, given_name, family_name, nickname, email, phone_number, picture_url];
+    let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+    // Each of its values is an allocation of its own.
+    let metadata = metadata.as_ref().map_or(0, |metadata| 4 * metadata.to_string().len());
+    2 * (key.external_id.len() + texts + metadata)
 }
 
 impl CachedUser {

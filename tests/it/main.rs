@@ -39,6 +39,7 @@ mod openid_provider;
 mod operations;
 mod packages;
 mod peers;
+mod plans;
 mod pooler;
 mod privileges;
 mod providers;
