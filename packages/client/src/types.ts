@@ -103,6 +103,13 @@ export type Session =
 
 type UsersyncErrorLike = import("./error").UsersyncError;
 
+/** One request. It never holds a token. */
+export interface LogEvent {
+  readonly path: string;
+  /** The HTTP status; 0 where there was no answer. */
+  readonly status: number;
+}
+
 /** What happens to the current user, as the stream tells it. */
 export type UserEvent =
   | { readonly type: "pending" }
