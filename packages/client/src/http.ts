@@ -38,16 +38,18 @@ export function createHttp({ url, fetch, timeoutSeconds = 15, retries = 3, log }
   const base = url.replace(/\/+$/, "");
 
   const send: Http["send"] = async (path, token, signal, method = "GET", headers) => {
-    const all = { authorization: `Bearer ${token}`, ...headers };
-    // Looked up at each call, so that a test or a tracing library may replace it.
-    const response = await (fetch ?? globalThis.fetch)(base + path, {
-      cache: "no-store", redirect: "error", method, headers: all, signal,
-    }).catch((cause: unknown) => {
+    let response: Response;
+    try {
+      // Looked up at each call, so that a test or a tracing library may replace it.
+      response = await (fetch ?? globalThis.fetch)(base + path, {
+        cache: "no-store", redirect: "error", method, headers: { authorization: `Bearer ${token}`, ...headers }, signal,
+      });
+    } catch (cause) {
       log?.({ path, status: 0 });
       signal.throwIfAborted();
       const detail = "No answer. Check the network, `url` and, in a browser, `server.cors_origins`.";
       throw new UsersyncError("network", "network", detail, { retryable: true, cause });
-    });
+    }
     log?.({ path, status: response.status });
     clock.observe(response.headers);
     if (response.ok) return response;
