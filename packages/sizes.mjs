@@ -15,7 +15,7 @@ async function size(code, external = []) {
 }
 
 const measured = [
-  ["core", 4500, await size(`export { createUsersyncClient, UsersyncError, isUsersyncError } from "${core}"`)],
+  ["core", 5100, await size(`export { createUsersyncClient, UsersyncError, isUsersyncError } from "${core}"`)],
   ["React, without the core", 3000, await size(`export * from "${react}"`, external)],
 ];
 for (const [name, limit, bytes] of measured) console.log(`${name}: ${bytes} bytes, at most ${limit}`);

@@ -1,5 +1,5 @@
 import { createBatch } from "./batch";
-import { onAbort, sleep } from "./clock";
+import { aborted, sleep } from "./clock";
 import { UsersyncError, pause } from "./error";
 import { createHttp } from "./http";
 import type { RequestOptions } from "./http";
@@ -112,18 +112,15 @@ async function waitFor(
 
 /** A promise that ends when the signal does. The request goes on for the others who wait for it. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const forget = onAbort(signal, () => reject(signal?.reason as Error));
-    promise.then(resolve, reject).finally(forget);
-  });
+  if (!signal) return promise;
+  return Promise.race([promise, aborted(signal).then(() => Promise.reject(signal.reason as Error))]);
 }
 
 /** What a session of its own tells: it reconnects, refreshes the token and falls back as every session does. */
 async function* follow(session: SessionStore, fetchToken: FetchToken, signal: AbortSignal): AsyncGenerator<UserEvent, void, void> {
   let wake = () => {};
-  const look = () => wake();
-  session.subscribe(look);
-  const forget = onAbort(signal, look);
+  session.subscribe(() => wake());
+  const end = aborted(signal);
   try {
     session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "", fetchToken });
     for (let told: unknown; !signal.aborted; ) {
@@ -132,7 +129,7 @@ async function* follow(session: SessionStore, fetchToken: FetchToken, signal: Ab
       const user = now.status === "signedIn" && now.user;
       const news = user || now.status;
       if (news === "loading" || news === told) {
-        await new Promise<void>((resolve) => (wake = resolve));
+        await Promise.race([end, new Promise<void>((resolve) => (wake = resolve))]);
         continue;
       }
       told = news;
@@ -140,7 +137,6 @@ async function* follow(session: SessionStore, fetchToken: FetchToken, signal: Ab
       if (news === "deleted") return;
     }
   } finally {
-    forget();
     session.close();
   }
 }

@@ -20,51 +20,45 @@ export function createClock(): ServerClock {
   };
 }
 
-/** Calls a function when the signal is aborted, or at once if it is already. Returns what takes it back. */
-export function onAbort(signal: AbortSignal | undefined, stop: () => void): () => void {
-  signal?.addEventListener("abort", stop);
-  if (signal?.aborted) stop();
-  return () => signal?.removeEventListener("abort", stop);
-}
-
-/** A signal that is aborted with another one, and when its time is over. */
-export interface Deadline {
-  readonly signal: AbortSignal;
-  /** From now on so many seconds. */
-  extend(seconds: number): void;
-  end(): void;
-}
-
+/**
+ * Runs something with a signal that is aborted with another one, or with an error when the time is over. `extend` sets
+ * how long it has from now on.
+ */
 // `AbortSignal.any` and `AbortSignal.timeout` are not there in React Native and in older browsers.
-export function createDeadline(parent: AbortSignal | undefined, seconds: number): Deadline {
+export async function within<T>(
+  seconds: number,
+  parent: AbortSignal | undefined,
+  run: (signal: AbortSignal, extend: (seconds: number) => void) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
+  const stop = () => controller.abort(parent?.reason);
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = (seconds: number) => {
-    controller.abort(new UsersyncError("timeout", "timeout", `No answer within ${seconds} s.`, { retryable: true }));
-  };
   const extend = (seconds: number) => {
     clearTimeout(timer);
-    timer = setTimeout(late, seconds * 1000, seconds);
+    const detail = `No answer within ${seconds} s.`;
+    const late = () => controller.abort(new UsersyncError("timeout", "timeout", detail, { retryable: true }));
+    timer = setTimeout(late, seconds * 1000);
   };
   extend(seconds);
-  const forget = onAbort(parent, () => controller.abort(parent?.reason));
-  return {
-    signal: controller.signal,
-    extend,
-    end() {
-      clearTimeout(timer);
-      forget();
-    },
-  };
+  parent?.addEventListener("abort", stop);
+  if (parent?.aborted) stop();
+  try {
+    return await run(controller.signal, extend);
+  } finally {
+    clearTimeout(timer);
+    parent?.removeEventListener("abort", stop);
+  }
 }
 
-/** Resolves after some time, or at once when the signal is aborted. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+/** Ends when the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const deadline = createDeadline(signal, ms / 1000);
-    onAbort(deadline.signal, () => {
-      deadline.end();
-      resolve();
-    });
+    signal.addEventListener("abort", () => resolve());
+    if (signal.aborted) resolve();
   });
+}
+
+/** Ends after some time, or at once when the signal is aborted. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return within(ms / 1000, signal, aborted);
 }

@@ -1,4 +1,4 @@
-import { createDeadline, sleep } from "./clock";
+import { sleep, within } from "./clock";
 import { notUsersync } from "./error";
 import type { UsersyncError } from "./error";
 import { withToken } from "./http";
@@ -61,19 +61,15 @@ export function createConnection(
       if (event[0] === "wake") mine.abort();
       dispatch(...event);
     };
-    try {
-      await withToken(tokens.get, async (token) => {
-        tell("token", claimsOf(token).sub, tokens.dueIn());
-        // The service leaves out what a client says that it knows.
-        if (!isShown()) last.id = undefined;
-        const reading = { signal, last, tell };
-        isHeldBack ||= !(await readStream(http, token, reading));
-        if (isHeldBack) await poll(currentUser, reading);
-      });
-      tell("failed", Math.random());
-    } catch (error) {
-      tell("failed", Math.random(), error as UsersyncError);
-    }
+    const error = await withToken(tokens.get, async (token) => {
+      tell("token", claimsOf(token).sub, tokens.dueIn());
+      // The service leaves out what a client says that it knows.
+      if (!isShown()) last.id = undefined;
+      const reading = { signal, last, tell };
+      isHeldBack ||= !(await readStream(http, token, reading));
+      if (isHeldBack) await poll(currentUser, reading);
+    }).catch((error: UsersyncError) => error);
+    tell("failed", Math.random(), error || undefined);
     mine.abort();
   };
 
@@ -95,25 +91,27 @@ export function createConnection(
 
 /** Reads the stream until it ends. `false`: no stream comes through, so `poll` is to be used. */
 async function readStream(http: Http, token: string, { signal, last, tell }: Reading): Promise<boolean> {
-  const deadline = createDeadline(signal, firstByte);
   let hasBytes = false;
   try {
-    const headers = { accept: "text/event-stream", ...(last.id && { "last-event-id": last.id }) };
-    const response = await http.send("/v1/users/current/stream", token, deadline.signal, "GET", headers);
-    if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw notUsersync(response);
-    // React Native's own `fetch` has no body to read.
-    if (!response.body) return false;
-    tell("open", true);
-    const onBytes = () => {
-      hasBytes = true;
-      deadline.extend(silence);
-    };
-    await readEvents(response.body, onBytes, (type, data, id) => {
-      last.id = id;
-      if (type === "user") tell(type, parse(data));
-      if (type === "expired") tell("wake");
-      // An event of a later version means nothing here.
-      if (type === "pending" || type === "deleted") tell(type);
+    return await within(firstByte, signal, async (signal, extend) => {
+      const headers = { accept: "text/event-stream", ...(last.id && { "last-event-id": last.id }) };
+      const response = await http.send("/v1/users/current/stream", token, signal, "GET", headers);
+      if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw notUsersync(response);
+      // React Native's own `fetch` has no body to read.
+      if (!response.body) return false;
+      tell("open", true);
+      const onBytes = () => {
+        hasBytes = true;
+        extend(silence);
+      };
+      await readEvents(response.body, onBytes, (type, data, id) => {
+        last.id = id;
+        if (type === "user") tell(type, parse(data));
+        if (type === "expired") tell("wake");
+        // An event of a later version means nothing here.
+        if (type === "pending" || type === "deleted") tell(type);
+      });
+      return true;
     });
   } catch (error) {
     const { code, kind } = error as Partial<UsersyncError>;
@@ -121,10 +119,8 @@ async function readStream(http: Http, token: string, { signal, last, tell }: Rea
     if (code === "too_many_requests" || (kind === "timeout" && !hasBytes)) return false;
     // Silence, or the end of a stream that had begun, is a connection that broke.
     if (kind && kind !== "timeout") throw error;
-  } finally {
-    deadline.end();
+    return true;
   }
-  return true;
 }
 
 /** Asks again and again where no stream comes through. */

@@ -1,3 +1,4 @@
+import { claimsOf } from "./jwt";
 import type { ProblemCode } from "./types";
 
 /** Marks our errors, also those of a second copy of this package. */
@@ -51,7 +52,7 @@ export function retryAfter(headers: Headers, now: number): number | undefined {
 }
 
 /** The error that an answer is. A body that is no problem document is kept out of the message. */
-export async function errorOf(response: Response, now: number, explain: () => string): Promise<UsersyncError> {
+export async function errorOf(response: Response, now: number, token: string): Promise<UsersyncError> {
   const { status, headers } = response;
   const body = (await response.json().catch(() => {})) as { code?: unknown; detail?: unknown } | undefined;
   const more = {
@@ -61,7 +62,12 @@ export async function errorOf(response: Response, now: number, explain: () => st
     retryable: /429|50[234]/.test(`${status}`),
   };
   if (typeof body?.code !== "string") return notUsersync(response, more);
-  return new UsersyncError("problem", body.code, body.detail + (body.code === "no_auth_provider" ? explain() : ""), more);
+  let detail = `${body.detail}`;
+  if (body.code === "no_auth_provider") {
+    const { iss, aud } = claimsOf(token);
+    detail += ` The token's iss: ${iss}, aud: ${aud}. See \`usersync explain token\`.`;
+  }
+  return new UsersyncError("problem", body.code, detail, more);
 }
 
 /** An answer that usersync does not give. */

@@ -1,7 +1,6 @@
-import { createClock, createDeadline, sleep } from "./clock";
+import { createClock, sleep, within } from "./clock";
 import type { ServerClock } from "./clock";
 import { UsersyncError, errorOf, isTokenRefused, notUsersync, pause } from "./error";
-import { claimsOf } from "./jwt";
 import type { LogEvent } from "./types";
 
 /** Gives a token that is good now, other than the refused one if there is another; or throws a `UsersyncError`. */
@@ -47,31 +46,24 @@ export function createHttp({ url, fetch, timeoutSeconds = 15, retries = 3, log }
     } catch (cause) {
       log?.({ path, status: 0 });
       signal.throwIfAborted();
-      const detail = "No answer. Check the network, `url` and, in a browser, `server.cors_origins`.";
+      const detail = "No answer. Check the network, `url` and `server.cors_origins`.";
       throw new UsersyncError("network", "network", detail, { retryable: true, cause });
     }
     log?.({ path, status: response.status });
     clock.observe(response.headers);
     if (response.ok) return response;
-    throw await errorOf(response, clock.now(), () => {
-      const { iss, aud } = claimsOf(token);
-      return ` The token's iss: ${iss}, aud: ${aud}. See \`usersync explain token\`.`;
-    });
+    throw await errorOf(response, clock.now(), token);
   };
 
-  const once = async (token: string, path: string, { method, signal, wait = 0 }: RequestOptions) => {
-    const deadline = createDeadline(signal, timeoutSeconds + wait);
-    try {
-      const response = await send(path, token, deadline.signal, method);
+  const once = (token: string, path: string, { method, signal, wait = 0 }: RequestOptions) =>
+    within(timeoutSeconds + wait, signal, async (signal) => {
+      const response = await send(path, token, signal, method);
       const body = await response.json().catch((cause: unknown) => {
-        deadline.signal.throwIfAborted();
+        signal.throwIfAborted();
         throw notUsersync(response, { cause });
       });
       return { status: response.status, body };
-    } finally {
-      deadline.end();
-    }
-  };
+    });
 
   const ask: Http["ask"] = async (getToken, path, options = {}) => {
     for (let failures = 1; ; failures++) {

@@ -35,9 +35,7 @@ export type Command =
   | ["storeSoon"]
   | ["store"]
   | ["schedule", timer: Timer, ms: number]
-  | ["cancel", timer: Timer]
-  /** Tells the other tabs of this user; and the app, if the user was deleted. */
-  | ["announce", what: "deleted" | "signedOut"];
+  | ["cancel", timer: Timer];
 
 type Step = [Partial<State>, ...Command[]];
 
@@ -65,8 +63,7 @@ const events = {
   auth(state: State, auth: Auth | null): Step {
     const { auth: before, status, subject } = state;
     if (!auth || (!auth.isLoading && !auth.isAuthenticated)) {
-      const gone = { ...initial, status: "signedOut" as const };
-      return status === "signedOut" ? [gone] : [gone, ["announce", "signedOut"], ["disconnect", true]];
+      return [{ ...initial, status: "signedOut" }, ["disconnect", true]];
     }
     if (auth.isLoading) {
       if (!before) return [initial];
@@ -110,7 +107,7 @@ const events = {
     return status === "pending" ? [next] : [next, ["storeSoon"]];
   },
 
-  deleted: (): Step => [{ status: "deleted", user: undefined }, ["disconnect", true], ["announce", "deleted"]],
+  deleted: (): Step => [{ status: "deleted", user: undefined }, ["disconnect", true]],
 
   /**
    * The session cannot be followed, or with the timer `claims` the user not be stored. No error: the stream broke

@@ -5,7 +5,6 @@ import { initial, transition } from "./machine";
 import type { Event } from "./machine";
 import { watchPage } from "./page";
 import { createTabs } from "./tabs";
-import type { TabMessage } from "./tabs";
 import { createTimers } from "./timers";
 import type { AuthInput, Session, User } from "./types";
 
@@ -42,12 +41,15 @@ export function createStore(options: StoreOptions): SessionStore {
 
   const dispatch = (...event: Event): void => {
     if (isClosed) return;
-    const { session } = state;
-    const [next, commands] = transition(state, event);
+    const before = state;
+    const [next, commands] = transition(before, event);
     state = next;
     for (const [name, ...rest] of commands) (does[name] as (...rest: unknown[]) => void)(...rest);
-    tabs.follow(state.subject);
-    if (next.session !== session) for (const listener of [...listeners]) listener();
+    if (next.status !== before.status) tabs.tell(next.status);
+    tabs.follow(next.subject);
+    if (next.session === before.session) return;
+    for (const listener of [...listeners]) listener();
+    if (next.status === "deleted" && next.subject) options.onDeleted?.({ sub: next.subject });
   };
   const retry = () => dispatch("wake");
 
@@ -82,10 +84,6 @@ export function createStore(options: StoreOptions): SessionStore {
         ({ user }) => isWanted() && dispatch("user", user),
         (error: UsersyncError) => isWanted() && dispatch("failed", Math.random(), error, "claims"),
       );
-    },
-    announce(what: TabMessage) {
-      tabs.tell(what);
-      if (what === "deleted" && state.subject) options.onDeleted?.({ sub: state.subject });
     },
   };
 

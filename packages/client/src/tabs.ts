@@ -1,10 +1,10 @@
-export type TabMessage = "deleted" | "signedOut";
+import type { Session } from "./types";
 
-/** The other tabs of one user: told of a deletion and of a sign-out. Nothing happens where there are no tabs. */
+/** The other tabs of one user: told of each new status, of which two concern them. Nothing happens where there are none. */
 export interface Tabs {
   /** Of whom to hear from now on. */
   follow(subject: string | null | undefined): void;
-  tell(message: TabMessage): void;
+  tell(status: Session["status"]): void;
 }
 
 export function createTabs(onMessage: (message: unknown) => void): Tabs {
@@ -20,6 +20,6 @@ export function createTabs(onMessage: (message: unknown) => void): Tabs {
       // Node would wait for a channel; browsers know no such thing.
       channel?.unref?.();
     },
-    tell: (message) => channel?.postMessage(message),
+    tell: (status) => channel?.postMessage(status),
   };
 }

@@ -65,7 +65,7 @@ describe("the sign-in library", () => {
       const { state, commands } = run([...events, nobody]);
       expect(state.session).toEqual({ status: "signedOut" });
       expect(state.subject).toBeNull();
-      expect(commands).toEqual([["announce", "signedOut"], ["disconnect", true]]);
+      expect(commands).toEqual([["disconnect", true]]);
     },
   );
 
@@ -220,7 +220,6 @@ describe("the user", () => {
     expect(state.session).toEqual({ status: "deleted" });
     expect(commands).toEqual([
       ["disconnect", true],
-      ["announce", "deleted"],
     ]);
     for (const event of [["user", ada], ["wake"], ["pending"]] as Event[]) {
       expect(transition(state, event)).toEqual([state, []]);
