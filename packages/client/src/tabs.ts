@@ -1,6 +1,6 @@
 import type { Session } from "./types";
 
-/** The other tabs of one user: told of each new status, of which two concern them. Nothing happens where there are none. */
+/** The other tabs of one user: told of a deletion and of a sign-out. Nothing happens where there are none. */
 export interface Tabs {
   /** Of whom to hear from now on. */
   follow(subject: string | null | undefined): void;
@@ -20,6 +20,8 @@ export function createTabs(onMessage: (message: unknown) => void): Tabs {
       // Node would wait for a channel; browsers know no such thing.
       channel?.unref?.();
     },
-    tell: (status) => channel?.postMessage(status),
+    tell(status) {
+      if (status === "deleted" || status === "signedOut") channel?.postMessage(status);
+    },
   };
 }
