@@ -1,17 +1,17 @@
 // Type-checks every sample in TypeScript of the documentation. A first line such as `// src/usersync.ts` names a sample's
-// file, so that others of the same page can import it. A page without a file that it imports uses that of another page.
+// file, so that others of the same page can import it.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const here = import.meta.dirname;
 const folder = join(here, "vendors/samples");
-const pages = ["README.md", "../docs/react.md", "../docs/nextjs.md", "../docs/typescript.md", "../docs/current-user.md"];
+const pages = ["client/README.md", "react/README.md", "../docs/react.md", "../docs/nextjs.md", "../docs/typescript.md", "../docs/current-user.md"];
 
 rmSync(folder, { recursive: true, force: true });
 let count = 0;
 for (const page of pages) {
-  const target = join(folder, page.replace(/.*\//, "").replace(".md", ""));
+  const target = join(folder, page.replace(/\W/g, ""));
   mkdirSync(target, { recursive: true });
   const samples = readFileSync(join(here, page), "utf8").matchAll(/^```(tsx?)\n([^]*?)^```/gm);
   for (const [, extension, code] of samples) {
