@@ -59,7 +59,7 @@ export async function errorOf(response: Response, now: number, token: string): P
     status,
     retryAfterSeconds: retryAfter(headers, now),
     requestId: headers.get("x-request-id") ?? undefined,
-    retryable: /429|50[234]/.test(`${status}`),
+    retryable: status === 429 || (status > 501 && status < 505),
   };
   if (typeof body?.code !== "string") return notUsersync(response, more);
   let detail = `${body.detail}`;

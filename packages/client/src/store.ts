@@ -53,7 +53,8 @@ export function createStore(options: StoreOptions): SessionStore {
   };
   const retry = () => dispatch("wake");
 
-  const connection = createConnection(options, dispatch, () => /signedIn|pending/.test(state.status));
+  // Only what is signed in or pending can be refreshed.
+  const connection = createConnection(options, dispatch, () => "refreshing" in state.session);
   const timers = createTimers((timer) => dispatch("timer", timer));
   const tabs = createTabs((message) => {
     if (message === "deleted") dispatch("deleted");
