@@ -86,8 +86,8 @@ export function isTokenRefused(code: string | undefined): boolean {
  * How long to wait before the next attempt, in milliseconds: as the service says and up to a quarter more, or by
  * backoff: 1, 2, 4 … 60 s, each 50 % more or less.
  */
-export function pause(error: UsersyncError | undefined, failures: number, random: number): number {
-  const asked = error?.retryAfterSeconds;
+export function pause(error: UsersyncError, failures: number, random: number): number {
+  const asked = error.retryAfterSeconds;
   return asked === undefined
     ? Math.min(60_000, 1000 * 2 ** (failures - 1)) * (0.5 + random)
     : asked * 1000 * (1 + random / 4);

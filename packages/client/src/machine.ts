@@ -126,7 +126,9 @@ const events = {
       // A service that has answered before may be back soon, if something else answers now.
       (state.user && (isRefused || error.kind === "protocol"));
     const next: Partial<State> = { failures, error, isLive: timer === "claims" && state.isLive };
-    const ms = isRefused || !isPassing ? longPause : pause(error, failures, random);
+    // A service that is restarted ends all streams at once: not all clients come back in the same second.
+    const again = error ? pause(error, failures, random) : 500 + 2500 * random;
+    const ms = isRefused || !isPassing ? longPause : again;
     return [isPassing ? next : { ...next, status: "failed" }, ["schedule", timer, ms]];
   },
 

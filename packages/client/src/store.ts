@@ -112,7 +112,6 @@ export function createStore(options: StoreOptions): SessionStore {
       does.disconnect(true);
       stopWatching?.();
       tabs.follow(null);
-      listeners.clear();
     },
   };
 }

@@ -182,6 +182,14 @@ describe("the user", () => {
     expect(state.failures).toBe(0);
   });
 
+  test("whose stream broke off is connected to again within three seconds, and not all users at once", () => {
+    for (const random of [0, 0.5, 1]) {
+      const { state, commands } = run([...signedIn, ["failed", random]]);
+      expect(state.session).toEqual({ ...live, live: false, refreshing: true });
+      expect(commands).toEqual([["schedule", "retry", 500 + 2500 * random]]);
+    }
+  });
+
   test("without a row is pending, and stored as the app wishes, once", () => {
     const { state, commands } = run([auth(), ["pending"]]);
     expect(state.session).toEqual({ status: "pending", refreshing: false });
