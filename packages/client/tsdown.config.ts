@@ -1,7 +1,7 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/server.ts", "src/express.ts", "src/hono.ts", "src/fastify.ts", "src/webhooks.ts"],
+  entry: ["index", "server", "express", "hono", "fastify", "webhooks", "internal"].map((name) => `src/${name}.ts`),
   format: "esm",
   platform: "neutral",
   target: "es2022",

@@ -7,6 +7,6 @@ export default defineConfig({
   target: "es2022",
   dts: true,
   sourcemap: true,
-  external: ["react", "@usersync/client"],
+  deps: { neverBundle: [/^react/, /^@usersync/] },
   banner: { js: '"use client";' },
 });

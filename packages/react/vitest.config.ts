@@ -10,6 +10,7 @@ const react18 = {
 export default defineConfig({
   resolve: {
     alias: {
+      "@usersync/client/internal": source("../client/src/internal.ts"),
       "@usersync/client": source("../client/src/index.ts"),
       // The form that is read as source, so that it imports the same React.
       "@testing-library/react": "@testing-library/react/dist/@testing-library/react.esm.js",

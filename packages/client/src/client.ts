@@ -1,12 +1,12 @@
-import { UserBatch } from "./batch";
-import { sleep } from "./clock";
-import { UsersyncError } from "./error";
-import { Http, pause } from "./http";
+import { createBatch } from "./batch";
+import { aborted, sleep } from "./clock";
+import { UsersyncError, pause } from "./error";
+import { createHttp } from "./http";
 import type { RequestOptions } from "./http";
-import { Store } from "./store";
+import { createStore } from "./store";
 import type { SessionStore } from "./store";
-import { Tokens } from "./token";
-import type { FetchToken, Identity, PublicUser, User, UserEvent } from "./types";
+import { createTokens } from "./token";
+import type { FetchToken, Identity, LogEvent, PublicUser, User, UserEvent } from "./types";
 
 /** How a client is made. */
 export interface ClientOptions {
@@ -27,6 +27,8 @@ export interface ClientOptions {
   store?: "wait" | "claims" | { claimsAfterMs: number };
   /** Called once when the current user was deleted. Sign out here. */
   onDeleted?: (event: { sub: string }) => void;
+  /** Told of every request. */
+  log?: (event: LogEvent) => void;
 }
 
 /** Asks usersync as whom the token speaks for. */
@@ -50,116 +52,91 @@ export interface UsersyncClient {
 
 /** Makes a client. It connects to nothing before it is asked. */
 export function createUsersyncClient(options: ClientOptions): UsersyncClient {
-  const { timeoutSeconds = 15, retries = 3, store = "wait" } = options;
-  const http = new Http(options.url, options.fetch);
-  const tokens = new Tokens(http.clock, options.fetchToken);
-  const ask = <T>(path: string, more?: Partial<RequestOptions>) =>
-    http.ask<T>(tokens, path, { timeoutSeconds, retries, ...more });
+  const { store = "wait", onDeleted } = options;
+  const http = createHttp(options);
+  const tokens = createTokens(http.clock, options.fetchToken);
+  const ask = <T>(path: string, asked?: RequestOptions) => http.ask<T>(tokens.get, path, asked);
 
-  const currentUser: UsersyncClient["currentUser"] = async ({ wait, signal } = {}) => {
-    const seconds = wait ?? 0;
-    const query = seconds > 0 ? `?wait=${seconds}` : "";
-    const more = { signal, timeoutSeconds: timeoutSeconds + seconds };
-    return (await ask<User>(`/v1/users/current${query}`, more)).body;
-  };
+  const currentUser: UsersyncClient["currentUser"] = async (asked) =>
+    (await ask<User>(`/v1/users/current${asked?.wait ? `?wait=${asked.wait}` : ""}`, asked)).body;
 
-  const storeCurrentUser: UsersyncClient["storeCurrentUser"] = async ({ signal } = {}) => {
-    const { status, body } = await ask<User>("/v1/users/current", { method: "POST", signal });
+  const storeCurrentUser: UsersyncClient["storeCurrentUser"] = async (asked) => {
+    const { status, body } = await ask<User>("/v1/users/current", { ...asked, method: "POST" });
     return { user: body, created: status === 201 };
   };
 
-  const batch = new UserBatch(
+  const userById = createBatch(
     async (ids) => (await ask<{ users: PublicUser[] }>(`/v1/users?ids=${ids.map(encodeURIComponent).join()}`)).body.users,
   );
-  const user: UsersyncClient["user"] = (id, { signal } = {}) => abortable(batch.get(id), signal);
+  const user: UsersyncClient["user"] = (id, asked) => abortable(userById(id), asked?.signal);
 
-  const parts = {
-    http,
-    tokens,
-    currentUser: (signal: AbortSignal) => currentUser({ signal }),
-    storeCurrentUser: async (signal: AbortSignal) => (await storeCurrentUser({ signal })).user,
-    claimsAfter: store === "wait" ? undefined : store === "claims" ? 0 : store.claimsAfterMs,
-    onDeleted: options.onDeleted,
-  };
-  // Whatever gives tokens when one is needed: a sign-in library may be attached later.
-  const fetchToken: FetchToken = async (asked) => tokens.fetch?.(asked);
-
+  const parts = { http, tokens, currentUser, storeCurrentUser };
+  const claimsAfter = store === "wait" ? undefined : store === "claims" ? 0 : store.claimsAfterMs;
   return {
     currentUser,
     storeCurrentUser,
     user,
+    waitForCurrentUser: (asked) => waitFor(currentUser, asked),
+    identity: async (asked) => (await ask<Identity>("/v1/identity", asked)).body,
 
-    async waitForCurrentUser({ timeoutSeconds: within = 60, signal } = {}) {
-      const until = Date.now() + within * 1000;
-      for (;;) {
-        const left = Math.ceil((until - Date.now()) / 1000);
-        const answer = await currentUser({ wait: Math.min(20, Math.max(0, left)), ...(signal && { signal }) }).catch(
-          (error: unknown) => {
-            if (!(error instanceof UsersyncError) || error.code !== "user_not_synced") throw error;
-            return error;
-          },
-        );
-        if (!(answer instanceof UsersyncError)) return answer;
-        if (Date.now() >= until) return null;
-        // A service that is being stopped answers at once: the next question reaches another one.
-        await sleep(Math.min(pause(answer, 1), until - Date.now()), signal);
-      }
+    async users(ids, asked) {
+      const found = await Promise.all([...new Set(ids)].map((id) => user(id, asked)));
+      return new Map(found.flatMap((one) => (one ? [[one.id, one]] : [])));
     },
 
-    async identity({ signal } = {}) {
-      return (await ask<Identity>("/v1/identity", { signal })).body;
-    },
+    events: ({ signal }) =>
+      // Whatever gives tokens when one is needed: a sign-in library may be attached later.
+      follow(createStore({ ...parts, tokens: createTokens(http.clock) }), async (asked) => tokens.fetch?.(asked), signal),
 
-    async users(ids, { signal } = {}) {
-      const found = await Promise.all([...new Set(ids)].map((id) => user(id, signal && { signal })));
-      return new Map(found.filter((one) => one !== null).map((one) => [one.id, one]));
-    },
-
-    events({ signal }) {
-      const own = new Tokens(http.clock);
-      return follow(new Store({ ...parts, tokens: own, claimsAfter: undefined, onDeleted: undefined }), fetchToken, signal);
-    },
-
-    session: new Store(parts),
+    session: createStore({ ...parts, claimsAfter, onDeleted }),
   };
+}
+
+async function waitFor(
+  currentUser: UsersyncClient["currentUser"],
+  { timeoutSeconds = 60, signal }: { timeoutSeconds?: number; signal?: AbortSignal } = {},
+): Promise<User | null> {
+  const until = Date.now() + timeoutSeconds * 1000;
+  for (;;) {
+    const wait = Math.min(20, Math.max(0, Math.ceil((until - Date.now()) / 1000)));
+    try {
+      return await currentUser({ wait, ...(signal && { signal }) });
+    } catch (error) {
+      if ((error as UsersyncError).code !== "user_not_synced") throw error;
+      if (Date.now() >= until) return null;
+      // A service that is being stopped answers at once: the next question reaches another one.
+      await sleep(Math.min(pause(error as UsersyncError, 1, Math.random()), until - Date.now()), signal);
+    }
+  }
 }
 
 /** A promise that ends when the signal does. The request goes on for the others who wait for it. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason as Error);
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-    if (signal.aborted) stop();
-  });
+  return Promise.race([promise, aborted(signal).then(() => Promise.reject(signal.reason as Error))]);
 }
 
 /** What a session of its own tells: it reconnects, refreshes the token and falls back as every session does. */
 async function* follow(session: SessionStore, fetchToken: FetchToken, signal: AbortSignal): AsyncGenerator<UserEvent, void, void> {
-  let told: unknown;
   let wake = () => {};
-  const unsubscribe = session.subscribe(() => wake());
-  const abort = () => wake();
-  signal.addEventListener("abort", abort);
+  session.subscribe(() => wake());
+  const end = aborted(signal);
   try {
     session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "", fetchToken });
-    while (!signal.aborted) {
+    for (let told: unknown; !signal.aborted; ) {
       const now = session.getSnapshot();
-      const news = now.status === "signedIn" ? now.user : now.status;
       if (now.status === "failed") throw now.error;
-      if (now.status !== "loading" && news !== told) {
-        told = news;
-        if (now.status === "signedIn") yield { type: "user", user: now.user };
-        else yield { type: now.status === "deleted" ? "deleted" : "pending" };
-        if (now.status === "deleted") return;
+      const user = now.status === "signedIn" && now.user;
+      const news = user || now.status;
+      if (news === "loading" || news === told) {
+        await Promise.race([end, new Promise<void>((resolve) => (wake = resolve))]);
         continue;
       }
-      await new Promise<void>((resolve) => (wake = resolve));
+      told = news;
+      yield user ? { type: "user", user } : { type: now.status as "pending" | "deleted" };
+      if (news === "deleted") return;
     }
   } finally {
-    unsubscribe();
-    signal.removeEventListener("abort", abort);
     session.close();
   }
 }

@@ -1,38 +1,64 @@
+import { UsersyncError } from "./error";
+
 /** The service's clock, as far as its answers tell: a token's expiry is judged by it and not by the device's. */
-export class ServerClock {
-  #differences: number[] = [];
-
+export interface ServerClock {
   /** Milliseconds since 1970 at the service. */
-  now(): number {
-    const sorted = [...this.#differences].sort((a, b) => a - b);
-    return Date.now() - (sorted[sorted.length >> 1] ?? 0);
-  }
-
+  now(): number;
   /** Learns from an answer. Browsers show its `Date` where the service exposes it. The last three count. */
-  observe(headers: Headers): void {
-    const date = Date.parse(headers.get("date") ?? "");
-    if (Number.isNaN(date)) return;
-    const difference = Date.now() - date;
-    // The header has whole seconds: a smaller difference is none.
-    this.#differences = [...this.#differences.slice(-2), Math.abs(difference) < 2000 ? 0 : difference];
+  observe(headers: Headers): void;
+}
+
+export function createClock(): ServerClock {
+  let differences: number[] = [];
+  return {
+    now: () => Date.now() - ([...differences].sort((a, b) => a - b)[differences.length >> 1] ?? 0),
+    observe(headers) {
+      const difference = Date.now() - Date.parse(headers.get("date") ?? "");
+      // The header has whole seconds: a smaller difference is none.
+      if (difference) differences = [...differences.slice(-2), Math.abs(difference) < 2000 ? 0 : difference];
+    },
+  };
+}
+
+/**
+ * Runs something with a signal that is aborted with another one, or with an error when the time is over. `extend` sets
+ * how long it has from now on.
+ */
+// `AbortSignal.any` and `AbortSignal.timeout` are not there in React Native and in older browsers.
+export async function within<T>(
+  seconds: number,
+  parent: AbortSignal | undefined,
+  run: (signal: AbortSignal, extend: (seconds: number) => void) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  const stop = () => controller.abort(parent?.reason);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const extend = (seconds: number) => {
+    clearTimeout(timer);
+    const detail = `No answer within ${seconds} s.`;
+    const late = () => controller.abort(new UsersyncError("timeout", "timeout", detail, { retryable: true }));
+    timer = setTimeout(late, seconds * 1000);
+  };
+  extend(seconds);
+  parent?.addEventListener("abort", stop);
+  if (parent?.aborted) stop();
+  try {
+    return await run(controller.signal, extend);
+  } finally {
+    clearTimeout(timer);
+    parent?.removeEventListener("abort", stop);
   }
 }
 
-/** Resolves after some time, or at once when the signal is aborted. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+/** Ends when the signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done);
-    function done() {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    }
-    if (signal?.aborted) done();
+    signal.addEventListener("abort", () => resolve());
+    if (signal.aborted) resolve();
   });
 }
 
-/** Milliseconds before attempt number `failures`: 1, 2, 4 … 60 s, each 50 % more or less. */
-export function backoff(failures: number, random: number): number {
-  return Math.min(60_000, 1000 * 2 ** (failures - 1)) * (0.5 + random);
+/** Ends after some time, or at once when the signal is aborted. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return within(ms / 1000, signal, aborted);
 }

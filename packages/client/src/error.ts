@@ -1,11 +1,13 @@
+import { claimsOf } from "./jwt";
 import type { ProblemCode } from "./types";
 
 /** Marks our errors, also those of a second copy of this package. */
 const brand = Symbol.for("usersync.error");
 
-/** What an error is made of. */
-export type ErrorFields = Pick<UsersyncError, "kind" | "code" | "detail"> &
-  Partial<Pick<UsersyncError, "status" | "retryAfterSeconds" | "requestId" | "retryable" | "cause">>;
+/** What else an error may know. */
+export type ErrorFields = Partial<
+  Pick<UsersyncError, "kind" | "code" | "detail" | "status" | "retryAfterSeconds" | "requestId" | "retryable" | "cause">
+>;
 
 /** Every failure of this package. It never holds a token. */
 export class UsersyncError extends Error {
@@ -29,9 +31,10 @@ export class UsersyncError extends Error {
   /** Whether the same request may succeed later. */
   declare readonly retryable: boolean;
 
-  constructor(fields: ErrorFields) {
-    super(`${fields.code}: ${fields.detail}`);
-    Object.assign(this, { name: "UsersyncError", status: 0, retryable: false, [brand]: true }, fields);
+  constructor(kind: UsersyncError["kind"], code: string, detail: string, more?: ErrorFields) {
+    super(`${code}: ${detail}`);
+    const name = "UsersyncError";
+    Object.assign(this, { name, status: 0, retryable: false, [brand]: true, kind, code, detail }, more);
   }
 }
 
@@ -42,33 +45,50 @@ export function isUsersyncError(value: unknown): value is UsersyncError {
 
 /** Seconds of a `Retry-After` header: a number of seconds, or a date (RFC 9110, 10.2.3). */
 export function retryAfter(headers: Headers, now: number): number | undefined {
-  const value = headers.get("retry-after");
-  if (!value) return undefined;
-  const seconds = +value;
-  // A date that has passed, or what is neither, is no reason to wait.
-  return seconds >= 0 ? seconds : Math.max(0, (Date.parse(value) - now) / 1000) || undefined;
+  const value = headers.get("retry-after") ?? "";
+  const seconds = +value || (Date.parse(value) - now) / 1000;
+  // A date that has passed, or what is neither, is no reason to wait; the backoff is.
+  return seconds > 0 ? seconds : undefined;
 }
 
-const transientStatuses = [429, 502, 503, 504];
-
 /** The error that an answer is. A body that is no problem document is kept out of the message. */
-export async function errorOf(response: Response, now: number): Promise<UsersyncError> {
+export async function errorOf(response: Response, now: number, token: string): Promise<UsersyncError> {
   const { status, headers } = response;
-  const body = (await response.json().catch(() => null)) as { code?: unknown; detail?: unknown } | null;
-  const common = {
+  const body = (await response.json().catch(() => {})) as { code?: unknown; detail?: unknown } | undefined;
+  const more = {
     status,
     retryAfterSeconds: retryAfter(headers, now),
     requestId: headers.get("x-request-id") ?? undefined,
-    retryable: [429, 502, 503, 504].includes(status),
+    retryable: status === 429 || (status > 501 && status < 505),
   };
-  return typeof body?.code === "string"
-    ? new UsersyncError({ kind: "problem", code: body.code, detail: `${body.detail}`, ...common })
-    : notUsersync(response, common);
+  if (typeof body?.code !== "string") return notUsersync(response, more);
+  let detail = `${body.detail}`;
+  if (body.code === "no_auth_provider") {
+    const { iss, aud } = claimsOf(token);
+    detail += ` The token's iss: ${iss}, aud: ${aud}. See \`usersync explain token\`.`;
+  }
+  return new UsersyncError("problem", body.code, detail, more);
 }
 
 /** An answer that usersync does not give. */
-export function notUsersync(response: Response | undefined, more?: Partial<ErrorFields>): UsersyncError {
+export function notUsersync(response?: Response, more?: ErrorFields): UsersyncError {
   const what = response ? `${response.status}, ${response.headers.get("content-type")}` : "broken off";
-  const detail = `The answer (${what}) is not usersync's. Check \`url\`, and what stands between.`;
-  return new UsersyncError({ kind: "protocol", code: "unexpected_answer", detail, ...more });
+  const detail = `The answer (${what}) is not from usersync. Check \`url\` and proxies.`;
+  return new UsersyncError("protocol", "unexpected_answer", detail, more);
+}
+
+/** Whether the token was refused in a way that another token may mend. */
+export function isTokenRefused(code: string | undefined): boolean {
+  return code === "unauthenticated" || code === "invalid_auth_header";
+}
+
+/**
+ * How long to wait before the next attempt, in milliseconds: as the service says and up to a quarter more, or by
+ * backoff: 1, 2, 4 … 60 s, each 50 % more or less.
+ */
+export function pause(error: UsersyncError, failures: number, random: number): number {
+  const asked = error.retryAfterSeconds;
+  return asked === undefined
+    ? Math.min(60_000, 1000 * 2 ** (failures - 1)) * (0.5 + random)
+    : asked * 1000 * (1 + random / 4);
 }

@@ -7,6 +7,7 @@ export type {
   FetchToken,
   Identity,
   JsonValue,
+  LogEvent,
   ProblemCode,
   PublicUser,
   Session,

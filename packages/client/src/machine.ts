@@ -1,261 +1,179 @@
 // Who is signed in, as a pure state machine: a state and an event give the next state and what is to be done.
 // It knows no clock, no network and no framework; `store.ts` does what it says.
 
-import { UsersyncError } from "./error";
-import type { Session, User } from "./types";
+import { isTokenRefused, pause } from "./error";
+import type { UsersyncError } from "./error";
+import type { AuthInput, Session, User } from "./types";
 
 /** What the sign-in library said last, without its function. */
-export interface Auth {
-  isLoading: boolean;
-  isAuthenticated: boolean;
-  sessionKey: string | null;
-  subject: string | null;
-}
+export type Auth = Omit<AuthInput, "fetchToken">;
 
 export interface State {
-  readonly auth: Auth | undefined;
+  readonly auth: Auth | null;
+  /** What the app sees, made from the rest. */
   readonly session: Session;
-  /** The `sub` of whom the session is about, once it is known. */
-  readonly subject: string | null;
-  /** Whether the service has confirmed the user in this session. */
-  readonly confirmed: boolean;
+  readonly status: Session["status"];
+  /** The user whom the service has confirmed in this session. Shown while the status is `signedIn`. */
+  readonly user: User | undefined;
+  readonly error: UsersyncError | undefined;
   /** Failed attempts in a row. */
   readonly failures: number;
-  /** How often in a row there was no token. */
-  readonly noToken: number;
-  /** Whether the user was asked to be stored from the token's claims. */
-  readonly stored: boolean;
   /** Whether a stream is open that tells of changes. */
   readonly isLive: boolean;
+  /** The `sub` of whom the session is about, once it is known. */
+  readonly subject: string | null | undefined;
 }
-
-export type Event =
-  | { type: "auth"; auth: Auth | null }
-  /** A token is there, and is due to be replaced in so many milliseconds. */
-  | { type: "token"; subject: string | null; refreshIn: number | undefined }
-  | { type: "noToken" }
-  /** The service took the token. What was told last still holds, and changes come at once if this is a stream. */
-  | { type: "open"; isLive: boolean }
-  | { type: "user"; user: User }
-  | { type: "pending" }
-  | { type: "deleted" }
-  | { type: "expired" }
-  /** The token was refused, and so was another one. */
-  | { type: "refused"; error: UsersyncError }
-  /** Something that time may mend: the network, a service that is restarted, a token that could not be got. */
-  | { type: "unavailable"; error: UsersyncError | undefined; retryIn: number }
-  /** Something that only the developer can mend. */
-  | { type: "misconfigured"; error: UsersyncError }
-  | { type: "storeFailed"; error: UsersyncError; retryIn: number }
-  /** The page is visible again, the network is back, or the app asks to try again. */
-  | { type: "wake" }
-  | { type: "hidden" }
-  | { type: "timer"; timer: Timer };
 
 /** Each runs at most once at a time. */
 export type Timer = "retry" | "refresh" | "claims" | "loading";
 
 export type Command =
-  | { do: "connect"; force: boolean }
-  /** Ends every request and connection; with `forget`, the token goes as well. */
-  | { do: "disconnect"; forget: boolean }
-  | { do: "store" }
-  | { do: "schedule"; timer: Timer; ms: number }
-  | { do: "cancel"; timer: Timer }
-  | { do: "announceDeletion"; subject: string };
+  | ["connect"]
+  /** Ends the connection; with `forget` every request, and the token goes as well. */
+  | ["disconnect", forget: boolean]
+  /** The user has no row: stores them from the token's claims, when the app wants that. */
+  | ["storeSoon"]
+  | ["store"]
+  | ["schedule", timer: Timer, ms: number]
+  | ["cancel", timer: Timer];
 
-/** When a user who is pending is stored from the token's claims, in milliseconds; `undefined`: never. */
-export type ClaimsAfter = number | undefined;
+type Step = [Partial<State>, ...Command[]];
 
 /** How long a sign-in library may be loading before the user is taken from the screen. */
 const longestLoading = 10_000;
-const secondToken = 1000;
-/** Between two attempts with a token that the service refuses. */
-const refusedPause = 60_000;
+/** Before a token is asked for again, where the app gives one that expires at any moment. */
+const shortPause = 1000;
+/** Between two attempts where only another token or another configuration would help. */
+const longPause = 60_000;
 
 export const initial: State = {
-  auth: undefined,
+  auth: null,
   session: { status: "loading" },
-  subject: null,
-  confirmed: false,
+  status: "loading",
+  user: undefined,
+  error: undefined,
   failures: 0,
-  noToken: 0,
-  stored: false,
   isLive: false,
+  subject: null,
 };
 
+/** What may happen: the name of a function of this table, and its arguments after the state. */
+const events = {
+  /** The sign-in library says something. */
+  auth(state: State, auth: Auth | null): Step {
+    const { auth: before, status, subject } = state;
+    if (!auth || (!auth.isLoading && !auth.isAuthenticated)) {
+      return [{ ...initial, status: "signedOut" }, ["disconnect", true]];
+    }
+    if (auth.isLoading) {
+      if (!before) return [initial];
+      // What the library says of the session while it loads is not its last word.
+      return before.isLoading ? [{}] : [{ auth: { ...before, isLoading: true } }, ["schedule", "loading", longestLoading]];
+    }
+    if (before?.sessionKey === auth.sessionKey) {
+      if (!before.isLoading) return [{ auth }];
+      // Taken from the screen while the library was loading for long: the service tells again who it is.
+      const isOffScreen = status === "loading" && state.user;
+      return [{ auth }, ["cancel", "loading"], ...(isOffScreen ? [["connect"] as Command] : [])];
+    }
+    const isSameUser = auth.subject && auth.subject === subject && status === "signedIn";
+    const kept = isSameUser ? {} : { ...initial, subject: auth.subject };
+    return [{ ...kept, auth }, ["disconnect", true], ["connect"]];
+  },
+
+  /** A token is there, and is to be replaced in so many milliseconds. */
+  token({ auth, subject: before }: State, subject: string | undefined, dueIn: number | undefined): Step {
+    // Never show one user's data to another.
+    const isOther = before && subject && subject !== before;
+    return [
+      { ...(isOther && { ...initial, auth }), subject: subject ?? before },
+      dueIn === undefined ? ["cancel", "refresh"] : ["schedule", "refresh", Math.max(shortPause, dueIn)],
+    ];
+  },
+
+  /** The service took the token. What was told last still holds, and changes come at once if this is a stream. */
+  open({ status, error }: State, isLive: boolean): Step {
+    // What has failed stays on the screen until the service tells of the user.
+    return [{ isLive, failures: 0, error: status === "failed" ? error : undefined }];
+  },
+
+  user({ user: before }: State, user: User): Step {
+    const isSame = JSON.stringify(before) === JSON.stringify(user);
+    return [{ ...fine, status: "signedIn", user: isSame ? before : user }, ["cancel", "claims"]];
+  },
+
+  pending({ status }: State): Step {
+    const next = { ...fine, status: "pending" as const, user: undefined };
+    return status === "pending" ? [next] : [next, ["storeSoon"]];
+  },
+
+  deleted: (): Step => [{ status: "deleted", user: undefined }, ["disconnect", true]],
+
+  /**
+   * The session cannot be followed, or with the timer `claims` the user not be stored. No error: the stream broke
+   * off, as it does when the service is restarted.
+   */
+  failed(state: State, random: number, error?: UsersyncError, timer: "retry" | "claims" = "retry"): Step {
+    const code = error?.code;
+    if (code === "user_deleted") return events.deleted();
+    if (code === "user_not_synced") return events.pending(state);
+    const failures = state.failures + 1;
+    const isRefused = isTokenRefused(code);
+    const isPassing =
+      !error || error.retryable || error.status >= 500 ||
+      // Some libraries give no token right after the sign-in, and a moment later they do.
+      (code === "no_token" && state.error?.code !== code) ||
+      // A service that has answered before may be back soon, if something else answers now.
+      (state.user && (isRefused || error.kind === "protocol"));
+    const next: Partial<State> = { failures, error, isLive: timer === "claims" && state.isLive };
+    // A service that is restarted ends all streams at once: not all clients come back in the same second.
+    const again = error ? pause(error, failures, random) : 500 + 2500 * random;
+    const ms = isRefused || !isPassing ? longPause : again;
+    return [isPassing ? next : { ...next, status: "failed" }, ["schedule", timer, ms]];
+  },
+
+  /** The page is visible again, the network is back, the token has expired, or the app asks to try again. */
+  wake: (): Step => [{}, ["cancel", "retry"], ["connect"]],
+
+  hidden: (): Step => [{ isLive: false }, ["disconnect", false]],
+
+  timer({ auth, status }: State, timer: Timer): Step {
+    if (timer === "loading") return [auth?.isLoading ? { status: timer } : {}];
+    if (timer === "claims") return status === "pending" ? [{}, ["store"]] : [{}];
+    return [{}, ["connect"]];
+  },
+};
+
+type Events = typeof events;
+type After<Arguments> = Arguments extends [State, ...infer Rest] ? Rest : [];
+export type Event = { [Name in keyof Events]: [Name, ...After<Parameters<Events[Name]>>] }[keyof Events];
+
+/** Nothing is wrong any more. */
+const fine = { error: undefined, failures: 0 };
+
 /** The next state, and what is to be done, in order. */
-export function transition(state: State, event: Event, claimsAfter: ClaimsAfter): [State, Command[]] {
-  if (event.type === "auth") return onAuth(state, event.auth);
+export function transition(state: State, [name, ...rest]: Event): [State, Command[]] {
   // What was under way for somebody who is not signed in any more says nothing.
   // A deletion is final until there is another session.
-  if (!isSignedIn(state) || state.session.status === "deleted") return [state, []];
-  switch (event.type) {
-    case "token":
-      return onToken(state, event.subject, event.refreshIn);
-    case "noToken":
-      return onNoToken(state);
-    case "open":
-      return [settled({ ...state, failures: 0, isLive: event.isLive }), []];
-    case "user":
-      return onUser(state, event.user);
-    case "pending":
-      return onPending(state, claimsAfter);
-    case "deleted":
-      return onDeleted(state);
-    case "expired":
-      return [state, [{ do: "connect", force: false }]];
-    case "refused": {
-      const schedule: Command = { do: "schedule", timer: "retry", ms: refusedPause };
-      return [state.confirmed ? troubled(state, event.error) : failed(state, event.error), [schedule]];
-    }
-    case "unavailable":
-      return [
-        troubled({ ...state, failures: state.failures + 1 }, event.error),
-        [{ do: "schedule", timer: "retry", ms: event.retryIn }],
-      ];
-    case "misconfigured": {
-      // A service that has answered before, and now something else answers, may be back soon.
-      const isPassing = state.confirmed && event.error.kind === "protocol";
-      const next = isPassing ? troubled(state, event.error) : failed(state, event.error);
-      return [next, [{ do: "schedule", timer: "retry", ms: isPassing ? secondToken : refusedPause }]];
-    }
-    case "storeFailed": {
-      const next = { ...state, failures: state.failures + 1 };
-      const again: Command[] = event.error.retryable ? [{ do: "schedule", timer: "claims", ms: event.retryIn }] : [];
-      return [state.session.status === "pending" ? troubled(next, event.error) : state, again];
-    }
-    case "wake":
-      return [state, [{ do: "cancel", timer: "retry" }, { do: "connect", force: false }]];
-    case "hidden":
-      return [shown({ ...state, isLive: false }, {}), [{ do: "disconnect", forget: false }]];
-    case "timer":
-      return onTimer(state, event.timer);
-  }
+  if (name !== "auth" && (!state.auth || state.status === "deleted")) return [state, []];
+  const [change, ...commands] = (events[name] as (state: State, ...rest: unknown[]) => Step)(state, ...rest);
+  const next = { ...state, ...change };
+  return [{ ...next, session: sessionOf(next) }, commands];
 }
 
-function isSignedIn({ auth }: State): boolean {
-  return auth !== undefined && (auth.isAuthenticated || auth.isLoading);
+/** What the app sees: the same object as before if nothing of it has changed. */
+function sessionOf({ session, status, user, error, failures, isLive, auth }: State): Session {
+  const refreshing = failures > 0 || Boolean(auth?.isLoading);
+  const mayFail = error && { error };
+  const next =
+    status === "signedIn" ? { status, user, refreshing, live: isLive, ...mayFail }
+    : status === "pending" ? { status, refreshing, ...mayFail }
+    : status === "failed" ? { status, ...mayFail }
+    : { status };
+  const isSame = (["status", "user", "refreshing", "live", "error"] as const).every(
+    (key) => (session as Shown)[key] === (next as Shown)[key],
+  );
+  return isSame ? session : (next as Session);
 }
 
-function onAuth(state: State, next: Auth | null): [State, Command[]] {
-  const before = state.auth;
-  if (next === null || (!next.isLoading && !next.isAuthenticated)) {
-    const auth = next ?? { isLoading: false, isAuthenticated: false, sessionKey: null, subject: null };
-    if (state.session.status === "signedOut") return [{ ...state, auth }, []];
-    return [{ ...initial, auth, session: { status: "signedOut" } }, [{ do: "disconnect", forget: true }]];
-  }
-  if (next.isLoading) {
-    // What the library says of the session while it loads is not its last word.
-    const auth = before && { ...before, isLoading: true };
-    const { status } = state.session;
-    if (!auth || !before.isAuthenticated) {
-      const waiting = { ...next, isAuthenticated: false, sessionKey: null, subject: null };
-      return [status === "loading" ? { ...state, auth: waiting } : { ...initial, auth: waiting }, []];
-    }
-    if (before.isLoading) return [state, []];
-    return [refreshing({ ...state, auth }, true), [{ do: "schedule", timer: "loading", ms: longestLoading }]];
-  }
-  const stopWaiting: Command = { do: "cancel", timer: "loading" };
-  if (before?.isAuthenticated && before.sessionKey === next.sessionKey) {
-    const known = { ...state, auth: next };
-    if (!before.isLoading) return [known, []];
-    // Taken from the screen while the library was loading for long: the service tells again who it is.
-    if (state.session.status === "loading" && state.confirmed) {
-      return [known, [stopWaiting, { do: "connect", force: false }]];
-    }
-    return [refreshing(known, false), [stopWaiting]];
-  }
-  const isSameUser = next.subject !== null && next.subject === state.subject && state.session.status !== "deleted";
-  const kept = isSameUser ? { ...refreshing(state, false), auth: next, noToken: 0 } : undefined;
-  return [
-    kept ?? { ...initial, auth: next, subject: next.subject },
-    [{ do: "disconnect", forget: true }, { do: "connect", force: false }],
-  ];
-}
-
-function onToken(state: State, subject: string | null, refreshIn: number | undefined): [State, Command[]] {
-  const isOther = state.subject !== null && subject !== null && subject !== state.subject;
-  // Never show one user's data to another.
-  const next = isOther ? { ...initial, auth: state.auth } : state;
-  const timer = "refresh";
-  return [
-    { ...next, subject: subject ?? next.subject, noToken: 0 },
-    [refreshIn === undefined ? { do: "cancel", timer } : { do: "schedule", timer, ms: refreshIn }],
-  ];
-}
-
-function onNoToken(state: State): [State, Command[]] {
-  const noToken = state.noToken + 1;
-  if (noToken === 1) return [{ ...state, noToken }, [{ do: "schedule", timer: "retry", ms: secondToken }]];
-  const detail = "The sign-in library says that somebody is signed in, and gives no token.";
-  const error = new UsersyncError({ kind: "token", code: "no_token", detail, retryable: true });
-  return [failed({ ...state, noToken }, error), [{ do: "schedule", timer: "retry", ms: refusedPause }]];
-}
-
-function onUser(state: State, user: User): [State, Command[]] {
-  const { session, isLive } = state;
-  const isSame = session.status === "signedIn" && JSON.stringify(session.user) === JSON.stringify(user);
-  const signedIn: Session = { status: "signedIn", user, refreshing: false, live: isLive };
-  const cancel: Command[] = state.stored ? [{ do: "cancel", timer: "claims" }] : [];
-  const next = { ...state, session: isSame ? session : signedIn, confirmed: true, failures: 0, stored: false };
-  return [settled(next), cancel];
-}
-
-function onPending(state: State, claimsAfter: ClaimsAfter): [State, Command[]] {
-  const pending: Session = { status: "pending", refreshing: state.auth?.isLoading ?? false };
-  const session = state.session.status === "pending" && !state.session.error ? state.session : pending;
-  const next = { ...state, session, failures: 0 };
-  if (state.stored || claimsAfter === undefined) return [next, []];
-  const store: Command =
-    claimsAfter > 0 ? { do: "schedule", timer: "claims", ms: claimsAfter } : { do: "store" };
-  return [{ ...next, stored: true }, [store]];
-}
-
-function onDeleted(state: State): [State, Command[]] {
-  const announce: Command[] =
-    state.subject === null ? [] : [{ do: "announceDeletion", subject: state.subject }];
-  return [{ ...state, session: { status: "deleted" } }, [{ do: "disconnect", forget: true }, ...announce]];
-}
-
-function onTimer(state: State, timer: Timer): [State, Command[]] {
-  switch (timer) {
-    case "retry":
-      return [state, [{ do: "connect", force: false }]];
-    case "refresh":
-      return [state, [{ do: "connect", force: true }]];
-    case "claims":
-      return [state, state.session.status === "pending" ? [{ do: "store" }] : []];
-    case "loading":
-      return [state.auth?.isLoading ? { ...state, session: { status: "loading" } } : state, []];
-  }
-}
-
-/** Everything is as it should be: no error, and nothing under way but what the sign-in library does. */
-function settled(state: State): State {
-  return shown(state, { refreshing: state.auth?.isLoading ?? false, error: undefined });
-}
-
-/** Something went wrong that may pass: who is on the screen stays. */
-function troubled(state: State, error: UsersyncError | undefined): State {
-  return shown({ ...state, isLive: false }, { refreshing: true, error });
-}
-
-function failed(state: State, error: UsersyncError): State {
-  return { ...state, isLive: false, session: { status: "failed", error } };
-}
-
-function refreshing(state: State, refreshing: boolean): State {
-  return shown(state, { refreshing });
-}
-
-/** What is shown of a session that has something to show; the same object if nothing of it changes. */
-function shown(state: State, change: { refreshing?: boolean; error?: UsersyncError | undefined }): State {
-  const { session, isLive } = state;
-  if (!("refreshing" in session)) return state;
-  const { error, ...rest } = { ...session, ...change };
-  const next = { ...rest, ...(error && { error }), ...("live" in rest && { live: isLive }) } as Session;
-  const keys = ["refreshing", "error", "live"] as const;
-  const isSame = keys.every((key) => (session as Record<string, unknown>)[key] === (next as Record<string, unknown>)[key]);
-  return isSame ? state : { ...state, session: next };
-}
+type Shown = { [Key in "status" | "user" | "refreshing" | "live" | "error"]?: unknown };

@@ -1,7 +1,7 @@
 // For a backend: who sent this request? Only `fetch` is used, so it runs on Node, Deno, Bun and at the edge.
 
 import { UsersyncError, isUsersyncError } from "./error";
-import { Http } from "./http";
+import { createHttp } from "./http";
 import type { Identity, User } from "./types";
 
 export { UsersyncError, isUsersyncError } from "./error";
@@ -74,12 +74,11 @@ const largestPage = 200;
 const largestBatch = 100;
 
 export function createUsersyncServer(options: ServerOptions): UsersyncServer {
-  const { timeoutSeconds = 15, serviceKey } = options;
-  const http = new Http(options.url, options.fetch);
-  const ask = async <T>(token: string | null, path: string, { wait = 0, signal }: AskOptions = {}) => {
+  const { serviceKey } = options;
+  const http = createHttp({ retries: 2, ...options });
+  const ask = async <T>(token: string | null, path: string, asked?: AskOptions) => {
     if (token === null) throw missing();
-    const more = { signal, retries: 2, timeoutSeconds: timeoutSeconds + wait };
-    return http.ask<T>({ get: async (force) => (force ? null : token) }, path, more).then(({ body }) => body);
+    return (await http.ask<T>(async () => token, path, asked)).body;
   };
 
   const result: UsersyncServer["result"] = async (source, asked = {}) => {
@@ -101,7 +100,7 @@ export function createUsersyncServer(options: ServerOptions): UsersyncServer {
   const key = () => {
     if (serviceKey) return serviceKey;
     const detail = "`users` needs the option `serviceKey`: make one with `usersync keys create`.";
-    throw new UsersyncError({ kind: "token", code: "no_service_key", detail });
+    throw new UsersyncError("token", "no_service_key", detail);
   };
 
   const page = async <T>(path: string) => ask<T>(key(), path);
@@ -161,7 +160,7 @@ const nobody = new Set(["invalid_auth_header", "unauthenticated", "user_not_sync
 
 function missing(): UsersyncError {
   const detail = "Send `Authorization: Bearer <token>`, once.";
-  return new UsersyncError({ kind: "problem", code: "invalid_auth_header", status: 401, detail });
+  return new UsersyncError("problem", "invalid_auth_header", detail, { status: 401 });
 }
 
 /** The bearer token; `null` where there is none. */

@@ -1,60 +1,28 @@
-// What the service answers. A type test holds these against the types generated from its OpenAPI document.
+// What the app meets. What the service answers is from the types that are generated from its OpenAPI document.
+
+import type { UsersyncError } from "./error";
+import type { components } from "./openapi";
+
+type Schemas = components["schemas"];
 
 /** Any JSON value. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 /** The current user's row. Facts that are not known are `null`; times are RFC 3339. */
-export interface User {
-  readonly id: string;
-  readonly source: string;
-  readonly externalId: string;
-  readonly name: string | null;
-  readonly givenName: string | null;
-  readonly familyName: string | null;
-  readonly nickname: string | null;
-  readonly email: string | null;
-  readonly emailVerified: boolean | null;
-  readonly phoneNumber: string | null;
-  readonly phoneNumberVerified: boolean | null;
-  readonly pictureUrl: string | null;
+export interface User extends Omit<Schemas["User"], "metadata"> {
   readonly metadata: JsonValue;
-  readonly createdAt: string | null;
-  readonly updatedAt: string;
-  readonly syncedAt: string;
 }
 
 /** What one user may see of another. */
-export interface PublicUser {
-  readonly id: string;
-  readonly name: string | null;
-  readonly nickname: string | null;
-  readonly pictureUrl: string | null;
-}
+export type PublicUser = Schemas["PublicUser"];
 
 /** What a verified token says, whether or not its user has a row. */
-export interface Identity {
-  readonly tokenIdentifier: string;
-  readonly subject: string;
-  readonly issuer: string;
+export interface Identity extends Pick<Schemas["CustomJwtIdentity"], "tokenIdentifier" | "subject" | "issuer"> {
   readonly [claim: string]: JsonValue | undefined;
 }
 
-/** The stable codes of the refusals that a client meets. */
-export type ProblemCode =
-  | "invalid_auth_header"
-  | "no_auth_provider"
-  | "unauthenticated"
-  | "keys_unavailable"
-  | "insufficient_scope"
-  | "user_not_synced"
-  | "user_deleted"
-  | "user_not_found"
-  | "too_many_requests"
-  | "invalid_query"
-  | "database_unavailable"
-  | "not_found"
-  | "method_not_allowed"
-  | "internal";
+/** The stable codes of the service's refusals. */
+export type ProblemCode = Schemas["ProblemCode"];
 
 /**
  * Gets the token of who is signed in.
@@ -88,7 +56,7 @@ export type Session =
   | { readonly status: "loading" }
   | { readonly status: "signedOut" }
   /** Signed in, and the row has not come yet. */
-  | { readonly status: "pending"; readonly refreshing: boolean; readonly error?: UsersyncErrorLike }
+  | { readonly status: "pending"; readonly refreshing: boolean; readonly error?: UsersyncError }
   | {
       readonly status: "signedIn";
       readonly user: User;
@@ -96,12 +64,17 @@ export type Session =
       readonly refreshing: boolean;
       /** Whether changes are told as they happen. */
       readonly live: boolean;
-      readonly error?: UsersyncErrorLike;
+      readonly error?: UsersyncError;
     }
   | { readonly status: "deleted" }
-  | { readonly status: "failed"; readonly error: UsersyncErrorLike };
+  | { readonly status: "failed"; readonly error: UsersyncError };
 
-type UsersyncErrorLike = import("./error").UsersyncError;
+/** One request. It never holds a token. */
+export interface LogEvent {
+  readonly path: string;
+  /** The HTTP status; 0 where there was no answer. */
+  readonly status: number;
+}
 
 /** What happens to the current user, as the stream tells it. */
 export type UserEvent =

@@ -89,5 +89,5 @@ function parse(body: Uint8Array): UsersyncEvent {
 }
 
 function refusal(code: string, detail: string, cause?: unknown): UsersyncError {
-  return new UsersyncError({ kind: "protocol", code, detail, status: 400, cause });
+  return new UsersyncError("protocol", code, detail, { status: 400, cause });
 }

@@ -2,6 +2,7 @@
 // later (a throw), or that something is not set up (a throw with the remedy).
 
 import { UsersyncError } from "@usersync/client";
+import { claimsOf } from "@usersync/client/internal";
 
 import type { WhichToken } from "./adapters";
 import type { Auth0UseAuth, AuthKitUseAuth, BetterAuthClient, ClerkUseAuth, OidcUseAuth } from "./vendors";
@@ -28,18 +29,12 @@ const signedOut = new Set<unknown>([
 ]);
 
 function setUp(code: string, detail: string, cause?: unknown): UsersyncError {
-  return new UsersyncError({ kind: "token", code, detail, cause });
+  return new UsersyncError("token", code, detail, { cause });
 }
 
-/** Milliseconds until a token expires; `Infinity` where it does not say so. */
-function lifeOf(token: string): number {
-  try {
-    const payload = (token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/");
-    const { exp } = JSON.parse(atob(payload)) as { exp?: number };
-    return exp === undefined ? Infinity : exp * 1000 - Date.now();
-  } catch {
-    return Infinity;
-  }
+/** Whether a token expires within so many milliseconds; not where it does not say so. */
+function endsWithin(token: string, ms: number): boolean {
+  return Number(claimsOf(token).exp) * 1000 - Date.now() < ms;
 }
 
 export async function clerkToken(
@@ -59,7 +54,7 @@ export async function clerkToken(
     }
     // On a phone without a network the cached token is still good.
     const cached = force ? await auth.getToken(named).catch(() => null) : null;
-    if (cached !== null && lifeOf(cached) > 0) return cached;
+    if (cached !== null && !endsWithin(cached, 0)) return cached;
     throw error;
   }
 }
@@ -78,7 +73,7 @@ export async function auth0Token(
   try {
     const token = await ask(force ? "off" : "on");
     // The cache lives as long as the access token; an ID token in it may have expired before.
-    const isStale = !force && token !== null && lifeOf(token) < 10_000;
+    const isStale = !force && token !== null && endsWithin(token, 10_000);
     return isStale ? await ask("off") : token;
   } catch (error) {
     if (signedOut.has((error as VendorError).error)) return null;

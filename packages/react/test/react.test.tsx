@@ -25,6 +25,9 @@ import {
   useUsersyncAuth,
 } from "../src";
 
+// What Testing Library does where the test functions are global.
+Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true });
+
 let service: FakeService;
 let client: UsersyncClient;
 

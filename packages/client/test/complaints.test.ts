@@ -1,0 +1,247 @@
+// What people complain of with such clients, one test each, beyond those of store.test.ts.
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import { createUsersyncClient } from "../src";
+import type { AuthInput, ClientOptions, LogEvent, UsersyncClient } from "../src";
+import { FakeService, json, problem, settle, token, user } from "./support";
+
+/** A page that can be hidden, shown and put to sleep. */
+class FakePage extends EventTarget {
+  document = { hidden: false };
+  show(isShown: boolean) {
+    this.document.hidden = !isShown;
+    this.dispatchEvent(new Event("visibilitychange"));
+  }
+}
+
+/** The channels of all tabs. */
+const channels = new Set<FakeChannel>();
+class FakeChannel {
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  constructor(readonly name: string) {
+    channels.add(this);
+  }
+  postMessage(data: unknown) {
+    for (const one of channels) if (one !== this && one.name === this.name) one.onmessage?.({ data });
+  }
+  close() {
+    channels.delete(this);
+  }
+}
+
+let service: FakeService;
+let page: FakePage;
+let clients: UsersyncClient[];
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: new Date("2026-01-01T12:00:00Z") });
+  vi.spyOn(Math, "random").mockReturnValue(0.5);
+  service = new FakeService();
+  page = new FakePage();
+  clients = [];
+  vi.stubGlobal("document", page.document);
+  vi.stubGlobal("addEventListener", page.addEventListener.bind(page));
+  vi.stubGlobal("removeEventListener", page.removeEventListener.bind(page));
+  vi.stubGlobal("BroadcastChannel", FakeChannel);
+});
+
+afterEach(async () => {
+  for (const client of clients) client.session.close();
+  await settle();
+  expect(vi.getTimerCount(), "a closed session keeps no timer").toBe(0);
+  expect(channels.size, "nor a channel").toBe(0);
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
+
+function create(options: Partial<ClientOptions> = {}): UsersyncClient {
+  const client = createUsersyncClient({ url: "http://usersync.test", fetch: service.fetch, ...options });
+  clients.push(client);
+  return client;
+}
+
+async function signIn(client: UsersyncClient, fetchToken: AuthInput["fetchToken"] = async () => token("ada")) {
+  client.session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "a", subject: "ada", fetchToken });
+  await settle();
+  if (service.streams.length > 0) await service.stream.send("user", user("ada"), "1");
+}
+
+test("a laptop that slept for two hours gets a new token before anything else, and shows the user all the while", async () => {
+  const client = create();
+  const fetchToken = vi.fn(async () => token("ada", 3600));
+  await signIn(client, fetchToken);
+  const seen: unknown[] = [];
+  client.session.subscribe(() => seen.push(client.session.getSnapshot().status));
+  vi.setSystemTime(Date.now() + 2 * 3_600_000);
+  page.show(true);
+  await settle();
+  expect(fetchToken).toHaveBeenCalledTimes(2);
+  expect(fetchToken.mock.calls.at(-1)).toMatchObject([{ forceRefresh: true }]);
+  expect(service.streams).toHaveLength(2);
+  expect(service.stream.token).toBe(await fetchToken.mock.results[1]?.value);
+  expect(seen.filter((status) => status !== "signedIn")).toEqual([]);
+});
+
+test("a page that is shown again while everything works asks nothing", async () => {
+  const client = create();
+  await signIn(client);
+  page.show(false);
+  await service.pass(15_000);
+  page.show(true);
+  await settle();
+  expect(service.requests).toHaveLength(1);
+});
+
+test("a page that is hidden for long gives its connection back, keeps the user, and connects when it is shown", async () => {
+  const client = create();
+  await signIn(client);
+  page.show(false);
+  await service.pass(31_000);
+  expect(service.stream.isAborted()).toBe(true);
+  expect(client.session.getSnapshot()).toMatchObject({ status: "signedIn", live: false });
+  page.show(true);
+  await settle();
+  expect(service.streams).toHaveLength(2);
+  expect(client.session.getSnapshot()).toMatchObject({ status: "signedIn", live: true });
+});
+
+test("a user without a row is stored although the page is hidden meanwhile", async () => {
+  service.answer = (request) => (request.method === "POST" ? json(user("ada"), 201) : problem(404, "not_found"));
+  const client = create({ store: { claimsAfterMs: 60_000 } });
+  client.session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "a", fetchToken: async () => token("ada") });
+  await settle();
+  await service.stream.send("pending");
+  page.show(false);
+  await service.pass(61_000);
+  expect(client.session.getSnapshot()).toMatchObject({ status: "signedIn" });
+});
+
+test("offline at the start is no sign-out, and the network's return is used at once", async () => {
+  service.refusals.push(new TypeError("offline"));
+  const client = create();
+  await signIn(client);
+  expect(client.session.getSnapshot()).toEqual({ status: "loading" });
+  page.dispatchEvent(new Event("online"));
+  await settle();
+  await service.stream.send("user", user("ada"));
+  expect(client.session.getSnapshot()).toMatchObject({ status: "signedIn" });
+});
+
+test.each([-600_000, 600_000])("a clock that is %d ms off causes no second token", async (off) => {
+  const fetchToken = vi.fn(async () => token("ada", 300, Date.now() - off));
+  const client = create();
+  // The first answer tells what time it is at the service.
+  service.answer = () => {
+    const answer = json(user("ada"));
+    answer.headers.set("date", new Date(Date.now() - off).toUTCString());
+    return answer;
+  };
+  await signIn(client, fetchToken);
+  await client.currentUser();
+  fetchToken.mockClear();
+  for (let count = 0; count < 5; count++) await client.currentUser();
+  expect(fetchToken).not.toHaveBeenCalled();
+});
+
+test("a deletion and a sign-out are told to the other tabs of the same user alone", async () => {
+  const onDeleted = vi.fn();
+  const [first, second] = [create(), create({ onDeleted })];
+  await signIn(first);
+  const fetchToken = vi.fn(async () => token("ada"));
+  await signIn(second, fetchToken);
+  first.session.setAuth(null);
+  await settle();
+  expect(fetchToken, "a tab asks its sign-in library again").toHaveBeenCalledTimes(2);
+  expect(second.session.getSnapshot()).toMatchObject({ status: "signedIn" });
+
+  await signIn(first);
+  service.streams.at(-1)?.isAborted();
+  await service.stream.send("deleted");
+  expect(first.session.getSnapshot()).toEqual({ status: "deleted" });
+  expect(second.session.getSnapshot()).toEqual({ status: "deleted" });
+  expect(onDeleted).toHaveBeenCalledTimes(1);
+});
+
+test("a token that is none is refused with what to do, and asked for twice", async () => {
+  service.fetch.mockImplementation(async () => problem(401, "invalid_auth_header"));
+  const fetchToken = vi.fn(async () => "{not a token}");
+  const client = create();
+  await signIn(client, fetchToken);
+  expect(client.session.getSnapshot()).toMatchObject({ status: "failed", error: { code: "invalid_auth_header", status: 401 } });
+  expect(fetchToken).toHaveBeenCalledTimes(2);
+});
+
+test("a token that no rule fits is explained by its issuer and audience", async () => {
+  service.fetch.mockImplementation(async () => problem(401, "no_auth_provider"));
+  const claims = btoa(JSON.stringify({ iss: "https://issuer.example", aud: ["app"], sub: "ada" }));
+  const client = create();
+  await signIn(client, async () => `x.${claims}.x`);
+  const snapshot = client.session.getSnapshot();
+  expect(snapshot.status === "failed" && snapshot.error.detail).toContain("iss: https://issuer.example, aud: app");
+});
+
+test("a line without an end is a broken stream, and the user stays", async () => {
+  const client = create();
+  await signIn(client);
+  await service.stream.raw(`data: ${"x".repeat((1 << 20) + 1)}`);
+  await settle();
+  expect(client.session.getSnapshot()).toMatchObject({
+    status: "signedIn", refreshing: true, error: { kind: "protocol", code: "unexpected_answer" },
+  });
+});
+
+test("no token is in a URL, a log event or an error", async () => {
+  const log: LogEvent[] = [];
+  const secret = token("ada");
+  const client = create({ log: (event) => log.push(event), retries: 0 });
+  const errors: unknown[] = [];
+  const keep = (error: unknown) => void errors.push(error);
+  await signIn(client, async () => secret);
+  const answers = [problem(401, "no_auth_provider"), problem(503, "internal"), new Response("<html>")];
+  for (const answer of answers) {
+    service.answer = () => answer;
+    await client.currentUser().catch(keep);
+  }
+  service.answer = () => Promise.reject(new TypeError("offline"));
+  const asked = client.users(["a"]).catch(keep);
+  await settle();
+  await asked;
+  expect(errors).toHaveLength(4);
+  expect(log.map(({ status }) => status)).toEqual([200, 401, 503, 200, 0]);
+  const said = JSON.stringify([log, service.requests, errors.map((error) => [error, String(error), (error as Error).stack])]);
+  const [, payload = "", signature = ""] = secret.split(".");
+  for (const part of [secret, payload, signature.length > 1 ? signature : payload]) expect(said).not.toContain(part);
+});
+
+test("a function of the app that throws at once is an error like any other", async () => {
+  const client = create({
+    fetch: () => {
+      throw new TypeError("no fetch here");
+    },
+    retries: 0,
+  });
+  await signIn(client);
+  expect(client.session.getSnapshot()).toEqual({ status: "loading" });
+  await expect(client.currentUser()).rejects.toMatchObject({ code: "network" });
+  await expect(create({ fetchToken: () => { throw new Error("no"); }, retries: 0 }).currentUser()).rejects.toMatchObject({
+    code: "token_failed",
+  });
+});
+
+test("events tell of the user until they are deleted, and end with the signal", async () => {
+  const client = create({ fetchToken: async () => token("ada") });
+  const controller = new AbortController();
+  const events: string[] = [];
+  const reading = (async () => {
+    for await (const event of client.events({ signal: controller.signal })) events.push(event.type);
+  })();
+  await settle();
+  await service.stream.send("pending");
+  await service.stream.send("user", user("ada"));
+  await service.stream.send("user", user("ada"));
+  await service.stream.send("user", user("ada", { name: "Ada" }));
+  controller.abort();
+  await reading;
+  expect(events).toEqual(["pending", "user", "user"]);
+});
