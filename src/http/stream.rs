@@ -58,6 +58,8 @@ pub(super) async fn follow(
     };
     let mut response = HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        // Proxies that compress, such as those of Next.js and Express, would hold events back as well.
+        .insert_header((header::CACHE_CONTROL, "no-store, no-transform"))
         // Without this nginx holds events back until its buffer is full.
         .insert_header(("x-accel-buffering", "no"))
         .streaming(stream.events());

@@ -97,6 +97,7 @@ async fn follow(
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
+    assert_eq!(response.headers()["cache-control"], "no-store, no-transform");
     Box::pin(response.bytes_stream().map(|piece| String::from_utf8(piece.unwrap().to_vec()).unwrap()))
 }
 
