@@ -42,6 +42,7 @@ mod peers;
 mod pooler;
 mod privileges;
 mod providers;
+mod recipes;
 mod reconcile;
 mod replay;
 mod retention;

@@ -96,6 +96,7 @@ impl Dev {
                 application_id: Some(APPLICATION_ID.to_owned()),
                 authorized_parties: Vec::new(),
                 allow_pending_sessions: false,
+                subject_separator: None,
             }],
             map: None,
             api: None,
