@@ -10,6 +10,7 @@ mod architecture;
 mod auth0;
 mod backfill;
 mod binary;
+mod browser;
 mod caching;
 mod command_line;
 mod connections;
