@@ -33,7 +33,7 @@ const NOT_THREE_PARTS: TokenError = TokenError::Malformed("it does not have thre
 /// What a token proves that passed every check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Authenticated {
-    /// Whom the token speaks for: the source whose rule decided, and `sub`.
+    /// Whom the token speaks for: the source whose rule decided, and the user's id in `sub`.
     pub user: UserKey,
     /// What the token says about its user.
     pub identity: Identity,
@@ -162,9 +162,9 @@ impl<'t> Candidate<'t> {
             return Err(TokenError::PendingSession);
         }
         let identity = Identity::from_claims(claims, rule.kind)
-            .filter(|identity| UserKey::flaw_of(identity.subject()).is_none())
+            .filter(|identity| UserKey::flaw_of(rule.user_id(identity.subject())).is_none())
             .ok_or(TokenError::NoSubject)?;
-        let user = UserKey::new(&rule.source, identity.subject());
+        let user = UserKey::new(&rule.source, rule.user_id(identity.subject()));
         Ok(Authenticated { user, identity, issued_at, expires_at, machine: machine::sign(claims) })
     }
 

@@ -23,6 +23,7 @@ pub(super) struct Rule {
     pub(super) authorized_parties: Vec<String>,
     /// Whether a session that is not complete is accepted.
     pub(super) allow_pending_sessions: bool,
+    subject_separator: Option<String>,
     /// Never empty in a valid configuration; an empty list accepts nothing.
     pub(super) algorithms: Vec<Algorithm>,
 }
@@ -44,6 +45,7 @@ impl Rule {
             application_id: rule.application_id.clone(),
             authorized_parties: rule.authorized_parties.clone(),
             allow_pending_sessions: rule.allow_pending_sessions,
+            subject_separator: rule.subject_separator.clone(),
             algorithms: algorithms.to_vec(),
         }
     }
@@ -54,6 +56,12 @@ impl Rule {
             let expected = self.algorithms.iter().map(|one| algorithm_name(*one).to_owned()).collect();
             TokenError::WrongAlgorithm { expected, found: excerpt(name) }
         })
+    }
+
+    /// The user's id in a `sub`.
+    pub(super) fn user_id<'s>(&self, subject: &'s str) -> &'s str {
+        let id = self.subject_separator.as_deref().and_then(|end| subject.split_once(end));
+        id.map_or(subject, |(id, _)| id)
     }
 
     /// Whether the application id, if there is one, is in `aud`.

@@ -50,5 +50,6 @@ fn rule(kind: RuleKind, application_id: Option<&str>) -> TokenRule {
         application_id: application_id.map(str::to_owned),
         authorized_parties: Vec::new(),
         allow_pending_sessions: false,
+        subject_separator: None,
     }
 }

@@ -8,7 +8,7 @@ use super::error::{Fault, fault};
 use super::jwks::JwksLocation;
 use super::key::Shape;
 use super::provider::ProviderKind;
-use super::settings::{Filled, Kind, choices, settings};
+use super::settings::{Filled, Kind, choices, parsed, settings};
 use super::slot::Slot;
 
 settings! {
@@ -38,6 +38,13 @@ settings! {
         /// Also accepts users who have signed in at Clerk, but have a task left there (`sts` is `pending`).
         #[key = "allowPendingSessions"]
         allow_pending_sessions: bool = false,
+        /// The user's id is what `sub` holds before this text, if `sub` holds more than the id.
+        ///
+        /// For Convex Auth, whose `sub` is the user's id, `|` and the session's id: `"|"`. Otherwise every session would be
+        /// a user. Leave it out for Auth0, whose ids contain `|` themselves.
+        #[key = "subjectSeparator"]
+        #[example = "\"|\""]
+        subject_separator: Option<String> as Option<Separator>,
         /// For oidc. What a token may be signed with.
         algorithms: Vec<Algorithm> as Filled<Algorithm> = Algorithm::ALL.to_vec(),
         /// For customJwt, required. The token's `iss`.
@@ -63,6 +70,8 @@ pub struct TokenRule {
     pub authorized_parties: Vec<String>,
     /// Whether a token of a session that is not complete (`sts` is `pending`) is accepted.
     pub allow_pending_sessions: bool,
+    /// What ends the user's id in `sub`; `None`: `sub` is the user's id.
+    pub subject_separator: Option<String>,
 }
 
 /// How the issuer and its keys are known.
@@ -161,6 +170,21 @@ fn is_shared(issuer: &str, providers: &[ProviderKind]) -> bool {
     SHARED_ISSUERS.contains(&bare) || providers.iter().any(|kind| kind.shared_issuers.contains(&bare))
 }
 
+/// What ends the user's id in `sub`.
+struct Separator;
+
+parsed!(Separator as String, Text, separator, |separator: &String| format!("{separator:?}"));
+
+fn separator(text: &str) -> Result<String, Fault> {
+    if text.is_empty() {
+        return Err(fault(
+            "is empty, and so would be every user's id",
+            "write what ends the id, such as \"|\"",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Type {
     Oidc,
@@ -191,6 +215,7 @@ impl Kind for TokenRule {
             application_id: keys.application_id,
             authorized_parties: keys.authorized_parties,
             allow_pending_sessions: keys.allow_pending_sessions,
+            subject_separator: keys.subject_separator,
         })
     }
 }

@@ -48,7 +48,11 @@ settings! {
         /// How many of these requests may come at once after a pause.
         pub burst: NonZeroU32 = count(2_000),
         /// Open streams and waiting requests (`?wait=`) of one client; more get 429.
-        pub streams_per_client: NonZeroU32 = count(100),
+        ///
+        /// Many users may share an address, such as those of an office.
+        pub streams_per_client: NonZeroU32 = count(1_000),
+        /// Open streams and waiting requests of one user, from all addresses; more get 429.
+        pub streams_per_user: NonZeroU32 = count(100),
         /// Open streams and waiting requests of all clients; more get 429.
         pub streams: NonZeroU32 = count(10_000),
         /// All connections. More wait until one ends. Each is an open file: see `ulimit -n`.

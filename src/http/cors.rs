@@ -20,7 +20,8 @@ pub(super) fn allow(origins: &[String]) -> Condition<Cors> {
         .allowed_methods(["GET", "HEAD", "POST"])
         // Tracing libraries add headers of their own to each request of a page. Headers that are not read do no harm.
         .allow_any_header()
-        .expose_headers(["retry-after", "x-request-id"])
+        // `date` tells a page how far its own clock is from the service's, by which tokens expire.
+        .expose_headers(["date", "retry-after", "www-authenticate", "x-request-id"])
         .max_age(MAX_AGE);
     let cors = if origins == ["*"] {
         cors.allow_any_origin().send_wildcard()

@@ -1,30 +1,66 @@
-//! The discovery document and keys of the development issuer, so that its tokens are verified like all other
+//! The discovery document, the keys and the tokens of the development issuer. Its tokens are verified like all other
 //! tokens.
 
-use actix_web::guard;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{self, ContentType};
+use actix_web::http::uri::Authority;
 use actix_web::web::{self, ServiceConfig};
-use serde_json::{Value, json};
+use actix_web::{HttpRequest, HttpResponse, guard};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use super::problem::method_not_allowed;
+use super::problem::{Code, Problem, method_not_allowed};
 
-/// What the development issuer publishes.
-#[derive(Clone, Debug)]
+/// How long a token is valid, unless the request says it.
+const LIFETIME: u64 = 3_600;
+
+/// The development issuer, as the service knows it.
+#[derive(Clone)]
 pub struct DevelopmentIssuer {
     /// `http://127.0.0.1:<port>/dev`, the `iss` of its tokens.
     pub issuer: String,
     /// Its public keys as a JSON Web Key Set.
     pub keys: Value,
+    /// Signs a token; `None` if its key is damaged.
+    pub sign: Arc<Sign>,
 }
 
-/// Mounts the documents, which only `usersync dev` has.
+/// Signs a token for a subject with these claims, valid for this time.
+pub type Sign = dyn Fn(&str, Map<String, Value>, Duration) -> Option<String> + Send + Sync;
+
+/// What is asked of `POST /dev/token`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct TokenRequest {
+    sub: String,
+    /// Seconds; an hour if left out.
+    expires_in: Option<u32>,
+    /// Other claims; they override the standard ones.
+    #[serde(default)]
+    claims: Map<String, Value>,
+}
+
+impl fmt::Debug for DevelopmentIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevelopmentIssuer").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+/// Mounts the routes, which only `usersync dev` has.
 pub(super) fn mount(app: &mut ServiceConfig, issuer: &DevelopmentIssuer) {
     let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
-    let refused = || web::to(|| async { method_not_allowed("GET, HEAD") });
+    let refused = |allowed| web::to(move || async move { method_not_allowed(allowed) });
     app.app_data(web::Data::new(issuer.clone()));
-    for (path, route) in
-        [("/dev/.well-known/openid-configuration", read().to(discovery)), ("/dev/jwks.json", read().to(keys))]
-    {
-        app.service(web::resource(path).route(route).default_service(refused()));
+    for (path, route, allowed) in [
+        ("/dev/.well-known/openid-configuration", read().to(discovery), "GET, HEAD"),
+        ("/dev/jwks.json", read().to(keys), "GET, HEAD"),
+        ("/dev/token", web::post().to(token), "POST"),
+    ] {
+        app.service(web::resource(path).route(route).default_service(refused(allowed)));
     }
 }
 
@@ -40,4 +76,37 @@ async fn discovery(issuer: web::Data<DevelopmentIssuer>) -> web::Json<Value> {
 
 async fn keys(issuer: web::Data<DevelopmentIssuer>) -> web::Json<Value> {
     web::Json(issuer.keys.clone())
+}
+
+/// A token for whoever is asked for: the sign-in of an app that is being developed.
+///
+/// Pages of other sites cannot read the answer: it has no CORS header, and a name that somebody points to this machine
+/// is not one of its own names.
+async fn token(
+    issuer: web::Data<DevelopmentIssuer>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> Result<HttpResponse, Problem> {
+    if !is_for_this_machine(&request) {
+        return Err(Problem::because(Code::NotFound, "the Host is not a loopback address"));
+    }
+    let asked: TokenRequest = serde_json::from_slice(&body)
+        .map_err(|error| Problem::because(Code::InvalidJson, format!("not a token request: {error}")))?;
+    let lifetime = Duration::from_secs(asked.expires_in.map_or(LIFETIME, u64::from));
+    let token = (issuer.sign)(&asked.sub, asked.claims, lifetime)
+        .ok_or_else(|| Problem::because(Code::Internal, "the token cannot be signed"))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type(ContentType::json())
+        .body(json!({"token": token}).to_string()))
+}
+
+/// Whether the request names this machine as its host, by one of the names that nobody can give to another machine.
+///
+/// Only `Host` counts: a page sets `X-Forwarded-Host` as it likes.
+fn is_for_this_machine(request: &HttpRequest) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else { return false };
+    let name = authority.host().trim_matches(['[', ']']);
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

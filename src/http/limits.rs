@@ -1,6 +1,7 @@
-//! Rate limits, and limits of open streams: per client and in total.
+//! Rate limits, and limits of open streams: per client, per user and in total.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use super::client::{Client, is_forwarded};
 use super::problem::{Code, Problem};
 use crate::config;
+use crate::domain::UserKey;
 
 /// After this many requests, clients without recent requests are removed. So the memory is bounded by the requests
 /// that come in the time of one burst.
@@ -39,6 +41,7 @@ struct Inner {
 struct Open {
     all: u32,
     by_client: HashMap<Client, u32>,
+    by_user: HashMap<UserKey, u32>,
 }
 
 /// One place among the open streams. It is free again when it is dropped.
@@ -46,6 +49,7 @@ struct Open {
 pub(super) struct Place {
     limits: Limits,
     client: Option<Client>,
+    user: UserKey,
 }
 
 /// Refuses a request if its client has sent too many.
@@ -90,22 +94,30 @@ impl Limits {
         requests.check_key(&client).map_err(|_| refusal("requests_per_second", Some(client), request))
     }
 
-    /// Takes a place for a stream or for a request that waits.
-    pub(super) fn place(&self, request: &HttpRequest) -> Result<Place, Problem> {
+    /// Takes a place for a stream of a user, or for a request that waits for a user.
+    ///
+    /// Many users may share one address, such as those of an office. So what one user may have open is counted
+    /// by user, and the limit of an address leaves room for many of them.
+    pub(super) fn place(&self, request: &HttpRequest, user: &UserKey) -> Result<Place, Problem> {
+        let settings = &self.0.settings;
         let client = self.client(request);
         let mut open = self.open();
-        if open.all >= self.0.settings.streams.get() {
-            return Err(refusal("streams", client, request));
+        let of_client = client.map_or(0, |client| count(&open.by_client, &client));
+        for (limit, highest, taken) in [
+            ("streams", settings.streams, open.all),
+            ("streams_per_client", settings.streams_per_client, of_client),
+            ("streams_per_user", settings.streams_per_user, count(&open.by_user, user)),
+        ] {
+            if taken >= highest.get() {
+                return Err(refusal(limit, client, request));
+            }
         }
         if let Some(client) = client {
-            let of_client = open.by_client.entry(client).or_default();
-            if *of_client >= self.0.settings.streams_per_client.get() {
-                return Err(refusal("streams_per_client", Some(client), request));
-            }
-            *of_client += 1;
+            *open.by_client.entry(client).or_default() += 1;
         }
+        *open.by_user.entry(user.clone()).or_default() += 1;
         open.all += 1;
-        Ok(Place { limits: self.clone(), client })
+        Ok(Place { limits: self.clone(), client, user: user.clone() })
     }
 
     fn client(&self, request: &HttpRequest) -> Option<Client> {
@@ -122,14 +134,24 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.limits.open();
         open.all -= 1;
-        let Some(client) = self.client else { return };
-        let left = open.by_client.get_mut(&client).map_or(0, |count| {
-            *count -= 1;
-            *count
-        });
-        if left == 0 {
-            open.by_client.remove(&client);
+        if let Some(client) = &self.client {
+            release(&mut open.by_client, client);
         }
+        release(&mut open.by_user, &self.user);
+    }
+}
+
+fn count<K: Eq + Hash>(counts: &HashMap<K, u32>, key: &K) -> u32 {
+    counts.get(key).copied().unwrap_or_default()
+}
+
+fn release<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: &K) {
+    let left = counts.get_mut(key).map_or(0, |count| {
+        *count -= 1;
+        *count
+    });
+    if left == 0 {
+        counts.remove(key);
     }
 }
 
@@ -154,6 +176,7 @@ mod tests {
 
     use super::{EVICT_EVERY, Limits};
     use crate::config;
+    use crate::domain::UserKey;
 
     fn limits(burst: u32, streams_per_client: u32, streams: u32) -> Limits {
         let count = |number| NonZeroU32::new(number).unwrap();
@@ -161,6 +184,7 @@ mod tests {
             requests_per_second: count(1_000_000),
             burst: count(burst),
             streams_per_client: count(streams_per_client),
+            streams_per_user: count(2),
             streams: count(streams),
             ..config::Limits::default()
         };
@@ -175,17 +199,32 @@ mod tests {
     fn places_are_counted_per_client_and_in_total_and_freed_again() {
         let limits = limits(1, 2, 3);
         let (ada, grace, own) = (from([192, 0, 2, 1]), from([192, 0, 2, 2]), from([10, 0, 0, 1]));
-        let [first, second] = [limits.place(&ada).unwrap(), limits.place(&ada).unwrap()];
-        let refused = limits.place(&ada).unwrap_err();
+        let user = |number: u8| UserKey::new("clerk", format!("user_{number}"));
+        let [first, second] = [1, 2].map(|number| limits.place(&ada, &user(number)).unwrap());
+        let refused = limits.place(&ada, &user(3)).unwrap_err();
         assert_eq!(refused.cause(), "limits.streams_per_client is reached by 192.0.2.1");
-        let third = limits.place(&grace).unwrap();
-        let refused = limits.place(&own).unwrap_err();
+        let third = limits.place(&grace, &user(3)).unwrap();
+        let refused = limits.place(&own, &user(4)).unwrap_err();
         assert_eq!(refused.cause(), "limits.streams is reached by a trusted address");
         drop(first);
-        let again = limits.place(&own).unwrap();
+        let again = limits.place(&own, &user(1)).unwrap();
         drop((second, third, again));
         let open = limits.open();
-        assert_eq!((open.all, open.by_client.len()), (0, 0));
+        assert_eq!((open.all, open.by_client.len(), open.by_user.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_user_has_a_limit_of_their_own_wherever_they_are() {
+        let limits = limits(1, 10, 10);
+        let (office, own) = (from([192, 0, 2, 1]), from([10, 0, 0, 1]));
+        let [ada, grace] = ["user_ada", "user_grace"].map(|id| UserKey::new("clerk", id));
+        let [first, second] = [&office, &own].map(|request| limits.place(request, &ada).unwrap());
+        let refused = limits.place(&office, &ada).unwrap_err();
+        assert_eq!(refused.cause(), "limits.streams_per_user is reached by 192.0.2.1");
+        let of_another_user = limits.place(&office, &grace).unwrap();
+        drop(first);
+        let again = limits.place(&office, &ada).unwrap();
+        drop((second, of_another_user, again));
     }
 
     #[test]
@@ -205,8 +244,9 @@ mod tests {
             .peer_addr(([172, 16, 0, 1], 5000).into())
             .insert_header(("x-forwarded-for", "192.0.2.1"))
             .to_http_request();
-        let _place = limits.place(&request).unwrap();
-        let refused = limits.place(&request).unwrap_err();
+        let user = UserKey::new("clerk", "user_ada");
+        let _place = limits.place(&request, &user).unwrap();
+        let refused = limits.place(&request, &user).unwrap_err();
         assert!(refused.cause().contains("server.trusted_proxies"), "{}", refused.cause());
     }
 }

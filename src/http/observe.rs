@@ -40,7 +40,7 @@ pub(super) async fn observe(
         if let Ok(value) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        if is_about_users {
+        if is_about_users && !response.headers().contains_key(CACHE_CONTROL) {
             // The answer is for this client only, and true only now.
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }

@@ -22,6 +22,8 @@ use super::views::shown;
 use crate::auth::Authenticated;
 use crate::sync::Subscription;
 
+/// A line of the first event: how long a client waits, in milliseconds, before it connects again after the end.
+const RETRY: &str = "retry: 2000\n";
 /// The time between two heartbeats. Proxies close connections that are silent for longer.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The row is read again after this many heartbeats, in case a notification was lost.
@@ -35,7 +37,7 @@ pub(super) async fn follow(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     query::refuse_parameters(&request)?;
-    let place = waiting.limits.place(&request)?;
+    let place = waiting.limits.place(&request, &caller.authenticated.user)?;
     let last_event_id =
         request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let token = caller.authenticated;
@@ -50,11 +52,14 @@ pub(super) async fn follow(
         _place: place,
         heartbeats: 0,
         last_id: last_event_id.to_owned(),
+        retry: RETRY,
         read_is_due: true,
         ended: false,
     };
     let mut response = HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        // Proxies that compress, such as those of Next.js and Express, would hold events back as well.
+        .insert_header((header::CACHE_CONTROL, "no-store, no-transform"))
         // Without this nginx holds events back until its buffer is full.
         .insert_header(("x-accel-buffering", "no"))
         .streaming(stream.events());
@@ -79,6 +84,8 @@ struct UserEventStream {
     heartbeats: u32,
     /// The id of the last event that was sent.
     last_id: String,
+    /// What is added to the next event.
+    retry: &'static str,
     /// Whether the row must be read before anything else.
     read_is_due: bool,
     /// Whether the last event of the stream was sent.
@@ -146,7 +153,8 @@ impl UserEventStream {
         if self.last_id == id {
             return Ok(None);
         }
-        let text = format!("event: {event}\nid: {id}\ndata: {}\n\n", String::from_utf8_lossy(&data));
+        let retry = std::mem::take(&mut self.retry);
+        let text = format!("event: {event}\nid: {id}\ndata: {}\n{retry}\n", String::from_utf8_lossy(&data));
         self.last_id = id;
         Ok(Some(text.into()))
     }

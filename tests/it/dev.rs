@@ -1,7 +1,12 @@
 //! `usersync dev`, the commands that it prints, `send` and `token`.
 
+use reqwest::Method;
+use serde_json::{Value, json};
+use usersync::internals::clock::Clock;
+
 use crate::support::binary::{Home, PROGRAM, Process};
 use crate::support::client::fixture::CREATED;
+use crate::support::client::{Client, answer};
 use crate::support::has_curl;
 
 /// Starts `usersync dev` on a free port, and waits until it has printed everything.
@@ -30,6 +35,38 @@ async fn it_prints_the_event_the_row_and_the_answer_of_one_round_trip() {
     }
     let said = dev.stop().await;
     assert_eq!(said.stderr, "", "nothing went wrong");
+}
+
+#[tokio::test]
+async fn it_gives_a_page_on_this_machine_a_token_for_any_user() {
+    let home = Home::bare();
+    let dev = dev(&home, &[]).await;
+    let base = dev.stdout().split_once("usersync dev at ").unwrap().1.split_once(',').unwrap().0.to_owned();
+    let client = Client::new(base, String::new(), Clock::system());
+    let ask = async |host: &str, body: Value| {
+        let request = client.request(Method::POST, "/dev/token").header("host", host);
+        let request = request.header("x-forwarded-host", "localhost");
+        answer(request.body(body.to_string())).await
+    };
+
+    let given = ask("localhost:5173", json!({"sub": "user_grace", "claims": {"name": "Grace Hopper"}})).await;
+    assert_eq!((given.status, given.header("cache-control")), (200, "no-store"));
+    assert_eq!(given.header("access-control-allow-origin"), "");
+    let token = given.json()["token"].as_str().unwrap().to_owned();
+    let identity = client.get_as(&token, "/v1/identity").await.json();
+    assert_eq!([&identity["subject"], &identity["name"]], ["user_grace", "Grace Hopper"]);
+
+    for host in ["127.0.0.1", "[::1]:8787"] {
+        assert_eq!(ask(host, json!({"sub": "user_ada", "expiresIn": 5})).await.status, 200, "{host}");
+    }
+    for host in ["rebound.example:8787", "localhost.example", "10.0.0.1"] {
+        assert_eq!(ask(host, json!({"sub": "user_ada"})).await.brief(), "404 not_found", "{host}");
+    }
+    for body in [json!({}), json!({"sub": 1}), json!({"sub": "user_ada", "expires": 1}), json!("user_ada")] {
+        assert_eq!(ask("localhost", body.clone()).await.brief(), "400 invalid_json", "{body}");
+    }
+    assert_eq!(client.get("/dev/token").await.brief(), "405 method_not_allowed");
+    dev.stop().await;
 }
 
 #[tokio::test]

@@ -54,6 +54,31 @@ async fn open(app: &TestApp, client: &str) -> Response {
     request.bearer_auth(app.token(ADA)).send().await.unwrap()
 }
 
+fn two_streams_of_a_user(config: &mut Config) {
+    behind_a_proxy(config);
+    config.limits.streams_per_user = NonZeroU32::new(2).unwrap();
+}
+
+async fn an_office_behind_one_address_is_limited_by_user(app: &TestApp) {
+    let follow = async |token: String, address: &'static str| {
+        let request = app.client.request(Method::GET, STREAM).header("x-forwarded-for", address);
+        request.bearer_auth(token).send().await.unwrap()
+    };
+    let mut office = Vec::new();
+    for number in 0..150 {
+        let stream = follow(app.token(&format!("user_{number}")), ADA_AT_HOME).await;
+        assert_eq!(stream.status(), 200, "the stream of user {number}");
+        office.push(stream);
+    }
+    let second = follow(app.token("user_7"), GRACE_AT_HOME).await;
+    assert_eq!(second.status(), 200);
+    let third = follow(app.token("user_7"), "198.51.100.3").await;
+    assert_eq!((third.status().as_u16(), &third.headers()["retry-after"]), (429, &"1".parse().unwrap()));
+    drop((office, second));
+}
+
+on_both_databases!(an_office_behind_one_address_is_limited_by_user, configured by two_streams_of_a_user);
+
 /// Waits until the client may open a stream again.
 async fn until_open(app: &TestApp, client: &str) -> Response {
     let started = Instant::now();

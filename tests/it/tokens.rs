@@ -179,6 +179,7 @@ fn with_inline_keys(config: &mut usersync::internals::config::Config) {
         application_id: None,
         authorized_parties: parties,
         allow_pending_sessions: true,
+        subject_separator: None,
     });
 }
 

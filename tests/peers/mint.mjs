@@ -1,5 +1,5 @@
 // Mints tokens with the `jose` package.
-// In: JSON lines {algorithm, kid, claims}. Out: one line {token, jwks} for each; the key set holds the public half of
+// In: JSON lines {algorithm, kid, claims}; without `kid` neither token nor key has one. Out: one line {token, jwks} for each; the key set holds the public half of
 // every key used so far. A key is made for each `algorithm` and `kid`, and ends with the script.
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { answerLines } from "./lines.mjs";
@@ -12,7 +12,8 @@ async function privateKey(algorithm, kid) {
   if (!pairs.has(name)) {
     const pair = await generateKeyPair(algorithm);
     pairs.set(name, pair.privateKey);
-    jwks.keys.push({ ...(await exportJWK(pair.publicKey)), kid, alg: algorithm, use: "sig" });
+    const named = kid === undefined ? {} : { kid, alg: algorithm };
+    jwks.keys.push({ ...(await exportJWK(pair.publicKey)), ...named, use: "sig" });
   }
   return pairs.get(name);
 }

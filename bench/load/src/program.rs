@@ -213,6 +213,7 @@ listen = "{address}"
 requests_per_second = 1000000
 burst = 1000000
 streams_per_client = 1000000
+streams_per_user = 1000000
 streams = 1000000
 
 [database]

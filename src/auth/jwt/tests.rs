@@ -127,6 +127,25 @@ fn a_pending_session_is_accepted_only_by_a_rule_that_says_so() {
 }
 
 #[test]
+fn a_user_is_known_by_what_stands_before_the_separator() {
+    let signer = rsa("k");
+    let keys = keys(&[&signer]);
+    let user = |separator: Option<&str>, sub: &str| {
+        let mut settings = custom_jwt(ISSUER, Some("app"));
+        settings.subject_separator = separator.map(str::to_owned);
+        let token = signer.token(&with(claims(), &json!({"sub": sub})));
+        decide(&token, &Rule::new("a".into(), &settings), &keys)
+            .map(|found| (found.user.external_id, found.identity.subject().to_owned()))
+    };
+    let known = |id: &str, sub: &str| Ok((id.to_owned(), sub.to_owned()));
+    assert_eq!(user(None, "user_1|session_2"), known("user_1|session_2", "user_1|session_2"));
+    assert_eq!(user(Some("|"), "user_1|session_2"), known("user_1", "user_1|session_2"));
+    assert_eq!(user(Some("|"), "user_1"), known("user_1", "user_1"));
+    assert_eq!(user(Some("|"), "user_1|a|b"), known("user_1", "user_1|a|b"));
+    assert_eq!(user(Some("|"), "|session_2"), Err(TokenError::NoSubject), "nobody");
+}
+
+#[test]
 fn an_explicit_null_is_not_a_time() {
     let signer = p256("k");
     for claim in ["exp", "nbf", "iat"] {

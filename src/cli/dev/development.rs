@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::auth::service_key::ServiceKey;
-use crate::clock::{NoRandomness, random_bytes, randomness};
+use crate::clock::{Clock, NoRandomness, random_bytes, randomness};
 use crate::domain::Timestamp;
 use crate::http::DevelopmentIssuer;
 
@@ -29,7 +30,7 @@ const FILE: &str = "dev.json";
 const KEY_ID: &str = "dev";
 
 /// The development source and issuer. Its secrets are valid for this development service only.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(in crate::cli) struct Development {
     /// `iss` of the tokens; changes with the port.
     pub(super) issuer: String,
@@ -79,8 +80,8 @@ impl Development {
         Ok(file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?)
     }
 
-    /// The issuer's public part, which the service publishes: its URL and its key set.
-    pub(super) fn public(&self) -> anyhow::Result<DevelopmentIssuer> {
+    /// What the service needs of the issuer: its URL, its key set, and how it signs.
+    pub(super) fn public(&self, clock: Clock) -> anyhow::Result<DevelopmentIssuer> {
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.pkcs8()?)
             .map_err(|_| anyhow!("the development key is damaged; delete {FILE} to start from scratch"))?;
         // An uncompressed point: one byte for the format, then x and y of 32 bytes each.
@@ -89,7 +90,14 @@ impl Development {
             .map(|half| URL_SAFE_NO_PAD.encode(half.unwrap_or_default()));
         let key =
             json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID, "x": x, "y": y});
-        Ok(DevelopmentIssuer { issuer: self.issuer.clone(), keys: json!({"keys": [key]}) })
+        let own = self.clone();
+        Ok(DevelopmentIssuer {
+            issuer: self.issuer.clone(),
+            keys: json!({"keys": [key]}),
+            sign: Arc::new(move |subject, claims, expires_in| {
+                own.token(subject, claims, clock.now(), expires_in).ok()
+            }),
+        })
     }
 
     /// Signs a token for a user; the given claims override the standard ones.

@@ -60,7 +60,8 @@ impl Dev {
         let app = App::new(&config, clock.clone()).await.context("the service cannot start")?;
         prepare(app.store(), &mut development, &clock).await?;
         development.save(&self.directory)?;
-        let service = app.with_development_issuer(development.public()?).serve(listener, None)?;
+        let service =
+            app.with_development_issuer(development.public(clock.clone())?).serve(listener, None)?;
 
         say!("usersync dev at {base}, SQLite in {}\n", self.database().display());
         let round_trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
@@ -95,6 +96,7 @@ impl Dev {
                 application_id: Some(APPLICATION_ID.to_owned()),
                 authorized_parties: Vec::new(),
                 allow_pending_sessions: false,
+                subject_separator: None,
             }],
             map: None,
             api: None,

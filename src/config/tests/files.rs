@@ -21,8 +21,8 @@ fn nothing_set_gives_the_defaults() {
 fn every_section_is_read() {
     let file = "[server]\nlisten = '0.0.0.0:80'\nmetrics_listen = '[::1]:81'\nbody_limit = 4096\n\
                 cors_origins = ['https://app.example.com']\ntrusted_proxies = ['10.0.0.0/8', '::1']\n\
-                [limits]\nrequests_per_second = 1\nburst = 2\nstreams_per_client = 3\nstreams = 4\n\
-                connections = 5\nsend_timeout = '6s'\n\
+                [limits]\nrequests_per_second = 1\nburst = 2\nstreams_per_client = 3\nstreams_per_user = 4\nstreams = 5\n\
+                connections = 6\nsend_timeout = '6s'\n\
                 [database]\nurl = 'postgres://u:p@h/d'\n[tokens]\njwks_ttl = '1m'\njwks_cooldown = '0s'\n\
                 fetch_timeout = '1s'\nleeway = '0s'\nallow_http = true\n[journal]\nretention = '1d'\n\
                 [log]\nformat = 'json'\nlevel = 'usersync=debug'";
@@ -32,10 +32,17 @@ fn every_section_is_read() {
     assert_eq!(config.server.body_limit, 4096);
     assert_eq!(config.server.cors_origins, ["https://app.example.com"]);
     assert_eq!(config.server.trusted_proxies.len(), 2);
-    let Limits { requests_per_second, burst, streams_per_client, streams, connections, send_timeout } =
-        config.limits;
-    let counts = [requests_per_second, burst, streams_per_client, streams, connections];
-    assert_eq!(counts.map(NonZeroU32::get), [1, 2, 3, 4, 5]);
+    let Limits {
+        requests_per_second,
+        burst,
+        streams_per_client,
+        streams_per_user,
+        streams,
+        connections,
+        send_timeout,
+    } = config.limits;
+    let counts = [requests_per_second, burst, streams_per_client, streams_per_user, streams, connections];
+    assert_eq!(counts.map(NonZeroU32::get), [1, 2, 3, 4, 5, 6]);
     assert_eq!(send_timeout, Duration::from_secs(6));
     assert_eq!(shown(&[config.database.url]), ["postgres://u:p@h/d"]);
     assert_eq!(config.tokens.jwks_cooldown, Duration::ZERO);

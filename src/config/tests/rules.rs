@@ -39,6 +39,15 @@ fn pending_sessions_are_refused_unless_it_is_said() {
 }
 
 #[test]
+fn what_ends_the_users_id_is_a_text() {
+    let read = |rest: &str| load(&rule(&format!("{OIDC}{rest}")), &[]);
+    assert_eq!(only_rule(&read("").unwrap()).subject_separator, None);
+    let config = read("subjectSeparator = '|'").unwrap();
+    assert_eq!(only_rule(&config).subject_separator.as_deref(), Some("|"));
+    assert!(read("subjectSeparator = ''").is_err());
+}
+
+#[test]
 fn keys_can_stand_in_a_data_uri() {
     let file = CUSTOM.replace("https://id.example.com/jwks", "data:application/json;base64,eyJrZXlzIjpbXX0=");
     let config = load(&rule(&file), &[]).unwrap();

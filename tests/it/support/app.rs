@@ -190,6 +190,7 @@ fn settings(url: &str, provider: &Provider) -> Config {
         application_id: Some(APPLICATION_ID.to_owned()),
         authorized_parties: Vec::new(),
         allow_pending_sessions: false,
+        subject_separator: None,
     };
     config.sources = vec![Source {
         name: "clerk".to_owned(),

@@ -27,6 +27,9 @@ pub(crate) const SCHEMATHESIS: Peer =
 pub(crate) const OIDC_PROVIDER: Peer =
     Peer { package: "oidc-provider", script: "provider.mjs", language: Language::Node };
 
+pub(crate) const OPENAUTH: Peer =
+    Peer { package: "@openauthjs/openauth", script: "openauth.mjs", language: Language::Node };
+
 /// Somebody else's package, and the script that uses it.
 pub(crate) struct Peer {
     package: &'static str,
