@@ -35,7 +35,9 @@ pub use chain::Chain;
 pub use error::StoreError;
 pub use journal::{Entry, Journal, Journaled, Which};
 pub use records::UserUpdate;
-pub(crate) use runs::{Begun, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, Runs};
+pub(crate) use runs::{
+    Begun, LEASE, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, Runs,
+};
 pub use schema::Grant;
 pub use users::{Listing, LookedUp, Users};
 

@@ -28,6 +28,7 @@ mod explain_webhook;
 mod failover;
 mod identity_providers;
 mod integrations;
+mod interrupted_runs;
 mod limits;
 mod listening;
 mod listing;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -46,6 +47,22 @@ pub(crate) struct Site {
     pub(crate) said_count: Option<usize>,
     /// The next downloads end in the middle.
     pub(crate) cut_downloads: usize,
+    /// Requests beyond this many get no answer for now.
+    pub(crate) answers_left: Option<usize>,
+}
+
+impl Site {
+    /// Whether a request is answered now.
+    fn takes_one(&mut self) -> bool {
+        match &mut self.answers_left {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
 }
 
 /// A running provider; it ends with the test's runtime.
@@ -74,6 +91,13 @@ impl FakeDirectory {
         self.site.lock().unwrap()
     }
 
+    /// Waits until it was asked for this so many times.
+    pub(crate) async fn wait_for(&self, path: &str, times: usize) {
+        while self.count(path) < times {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// The requests so far whose path begins so.
     pub(crate) fn count(&self, path: &str) -> usize {
         self.site().requests.iter().filter(|request| request.contains(path)).count()
@@ -81,10 +105,16 @@ impl FakeDirectory {
 }
 
 async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Site>>) -> HttpResponse {
+    {
+        let mut site = site.lock().unwrap();
+        site.requests.push(format!("{} {}", request.method(), request.uri()));
+        let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        site.authorizations.push(authorization.unwrap_or_default().to_owned());
+    }
+    while !site.lock().unwrap().takes_one() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let mut site = site.lock().unwrap();
-    site.requests.push(format!("{} {}", request.method(), request.uri()));
-    let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-    site.authorizations.push(authorization.unwrap_or_default().to_owned());
     match site.faults.pop_front() {
         Some(Fault::Status(status, header)) => {
             let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap());
@@ -121,7 +151,9 @@ fn respond(site: &mut Site, base: &str, path: &str, query: &[(String, String)], 
     match path {
         "/users" => {
             let start = after("id", value("starting_after"));
-            let page: Vec<&Value> = site.users.iter().skip(start).take(limit(500)).collect();
+            let since: i64 = value("created_at_after").map_or(0, |since| since.parse().unwrap());
+            let rest = site.users.iter().skip(start).filter(|user| user["created_at"].as_i64() > Some(since));
+            let page: Vec<&Value> = rest.take(limit(500)).collect();
             HttpResponse::Ok().json(page)
         }
         "/users/count" => HttpResponse::Ok().json(json!({"total_count": site.said_count.unwrap_or(site.users.len())})),
