@@ -126,6 +126,8 @@ pub(crate) struct Client {
     pub(crate) parameters: Vec<(&'static str, String)>,
     /// Whether a token is asked for with JSON, as Auth0 wants it, or with a form, as the RFC does.
     pub(crate) is_json: bool,
+    /// What a token must be good for, where the provider says what it is good for.
+    pub(crate) scope: Option<&'static str>,
     /// What has to be granted to it, for whoever set it up.
     pub(crate) needs: &'static str,
 }

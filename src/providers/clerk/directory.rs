@@ -96,7 +96,7 @@ impl Directory for ClerkDirectory {
             Paging::Cursor if users.is_empty() => Ok(Page { users, next: Next::End, total: None }),
             Paging::Cursor => Ok(walk.advance(users, Paging::Cursor)),
             Paging::Created => walk.read_by_created(users),
-            Paging::Within => Ok(walk.read_within(users)),
+            Paging::Within => walk.read_within(users),
         }
     }
 
@@ -194,16 +194,19 @@ impl Walk {
         Ok(Page { users: fresh, next: Next::At(next), total: None })
     }
 
-    fn read_within(mut self, users: Vec<Value>) -> Page {
+    fn read_within(mut self, users: Vec<Value>) -> Result<Page, ListError> {
+        if users.first().and_then(|user| text(user, "id")).is_some_and(|id| self.read_in_it.contains(&id)) {
+            return Err(ListError::repeats("offset"));
+        }
         if users.is_empty() {
             // On with the next millisecond.
             self.last_created_at = self.last_created_at.map(|created_at| created_at + 1);
             self.read_in_it.clear();
             let next = to_position(&Self { paging: Paging::Created, ..self });
-            return Page { users, next: Next::At(next), total: None };
+            return Ok(Page { users, next: Next::At(next), total: None });
         }
         self.read_in_it.extend(users.iter().filter_map(|user| text(user, "id")));
-        Page { next: Next::At(to_position(&self)), users, total: None }
+        Ok(Page { next: Next::At(to_position(&self)), users, total: None })
     }
 }
 

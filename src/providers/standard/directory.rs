@@ -41,6 +41,7 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
                 .filter_map(|(name, value)| Some((name, value.clone()?)))
                 .collect(),
             is_json: false,
+            scope: None,
             needs: "the client needs to read users",
         }),
     };
