@@ -1,6 +1,5 @@
 //! `usersync backfill`: the users who were there before, from a provider's API and from its export files.
 
-
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! The management APIs of the providers, with users and faults that a test chooses.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub(crate) struct Site {
     pub(crate) faults: VecDeque<Fault>,
     /// Method and path with query of every request.
     pub(crate) requests: Vec<String>,
+    /// Every request as a whole: method, URL, headers and body.
+    pub(crate) recorded: Vec<Value>,
     /// Every value of the header `Authorization`.
     pub(crate) authorizations: Vec<String>,
     /// The instance that the key belongs to.
@@ -110,6 +112,7 @@ async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Si
         site.requests.push(format!("{} {}", request.method(), request.uri()));
         let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
         site.authorizations.push(authorization.unwrap_or_default().to_owned());
+        site.recorded.push(record(&request, &body));
     }
     while !site.lock().unwrap().takes_one() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -133,6 +136,15 @@ async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Si
         url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
     let base = format!("http://{}", request.connection_info().host());
     respond(&mut site, &base, request.path(), &query, &body)
+}
+
+fn record(request: &HttpRequest, body: &[u8]) -> Value {
+    let headers = request.headers().iter();
+    let headers: BTreeMap<&str, &str> =
+        headers.map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    let method = request.method().as_str().to_lowercase();
+    let body: Option<Value> = serde_json::from_slice(body).ok();
+    json!({"method": method, "url": request.uri().to_string(), "headers": headers, "body": body})
 }
 
 /// An answer that ends after these bytes.

@@ -26,6 +26,8 @@ pub(crate) const SCHEMATHESIS: Peer =
     Peer { package: "schemathesis", script: "schemathesis.toml", language: Language::Python };
 pub(crate) const OIDC_PROVIDER: Peer =
     Peer { package: "oidc-provider", script: "provider.mjs", language: Language::Node };
+pub(crate) const PRISM: Peer =
+    Peer { package: "@stoplight/prism-cli", script: "prism.mjs", language: Language::Node };
 
 /// Somebody else's package, and the script that uses it.
 pub(crate) struct Peer {
