@@ -15,6 +15,9 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
 /// How often whoever waits for a lease looks at it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How often a run is tried to begin while the database is away.
+const DATABASE_ATTEMPTS: u32 = 5;
+
 /// What can be told of a lease that another process has.
 #[derive(Debug, PartialEq, Eq)]
 enum Holder {
@@ -48,15 +51,22 @@ impl Puller {
         progress: &mut dyn Progress,
     ) -> Result<Run, PullError> {
         let mut first: Option<OtherLease> = None;
+        let mut failures = 0;
         loop {
             if self.stop.is_cancelled() {
                 return Err(PullError::Interrupted);
             }
-            let begun = self.writer.store.runs().begin(request, &self.clock).await?;
-            let until = match begun {
-                Begun::Ours(run) | Begun::Complete(run) => return Ok(run),
-                Begun::Held { until } => until,
+            let until = match self.writer.store.runs().begin(request, &self.clock).await {
+                Ok(Begun::Ours(run) | Begun::Complete(run)) => return Ok(run),
+                Ok(Begun::Held { until }) => until,
+                Err(StoreError::Unavailable(_)) if failures + 1 < DATABASE_ATTEMPTS => {
+                    failures += 1;
+                    self.pause().await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
+            failures = 0;
             let now = self.clock.now();
             let first = first.get_or_insert_with(|| {
                 progress.note(&format!(
@@ -68,8 +78,12 @@ impl Puller {
             if first.holder(until, now) == Holder::Alive {
                 return Err(PullError::Held { source_name: request.source.to_owned(), until });
             }
-            tokio::select! { () = tokio::time::sleep(LOOK_INTERVAL) => {}, () = self.stop.cancelled() => {} }
+            self.pause().await;
         }
+    }
+
+    async fn pause(&self) {
+        tokio::select! { () = tokio::time::sleep(LOOK_INTERVAL) => {}, () = self.stop.cancelled() => {} }
     }
 
     /// Does the work of a run while renewing its lease. The work ends early if this process is told to stop, or if

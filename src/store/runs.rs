@@ -143,6 +143,7 @@ impl Runs<'_> {
             .one(&tx)
             .await?;
         if let Some(until) = held.and_then(|run| run.held_until) {
+            tx.rollback().await?;
             return Ok(Begun::Held { until: until.into() });
         }
         take_from_others(&tx, request).await?;
