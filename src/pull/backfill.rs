@@ -84,7 +84,9 @@ impl Puller {
             progress.note(&format!("continuing after {} users", run.counts.seen));
         }
         let mut reading = self.reading(source, Some(&run), progress);
-        let result = self.while_held(run.id, self.read(source, options, Some(&run), &mut reading)).await;
+        // Boxed: it is large.
+        let reads = Box::pin(self.read(source, options, Some(&run), &mut reading));
+        let result = self.while_held(run.id, reads).await;
         let counts = reading.counts;
         let words = result.as_ref().err().map(ToString::to_string);
         let end = RunEnd {

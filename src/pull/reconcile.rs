@@ -69,7 +69,9 @@ impl Puller {
         let run = self.begin(&request, progress).await?;
         // Of earlier runs.
         runs.forget_seen(source.name()).await?;
-        let result = self.while_held(run.id, self.compare(source, api, &run, options, progress)).await;
+        // Boxed: it is large.
+        let compares = Box::pin(self.compare(source, api, &run, options, progress));
+        let result = self.while_held(run.id, compares).await;
         let now = self.clock.now();
         match &result {
             Ok(report) => {

@@ -81,7 +81,7 @@ fn converse(mut stream: &TcpStream, users: &Users) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     while let Some(request) = lines.next().transpose()? {
-        while lines.next().transpose()?.context("a request is cut off")? != "" {}
+        while !lines.next().transpose()?.context("a request is cut off")?.is_empty() {}
         let path = request.split(' ').nth(1).unwrap_or_default();
         let body = users.answer(path);
         let head =

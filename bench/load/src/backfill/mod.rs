@@ -243,7 +243,7 @@ async fn watch(command: &mut Command) -> anyhow::Result<Run> {
         sleep(LOOK_EVERY).await;
     };
     if !status.success() {
-        bail!("{:?} ended with {status}", command.get_program());
+        bail!("{} ended with {status}", command.get_program().display());
     }
     let halfway = looks.get(looks.len() / 2).copied().unwrap_or_default();
     Ok(Run { elapsed: started.elapsed(), halfway, highest: looks.last().copied().unwrap_or_default() })
