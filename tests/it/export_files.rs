@@ -50,7 +50,9 @@ fn array(users: &[Value]) -> Vec<u8> {
 }
 
 fn lines(users: &[Value]) -> Vec<u8> {
-    users.iter().map(|user| format!("{user}\n")).collect::<String>().into_bytes()
+    let mut text = users.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+    text.push('\n');
+    text.into_bytes()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
