@@ -13,7 +13,7 @@ use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors};
 use crate::http::{
-    self, Access, Deliveries, DevelopmentIssuer, KeyUse, Limits, Offer, Running, State, Waiting,
+    self, Access, Deliveries, DevelopmentProvider, KeyUse, Limits, Offer, Running, State, Waiting,
 };
 use crate::jobs::{Jobs, JobsGuard};
 use crate::providers::{self, SourceError, Sources};
@@ -126,7 +126,7 @@ impl App {
 
     /// Serves the development issuer beside everything else.
     #[must_use]
-    pub fn with_development_issuer(mut self, issuer: DevelopmentIssuer) -> Self {
+    pub fn with_development_provider(mut self, issuer: DevelopmentProvider) -> Self {
         self.state.development = Some(issuer);
         self
     }

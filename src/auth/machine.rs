@@ -75,7 +75,7 @@ pub(super) fn sign(claims: &Map<String, Value>) -> Option<&'static str> {
     None
 }
 
-/// Auth0 writes the grant type with a hyphen, OAuth with an underscore. Kinde and FusionAuth write a list.
+/// Auth0 writes the grant type with a hyphen, OAuth with an underscore. Kinde and `FusionAuth` write a list.
 fn is_client_credentials(grant: &Value) -> bool {
     match grant {
         Value::String(grant) => matches!(&**grant, "client-credentials" | "client_credentials"),

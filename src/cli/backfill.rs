@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use anyhow::bail;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use super::Usage;
-use super::pulling::{Origin, Pulling, interrupted, is_setup};
+use super::pulling::{Origin, Pulling, is_setup};
 use super::run_bar::RunBar;
 use crate::clock::Clock;
 use crate::providers::Source;
-use crate::pull::{BackfillOptions, PullError, Summary};
+use crate::pull::{BackfillOptions, Summary};
 use crate::store::RunCounts;
 
 #[derive(Debug, Args)]
@@ -33,11 +33,23 @@ pub(super) struct Backfill {
     json: bool,
 }
 
+/// What `--json` prints, in this order.
+#[derive(Serialize)]
+struct Said<'a> {
+    source: &'a str,
+    complete: bool,
+    seen: u64,
+    applied: u64,
+    unchanged: u64,
+    parked: u64,
+    seconds: f64,
+}
+
 impl Backfill {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
         let origin = if self.file.is_some() { Origin::File } else { Origin::ApiOrFile };
         let pulling = Pulling::open(config, &self.sources, origin, clock).await?;
-        let result = self.read_all(&pulling).await;
+        let result = pulling.until_signalled(self.read_all(&pulling)).await;
         pulling.close().await?;
         result
     }
@@ -63,11 +75,8 @@ impl Backfill {
         };
         let started = Instant::now();
         let mut progress = RunBar::new(source.name());
-        let result = tokio::select! {
-            // Boxed: it is large.
-            result = Box::pin(pulling.puller.backfill(source, &options, &mut progress)) => result,
-            () = interrupted() => Err((PullError::Interrupted, progress.counts)),
-        };
+        // Boxed: it is large.
+        let result = Box::pin(pulling.puller.backfill(source, &options, &mut progress)).await;
         progress.finish();
         let (counts, seconds) = match &result {
             Ok(Summary { counts, elapsed, .. }) => (*counts, elapsed.as_secs_f64()),
@@ -75,13 +84,10 @@ impl Backfill {
         };
         let RunCounts { seen, applied, unchanged, parked } = counts;
         if self.json {
-            say!(
-                "{}",
-                json!({
-                    "source": source.name(), "complete": result.is_ok(), "seen": seen, "applied": applied,
-                    "unchanged": unchanged, "parked": parked, "seconds": (seconds * 1000.0).round() / 1000.0,
-                })
-            );
+            let complete = result.is_ok();
+            let seconds = (seconds * 1000.0).round() / 1000.0;
+            let said = Said { source: source.name(), complete, seen, applied, unchanged, parked, seconds };
+            say!("{}", serde_json::to_string(&said)?);
         }
         let name = source.name();
         match result {

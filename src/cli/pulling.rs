@@ -2,11 +2,13 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::bail;
 
 use super::Usage;
+use super::serve::StopSignals;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::providers::{Source, Sources};
@@ -69,6 +71,20 @@ impl Pulling {
         settings.api.as_ref()?.requests_per_second
     }
 
+    /// Does the work. After Ctrl-C or SIGTERM it ends soon and gives back the run that it has.
+    pub(super) async fn until_signalled<T>(
+        &self,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let mut signals = StopSignals::install()?;
+        let mut work = pin!(work);
+        tokio::select! {
+            done = &mut work => return done,
+            () = signals.wait() => self.puller.stop(),
+        }
+        work.await
+    }
+
     pub(super) async fn close(self) -> anyhow::Result<()> {
         // Closing moves SQLite's write-ahead log into the database file.
         Ok(self.store.close().await?)
@@ -120,17 +136,4 @@ fn can_be_asked(source: &config::Source) -> bool {
 /// Whether the settings or the file have to be changed before another run can do better.
 pub(super) fn is_setup(error: &PullError) -> bool {
     matches!(error, PullError::NoApi(_) | PullError::WrongInstance(_))
-}
-
-/// Ctrl-C or SIGTERM.
-pub(super) async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! { _ = terminate.recv() => {}, _ = tokio::signal::ctrl_c() => {} }
-            return;
-        }
-    }
-    drop(tokio::signal::ctrl_c().await);
 }

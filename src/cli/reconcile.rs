@@ -7,11 +7,11 @@ use anyhow::bail;
 use clap::Args;
 
 use super::Usage;
-use super::pulling::{Origin, Pulling, interrupted, is_setup};
+use super::pulling::{Origin, Pulling, is_setup};
 use super::run_bar::RunBar;
 use crate::clock::Clock;
 use crate::providers::Source;
-use crate::pull::{PullError, ReconcileOptions, Report};
+use crate::pull::{Difference, Drift, ReconcileOptions, Report};
 
 /// Ids of one kind that are printed.
 const IDS_PRINTED: usize = 10;
@@ -46,7 +46,7 @@ enum Verdict {
 impl Reconcile {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<ExitCode> {
         let pulling = Pulling::open(config, &self.sources, Origin::Api, clock).await?;
-        let result = self.compare_all(&pulling).await;
+        let result = pulling.until_signalled(self.compare_all(&pulling)).await;
         pulling.close().await?;
         Ok(match result? {
             Verdict::InStep => ExitCode::SUCCESS,
@@ -71,11 +71,8 @@ impl Reconcile {
             requests_per_second: pulling.requests_per_second(source),
         };
         let mut progress = RunBar::new(source.name());
-        let result = tokio::select! {
-            // Boxed: it is large.
-            result = Box::pin(pulling.puller.reconcile(source, &options, &mut progress)) => result,
-            () = interrupted() => Err(PullError::Interrupted),
-        };
+        // Boxed: it is large.
+        let result = Box::pin(pulling.puller.reconcile(source, &options, &mut progress)).await;
         progress.finish();
         match result {
             Ok(report) => {
@@ -104,18 +101,20 @@ impl Reconcile {
     }
 
     fn print(&self, report: &Report) {
-        let Report { source, provider, rows, repaired, deleted, .. } = report;
+        let Report { source, provider, rows, deleted, drift, .. } = report;
+        let Drift { missing, different, repaired } = drift;
         say!("{source}: {provider} users at the provider, {rows} rows here");
-        let different: Vec<String> = report
-            .different
-            .iter()
-            .map(|one| format!("{} ({})", one.external_id, one.fields.join(", ")))
-            .collect();
-        let extra: Vec<String> = report.extra.iter().map(|(id, _)| id.clone()).collect();
-        list("missing here", &report.missing);
-        list("different here", &different);
-        list("here, but gone at the provider", &extra);
-        list("at the provider by id, but not in its list", &report.not_listed);
+        let fields = |one: &Difference| format!("{} ({})", one.external_id, one.fields.join(", "));
+        list("missing here", missing.count, missing.first.iter().cloned());
+        list("different here", different.count, different.first.iter().map(fields));
+        let extra = report.extra.len() as u64;
+        list("here, but gone at the provider", extra, report.extra.iter().map(|(id, _)| id.clone()));
+        let not_listed = &report.not_listed;
+        list(
+            "at the provider by id, but not in its list",
+            not_listed.len() as u64,
+            not_listed.iter().cloned(),
+        );
         if *repaired + *deleted > 0 {
             say!("{repaired} repaired, {deleted} deleted");
         }
@@ -124,26 +123,25 @@ impl Reconcile {
         } else if report.is_in_step() {
             say!("the table is in step with the provider");
         } else {
-            let is_drifted = !report.missing.is_empty() || !report.different.is_empty();
-            if is_drifted && !self.repair {
+            if missing.count + different.count > 0 && !self.repair {
                 say!("usersync reconcile {source} --repair writes who is missing or different");
             }
-            if !self.delete && !extra.is_empty() {
+            if !self.delete && extra > 0 {
                 say!("usersync reconcile {source} --delete deletes who is gone");
             }
         }
     }
 }
 
-fn list(what: &str, ids: &[String]) {
-    if ids.is_empty() {
+fn list(what: &str, count: u64, ids: impl Iterator<Item = String>) {
+    if count == 0 {
         return;
     }
-    say!("{} {what}:", ids.len());
-    for id in ids.iter().take(IDS_PRINTED) {
+    say!("{count} {what}:");
+    for id in ids.take(IDS_PRINTED) {
         say!("  {id}");
     }
-    if ids.len() > IDS_PRINTED {
-        say!("  and {} more; --json has up to a thousand", ids.len() - IDS_PRINTED);
+    if count > IDS_PRINTED as u64 {
+        say!("  and {} more; --json has up to a thousand", count - IDS_PRINTED as u64);
     }
 }

@@ -65,7 +65,7 @@ impl StopSignals {
         Ok(Self { terminate: terminate?, interrupt: interrupt? })
     }
 
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

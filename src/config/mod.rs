@@ -36,6 +36,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub use address::{is_loopback, is_permitted};
+pub use api::SourceApi;
 pub use clients::matches as origin_matches;
 pub use error::ConfigErrors;
 pub use jwks::JwksLocation;

@@ -26,7 +26,7 @@ mod webhooks;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
-pub use development::DevelopmentIssuer;
+pub use development::{DevelopmentDirectory, DevelopmentProvider};
 pub use extract::CurrentUser;
 pub use key_use::KeyUse;
 pub use limits::Limits;

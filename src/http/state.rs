@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web::{self, ServiceConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::development::DevelopmentIssuer;
+use super::development::DevelopmentProvider;
 use super::key_use::KeyUse;
 use super::limits::Limits;
 use crate::auth::Authenticator;
@@ -27,7 +27,7 @@ pub struct State {
     /// Which web pages may call the API.
     pub cors_origins: Vec<String>,
     /// The development issuer, only in `usersync dev`.
-    pub development: Option<DevelopmentIssuer>,
+    pub development: Option<DevelopmentProvider>,
 }
 
 /// What is needed to tell who sends a request: the user of a token, or the owner of a service key.

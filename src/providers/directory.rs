@@ -7,13 +7,14 @@ use std::fmt;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
 use crate::domain::Timestamp;
+use crate::signature;
 
 /// How far a walk has come, in the provider's own terms.
 pub(crate) type Position = Value;
@@ -87,6 +88,21 @@ pub(crate) struct Api {
     pub(crate) headers: Vec<(String, SecretString)>,
 }
 
+impl Api {
+    /// Tells whom and as whom it asks from any other. Nobody can tell the key from it.
+    pub(crate) fn fingerprint(&self) -> String {
+        let who = match &self.authority {
+            Authority::None => String::new(),
+            Authority::Bearer(key) => key.expose_secret().to_owned(),
+            Authority::Basic { user, .. } => user.clone(),
+            Authority::Client(client) => format!("{} {}", client.token_url, client.id),
+        };
+        let mut digest = signature::digest(format!("{} {who}", self.base_url).as_bytes());
+        digest.truncate(12);
+        digest
+    }
+}
+
 /// With what a provider is asked.
 #[derive(Debug)]
 pub(crate) enum Authority {
@@ -110,6 +126,8 @@ pub(crate) struct Client {
     pub(crate) parameters: Vec<(&'static str, String)>,
     /// Whether a token is asked for with JSON, as Auth0 wants it, or with a form, as the RFC does.
     pub(crate) is_json: bool,
+    /// What a token must be good for, where the provider says what it is good for.
+    pub(crate) scope: Option<&'static str>,
     /// What has to be granted to it, for whoever set it up.
     pub(crate) needs: &'static str,
 }

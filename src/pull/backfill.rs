@@ -19,7 +19,7 @@ use super::walk::{Visitor, read_ahead, walk};
 use crate::domain::{Content, Delivery};
 use crate::providers::Source;
 use crate::providers::directory::{Api, Position};
-use crate::store::{Begun, Chain, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, StoreError};
+use crate::store::{Chain, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError};
 
 /// How often a page is tried again while the database is away.
 const DATABASE_ATTEMPTS: u32 = 8;
@@ -76,27 +76,26 @@ impl Puller {
             restart: options.restart || is_pipe(options),
             holder: &self.holder,
         };
-        let begun = self.writer.store.runs().begin(&request, &self.clock).await;
-        let run = match begun.map_err(|error| (error.into(), nothing))? {
-            Begun::Complete(run) => {
-                return Ok(Summary { counts: run.counts, was_complete: true, elapsed: Duration::ZERO });
-            }
-            Begun::Held { until } => {
-                let source_name = source.name().to_owned();
-                return Err((PullError::Held { source_name, until }, nothing));
-            }
-            Begun::Ours(run) => run,
-        };
+        let run = self.begin(&request, progress).await.map_err(|error| (error, nothing))?;
+        if run.state == RunState::Complete {
+            return Ok(Summary { counts: run.counts, was_complete: true, elapsed: Duration::ZERO });
+        }
         if run.position.is_some() {
             progress.note(&format!("continuing after {} users", run.counts.seen));
         }
         let mut reading = self.reading(source, Some(&run), progress);
-        let result = self.while_held(run.id, self.read(source, options, Some(&run), &mut reading)).await;
+        // Boxed: it is large.
+        let reads = Box::pin(self.read(source, options, Some(&run), &mut reading));
+        let result = self.while_held(run.id, reads).await;
         let counts = reading.counts;
-        let state = if result.is_ok() { RunState::Complete } else { RunState::Running };
         let words = result.as_ref().err().map(ToString::to_string);
-        let ended =
-            self.writer.store.runs().end(run.id, state, words.as_deref(), None, self.clock.now()).await;
+        let end = RunEnd {
+            state: if result.is_ok() { RunState::Complete } else { RunState::Running },
+            error: words.as_deref(),
+            report: None,
+            now: self.clock.now(),
+        };
+        let ended = self.writer.store.runs().end(run.id, &self.holder, &end).await;
         match result {
             Ok(()) => {
                 ended.map_err(|error| (error.into(), counts))?;

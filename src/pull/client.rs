@@ -16,7 +16,7 @@ use url::Url;
 use super::credentials::Credentials;
 use super::error::{ATTEMPTS, ApiError};
 use crate::clock::{Clock, random_bytes};
-use crate::config::is_permitted;
+use crate::config::{is_loopback, is_permitted};
 use crate::domain::Timestamp;
 use crate::providers::directory::{Answer, Api, Method, Request};
 
@@ -61,12 +61,17 @@ impl<'a> ApiClient<'a> {
         allow_http: bool,
         clock: Clock,
     ) -> Result<Self, ApiError> {
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             // A redirect would take the credentials elsewhere.
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(DOWNLOAD_SILENCE)
-            .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&api.base_url) {
+            // A proxy cannot reach what is on this machine.
+            http = http.no_proxy();
+        }
+        let http = http
             .build()
             .map_err(|error| ApiError::Refused(format!("no HTTP client can be made: {error}")))?;
         let own = || NonZeroU32::new(api.directory.pace().requests_per_second).unwrap_or(NonZeroU32::MIN);

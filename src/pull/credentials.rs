@@ -107,6 +107,14 @@ async fn ask(client: &Client, http: &reqwest::Client) -> Result<Token, ApiError>
             client.needs
         )));
     };
+    if let (Some(needed), Some(granted)) = (client.scope, body.get("scope").and_then(Value::as_str))
+        && !granted.split_whitespace().any(|scope| scope == needed)
+    {
+        return Err(ApiError::Refused(format!(
+            "the client's token is not good for {needed}: {}",
+            client.needs
+        )));
+    }
     // An hour, where the provider does not say how long.
     let seconds = body.get("expires_in").and_then(Value::as_u64).unwrap_or(3600);
     Ok(Token { value: value.into(), renew_at: Instant::now() + Duration::from_secs(seconds) * 9 / 10 })

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -14,14 +15,14 @@ use uuid::Uuid;
 use super::client::ApiClient;
 use super::error::PullError;
 use super::progress::Progress;
-use super::report::{Difference, Report};
+use super::report::{Difference, Drift, Report};
 use super::walk::{Visitor, walk};
 use super::{Puller, instance};
 use crate::domain::{Delivery, Profile, Timestamp, User, UserId, UserKey};
 use crate::providers::Source;
 use crate::providers::directory::{Api, Position, Presence};
 use crate::store::{
-    Begun, Chain, Listing, RunCounts, RunKind, RunProgress, RunRequest, RunState, StoreError,
+    Chain, Listing, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError,
 };
 
 /// Who signed up so shortly before the walk may not be in the list yet.
@@ -57,28 +58,29 @@ impl Puller {
     ) -> Result<Report, PullError> {
         let api = source.api().ok_or_else(|| PullError::NoApi(source.name().to_owned()))?;
         let runs = self.writer.store.runs();
+        let parameters = parameters(api, options);
         let request = RunRequest {
             source: source.name(),
             kind: RunKind::Reconcile,
-            parameters: "",
-            // What was seen an hour ago says nothing of now.
-            restart: true,
+            parameters: &parameters,
+            restart: false,
             holder: &self.holder,
         };
-        let run = match runs.begin(&request, &self.clock).await? {
-            Begun::Ours(run) | Begun::Complete(run) => run,
-            Begun::Held { until } => {
-                return Err(PullError::Held { source_name: source.name().to_owned(), until });
-            }
-        };
-        let result = self.while_held(run.id, self.compare(source, api, run.id, options, progress)).await;
+        let run = self.begin(&request, progress).await?;
+        // Of earlier runs.
+        runs.forget_seen(source.name()).await?;
+        // Boxed: it is large.
+        let compares = Box::pin(self.compare(source, api, &run, options, progress));
+        let result = self.while_held(run.id, compares).await;
         let now = self.clock.now();
         match &result {
             Ok(report) => {
                 let told = report.to_json();
-                runs.end(run.id, RunState::Complete, None, Some(&told), now).await?;
-                let Report { missing, different, extra, repaired, deleted, .. } = report;
-                let [missing, different, extra] = [missing.len(), different.len(), extra.len()];
+                let end = RunEnd { state: RunState::Complete, error: None, report: Some(&told), now };
+                runs.end(run.id, &self.holder, &end).await?;
+                runs.forget_seen(source.name()).await?;
+                let Report { drift: Drift { missing, different, repaired }, extra, deleted, .. } = report;
+                let [missing, different, extra] = [missing.count, different.count, extra.len() as u64];
                 info!(
                     source = source.name(),
                     missing, different, extra, repaired, deleted, "reconciliation complete"
@@ -86,10 +88,11 @@ impl Puller {
             }
             Err(error) => {
                 warn!(source = source.name(), %error, "reconciliation unfinished");
-                runs.end(run.id, RunState::Abandoned, Some(&error.to_string()), None, now).await?;
+                let words = error.to_string();
+                let end = RunEnd { state: RunState::Running, error: Some(&words), report: None, now };
+                runs.end(run.id, &self.holder, &end).await?;
             }
         }
-        runs.forget_seen(source.name()).await?;
         result
     }
 
@@ -97,56 +100,85 @@ impl Puller {
         &self,
         source: &Source,
         api: &Api,
-        run: Uuid,
+        run: &Run,
         options: &ReconcileOptions,
         progress: &mut dyn Progress,
     ) -> Result<Report, PullError> {
         let client = ApiClient::new(api, options.requests_per_second, self.allow_http, self.clock.clone())?;
         instance::check(&client, api.directory.as_ref(), &self.writer.store, source.name()).await?;
-        let began = self.clock.now();
         let count = match api.directory.count() {
             Some(count) => api.directory.read_count(&client.send(&count).await?),
             None => None,
         };
-        let mut comparing = Comparing {
-            puller: self,
-            source,
-            run,
-            repair: options.repair,
-            chain: Chain::for_batches(self.writer.store.clone()),
-            total: count,
-            report: Report::new(source.name()),
-            somebody: None,
-            progress,
-        };
-        walk(&client, api.directory.as_ref(), None, &mut comparing).await?;
-        let Comparing { mut report, mut chain, somebody, .. } = comparing;
+        let mut comparing = self.comparing(source, run, &client, options, progress).await?;
+        comparing.total = count;
+        let list = comparing.so_far.list.clone();
+        walk(&client, api.directory.as_ref(), list, &mut comparing).await?;
+        let Comparing { so_far, mut chain, somebody, provider_time, .. } = comparing;
+        let mut report = Report::new(source.name());
         report.complete = true;
-        report.provider = self.writer.store.runs().count_seen(run).await?;
-        let unlisted = self.unlisted(source, run, began, client.first_date(), &mut report).await?;
+        report.drift = so_far.drift;
+        report.provider = self.writer.store.runs().count_seen(run.id).await?;
+        let unlisted = self.unlisted(source, run, provider_time, &mut report).await?;
         report.refused = doubt(&report, count);
         if report.refused.is_none() && !unlisted.is_empty() {
+            let somebody = match somebody {
+                Some(listed) => Some(listed),
+                // All of them were listed before the run was continued.
+                None => self.writer.store.runs().any_seen(run.id).await?,
+            };
             self.ask_for_each(&client, source, api, somebody, unlisted, &mut report).await?;
             if report.refused.is_none() && options.delete {
                 self.delete(source, &mut chain, options, &mut report).await?;
             }
         }
         if options.repair && report.refused.is_none() {
-            self.repair_not_listed(source, run, &mut chain, &mut report).await?;
+            self.repair_not_listed(run.id, &mut chain, &mut report).await?;
         }
         Ok(report)
+    }
+
+    async fn comparing<'a>(
+        &'a self,
+        source: &'a Source,
+        run: &Run,
+        client: &'a ApiClient<'a>,
+        options: &ReconcileOptions,
+        progress: &'a mut dyn Progress,
+    ) -> Result<Comparing<'a>, PullError> {
+        let so_far: SoFar =
+            run.position.clone().and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
+        let seen = if so_far.list.is_some() { self.writer.store.runs().count_seen(run.id).await? } else { 0 };
+        if so_far.list.is_some() {
+            progress
+                .note(&format!("continuing after {seen} users; the comparison began at {}", run.started_at));
+        }
+        Ok(Comparing {
+            puller: self,
+            source,
+            run: run.id,
+            client,
+            provider_time: run.provider_time,
+            repair: options.repair,
+            chain: Chain::for_batches(self.writer.store.clone()),
+            total: None,
+            seen,
+            so_far,
+            somebody: None,
+            progress,
+        })
     }
 
     /// The rows of a source that the walk has not seen, of users who were there well before it began.
     async fn unlisted(
         &self,
         source: &Source,
-        run: Uuid,
-        began: Timestamp,
+        run: &Run,
         provider_time: Option<Timestamp>,
         report: &mut Report,
     ) -> Result<Vec<UserKey>, StoreError> {
         let Self { writer, .. } = self;
+        let began = run.started_at;
         let latest = provider_time.unwrap_or(began).minus(MARGIN);
         let mut unlisted = Vec::new();
         let mut after: Option<UserId> = None;
@@ -156,7 +188,7 @@ impl Puller {
             let page = writer.store.users().list(&listing).await?;
             report.rows += page.users.len() as u64;
             let ids: Vec<String> = page.users.iter().map(|user| user.key.external_id.clone()).collect();
-            let seen = writer.store.runs().seen(run, &ids).await?;
+            let seen = writer.store.runs().seen(run.id, &ids).await?;
             report.overlap += seen.len() as u64;
             let was_there = |user: &User| {
                 user.created_at.is_none_or(|created_at| created_at < latest) && user.id.made_at() < began
@@ -249,14 +281,16 @@ impl Puller {
     /// Those who are there by id are written as if they had been listed.
     async fn repair_not_listed(
         &self,
-        source: &Source,
         run: Uuid,
         chain: &mut Chain,
         report: &mut Report,
     ) -> Result<(), PullError> {
         let found = std::mem::take(&mut report.found);
-        let drifted = self.drifted(chain, &found, &mut Report::new(source.name())).await?;
-        self.repair(chain, run, &found, &drifted, report).await
+        let drifted = self.drifted(chain, &found, &mut Drift::default()).await?;
+        let now = self.clock.now();
+        let progress = RunProgress { run, holder: &self.holder, position: None, total: None, seen: &[], now };
+        report.drift.repaired += self.writer.repair_listed(chain, &only(&found, &drifted), &progress).await?;
+        Ok(())
     }
 
     /// Which of these listed users have a row that is not as it should be.
@@ -264,7 +298,7 @@ impl Puller {
         &self,
         chain: &mut Chain,
         deliveries: &[Delivery],
-        report: &mut Report,
+        drift: &mut Drift,
     ) -> Result<BTreeSet<UserKey>, StoreError> {
         let Self { writer, .. } = self;
         let expected = writer.expect_listed(chain, deliveries).await?;
@@ -276,46 +310,31 @@ impl Puller {
             // A row that cannot be read is as good as none.
             let found = rows.get(&row.user).and_then(|found| found.as_ref().ok());
             match found.and_then(|found| found.user.as_ref()) {
-                None => report.missing.push(row.user.external_id.clone()),
+                None => drift.missing.push(row.user.external_id.clone()),
                 Some(user) => {
                     let fields = differing(&user.profile, profile);
                     if fields.is_empty() {
                         continue;
                     }
                     let external_id = row.user.external_id.clone();
-                    report.different.push(Difference { external_id, fields });
+                    drift.different.push(Difference { external_id, fields });
                 }
             }
             drifted.insert(row.user.clone());
         }
         Ok(drifted)
     }
+}
 
-    async fn repair(
-        &self,
-        chain: &mut Chain,
-        run: Uuid,
-        deliveries: &[Delivery],
-        drifted: &BTreeSet<UserKey>,
-        report: &mut Report,
-    ) -> Result<(), PullError> {
-        let is_drifted = |delivery: &&Delivery| delivery.user().is_some_and(|user| drifted.contains(user));
-        let repaired: Vec<Delivery> = deliveries.iter().filter(is_drifted).cloned().collect();
-        if repaired.is_empty() {
-            return Ok(());
-        }
-        let progress = RunProgress {
-            run,
-            holder: &self.holder,
-            position: None,
-            total: None,
-            seen: &[],
-            now: self.clock.now(),
-        };
-        self.writer.repair_listed(chain, &repaired, &progress).await?;
-        report.repaired += repaired.len() as u64;
-        Ok(())
-    }
+/// A run that asks somebody else, or that does not write what it finds, is another run.
+fn parameters(api: &Api, options: &ReconcileOptions) -> String {
+    let repair = if options.repair { ", repairing" } else { "" };
+    format!("api {}{repair}", api.fingerprint())
+}
+
+fn only(deliveries: &[Delivery], users: &BTreeSet<UserKey>) -> Vec<Delivery> {
+    let is_one = |delivery: &&Delivery| delivery.user().is_some_and(|user| users.contains(user));
+    deliveries.iter().filter(is_one).cloned().collect()
 }
 
 /// Why nothing can be said of those who are not in the list, if so.
@@ -348,15 +367,28 @@ fn differing(row: &Profile, expected: &Profile) -> Vec<String> {
     expected.into_iter().filter(|(name, value)| row.get(name) != Some(value)).map(|(name, _)| name).collect()
 }
 
+/// How far a run has come, which is committed with each page.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct SoFar {
+    /// Where the next page of the list is.
+    list: Option<Position>,
+    /// What was found before.
+    drift: Drift,
+}
+
 /// The state of a comparison while it reads the list.
 struct Comparing<'a> {
     puller: &'a Puller,
     source: &'a Source,
     run: Uuid,
+    client: &'a ApiClient<'a>,
+    /// When the run began, by the provider's clock, once that is written.
+    provider_time: Option<Timestamp>,
     repair: bool,
     chain: Chain,
     total: Option<u64>,
-    report: Report,
+    seen: u64,
+    so_far: SoFar,
     /// Somebody who was listed, to ask for by id.
     somebody: Option<String>,
     progress: &'a mut dyn Progress,
@@ -366,30 +398,53 @@ impl Visitor for Comparing<'_> {
     async fn page(
         &mut self,
         users: Vec<Value>,
-        _: Option<&Position>,
+        next: Option<&Position>,
         total: Option<u64>,
     ) -> Result<(), PullError> {
         self.total = total.or(self.total);
+        self.describe().await?;
         let Puller { writer, clock, holder, .. } = self.puller;
         let now = clock.now();
         let deliveries: Vec<Delivery> = users.into_iter().map(|user| self.source.listed(user, now)).collect();
-        let drifted = self.puller.drifted(&mut self.chain, &deliveries, &mut self.report).await?;
-        if self.repair {
-            self.puller.repair(&mut self.chain, self.run, &deliveries, &drifted, &mut self.report).await?;
-        }
+        let SoFar { drift, list } = &mut self.so_far;
+        let drifted = self.puller.drifted(&mut self.chain, &deliveries, drift).await?;
+        let repaired = if self.repair { only(&deliveries, &drifted) } else { Vec::new() };
+        *list = next.cloned();
+        drift.repaired += repaired.len() as u64;
+        // The last page leaves the position before it: whoever continues then reads that page again, and compares it
+        // with what was found before.
+        let position = next.is_some().then(|| serde_json::to_value(&self.so_far).unwrap_or_default());
         let seen: Vec<String> =
             deliveries.iter().filter_map(|one| one.user().map(|user| user.external_id.clone())).collect();
+        let progress = RunProgress {
+            run: self.run,
+            holder,
+            position: position.as_ref(),
+            total: self.total,
+            seen: &seen,
+            now,
+        };
+        let written = writer.repair_listed(&mut self.chain, &repaired, &progress).await?;
+        // What the database did not take stays as it is.
+        self.so_far.drift.repaired -= repaired.len() as u64 - written;
         self.somebody = seen.last().cloned().or(self.somebody.take());
-        let progress =
-            RunProgress { run: self.run, holder, position: None, total: self.total, seen: &seen, now };
-        writer.write_listed(&mut self.chain, &[], &progress).await?;
-        self.report.provider += seen.len() as u64;
-        let counts = RunCounts { seen: self.report.provider, ..RunCounts::default() };
-        self.progress.read(counts, self.total);
+        self.seen += seen.len() as u64;
+        self.progress.read(RunCounts { seen: self.seen, ..RunCounts::default() }, self.total);
         Ok(())
     }
 
     fn preparing(&mut self, percent: Option<u64>) {
         self.progress.preparing(percent);
+    }
+}
+
+impl Comparing<'_> {
+    /// Notes when the run began, by the provider's clock, before anything that was read then.
+    async fn describe(&mut self) -> Result<(), StoreError> {
+        if self.provider_time.is_none() {
+            self.provider_time = self.client.first_date();
+            self.puller.writer.store.runs().describe(self.run, self.total, self.provider_time).await?;
+        }
+        Ok(())
     }
 }

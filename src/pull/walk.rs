@@ -43,8 +43,13 @@ pub(super) async fn walk(
     visitor: &mut impl Visitor,
 ) -> Result<(), PullError> {
     let mut broken_downloads = 0;
+    let mut ahead = None;
     loop {
-        let answer = match client.send(&directory.request(position.as_ref())).await {
+        let answer = match ahead.take() {
+            Some(answer) => answer,
+            None => client.send(&directory.request(position.as_ref())).await,
+        };
+        let answer = match answer {
             Ok(answer) => answer,
             Err(ApiError::Answered { answer, words }) => {
                 match directory.after_refusal(position.as_ref(), &answer) {
@@ -61,7 +66,11 @@ pub(super) async fn walk(
         match page.next {
             Next::End => return visitor.page(page.users, None, page.total).await,
             Next::At(next) => {
-                visitor.page(page.users, Some(&next), page.total).await?;
+                // The next page is on its way while this one is written.
+                let request = directory.request(Some(&next));
+                let written = visitor.page(page.users, Some(&next), page.total);
+                let ((), answer) = tokio::try_join!(written, async { Ok(client.send(&request).await) })?;
+                ahead = Some(answer);
                 position = Some(next);
             }
             Next::After { pause, at, percent } => {

@@ -42,7 +42,9 @@ pub use journal::{Entry, Journaled};
 pub use journal_pages::{Journal, Position, Which};
 pub use leases::{LEASE, Leases};
 pub use records::UserUpdate;
-pub(crate) use runs::{Begun, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, Runs};
+pub(crate) use runs::{
+    Begun, RUN_LEASE, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, Runs,
+};
 pub use schema::Grant;
 pub use users::{Listing, LookedUp, Users};
 

@@ -8,20 +8,21 @@ use entity::run_user;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, Statement,
 };
 use serde_json::Value;
 use strum::{Display, EnumString, IntoStaticStr};
 use uuid::Uuid;
 
-use super::connection::Db;
+use super::connection::{Db, Transaction};
 use super::{StoreError, Tx, bulk};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
-/// How long a process has a run for itself without a sign of life.
-pub(crate) const LEASE: Duration = Duration::from_mins(1);
+/// How long a process has a run for itself without a sign of life. Whoever comes after a process that was killed waits
+/// for so long at most.
+pub(crate) const RUN_LEASE: Duration = Duration::from_secs(15);
 /// An unfinished run that is older begins anew: the provider's own state of it may be gone.
 const RESUMABLE_FOR: Duration = Duration::from_hours(24);
 
@@ -113,6 +114,17 @@ pub(crate) enum Begun {
     Held { until: Timestamp },
 }
 
+/// How a process leaves a run.
+#[derive(Clone, Debug)]
+pub(crate) struct RunEnd<'a> {
+    pub(crate) state: RunState,
+    /// Why it did not come to its end.
+    pub(crate) error: Option<&'a str>,
+    /// What a reconciliation found, as JSON.
+    pub(crate) report: Option<&'a str>,
+    pub(crate) now: Timestamp,
+}
+
 /// The runs.
 #[derive(Debug)]
 pub(crate) struct Runs<'a>(pub(super) &'a Db);
@@ -122,15 +134,19 @@ impl Runs<'_> {
     pub(crate) async fn begin(&self, request: &RunRequest<'_>, clock: &Clock) -> Result<Begun, StoreError> {
         let now = clock.now();
         let tx = self.0.begin().await?;
+        lock(&tx, request.source).await?;
         let held = Entity::find()
             .filter(Column::Source.eq(request.source))
             .filter(Column::HeldUntil.gt(chrono::DateTime::from(now)))
             .filter(Column::Holder.ne(request.holder))
+            .order_by_desc(Column::HeldUntil)
             .one(&tx)
             .await?;
         if let Some(until) = held.and_then(|run| run.held_until) {
+            tx.rollback().await?;
             return Ok(Begun::Held { until: until.into() });
         }
+        take_from_others(&tx, request).await?;
         let last = Entity::find()
             .filter(Column::Source.eq(request.source))
             .filter(Column::Kind.eq(request.kind.to_string()))
@@ -138,48 +154,20 @@ impl Runs<'_> {
             .one(&tx)
             .await?;
         if let Some(last) = last.filter(|last| !request.restart && last.parameters == request.parameters) {
-            let is_complete = last.state == RunState::Complete.to_string();
-            let is_young = now.since(last.started_at.into()) < RESUMABLE_FOR;
-            if is_complete && request.kind == RunKind::Backfill {
-                return Ok(Begun::Complete(run(last, now)));
-            }
-            if !is_complete && is_young {
-                let id = last.id;
-                self.hold_in(&tx, id.0, request.holder, now).await?;
+            if last.state == RunState::Complete.to_string() {
+                if request.kind == RunKind::Backfill {
+                    return Ok(Begun::Complete(run(last, now)));
+                }
+            } else if last.state == RunState::Running.to_string()
+                && now.since(last.started_at.into()) < RESUMABLE_FOR
+            {
+                self.hold_in(&tx, last.id.0, request.holder, now).await?;
                 tx.commit().await?;
                 return Ok(Begun::Ours(run(last, now)));
             }
         }
-        let unfinished = Column::State.eq(RunState::Running.to_string());
-        Entity::update_many()
-            .col_expr(Column::State, Expr::value(RunState::Abandoned.to_string()))
-            .filter(Column::Source.eq(request.source))
-            .filter(Column::Kind.eq(request.kind.to_string()))
-            .filter(unfinished)
-            .exec(&tx)
-            .await?;
-        let row = ActiveModel {
-            id: Set(TextUuid(clock.fresh_id())),
-            source: Set(request.source.to_owned()),
-            kind: Set(request.kind.to_string()),
-            parameters: Set(request.parameters.to_owned()),
-            state: Set(RunState::Running.to_string()),
-            position: Set(None),
-            seen: Set(0),
-            applied: Set(0),
-            unchanged: Set(0),
-            parked: Set(0),
-            total: Set(None),
-            started_at: Set(now.into()),
-            provider_time: Set(None),
-            updated_at: Set(now.into()),
-            finished_at: Set(None),
-            error: Set(None),
-            report: Set(None),
-            holder: Set(Some(request.holder.to_owned())),
-            held_until: Set(Some(now.plus(LEASE).into())),
-        };
-        let begun = Entity::insert(row).exec_with_returning(&tx).await?;
+        abandon(&tx, request).await?;
+        let begun = Entity::insert(new_run(request, clock)).exec_with_returning(&tx).await?;
         tx.commit().await?;
         Ok(Begun::Ours(run(begun, now)))
     }
@@ -196,7 +184,7 @@ impl Runs<'_> {
         holder: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let [now, until] = [now, now.plus(LEASE)].map(chrono::DateTime::<chrono::Utc>::from);
+        let [now, until] = [now, now.plus(RUN_LEASE)].map(chrono::DateTime::<chrono::Utc>::from);
         let free = Condition::any()
             .add(Column::Holder.is_null())
             .add(Column::Holder.eq(holder))
@@ -211,24 +199,19 @@ impl Runs<'_> {
         Ok(held.rows_affected == 1)
     }
 
-    /// Gives a run back, finished or not. `error` says why it did not come to its end.
-    pub(crate) async fn end(
-        &self,
-        id: Uuid,
-        state: RunState,
-        error: Option<&str>,
-        report: Option<&Value>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let finished = (state == RunState::Complete).then(|| chrono::DateTime::<chrono::Utc>::from(now));
+    /// Gives a run back, finished or not, unless another process has taken it over.
+    pub(crate) async fn end(&self, id: Uuid, holder: &str, end: &RunEnd<'_>) -> Result<(), StoreError> {
+        let RunEnd { state, error, report, now } = end;
+        let finished = (*state == RunState::Complete).then(|| chrono::DateTime::<chrono::Utc>::from(*now));
         Entity::update_many()
             .col_expr(Column::State, Expr::value(state.to_string()))
             .col_expr(Column::Error, Expr::value(error.map(str::to_owned)))
-            .col_expr(Column::Report, Expr::value(report.map(Value::to_string)))
+            .col_expr(Column::Report, Expr::value(report.map(str::to_owned)))
             .col_expr(Column::FinishedAt, Expr::value(finished))
             .col_expr(Column::Holder, Expr::value(Option::<String>::None))
             .col_expr(Column::HeldUntil, Expr::value(Option::<chrono::DateTime<chrono::Utc>>::None))
             .filter(Column::Id.eq(TextUuid(id)))
+            .filter(Column::Holder.eq(holder))
             .exec(self.0)
             .await?;
         Ok(())
@@ -254,6 +237,14 @@ impl Runs<'_> {
     /// How many users a run has seen.
     pub(crate) async fn count_seen(&self, id: Uuid) -> Result<u64, StoreError> {
         Ok(run_user::Entity::find().filter(run_user::Column::RunId.eq(id.to_string())).count(self.0).await?)
+    }
+
+    /// One of those whom a run has seen.
+    pub(crate) async fn any_seen(&self, id: Uuid) -> Result<Option<String>, StoreError> {
+        let of_run = run_user::Entity::find().filter(run_user::Column::RunId.eq(id.to_string()));
+        // Along the primary key.
+        let newest = of_run.order_by_desc(run_user::Column::ExternalId).one(self.0).await?;
+        Ok(newest.map(|user| user.external_id))
     }
 
     /// Which of these users a run has seen.
@@ -289,6 +280,65 @@ impl Runs<'_> {
     }
 }
 
+/// Lets nobody else begin a run of this source until the transaction ends. SQLite has one writer.
+async fn lock(tx: &Transaction, source: &str) -> Result<(), StoreError> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+        let name = format!("usersync: runs of {source}");
+        tx.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [name.into()])).await?;
+    }
+    Ok(())
+}
+
+/// Whoever let their lease expire has lost the run, also if they are still there.
+async fn take_from_others(tx: &Transaction, request: &RunRequest<'_>) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::Holder, Expr::value(Option::<String>::None))
+        .col_expr(Column::HeldUntil, Expr::value(Option::<chrono::DateTime<chrono::Utc>>::None))
+        .filter(Column::Source.eq(request.source))
+        .filter(Column::Holder.ne(request.holder))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+/// Unfinished runs in whose place another one is begun.
+async fn abandon(tx: &Transaction, request: &RunRequest<'_>) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::State, Expr::value(RunState::Abandoned.to_string()))
+        .filter(Column::Source.eq(request.source))
+        .filter(Column::Kind.eq(request.kind.to_string()))
+        .filter(Column::State.eq(RunState::Running.to_string()))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+fn new_run(request: &RunRequest<'_>, clock: &Clock) -> ActiveModel {
+    let now = clock.now();
+    ActiveModel {
+        id: Set(TextUuid(clock.fresh_id())),
+        source: Set(request.source.to_owned()),
+        kind: Set(request.kind.to_string()),
+        parameters: Set(request.parameters.to_owned()),
+        state: Set(RunState::Running.to_string()),
+        position: Set(None),
+        seen: Set(0),
+        applied: Set(0),
+        unchanged: Set(0),
+        parked: Set(0),
+        total: Set(None),
+        started_at: Set(now.into()),
+        provider_time: Set(None),
+        updated_at: Set(now.into()),
+        finished_at: Set(None),
+        error: Set(None),
+        report: Set(None),
+        holder: Set(Some(request.holder.to_owned())),
+        held_until: Set(Some(now.plus(RUN_LEASE).into())),
+    }
+}
+
 /// How far a run has come after a page.
 #[derive(Clone, Debug)]
 pub(crate) struct RunProgress<'a> {
@@ -319,7 +369,7 @@ impl Tx {
         for insert in bulk::inserts(self, rows.collect(), unless_seen, None)? {
             self.inner.execute_raw(insert).await?;
         }
-        let [time, until] = [*now, now.plus(LEASE)].map(chrono::DateTime::<chrono::Utc>::from);
+        let [time, until] = [*now, now.plus(RUN_LEASE)].map(chrono::DateTime::<chrono::Utc>::from);
         let plus = |column: Column, count: u64| Expr::col(column).add(signed(count));
         let mut update = Entity::update_many()
             .col_expr(Column::Seen, plus(Column::Seen, page.seen))

@@ -11,6 +11,7 @@ use crate::domain::{Delivery, Life, Outcome, Profile, UserKey};
 use crate::store::{Chain, RunCounts, RunProgress, StoreError, Tx};
 
 /// A page of listed users.
+#[derive(Clone, Copy)]
 struct ListedPage<'a> {
     deliveries: &'a [Delivery],
     /// `None` for a dry run: nothing is written.
@@ -67,7 +68,10 @@ impl Work for ListedPage<'_> {
         let written = self.deliveries.iter().zip(outcomes).filter(|(_, outcome)| is_journaled(outcome));
         let written: Vec<Delivery> = written.map(|(delivery, _)| delivery.clone()).collect();
         tx.append(&written).await?;
-        tx.advance_run(progress, counts(outcomes)).await
+        let mut page = counts(outcomes);
+        // A reconciliation sees users whom it need not write.
+        page.seen = page.seen.max(progress.seen.len() as u64);
+        tx.advance_run(progress, page).await
     }
 
     fn ending(&self, _: &LoadedUsers<'_>) -> Ending {
@@ -96,47 +100,47 @@ impl Writer {
         deliveries: &[Delivery],
         progress: &RunProgress<'_>,
     ) -> Result<RunCounts, StoreError> {
-        match self.write_page(chain, deliveries, progress).await {
-            Err(StoreError::Rejected(_) | StoreError::Blocked(_)) if !deliveries.is_empty() => {
-                self.write_listed_one_by_one(chain, deliveries, progress).await
+        self.write_page(chain, ListedPage { deliveries, progress: Some(progress), rewrite: false }).await
+    }
+
+    async fn write_page(&self, chain: &mut Chain, page: ListedPage<'_>) -> Result<RunCounts, StoreError> {
+        match self.write_together(chain, &page).await {
+            Err(StoreError::Rejected(_) | StoreError::Blocked(_)) if !page.deliveries.is_empty() => {
+                self.write_each(chain, page).await
             }
             result => result,
         }
     }
 
-    async fn write_listed_one_by_one(
+    async fn write_together(
         &self,
         chain: &mut Chain,
-        deliveries: &[Delivery],
-        progress: &RunProgress<'_>,
+        page: &ListedPage<'_>,
     ) -> Result<RunCounts, StoreError> {
+        Ok(counts(&self.change_users(chain, page).await?.0))
+    }
+
+    async fn write_each(&self, chain: &mut Chain, page: ListedPage<'_>) -> Result<RunCounts, StoreError> {
         // The run has not passed the page before all of it is written.
-        let within = RunProgress { position: None, ..progress.clone() };
+        let within =
+            page.progress.map(|progress| RunProgress { position: None, seen: &[], ..progress.clone() });
+        let progress = within.as_ref();
         let mut all = RunCounts::default();
-        for delivery in deliveries {
-            let alone = std::slice::from_ref(delivery);
-            let counts = match self.write_page(chain, alone, &within).await {
+        for delivery in page.deliveries {
+            let deliveries = std::slice::from_ref(delivery);
+            let counts = match self.write_together(chain, &ListedPage { deliveries, progress, ..page }).await
+            {
                 Err(error @ StoreError::Rejected(_)) => {
                     warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database rejected a listed user");
-                    let parked = Self::rejected(delivery.clone());
-                    self.write_page(chain, &[parked], &within).await?
+                    let parked = [Self::rejected(delivery.clone())];
+                    self.write_together(chain, &ListedPage { deliveries: &parked, progress, ..page }).await?
                 }
                 result => result?,
             };
             all = all + counts;
         }
-        self.write_page(chain, &[], progress).await?;
+        self.write_together(chain, &ListedPage { deliveries: &[], ..page }).await?;
         Ok(all)
-    }
-
-    async fn write_page(
-        &self,
-        chain: &mut Chain,
-        deliveries: &[Delivery],
-        progress: &RunProgress<'_>,
-    ) -> Result<RunCounts, StoreError> {
-        let page = ListedPage { deliveries, progress: Some(progress), rewrite: false };
-        Ok(counts(&self.change_users(chain, &page).await?.0))
     }
 
     /// What a page of listed users would change. Nothing is written.
@@ -159,15 +163,16 @@ impl Writer {
         Ok(self.change_users(chain, &page).await?.1)
     }
 
-    /// Applies what is listed of users whose rows are not as they should be, and writes these rows anew.
+    /// Applies what is listed of users whose rows are not as they should be, and writes these rows anew; tells how many.
     pub(crate) async fn repair_listed(
         &self,
         chain: &mut Chain,
         deliveries: &[Delivery],
         progress: &RunProgress<'_>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let page = ListedPage { deliveries, progress: Some(progress), rewrite: true };
-        self.change_users(chain, &page).await.map(|_| ())
+        let RunCounts { seen, parked, .. } = self.write_page(chain, page).await?;
+        Ok(seen - parked)
     }
 
     /// Writes deletions that the provider has confirmed.

@@ -1,7 +1,5 @@
 //! `usersync backfill`: the users who were there before, from a provider's API and from its export files.
 
-use std::time::Duration;
-
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 
@@ -74,38 +72,6 @@ async fn everybody_at_clerk_becomes_a_row_once(home: &mut Home) {
 
 on_both_databases!(everybody_at_clerk_becomes_a_row_once, with Home);
 
-async fn a_run_that_was_stopped_goes_on_where_it_stood(home: &mut Home) {
-    let directory = FakeDirectory::start(clerk_users(2600));
-    clerk(home, &directory);
-    // Instance, count, two pages; then the provider is down. The faults are those that are not tried again.
-    directory.site().faults = [Fault::Status(418, None)].into();
-    let (said, _) = backfill(home, &[]).await;
-    assert_eq!(said.code, Some(1), "{said:?}");
-    directory.site().requests.clear();
-    let program = home.start(&["backfill", "--json"]);
-    while directory.count("starting_after") < 2 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    drop(program);
-    let before = number(home, USERS).await;
-    assert!(before % 500 == 0 && before < 2600, "{before}");
-    directory.site().requests.clear();
-    // The killed process has the run for itself for another minute.
-    let database = home.database().await;
-    database.execute_unprepared("UPDATE runs SET held_until = started_at").await.unwrap();
-    database.close().await.unwrap();
-    let (said, summary) = backfill(home, &[]).await;
-    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(2600)), "{said:?}");
-    assert_eq!(number(home, USERS).await, 2600);
-    let pages = directory.count("/users?");
-    assert!(
-        pages <= usize::try_from((2600 - before) / 500).unwrap() + 2,
-        "{pages} pages after {before} users"
-    );
-}
-
-on_both_databases!(a_run_that_was_stopped_goes_on_where_it_stood, with Home);
-
 async fn faults_that_pass_do_not_end_a_run(home: &mut Home) {
     let directory = FakeDirectory::start(clerk_users(700));
     clerk(home, &directory);
@@ -147,24 +113,6 @@ async fn of_a_webhook_and_the_list_the_newer_one_is_believed(home: &mut Home) {
 }
 
 on_both_databases!(of_a_webhook_and_the_list_the_newer_one_is_believed, with Home);
-
-async fn one_process_at_a_time_reads_a_source(home: &mut Home) {
-    let directory = FakeDirectory::start(clerk_users(600));
-    clerk(home, &directory);
-    directory.site().faults = vec![Fault::Status(429, Some(("retry-after", "2".to_owned()))); 3].into();
-    let first = home.start(&["backfill", "--json"]);
-    while directory.site().requests.is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let (second, _) = backfill(home, &[]).await;
-    assert_eq!(second.code, Some(1), "{second:?}");
-    assert!(second.stderr.contains("another process is reading"), "{second:?}");
-    let first = first.end().await;
-    assert_eq!(first.code, Some(0), "{first:?}");
-    assert_eq!(number(home, USERS).await, 600);
-}
-
-on_both_databases!(one_process_at_a_time_reads_a_source, with Home);
 
 async fn everybody_at_workos_becomes_a_row(home: &mut Home) {
     let directory = FakeDirectory::start(workos_users(250));

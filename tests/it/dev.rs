@@ -30,6 +30,7 @@ async fn it_prints_the_event_the_row_and_the_answer_of_one_round_trip() {
         "\"externalId\": \"user_ada\"",
         "GET /v1/users/current -> 200 OK",
         "\"name\": \"Ada Lovelace\"",
+        "usersync backfill -> 4 users read, 3 applied, 1 unchanged",
     ] {
         rest = rest.split_once(text).unwrap_or_else(|| panic!("{text:?} is missing in {rest}")).1;
     }
@@ -87,7 +88,13 @@ async fn every_printed_command_works_as_it_is_printed() {
         assert!(sent.starts_with("200 OK") && sent.contains("applied"), "{sent}");
         let asked = home.paste(&dev, "ask which user a token belongs to").await;
         assert!(asked.starts_with("HTTP/1.1 410") && asked.contains("user_deleted"), "{asked}");
-        assert!(home.paste(&dev, "list the users").await.contains("\"users\":[]"));
+        let left = home.paste(&dev, "list the users").await;
+        assert!(!left.contains("Ada") && left.contains("Grace Hopper"), "{left}");
+        let read = home.paste(&dev, "read in the users who were there before").await;
+        assert!(read.contains("4 users read, 0 applied, 4 unchanged"), "{read}");
+        let compared = home.paste(&dev, "compare the table with the provider's list").await;
+        assert!(compared.contains("4 users at the provider, 3 rows here"), "{compared}");
+        assert!(compared.contains("the table is in step with the provider"), "{compared}");
         dev.stop().await;
     }
 }
@@ -146,8 +153,10 @@ async fn its_files_can_be_read_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = Home::bare();
     dev(&home, &[]).await.stop().await;
-    let mode = std::fs::metadata(home.path(".usersync/dev.json")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    for file in ["dev.json", "usersync.toml"] {
+        let mode = std::fs::metadata(home.path(".usersync").join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
 }
 
 #[tokio::test]

@@ -7,20 +7,20 @@ use crate::backfill::{backfill, clerk, configure, number};
 use crate::support::binary::{Home, Said};
 use crate::support::directory::{FakeDirectory, auth0_users, clerk_users};
 
-async fn reconcile(home: &Home, arguments: &[&str]) -> (Said, Value) {
+pub(crate) async fn reconcile(home: &Home, arguments: &[&str]) -> (Said, Value) {
     let said = home.run(&[&["reconcile", "--json"], arguments].concat()).await;
     let report = serde_json::from_str(said.stdout.lines().last().unwrap_or_default()).unwrap_or_default();
     (said, report)
 }
 
-async fn sql(home: &Home, statement: &str) {
+pub(crate) async fn sql(home: &Home, statement: &str) {
     let database = home.database().await;
     database.execute_unprepared(statement).await.unwrap();
     database.close().await.unwrap();
 }
 
 /// A table that everybody at the provider was read into, an hour after the last of them signed up.
-async fn in_step(home: &Home, count: usize) -> FakeDirectory {
+pub(crate) async fn in_step(home: &Home, count: usize) -> FakeDirectory {
     let directory = FakeDirectory::start(clerk_users(count));
     clerk(home, &directory);
     let (said, _) = backfill(home, &[]).await;

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures what really happens")]
 #![expect(clippy::print_stderr, reason = "it speaks to the terminal")]
 
+mod backfill;
 mod call;
 mod compare;
 mod connection;
@@ -33,6 +34,7 @@ enum Command {
     Run(run::Options),
     Compare(compare::Options),
     Streams(streams::Options),
+    Backfill(backfill::Options),
 }
 
 // One thread: the generator must leave the machine to what it measures, and one thread's share is easy to
@@ -43,6 +45,7 @@ async fn main() -> ExitCode {
         Command::Run(options) => run::run(&options).await,
         Command::Compare(options) => compare::compare(&options).await,
         Command::Streams(options) => streams::streams(&options).await,
+        Command::Backfill(options) => backfill::backfill(&options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,10 +15,11 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::directory;
 use crate::auth::service_key::ServiceKey;
 use crate::clock::{Clock, NoRandomness, random_bytes, randomness};
 use crate::domain::Timestamp;
-use crate::http::DevelopmentIssuer;
+use crate::http::DevelopmentProvider;
 
 /// The default directory for the development database, the keys and the sample events.
 pub(in crate::cli) const DIRECTORY: &str = ".usersync";
@@ -28,6 +29,18 @@ pub(super) const SOURCE: &str = "dev";
 pub(super) const APPLICATION_ID: &str = "usersync-dev";
 const FILE: &str = "dev.json";
 const KEY_ID: &str = "dev";
+
+fn new_directory_key() -> anyhow::Result<String> {
+    Ok(format!("sk_dev_{}", URL_SAFE_NO_PAD.encode(random_bytes::<24>()?)))
+}
+
+/// Writes a file that only its owner can read.
+pub(super) fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut opened = options.open(file).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(opened.write_all(text.as_bytes())?)
+}
 
 /// The development source and issuer. Its secrets are valid for this development service only.
 #[derive(Clone, Serialize, Deserialize)]
@@ -40,6 +53,9 @@ pub(in crate::cli) struct Development {
     pub(super) service_key: String,
     /// The sample user's id.
     pub(super) subject: String,
+    /// The key that reads the provider's list of users.
+    #[serde(default)]
+    pub(super) directory_key: String,
     /// PKCS #8, base64.
     private_key: String,
 }
@@ -54,9 +70,13 @@ impl Development {
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
         let loaded = serde_json::from_str(&text);
-        loaded
-            .with_context(|| format!("{} is damaged; delete it to start from scratch", file.display()))
-            .map(Some)
+        let mut loaded: Self = loaded
+            .with_context(|| format!("{} is damaged; delete it to start from scratch", file.display()))?;
+        // A file of an earlier version has none.
+        if loaded.directory_key.is_empty() {
+            loaded.directory_key = new_directory_key()?;
+        }
+        Ok(Some(loaded))
     }
 
     /// Generates new secrets and a new key.
@@ -67,21 +87,18 @@ impl Development {
             secret: format!("whsec_{}", STANDARD.encode(random_bytes::<24>()?)),
             service_key: ServiceKey::generate()?.reveal().to_owned(),
             subject: "user_ada".to_owned(),
+            directory_key: new_directory_key()?,
             private_key: STANDARD.encode(key.map_err(|_| NoRandomness)?),
         })
     }
 
     /// Saves it in the directory, in a file that only its owner can read.
     pub(super) fn save(&self, directory: &Path) -> anyhow::Result<()> {
-        let file = directory.join(FILE);
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&file).with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?)
+        write_private(&directory.join(FILE), &serde_json::to_string_pretty(self)?)
     }
 
-    /// What the service needs of the issuer: its URL, its key set, and how it signs.
-    pub(super) fn public(&self, clock: Clock) -> anyhow::Result<DevelopmentIssuer> {
+    /// What the service needs of the provider: the issuer's URL, its key set, how it signs, and the list of users.
+    pub(super) fn public(&self, clock: Clock) -> anyhow::Result<DevelopmentProvider> {
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.pkcs8()?)
             .map_err(|_| anyhow!("the development key is damaged; delete {FILE} to start from scratch"))?;
         // An uncompressed point: one byte for the format, then x and y of 32 bytes each.
@@ -91,12 +108,13 @@ impl Development {
         let key =
             json!({"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": KEY_ID, "x": x, "y": y});
         let own = self.clone();
-        Ok(DevelopmentIssuer {
+        Ok(DevelopmentProvider {
             issuer: self.issuer.clone(),
             keys: json!({"keys": [key]}),
             sign: Arc::new(move |subject, claims, expires_in| {
                 own.token(subject, claims, clock.now(), expires_in).ok()
             }),
+            directory: directory::of(self)?,
         })
     }
 

@@ -1,6 +1,7 @@
 //! `usersync dev`: try the service on this machine, without an account at a provider.
 
 pub(super) mod development;
+mod directory;
 mod round_trip;
 
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ use super::{Usage, quoted};
 use crate::app::App;
 use crate::auth::service_key;
 use crate::clock::Clock;
-use crate::config::{Algorithm, Config, RuleKind, Source, TokenRule};
+use crate::config::{Algorithm, Config, RuleKind, Source, SourceApi, TokenRule};
 use crate::domain::{Scope, UserKey};
 use crate::providers;
 use crate::store::{ApiKey, LookedUp, Store};
@@ -55,18 +56,23 @@ impl Dev {
         };
         development.issuer = format!("{base}/{SOURCE}");
 
-        let config = self.config(&development)?;
+        let config = self.config(&base, &development)?;
         super::start_logs(&config.log)?;
         let app = App::new(&config, clock.clone()).await.context("the service cannot start")?;
         prepare(app.store(), &mut development, &clock).await?;
         development.save(&self.directory)?;
-        let service =
-            app.with_development_issuer(development.public(clock.clone())?).serve(listener, None)?;
+        let settings = directory::write_settings(&self.directory, &base, &development)?;
+        let store = app.store().clone();
+        let provider = development.public(clock.clone())?;
+        let service = app.with_development_provider(provider).serve(listener, None)?;
 
         say!("usersync dev at {base}, SQLite in {}\n", self.database().display());
         let round_trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
         round_trip.run().await.context("the round trip failed")?;
+        directory::read_in(&config, &store, &clock).await?;
         self.print_commands(&base, &development, round_trip.samples());
+        self.print_reading(&settings);
+        say!("Press Ctrl-C to stop. To start from scratch, delete {}.", self.directory.display());
         run_until_stopped(service, &mut stop).await
     }
 
@@ -74,16 +80,20 @@ impl Dev {
         self.directory.join("dev.db")
     }
 
+    fn database_url(&self) -> String {
+        let file =
+            self.database().display().to_string().replace('%', "%25").replace('?', "%3F").replace(' ', "%20");
+        format!("sqlite://{file}?mode=rwc")
+    }
+
     /// Built-in settings: neither a configuration file nor `DATABASE_URL` can connect the development source
     /// to a real database.
-    fn config(&self, development: &Development) -> anyhow::Result<Config> {
+    fn config(&self, base: &str, development: &Development) -> anyhow::Result<Config> {
         let mut config = Config::default();
         // The round trip prints what happens; the log shows only problems, unless RUST_LOG asks for more.
         config.log.level = LevelFilter::WARN.to_string();
         config.server.listen = self.listen;
-        let file =
-            self.database().display().to_string().replace('%', "%25").replace('?', "%3F").replace(' ', "%20");
-        config.database.url = SecretString::from(format!("sqlite://{file}?mode=rwc"));
+        config.database.url = SecretString::from(self.database_url());
         let kind =
             RuleKind::Oidc { domain: Url::parse(&development.issuer)?, algorithms: vec![Algorithm::Es256] };
         config.sources = vec![Source {
@@ -99,7 +109,11 @@ impl Dev {
                 subject_separator: None,
             }],
             map: None,
-            api: None,
+            api: Some(SourceApi {
+                secret_key: Some(SecretString::from(development.directory_key.clone())),
+                base_url: Some(Url::parse(&format!("{base}/dev/api"))?),
+                ..SourceApi::default()
+            }),
             list: None,
         }];
         Ok(config)
@@ -130,7 +144,21 @@ impl Dev {
                 quoted(&sample.display().to_string())
             );
         }
-        say!("Press Ctrl-C to stop. To start from scratch, delete {}.", self.directory.display());
+    }
+
+    /// The commands that read the provider's list. The database is named in them: a `DATABASE_URL` of that terminal would
+    /// win over a file.
+    fn print_reading(&self, settings: &Path) {
+        let database = quoted(&self.database_url());
+        let usersync = format!(
+            "USERSYNC_DATABASE__URL={database} {} --config {}",
+            program(),
+            quoted(&settings.display().to_string())
+        );
+        say!("  # read in the users who were there before, once more; nothing changes");
+        say!("  {usersync} backfill {SOURCE} --restart\n");
+        say!("  # compare the table with the provider's list");
+        say!("  {usersync} reconcile {SOURCE}\n");
     }
 }
 

@@ -14,8 +14,10 @@ use crate::cli::send::{client_for, new_message_id, post};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
+pub(super) const CREATED: &str = include_str!("../../../tests/fixtures/clerk/user_created_password.json");
+
 const SAMPLES: [(&str, &str); 3] = [
-    ("user_created.json", include_str!("../../../tests/fixtures/clerk/user_created_password.json")),
+    ("user_created.json", CREATED),
     ("user_updated.json", include_str!("../../../tests/fixtures/clerk/user_updated.json")),
     ("user_deleted.json", include_str!("../../../tests/fixtures/clerk/user_deleted.json")),
 ];

@@ -61,6 +61,7 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
             secret: api.client_secret.clone()?,
             parameters: vec![("audience", audience)],
             is_json: true,
+            scope: Some("read:users"),
             needs: "authorise the application for the Auth0 Management API with the permission read:users",
         }),
         base_url,

@@ -95,8 +95,8 @@ impl Directory for ClerkDirectory {
             }
             Paging::Cursor if users.is_empty() => Ok(Page { users, next: Next::End, total: None }),
             Paging::Cursor => Ok(walk.advance(users, Paging::Cursor)),
-            Paging::Created => Ok(walk.read_by_created(users)),
-            Paging::Within => Ok(walk.read_within(users)),
+            Paging::Created => walk.read_by_created(users),
+            Paging::Within => walk.read_within(users),
         }
     }
 
@@ -175,31 +175,38 @@ impl Walk {
         Page { next: Next::At(to_position(&self)), users, total: None }
     }
 
-    fn read_by_created(self, users: Vec<Value>) -> Page {
+    fn read_by_created(self, users: Vec<Value>) -> Result<Page, ListError> {
         let count = users.len();
+        let created_at = |user: &Value| user.get("created_at").and_then(Value::as_i64);
+        if users.first().and_then(created_at).is_some_and(|first| Some(first) < self.last_created_at) {
+            return Err(ListError::repeats("created_at_after"));
+        }
         let is_new = |user: &Value| !text(user, "id").is_some_and(|id| self.read_in_it.contains(&id));
         let fresh: Vec<Value> = users.into_iter().filter(is_new).collect();
         if !fresh.is_empty() {
-            return self.advance(fresh, Paging::Created);
+            return Ok(self.advance(fresh, Paging::Created));
         }
         // All of them were read: either the list is over, or one millisecond has more users than a page.
         if count < LARGEST_PAGE {
-            return Page { users: fresh, next: Next::End, total: None };
+            return Ok(Page { users: fresh, next: Next::End, total: None });
         }
         let next = to_position(&Self { paging: Paging::Within, ..self });
-        Page { users: fresh, next: Next::At(next), total: None }
+        Ok(Page { users: fresh, next: Next::At(next), total: None })
     }
 
-    fn read_within(mut self, users: Vec<Value>) -> Page {
+    fn read_within(mut self, users: Vec<Value>) -> Result<Page, ListError> {
+        if users.first().and_then(|user| text(user, "id")).is_some_and(|id| self.read_in_it.contains(&id)) {
+            return Err(ListError::repeats("offset"));
+        }
         if users.is_empty() {
             // On with the next millisecond.
             self.last_created_at = self.last_created_at.map(|created_at| created_at + 1);
             self.read_in_it.clear();
             let next = to_position(&Self { paging: Paging::Created, ..self });
-            return Page { users, next: Next::At(next), total: None };
+            return Ok(Page { users, next: Next::At(next), total: None });
         }
         self.read_in_it.extend(users.iter().filter_map(|user| text(user, "id")));
-        Page { next: Next::At(to_position(&self)), users, total: None }
+        Ok(Page { next: Next::At(to_position(&self)), users, total: None })
     }
 }
 
@@ -210,7 +217,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{ClerkDirectory, LARGEST_PAGE};
-    use crate::providers::directory::{Answer, Directory, Next, Position, Presence};
+    use crate::providers::directory::{Answer, Directory, Next, Page, Position, Presence};
 
     const DIRECTORY: ClerkDirectory = ClerkDirectory { is_development: false };
 
@@ -308,6 +315,22 @@ mod tests {
         let (read, requests) = walk(&mut server, |_, _| {});
         assert_whole(&server, &read);
         assert!(requests < 10, "{requests}");
+    }
+
+    #[test]
+    fn a_server_that_ignores_the_time_of_creation_too_is_not_walked_for_ever() {
+        let server = Server { ignores_cursor: true, ..Server::with(0..2000) };
+        let mut position = None;
+        for _ in 0..5 {
+            let mut query = DIRECTORY.request(position.as_ref()).query;
+            query.retain(|(name, _)| name != "created_at_after");
+            match DIRECTORY.read(position.as_ref(), &server.answer(&query)) {
+                Ok(Page { next: Next::At(next), .. }) => position = Some(next),
+                Ok(page) => panic!("{page:?}"),
+                Err(error) => return assert!(error.to_string().contains("created_at_after")),
+            }
+        }
+        panic!("the walk does not end");
     }
 
     #[test]

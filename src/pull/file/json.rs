@@ -67,6 +67,9 @@ impl<R: BufRead> JsonValues<R> {
             }
             Some(_) => {
                 let text = self.text_of_value()?;
+                if std::str::from_utf8(&text).is_err() {
+                    return Err(JsonError::Wrong("is not UTF-8: save the file as UTF-8".to_owned()));
+                }
                 let value = serde_json::from_slice(&text);
                 // Its words may quote the value.
                 value.map(Some).map_err(|error| {

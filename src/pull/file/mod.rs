@@ -40,7 +40,24 @@ pub(crate) struct FileUsers {
 enum Form {
     Empty,
     Json(JsonValues<Box<dyn BufRead + Send>>),
-    Csv { reader: Box<csv::Reader<Box<dyn BufRead + Send>>>, columns: Vec<String> },
+    Csv { reader: Box<csv::Reader<Limited>>, columns: Vec<String> },
+}
+
+/// What is read for one line of a table. A quote that is not closed would otherwise read the whole file into memory.
+struct Limited {
+    inner: Box<dyn BufRead + Send>,
+    read: usize,
+}
+
+impl Read for Limited {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read > LARGEST_USER {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a line is too large"));
+        }
+        let count = self.inner.read(buffer)?;
+        self.read += count;
+        Ok(count)
+    }
 }
 
 impl FileUsers {
@@ -60,7 +77,8 @@ impl FileUsers {
         }
         let (head, rest) = peek(reader, 3)?;
         let head = head.strip_prefix(BYTE_ORDER_MARK).map(<[u8]>::to_vec).unwrap_or(head);
-        if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
+        // With its mark, or without: every other byte of plain letters is zero.
+        if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) || head.contains(&0) {
             return Err(FileError::NotUsers("UTF-16: save it as UTF-8"));
         }
         if head.starts_with(b"PK\x03") {
@@ -93,6 +111,7 @@ impl FileUsers {
             },
             Form::Csv { reader, columns } => {
                 let mut record = csv::StringRecord::new();
+                reader.get_mut().read = 0;
                 let is_there = reader.read_record(&mut record).map_err(|error| wrong(csv_words(&error)))?;
                 if !is_there {
                     return Ok(None);
@@ -146,7 +165,7 @@ fn csv_form(reader: Box<dyn BufRead + Send>) -> Result<Form, FileError> {
         // The providers' own samples begin with a comment.
         .comment(Some(b'#'))
         .flexible(false)
-        .from_reader(reader);
+        .from_reader(Limited { inner: reader, read: 0 });
     let header = reader.headers().map_err(|error| FileError::User { number: 0, what: csv_words(&error) })?;
     let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     if columns.len() < 2 {
@@ -162,6 +181,10 @@ fn csv_words(error: &csv::Error) -> String {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("has {len} columns instead of {expected_len}: the file is cut off or not CSV")
         }
+        csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            format!("is larger than {} MiB: perhaps a quote is not closed", LARGEST_USER >> 20)
+        }
+        csv::ErrorKind::Io(error) => format!("cannot be read: {error}"),
         _ => "cannot be read as CSV".to_owned(),
     }
 }
@@ -266,6 +289,9 @@ mod tests {
             (&b"<!doctype html>"[..], "HTML"),
             (b"PK\x03\x04...", "ZIP"),
             (b"\xff\xfe[\0]\0", "UTF-16"),
+            (b"\xfe\xff\0[\0]", "UTF-16"),
+            (b"i\0d\0,\0", "UTF-16"),
+            (b"{\"id\":\"\xff\xfe\"}", "UTF-8"),
             (b"just a line of text\n", "neither JSON nor CSV"),
             (b"id,name\n1,\xff\xfe\n", "UTF-8"),
             (b"[1,2]", "not an object"),
@@ -282,6 +308,14 @@ mod tests {
         let (users, error) = read(huge);
         assert_eq!(users, objects(1..=1));
         assert!(error.unwrap().contains("larger than"));
+    }
+
+    #[test]
+    fn a_line_of_a_table_is_not_held_either_if_its_quote_is_not_closed() {
+        let rest = "user_1,Ada\n".repeat(3 << 20);
+        let (users, error) = read(format!("id,name\n1,Ada\n2,\"Grace\n{rest}"));
+        assert_eq!(users.len(), 1);
+        assert!(error.as_ref().unwrap().contains("user number 2: is larger than"), "{error:?}");
     }
 
     #[test]

@@ -187,6 +187,11 @@ impl Process {
         }
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// It has not ended.
     pub(crate) fn assert_runs(&mut self) {
         let ended = self.child.try_wait().unwrap();
@@ -214,8 +219,14 @@ impl Process {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal, such as `INT` for Ctrl-C.
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &pid]).status().unwrap();
+        let script = format!("kill -{name} \"$1\"");
+        let sent = Command::new("sh").args(["-c", &script, "sh", &pid]).status().unwrap();
         assert!(sent.success());
     }
 

@@ -1,8 +1,9 @@
 //! The management APIs of the providers, with users and faults that a test chooses.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
@@ -30,6 +31,8 @@ pub(crate) struct Site {
     pub(crate) faults: VecDeque<Fault>,
     /// Method and path with query of every request.
     pub(crate) requests: Vec<String>,
+    /// Every request as a whole: method, URL, headers and body.
+    pub(crate) recorded: Vec<Value>,
     /// Every value of the header `Authorization`.
     pub(crate) authorizations: Vec<String>,
     /// The instance that the key belongs to.
@@ -46,6 +49,22 @@ pub(crate) struct Site {
     pub(crate) said_count: Option<usize>,
     /// The next downloads end in the middle.
     pub(crate) cut_downloads: usize,
+    /// Requests beyond this many get no answer for now.
+    pub(crate) answers_left: Option<usize>,
+}
+
+impl Site {
+    /// Whether a request is answered now.
+    fn takes_one(&mut self) -> bool {
+        match &mut self.answers_left {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
 }
 
 /// A running provider; it ends with the test's runtime.
@@ -74,6 +93,13 @@ impl FakeDirectory {
         self.site.lock().unwrap()
     }
 
+    /// Waits until it was asked for this so many times.
+    pub(crate) async fn wait_for(&self, path: &str, times: usize) {
+        while self.count(path) < times {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// The requests so far whose path begins so.
     pub(crate) fn count(&self, path: &str) -> usize {
         self.site().requests.iter().filter(|request| request.contains(path)).count()
@@ -81,10 +107,17 @@ impl FakeDirectory {
 }
 
 async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Site>>) -> HttpResponse {
+    {
+        let mut site = site.lock().unwrap();
+        site.requests.push(format!("{} {}", request.method(), request.uri()));
+        let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        site.authorizations.push(authorization.unwrap_or_default().to_owned());
+        site.recorded.push(record(&request, &body));
+    }
+    while !site.lock().unwrap().takes_one() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let mut site = site.lock().unwrap();
-    site.requests.push(format!("{} {}", request.method(), request.uri()));
-    let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-    site.authorizations.push(authorization.unwrap_or_default().to_owned());
     match site.faults.pop_front() {
         Some(Fault::Status(status, header)) => {
             let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap());
@@ -105,6 +138,15 @@ async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Si
     respond(&mut site, &base, request.path(), &query, &body)
 }
 
+fn record(request: &HttpRequest, body: &[u8]) -> Value {
+    let headers = request.headers().iter();
+    let headers: BTreeMap<&str, &str> =
+        headers.map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    let method = request.method().as_str().to_lowercase();
+    let body: Option<Value> = serde_json::from_slice(body).ok();
+    json!({"method": method, "url": request.uri().to_string(), "headers": headers, "body": body})
+}
+
 /// An answer that ends after these bytes.
 fn cut(bytes: Vec<u8>) -> HttpResponse {
     let pieces = vec![Ok(web::Bytes::from(bytes)), Err(std::io::Error::other("cut"))];
@@ -121,7 +163,9 @@ fn respond(site: &mut Site, base: &str, path: &str, query: &[(String, String)], 
     match path {
         "/users" => {
             let start = after("id", value("starting_after"));
-            let page: Vec<&Value> = site.users.iter().skip(start).take(limit(500)).collect();
+            let since: i64 = value("created_at_after").map_or(0, |since| since.parse().unwrap());
+            let rest = site.users.iter().skip(start).filter(|user| user["created_at"].as_i64() > Some(since));
+            let page: Vec<&Value> = rest.take(limit(500)).collect();
             HttpResponse::Ok().json(page)
         }
         "/users/count" => HttpResponse::Ok().json(json!({"total_count": site.said_count.unwrap_or(site.users.len())})),

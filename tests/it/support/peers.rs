@@ -26,6 +26,8 @@ pub(crate) const SCHEMATHESIS: Peer =
     Peer { package: "schemathesis", script: "schemathesis.toml", language: Language::Python };
 pub(crate) const OIDC_PROVIDER: Peer =
     Peer { package: "oidc-provider", script: "provider.mjs", language: Language::Node };
+pub(crate) const PRISM: Peer =
+    Peer { package: "@stoplight/prism-cli", script: "prism.mjs", language: Language::Node };
 
 pub(crate) const OPENAUTH: Peer =
     Peer { package: "@openauthjs/openauth", script: "openauth.mjs", language: Language::Node };

@@ -1,5 +1,7 @@
-//! The discovery document, the keys and the tokens of the development issuer. Its tokens are verified like all other
-//! tokens.
+//! The provider of `usersync dev`: the discovery document, keys and tokens of its issuer, so that its tokens are verified like
+//! all other tokens, and its list of users, so that they are read in like those of any provider.
+
+mod directory;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,18 +17,22 @@ use serde_json::{Map, Value, json};
 
 use super::problem::{Code, Problem, method_not_allowed};
 
+pub use directory::DevelopmentDirectory;
+
 /// How long a token is valid, unless the request says it.
 const LIFETIME: u64 = 3_600;
 
-/// The development issuer, as the service knows it.
+/// The development provider, as the service knows it.
 #[derive(Clone)]
-pub struct DevelopmentIssuer {
+pub struct DevelopmentProvider {
     /// `http://127.0.0.1:<port>/dev`, the `iss` of its tokens.
     pub issuer: String,
     /// Its public keys as a JSON Web Key Set.
     pub keys: Value,
     /// Signs a token; `None` if its key is damaged.
     pub sign: Arc<Sign>,
+    /// Its users.
+    pub directory: DevelopmentDirectory,
 }
 
 /// Signs a token for a subject with these claims, valid for this time.
@@ -44,17 +50,17 @@ struct TokenRequest {
     claims: Map<String, Value>,
 }
 
-impl fmt::Debug for DevelopmentIssuer {
+impl fmt::Debug for DevelopmentProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DevelopmentIssuer").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("DevelopmentProvider").field("issuer", &self.issuer).finish_non_exhaustive()
     }
 }
 
 /// Mounts the routes, which only `usersync dev` has.
-pub(super) fn mount(app: &mut ServiceConfig, issuer: &DevelopmentIssuer) {
+pub(super) fn mount(app: &mut ServiceConfig, provider: &DevelopmentProvider) {
     let read = || web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
     let refused = |allowed| web::to(move || async move { method_not_allowed(allowed) });
-    app.app_data(web::Data::new(issuer.clone()));
+    app.app_data(web::Data::new(provider.clone()));
     for (path, route, allowed) in [
         ("/dev/.well-known/openid-configuration", read().to(discovery), "GET, HEAD"),
         ("/dev/jwks.json", read().to(keys), "GET, HEAD"),
@@ -62,20 +68,21 @@ pub(super) fn mount(app: &mut ServiceConfig, issuer: &DevelopmentIssuer) {
     ] {
         app.service(web::resource(path).route(route).default_service(refused(allowed)));
     }
+    directory::mount(app, &provider.directory);
 }
 
-async fn discovery(issuer: web::Data<DevelopmentIssuer>) -> web::Json<Value> {
+async fn discovery(provider: web::Data<DevelopmentProvider>) -> web::Json<Value> {
     web::Json(json!({
-        "issuer": issuer.issuer,
-        "jwks_uri": format!("{}/jwks.json", issuer.issuer),
+        "issuer": provider.issuer,
+        "jwks_uri": format!("{}/jwks.json", provider.issuer),
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
     }))
 }
 
-async fn keys(issuer: web::Data<DevelopmentIssuer>) -> web::Json<Value> {
-    web::Json(issuer.keys.clone())
+async fn keys(provider: web::Data<DevelopmentProvider>) -> web::Json<Value> {
+    web::Json(provider.keys.clone())
 }
 
 /// A token for whoever is asked for: the sign-in of an app that is being developed.
@@ -83,7 +90,7 @@ async fn keys(issuer: web::Data<DevelopmentIssuer>) -> web::Json<Value> {
 /// Pages of other sites cannot read the answer: it has no CORS header, and a name that somebody points to this machine
 /// is not one of its own names.
 async fn token(
-    issuer: web::Data<DevelopmentIssuer>,
+    provider: web::Data<DevelopmentProvider>,
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
@@ -93,7 +100,7 @@ async fn token(
     let asked: TokenRequest = serde_json::from_slice(&body)
         .map_err(|error| Problem::because(Code::InvalidJson, format!("not a token request: {error}")))?;
     let lifetime = Duration::from_secs(asked.expires_in.map_or(LIFETIME, u64::from));
-    let token = (issuer.sign)(&asked.sub, asked.claims, lifetime)
+    let token = (provider.sign)(&asked.sub, asked.claims, lifetime)
         .ok_or_else(|| Problem::because(Code::Internal, "the token cannot be signed"))?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))

@@ -1,0 +1,170 @@
+//! `usersync backfill` and `usersync reconcile` that are stopped: the next call goes on where they stood, at once after
+//! Ctrl-C, and when the lease has run out after a kill.
+
+use serde_json::{Value, json};
+
+use crate::backfill::{backfill, clerk, number};
+use crate::reconcile::{in_step, reconcile, sql};
+use crate::support::binary::{Home, Process};
+use crate::support::directory::{FakeDirectory, Fault, clerk_users};
+
+const USERS: &str = "SELECT count(*) FROM users";
+const HELD: &str = "SELECT count(*) FROM runs WHERE holder IS NOT NULL";
+
+/// A backfill that waits for its third page, and how many rows are written.
+async fn in_the_middle(home: &Home, directory: &FakeDirectory) -> (Process, i64) {
+    clerk(home, directory);
+    // The number of users, and two pages.
+    directory.site().answers_left = Some(3);
+    let program = home.start(&["backfill", "--json"]);
+    directory.wait_for("starting_after", 2).await;
+    let written = loop {
+        let written = number(home, USERS).await;
+        if written == 1000 {
+            break written;
+        }
+    };
+    (program, written)
+}
+
+/// The rest is read, and nothing that was read before.
+async fn goes_on(home: &Home, directory: &FakeDirectory) -> String {
+    directory.site().answers_left = None;
+    directory.site().requests.clear();
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(2600)), "{said:?}");
+    assert_eq!(number(home, USERS).await, 2600);
+    assert_eq!(directory.count("/users?"), 5, "1600 users, and the empty page");
+    assert_eq!(directory.count("/users/count"), 0, "it does not begin anew");
+    assert!(said.stderr.contains("continuing after 1000 users"), "{said:?}");
+    said.stderr
+}
+
+async fn a_signal_ends_a_backfill_and_the_next_call_goes_on_at_once(home: &mut Home) {
+    for signal in ["INT", "TERM"] {
+        let directory = FakeDirectory::start(clerk_users(2600));
+        let (program, _) = in_the_middle(home, &directory).await;
+        program.signal(signal);
+        let said = program.end().await;
+        assert_eq!(said.code, Some(1), "{said:?}");
+        let summary: Value = serde_json::from_str(said.stdout.trim()).unwrap();
+        assert_eq!((&summary["complete"], &summary["seen"]), (&json!(false), &json!(1000)), "{said:?}");
+        assert!(said.stderr.contains("interrupted; run it again"), "{said:?}");
+        assert_eq!(number(home, HELD).await, 0, "the run was given back");
+        let stderr = goes_on(home, &directory).await;
+        assert!(!stderr.contains("another process"), "{stderr}");
+        sql(home, "DELETE FROM users").await;
+        sql(home, "DELETE FROM journal").await;
+        sql(home, "DELETE FROM runs").await;
+    }
+}
+
+on_both_databases!(a_signal_ends_a_backfill_and_the_next_call_goes_on_at_once, with Home);
+
+async fn after_a_kill_the_next_call_waits_for_the_lease_and_goes_on(home: &mut Home) {
+    let directory = FakeDirectory::start(clerk_users(2600));
+    let (program, _) = in_the_middle(home, &directory).await;
+    // It has no time to give anything back.
+    drop(program);
+    assert_eq!(number(home, HELD).await, 1);
+    let stderr = goes_on(home, &directory).await;
+    assert!(stderr.contains("another process has this source until"), "{stderr}");
+}
+
+on_both_databases!(after_a_kill_the_next_call_waits_for_the_lease_and_goes_on, with Home);
+
+async fn after_a_failure_that_lasts_the_next_call_goes_on(home: &mut Home) {
+    let directory = FakeDirectory::start(clerk_users(2600));
+    clerk(home, &directory);
+    directory.site().answers_left = Some(3);
+    let program = home.start(&["backfill", "--json"]);
+    directory.wait_for("starting_after", 2).await;
+    // One that is not tried again.
+    directory.site().faults = [Fault::Status(403, None)].into();
+    directory.site().answers_left = None;
+    let said = program.end().await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    goes_on(home, &directory).await;
+}
+
+on_both_databases!(after_a_failure_that_lasts_the_next_call_goes_on, with Home);
+
+async fn one_process_at_a_time_reads_a_source(home: &mut Home) {
+    let directory = FakeDirectory::start(clerk_users(2600));
+    let (first, _) = in_the_middle(home, &directory).await;
+    for command in ["backfill", "reconcile"] {
+        let second = home.run(&[command]).await;
+        let expected = if command == "backfill" { 1 } else { 3 };
+        assert_eq!(second.code, Some(expected), "{second:?}");
+        assert!(second.stderr.contains("another process is reading"), "{second:?}");
+    }
+    directory.site().answers_left = None;
+    let first = first.end().await;
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert_eq!(number(home, USERS).await, 2600);
+}
+
+on_both_databases!(one_process_at_a_time_reads_a_source, with Home);
+
+async fn of_two_that_begin_together_one_reads(home: &mut Home) {
+    let directory = FakeDirectory::start(clerk_users(1200));
+    clerk(home, &directory);
+    assert_eq!(home.run(&["migrate"]).await.code, Some(0));
+    directory.site().answers_left = Some(0);
+    let both = [(); 2].map(|()| home.start(&["backfill", "--json"]));
+    directory.wait_for("/users", 1).await;
+    // Whoever waits for the lease sees that it is renewed.
+    let mut both = both.map(Some);
+    let refused = loop {
+        match both.iter_mut().find_map(|one| one.take_if(Process::has_ended)) {
+            Some(ended) => break ended.end().await,
+            None => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+        }
+    };
+    assert!(refused.stderr.contains("another process is reading"), "{refused:?}");
+    directory.site().answers_left = None;
+    let reader = both.into_iter().flatten().next().unwrap().end().await;
+    assert_eq!(reader.code, Some(0), "{reader:?}");
+    assert_eq!(number(home, "SELECT count(*) FROM runs").await, 1);
+}
+
+on_both_databases!(of_two_that_begin_together_one_reads, with Home);
+
+async fn a_reconciliation_goes_on_where_it_stood_with_what_it_had_found(home: &mut Home) {
+    let directory = in_step(home, 2600).await;
+    sql(home, "DELETE FROM users WHERE external_id IN ('user_00003', 'user_02003')").await;
+    sql(home, "UPDATE users SET email = 'wrong@example.com' WHERE external_id = 'user_00020'").await;
+    directory.site().users.retain(|user| user["id"] != "user_00030");
+    let stop = async |arguments: &[&str], signal: &str| {
+        directory.site().requests.clear();
+        directory.site().answers_left = Some(3);
+        let program = home.start(&[&["reconcile", "--json"], arguments].concat());
+        directory.wait_for("starting_after", 2).await;
+        while number(home, "SELECT count(*) FROM run_users").await < 1000 {}
+        program.signal(signal);
+        let said = program.end().await;
+        assert_eq!(number(home, USERS).await, 2598, "a report changes nothing");
+        directory.site().answers_left = None;
+        directory.site().requests.clear();
+        said
+    };
+    let said = stop(&[], "INT").await;
+    assert_eq!(said.code, Some(3), "{said:?}");
+    let (said, report) = reconcile(home, &[]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stderr.contains("continuing after 1000 users"), "{said:?}");
+    assert_eq!(directory.count("/users?"), 5, "what was read is not read again");
+    assert_eq!(report["missing"], json!(["user_00003", "user_02003"]), "{report}");
+    assert_eq!(report["different"], json!([{"externalId": "user_00020", "fields": ["email"]}]));
+    assert_eq!((&report["extra"], &report["provider"]), (&json!(["user_00030"]), &json!(2599)));
+    assert_eq!(number(home, "SELECT count(*) FROM run_users").await, 0);
+
+    // One that only reports is not continued by one that repairs: it would leave out what was read before.
+    stop(&[], "KILL").await;
+    let (said, report) = reconcile(home, &["--repair", "--delete"]).await;
+    assert_eq!((said.code, &report["repaired"]), (Some(0), &json!(3)), "{said:?}");
+    assert!(!said.stderr.contains("continuing"), "{said:?}");
+    assert_eq!((number(home, USERS).await, &report["deleted"]), (2599, &json!(1)));
+}
+
+on_both_databases!(a_reconciliation_goes_on_where_it_stood_with_what_it_had_found, with Home);
