@@ -2,7 +2,10 @@
 //! in `migration`.
 
 pub mod api_key;
+pub mod endpoint;
+pub mod endpoint_event;
 pub mod journal;
+pub mod outbox;
 pub mod run;
 pub mod run_user;
 pub mod tombstone;

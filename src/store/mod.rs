@@ -5,10 +5,13 @@ mod api_keys;
 mod bulk;
 mod chain;
 mod connection;
+mod endpoints;
 mod error;
 mod journal;
 mod notify;
+mod outbox;
 mod pairs;
+mod pending;
 mod pool;
 mod probe;
 mod records;
@@ -32,8 +35,11 @@ use crate::config;
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
+pub use endpoints::{Backlog, Endpoint, Endpoints, LastAttempt, Wanted};
 pub use error::StoreError;
 pub use journal::{Entry, Journal, Journaled, Which};
+pub use outbox::{EventFilter, Outbox};
+pub use pending::{Claimant, Message, Order, Pending};
 pub use records::UserUpdate;
 pub(crate) use runs::{Begun, Run, RunCounts, RunKind, RunProgress, RunRequest, RunState, Runs};
 pub use schema::Grant;
@@ -212,6 +218,16 @@ impl Store {
     /// The runs.
     pub(crate) fn runs(&self) -> Runs<'_> {
         Runs(&self.db)
+    }
+
+    /// The log of events, to be read.
+    pub fn outbox(&self) -> Outbox<'_> {
+        Outbox(&self.db)
+    }
+
+    /// The endpoints, to be read.
+    pub fn endpoints(&self) -> Endpoints<'_> {
+        Endpoints(&self.db)
     }
 
     /// The service keys.

@@ -1,6 +1,7 @@
 //! `usersync dev`: try the service on this machine, without an account at a provider.
 
 pub(super) mod development;
+mod events;
 mod round_trip;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::{env, fs};
 use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::SecretString;
+use strum::VariantArray as _;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
@@ -21,8 +23,8 @@ use super::{Usage, quoted};
 use crate::app::App;
 use crate::auth::service_key;
 use crate::clock::Clock;
-use crate::config::{Algorithm, Config, RuleKind, Source, TokenRule};
-use crate::domain::{Scope, UserKey};
+use crate::config::{Algorithm, Config, Endpoint, Events, RuleKind, Source, TokenRule, is_loopback};
+use crate::domain::{EventKind, Scope, UserKey};
 use crate::providers;
 use crate::store::{ApiKey, LookedUp, Store};
 
@@ -34,6 +36,9 @@ pub(super) struct Dev {
     /// Directory for the database, the keys and the sample events
     #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
     directory: PathBuf,
+    /// URL of your app on this machine: every event is sent there, signed, and again until it is accepted
+    #[arg(long, value_name = "URL")]
+    forward_to: Option<Url>,
 }
 
 impl Dev {
@@ -42,6 +47,11 @@ impl Dev {
             bail!(Usage(format!(
                 "{} is not a loopback address; anyone who can reach the development issuer can get a token for any user, so listen on 127.0.0.1",
                 self.listen
+            )));
+        }
+        if let Some(url) = self.forward_to.as_ref().filter(|url| !is_loopback(url)) {
+            bail!(Usage(format!(
+                "--forward-to {url} is not on this machine; write http://127.0.0.1:PORT/PATH, or configure [[endpoints]] for `usersync serve`"
             )));
         }
         fs::create_dir_all(&self.directory)
@@ -60,13 +70,18 @@ impl Dev {
         let app = App::new(&config, clock.clone()).await.context("the service cannot start")?;
         prepare(app.store(), &mut development, &clock).await?;
         development.save(&self.directory)?;
+        let log = app.events().clone();
+        let before = log.store.outbox().end().await?;
         let service = app.with_development_issuer(development.public()?).serve(listener, None)?;
 
         say!("usersync dev at {base}, SQLite in {}\n", self.database().display());
         let round_trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
         round_trip.run().await.context("the round trip failed")?;
         self.print_commands(&base, &development, round_trip.samples());
-        run_until_stopped(service, &mut stop).await
+        tokio::select! {
+            ended = run_until_stopped(service, &mut stop) => ended,
+            never = events::print(&log, before) => match never {},
+        }
     }
 
     fn database(&self) -> PathBuf {
@@ -100,6 +115,8 @@ impl Dev {
             api: None,
             list: None,
         }];
+        config.events = Some(Events::default());
+        config.endpoints = self.forward_to.iter().map(|url| forwarding(url, development)).collect();
         Ok(config)
     }
 
@@ -128,7 +145,24 @@ impl Dev {
                 quoted(&sample.display().to_string())
             );
         }
+        say!("  # read what changed");
+        say!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/events'\n");
+        if let Some(url) = &self.forward_to {
+            say!("Events are sent to {url}, signed with {}", development.endpoint_secret);
+        }
+        say!("Each event is printed below, as an endpoint is sent it.");
         say!("Press Ctrl-C to stop. To start from scratch, delete {}.", self.directory.display());
+    }
+}
+
+/// The app that events are sent to.
+fn forwarding(url: &Url, development: &Development) -> Endpoint {
+    Endpoint {
+        name: "forward-to".to_owned(),
+        url: url.clone(),
+        secrets: vec![SecretString::from(development.endpoint_secret.clone())],
+        events: EventKind::VARIANTS.to_vec(),
+        sources: Vec::new(),
     }
 }
 
@@ -142,7 +176,7 @@ async fn prepare(store: &Store, development: &mut Development, clock: &Clock) ->
     let hash = service_key::hash(&development.service_key);
     if store.api_keys().find(&hash).await?.is_none() {
         let prefix: String = development.service_key.chars().take(service_key::SHOWN).collect();
-        let scopes = [Scope::UsersRead].into_iter().collect();
+        let scopes = [Scope::UsersRead, Scope::EventsRead].into_iter().collect();
         let row = ApiKey::new(SOURCE, prefix, scopes, clock);
         store.api_keys().insert(row, hash).await?;
     }
