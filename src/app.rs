@@ -12,8 +12,9 @@ use actix_web::web;
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors};
+use crate::events::{Dispatch, EventLog, register, start_dispatching, start_sweeping_events};
 use crate::http::{
-    self, Access, Deliveries, DevelopmentProvider, KeyUse, Limits, Offer, Running, State, Waiting,
+    self, Access, Deliveries, DevelopmentProvider, Events, KeyUse, Limits, Offer, Running, State, Waiting,
 };
 use crate::jobs::{Jobs, JobsGuard};
 use crate::providers::{self, SourceError, Sources};
@@ -46,6 +47,9 @@ pub enum StartError {
     /// The token rules.
     #[error(transparent)]
     Tokens(#[from] SetupError),
+    /// The HTTP client for endpoints.
+    #[error("no HTTP client can be made: {0}")]
+    HttpClient(#[from] reqwest::Error),
 }
 
 /// The settings of a file and of the environment, as `usersync serve` reads them; see [`Config::load`].
@@ -83,6 +87,17 @@ fn give_idle_connections_back(jobs: &Jobs, store: Store) {
     });
 }
 
+/// Starts to tell others of changes, if anybody is to be told.
+async fn start_telling(config: &Config, jobs: &Jobs, dispatch: &Dispatch) -> Result<(), StartError> {
+    // Events that an earlier configuration has logged are swept in any case.
+    start_sweeping_events(jobs, dispatch.store.clone(), dispatch.clock.clone(), dispatch.retention);
+    if !config.logs_events() {
+        dispatch.store.outbox().end_log().await?;
+    }
+    register(&dispatch.store, &config.endpoints, &dispatch.clock).await?;
+    Ok(start_dispatching(jobs, dispatch, config.endpoints.clone())?)
+}
+
 impl App {
     /// Connects, migrates and puts the rooms together. Must be called within a tokio runtime.
     pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
@@ -95,11 +110,20 @@ impl App {
         give_idle_connections_back(&jobs, store.clone());
         start_sweeping(&jobs, store.clone(), clock.clone(), config.journal.retention);
         ReplicaListener::start(&jobs, store.clone(), feed.clone());
+        let dispatch = Dispatch {
+            store: store.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            feed: feed.clone(),
+            retention: config.event_retention(),
+        };
+        start_telling(config, &jobs, &dispatch).await?;
         let writer = Writer {
             store: store.clone(),
             sources: Arc::clone(&sources),
             clock: clock.clone(),
             metrics: metrics.clone(),
+            logs_events: config.logs_events(),
         };
         let access = Access {
             authenticator: Arc::new(authenticator),
@@ -119,8 +143,14 @@ impl App {
             stopping: jobs.stopping(),
             limits: Limits::new(config.limits.clone(), config.server.trusted_proxies.clone()),
         };
+        let Dispatch { store, clock, retention, .. } = dispatch;
+        let events = Events {
+            log: EventLog { store, retention, clock },
+            endpoints: config.endpoints.clone(),
+            is_logged: config.logs_events(),
+        };
         let cors_origins = config.server.cors_origins.clone();
-        let state = State { access, deliveries, waiting, cors_origins, development: None };
+        let state = State { access, deliveries, waiting, events, cors_origins, development: None };
         Ok(Self { state, jobs: jobs.guard() })
     }
 
@@ -134,6 +164,11 @@ impl App {
     /// The database of the service, to read users from. A clone is cheap, and has the same connections.
     pub fn store(&self) -> &Store {
         &self.state.access.store
+    }
+
+    /// The log of events.
+    pub(crate) fn events(&self) -> &EventLog {
+        &self.state.events.log
     }
 
     /// For another actix-web app, whose handlers may then take [`http::CurrentUser`]:

@@ -3,9 +3,9 @@
 //! The rooms, and who may name whom:
 //!
 //! ```text
-//! cli ──► app ──► http ──► sync ──► store ──► entity, migration
-//!          │       │        │
-//!          │       │        └──► providers ──► signature
+//! cli ──► app ──► http ──► events ──► sync ──► store ──► entity, migration
+//!          │       │                   │
+//!          │       │                   └──► providers ──► signature
 //!          │       └──► auth
 //!          └──► all of them: the composition root
 //! ```
@@ -52,6 +52,7 @@ mod cli;
 mod clock;
 mod config;
 mod domain;
+mod events;
 mod http;
 mod jobs;
 mod providers;
@@ -90,6 +91,9 @@ pub mod internals {
     }
     pub mod domain {
         pub use crate::domain::*;
+    }
+    pub mod events {
+        pub use crate::events::*;
     }
     pub mod jobs {
         pub use crate::jobs::*;

@@ -2,8 +2,11 @@
 //! in `migration`.
 
 pub mod api_key;
+pub mod endpoint;
+pub mod endpoint_event;
 pub mod journal;
 pub mod lease;
+pub mod outbox;
 pub mod run;
 pub mod run_user;
 pub mod tombstone;

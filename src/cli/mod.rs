@@ -12,6 +12,7 @@ macro_rules! say {
 mod backfill;
 mod dev;
 mod doctor;
+mod endpoints;
 mod explain;
 mod fetching;
 mod keys;
@@ -24,6 +25,7 @@ mod rules;
 mod run_bar;
 mod send;
 mod serve;
+mod since;
 mod token;
 
 use std::collections::BTreeMap;
@@ -75,6 +77,9 @@ enum Command {
     /// Show each check of a token or a delivery, and how to fix the first one that failed
     #[command(subcommand)]
     Explain(explain::Explain),
+    /// Show the endpoints that events are sent to; test one, enable one, or tell one again of what changed
+    #[command(subcommand)]
+    Endpoints(endpoints::Endpoints),
     /// Manage service API keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -106,6 +111,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Backfill(backfill) => backfill.run(config, clock).await,
         Command::Doctor => doctor::run(config, clock).await,
         Command::Explain(explain) => explain.run(config, clock).await,
+        Command::Endpoints(endpoints) => endpoints.run(config, clock).await,
         Command::Keys(keys) => keys.run(config, clock).await,
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

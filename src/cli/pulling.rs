@@ -55,6 +55,7 @@ impl Pulling {
             sources: Arc::clone(&sources),
             clock: clock.clone(),
             metrics: Metrics::default(),
+            logs_events: config.logs_events(),
         };
         let puller = Puller::new(writer, clock, config.tokens.allow_http);
         Ok(Self { puller, config, sources, names, store })

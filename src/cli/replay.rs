@@ -7,10 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args};
 
-use super::Usage;
 use super::progress::Progress;
+use super::{Usage, since};
 use crate::clock::Clock;
-use crate::domain::{Outcome, Timestamp};
+use crate::domain::Outcome;
 use crate::providers::Sources;
 use crate::store::{Journaled, Store, Which};
 use crate::sync::{Rebuilt, Replay as Replaying, Replayed};
@@ -51,18 +51,25 @@ impl Replay {
         let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
         let store = Store::connect_for_command(&config.database).await?;
         store.migrate().await?;
-        let result = self.run_on(&store, sources, clock).await;
+        let result = self.run_on(&store, sources, clock, config.logs_events()).await;
         // Closing moves SQLite's write-ahead log into the database file.
         store.close().await?;
         result
     }
 
-    async fn run_on(self, store: &Store, sources: Arc<Sources>, clock: Clock) -> anyhow::Result<()> {
-        let which = Which { parked: self.parked, source: self.source.clone(), since: self.since(&clock)? };
+    async fn run_on(
+        self,
+        store: &Store,
+        sources: Arc<Sources>,
+        clock: Clock,
+        logs_events: bool,
+    ) -> anyhow::Result<()> {
+        let since = since::parse(self.since.as_deref(), &clock)?;
+        let which = Which { parked: self.parked, source: self.source.clone(), since };
         if self.list {
             return list(store, which).await;
         }
-        let replay = Replaying::new(Arc::clone(&sources), store.clone(), clock);
+        let replay = Replaying::new(Arc::clone(&sources), store.clone(), clock, logs_events);
         if self.rebuild {
             return rebuild(&replay).await;
         }
@@ -89,17 +96,6 @@ impl Replay {
             bail!("{parked} of the events are parked; `usersync replay --parked --list` shows why");
         }
         Ok(())
-    }
-
-    fn since(&self, clock: &Clock) -> anyhow::Result<Option<Timestamp>> {
-        let Some(since) = &self.since else { return Ok(None) };
-        let ago = || humantime::parse_duration(since).ok().map(|ago| clock.now().minus(ago));
-        match Timestamp::parse(since).or_else(ago) {
-            Some(time) => Ok(Some(time)),
-            None => bail!(Usage(format!(
-                "--since {since:?} is neither a time such as 2026-01-31T12:00:00Z nor a duration such as 2d"
-            ))),
-        }
     }
 }
 

@@ -11,6 +11,7 @@ mod address;
 mod api;
 mod clients;
 mod database;
+mod endpoint;
 mod environment;
 mod error;
 mod file;
@@ -34,10 +35,12 @@ mod variables;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 pub use address::{is_loopback, is_permitted};
 pub use api::SourceApi;
 pub use clients::matches as origin_matches;
+pub use endpoint::{Endpoint, Events, is_refused_address};
 pub use error::ConfigErrors;
 pub use jwks::JwksLocation;
 pub use list::{AuthKind, ListMap, ListMethod, NextKind, SourceList};
@@ -71,6 +74,12 @@ settings! {
         /// One for each instance of a provider. Its webhook's address is `/webhooks/{name}`.
         // In configured order, which is the order in which token rules are tried. Names are unique.
         pub sources: Vec<Source> as source::Sources,
+        /// Where an app is told of changes: a URL of its own that events are sent to.
+        // Names are unique, and the sources are configured.
+        pub endpoints: Vec<Endpoint> as endpoint::Endpoints,
+        /// The log of changes, for `GET /v1/events` and the endpoints. It is written if this section or an endpoint is
+        /// configured.
+        pub events: Option<Events>,
     }
 }
 
@@ -93,7 +102,19 @@ impl Config {
         let allow_http = tree.root().get("tokens").and_then(|tokens| tokens.get("allow_http"));
         let allow_http = allow_http.and_then(toml::Value::as_bool).unwrap_or(false);
         let context = Context { environment, providers, allow_http, problems: &problems };
-        let config = Self::read(&Slot::root(tree.root(), &context)).unwrap_or_default();
+        let root = Slot::root(tree.root(), &context);
+        let config = Self::read(&root).unwrap_or_default();
+        endpoint::check_sources(&root, &config.sources);
         problems.finish(config, &tree)
+    }
+
+    /// Whether changes are logged as events, because somebody is told of them.
+    pub fn logs_events(&self) -> bool {
+        self.events.is_some() || !self.endpoints.is_empty()
+    }
+
+    /// How long events are kept.
+    pub fn event_retention(&self) -> Duration {
+        self.events.clone().unwrap_or_default().retention
     }
 }

@@ -9,6 +9,9 @@ use super::key::Shape;
 use super::settings::Kind;
 use super::slot::Slot;
 
+/// The shortest secret of an endpoint.
+const LEAST_BYTES: usize = 16;
+
 /// A secret of the Standard Webhooks scheme: base64, usually after `whsec_`.
 fn standard_webhooks(secret: SecretString, source: &str) -> Result<SecretString, Fault> {
     let text = secret.expose_secret();
@@ -20,6 +23,21 @@ fn standard_webhooks(secret: SecretString, source: &str) -> Result<SecretString,
                 "is not a webhook secret for source `{source}`: it is not base64, with or without `whsec_` before it"
             ),
             "copy the whole signing secret from the provider's webhook page",
+        )),
+    }
+}
+
+/// The secret of an endpoint. A short one could be guessed.
+pub(super) fn of_endpoint(secret: SecretString, endpoint: &str) -> Result<SecretString, Fault> {
+    let text = secret.expose_secret();
+    let key = text.strip_prefix("whsec_").unwrap_or(text);
+    match STANDARD.decode(key) {
+        Ok(bytes) if bytes.len() >= LEAST_BYTES => Ok(secret),
+        _ => Err(fault(
+            format!(
+                "is not a secret for endpoint `{endpoint}`: it is not `whsec_` and base64 of {LEAST_BYTES} bytes or more"
+            ),
+            "make one: echo whsec_$(openssl rand -base64 32)",
         )),
     }
 }

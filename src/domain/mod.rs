@@ -3,6 +3,8 @@
 mod change;
 mod converge;
 mod delivery;
+mod endpoint;
+mod event;
 mod facts;
 mod identity;
 mod number;
@@ -11,14 +13,18 @@ mod scope;
 mod stored_user;
 mod timestamp;
 mod user;
+mod view;
 
 pub use change::{Change, ChangeKind, IdPolicy};
 pub use converge::{Life, Record};
 pub use delivery::{Content, Delivery, DeliveryKey, Outcome};
+pub use endpoint::{AttemptResult, EndpointState, Health, retry_pause};
+pub use event::{Event, EventKind, LoggedEvent, collapse, collapse_user, events_of};
 pub use facts::{Facts, ImpossibleValue};
 pub use identity::{Identity, TokenKind};
 pub use profile::{Field, Kind, Profile};
-pub use scope::{RequiredScope, Scope, Scopes, UsersRead};
+pub use scope::{EventsRead, RequiredScope, Scope, Scopes, UsersRead};
 pub use stored_user::{StaleReason, StoredUser};
 pub use timestamp::Timestamp;
 pub use user::{User, UserId, UserKey};
+pub use view::UserView;

@@ -49,6 +49,13 @@ macro_rules! profile {
         }
 
         impl Profile {
+            /// The names in the API of the fields that differ from another profile.
+            pub fn difference(&self, other: &Self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(if self.$field != other.$field { names.push($name); })*
+                names
+            }
+
             fn set(&mut self, field: Field, value: &Value) {
                 match field {
                     $(Field::$variant => self.$field = <$value>::read(value),)*

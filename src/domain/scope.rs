@@ -62,6 +62,14 @@ impl RequiredScope for UsersRead {
     const SCOPE: Scope = Scope::UsersRead;
 }
 
+/// Stands for [`Scope::EventsRead`].
+#[derive(Clone, Copy, Debug)]
+pub enum EventsRead {}
+
+impl RequiredScope for EventsRead {
+    const SCOPE: Scope = Scope::EventsRead;
+}
+
 /// The permissions of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<Scope>);

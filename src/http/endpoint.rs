@@ -207,6 +207,11 @@ impl Endpoint {
         self
     }
 
+    /// Adds schemas in the words of the document.
+    pub(super) fn named_schemas(self, schemas: Vec<(&str, Value)>) -> Self {
+        schemas.into_iter().fold(self, |endpoint, (name, schema)| endpoint.named_schema(name, schema))
+    }
+
     /// Can refuse a request with these codes.
     pub(super) fn refuses(mut self, codes: &[Code]) -> Self {
         for code in codes {

@@ -49,7 +49,7 @@ struct Open {
 pub(super) struct Place {
     limits: Limits,
     client: Option<Client>,
-    user: UserKey,
+    user: Option<UserKey>,
 }
 
 /// Refuses a request if its client has sent too many.
@@ -94,19 +94,20 @@ impl Limits {
         requests.check_key(&client).map_err(|_| refusal("requests_per_second", Some(client), request))
     }
 
-    /// Takes a place for a stream of a user, or for a request that waits for a user.
+    /// Takes a place for a stream of a user, or for a request that waits for a user or for events of all users.
     ///
     /// Many users may share one address, such as those of an office. So what one user may have open is counted
     /// by user, and the limit of an address leaves room for many of them.
-    pub(super) fn place(&self, request: &HttpRequest, user: &UserKey) -> Result<Place, Problem> {
+    pub(super) fn place(&self, request: &HttpRequest, user: Option<&UserKey>) -> Result<Place, Problem> {
         let settings = &self.0.settings;
         let client = self.client(request);
         let mut open = self.open();
+        let of_user = user.map_or(0, |user| count(&open.by_user, user));
         let of_client = client.map_or(0, |client| count(&open.by_client, &client));
         for (limit, highest, taken) in [
             ("streams", settings.streams, open.all),
             ("streams_per_client", settings.streams_per_client, of_client),
-            ("streams_per_user", settings.streams_per_user, count(&open.by_user, user)),
+            ("streams_per_user", settings.streams_per_user, of_user),
         ] {
             if taken >= highest.get() {
                 return Err(refusal(limit, client, request));
@@ -115,9 +116,11 @@ impl Limits {
         if let Some(client) = client {
             *open.by_client.entry(client).or_default() += 1;
         }
-        *open.by_user.entry(user.clone()).or_default() += 1;
+        if let Some(user) = user {
+            *open.by_user.entry(user.clone()).or_default() += 1;
+        }
         open.all += 1;
-        Ok(Place { limits: self.clone(), client, user: user.clone() })
+        Ok(Place { limits: self.clone(), client, user: user.cloned() })
     }
 
     fn client(&self, request: &HttpRequest) -> Option<Client> {
@@ -137,7 +140,9 @@ impl Drop for Place {
         if let Some(client) = &self.client {
             release(&mut open.by_client, client);
         }
-        release(&mut open.by_user, &self.user);
+        if let Some(user) = &self.user {
+            release(&mut open.by_user, user);
+        }
     }
 }
 
@@ -200,14 +205,14 @@ mod tests {
         let limits = limits(1, 2, 3);
         let (ada, grace, own) = (from([192, 0, 2, 1]), from([192, 0, 2, 2]), from([10, 0, 0, 1]));
         let user = |number: u8| UserKey::new("clerk", format!("user_{number}"));
-        let [first, second] = [1, 2].map(|number| limits.place(&ada, &user(number)).unwrap());
-        let refused = limits.place(&ada, &user(3)).unwrap_err();
+        let [first, second] = [1, 2].map(|number| limits.place(&ada, Some(&user(number))).unwrap());
+        let refused = limits.place(&ada, Some(&user(3))).unwrap_err();
         assert_eq!(refused.cause(), "limits.streams_per_client is reached by 192.0.2.1");
-        let third = limits.place(&grace, &user(3)).unwrap();
-        let refused = limits.place(&own, &user(4)).unwrap_err();
+        let third = limits.place(&grace, Some(&user(3))).unwrap();
+        let refused = limits.place(&own, Some(&user(4))).unwrap_err();
         assert_eq!(refused.cause(), "limits.streams is reached by a trusted address");
         drop(first);
-        let again = limits.place(&own, &user(1)).unwrap();
+        let again = limits.place(&own, Some(&user(1))).unwrap();
         drop((second, third, again));
         let open = limits.open();
         assert_eq!((open.all, open.by_client.len(), open.by_user.len()), (0, 0, 0));
@@ -218,12 +223,12 @@ mod tests {
         let limits = limits(1, 10, 10);
         let (office, own) = (from([192, 0, 2, 1]), from([10, 0, 0, 1]));
         let [ada, grace] = ["user_ada", "user_grace"].map(|id| UserKey::new("clerk", id));
-        let [first, second] = [&office, &own].map(|request| limits.place(request, &ada).unwrap());
-        let refused = limits.place(&office, &ada).unwrap_err();
+        let [first, second] = [&office, &own].map(|request| limits.place(request, Some(&ada)).unwrap());
+        let refused = limits.place(&office, Some(&ada)).unwrap_err();
         assert_eq!(refused.cause(), "limits.streams_per_user is reached by 192.0.2.1");
-        let of_another_user = limits.place(&office, &grace).unwrap();
+        let of_another_user = limits.place(&office, Some(&grace)).unwrap();
         drop(first);
-        let again = limits.place(&office, &ada).unwrap();
+        let again = limits.place(&office, Some(&ada)).unwrap();
         drop((second, of_another_user, again));
     }
 
@@ -245,8 +250,8 @@ mod tests {
             .insert_header(("x-forwarded-for", "192.0.2.1"))
             .to_http_request();
         let user = UserKey::new("clerk", "user_ada");
-        let _place = limits.place(&request, &user).unwrap();
-        let refused = limits.place(&request, &user).unwrap_err();
+        let _place = limits.place(&request, Some(&user)).unwrap();
+        let refused = limits.place(&request, Some(&user)).unwrap_err();
         assert!(refused.cause().contains("server.trusted_proxies"), "{}", refused.cause());
     }
 }

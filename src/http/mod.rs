@@ -6,6 +6,8 @@ mod current;
 mod described;
 mod development;
 mod endpoint;
+mod events;
+mod events_described;
 mod extract;
 mod forward_auth;
 mod identity;
@@ -32,10 +34,11 @@ pub use key_use::KeyUse;
 pub use limits::Limits;
 pub use problem::Problem;
 pub use server::{Running, serve};
-pub use state::{Access, Deliveries, State, Waiting};
+pub use state::{Access, Deliveries, Events, State, Waiting};
 
 use current::CurrentQuery;
 use endpoint::{Endpoint, Methods, resource};
+use events::EventsQuery;
 use openapi::OpenApi;
 use problem::Code;
 use users::{ListQuery, UserList, UsersById};
@@ -128,6 +131,15 @@ fn api() -> Vec<Endpoint> {
             .parameter(described::id_parameter())
             .answers::<View>(200, "The user.")
             .refuses(&[Code::UserNotFound]),
+        Endpoint::new(Read, "/v1/events", "listEvents", events::list)
+            .about("events", "What changed since a cursor, in order.")
+            .description(events_described::EVENTS)
+            .for_services(Scope::EventsRead)
+            .query::<EventsQuery>()
+            .schema::<UserView>()
+            .named_schemas(events_described::schemas())
+            .answers_with(200, "The events, and the cursor to go on from.", events_described::response())
+            .refuses(&[Code::CursorExpired]),
         Endpoint::new(Any, "/v1/auth", "checkAuth", forward_auth::check)
             .about("forward-auth", "Whether a reverse proxy may pass a request on, and for which user.")
             .description(described::FORWARD_AUTH)

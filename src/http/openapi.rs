@@ -10,6 +10,7 @@ use strum::VariantNames as _;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::endpoint::Endpoint;
+use super::events_described;
 use crate::domain::Scope;
 
 /// What is true of all operations.
@@ -44,7 +45,7 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
         paths.entry(endpoint.path()).or_default().insert(endpoint.method(), endpoint.operation());
         schemas.extend(endpoint.schemas().clone());
     }
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "usersync",
@@ -54,7 +55,11 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
         },
         "paths": paths,
         "components": {"schemas": schemas, "headers": headers(), "securitySchemes": security_schemes()},
-    })
+    });
+    if document["paths"].get("/v1/events").is_some() {
+        document["webhooks"] = events_described::webhooks();
+    }
+    document
 }
 
 /// The headers that several operations send.

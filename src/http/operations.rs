@@ -7,7 +7,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problem::{Code, Problem};
-use super::state::Deliveries;
+use super::state::{Deliveries, Events};
+use crate::domain::EndpointState;
+use crate::events::{EndpointStatus, statuses};
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -67,10 +69,22 @@ pub(super) async fn readyz(
 }
 
 /// The metrics, for Prometheus.
-pub(super) async fn metrics(store: web::Data<Store>, metrics: web::Data<Metrics>) -> HttpResponse {
-    // Counted in the database. While the database is unavailable the gauge keeps its last value.
+pub(super) async fn metrics(
+    store: web::Data<Store>,
+    metrics: web::Data<Metrics>,
+    events: web::Data<Events>,
+) -> HttpResponse {
+    // Counted in the database. While the database is unavailable the gauges keep their last values.
     if let Ok(parked) = within_time(store.journal().parked()).await {
         metrics.parked(parked);
+    }
+    if let Ok(statuses) = within_time(statuses(&store, &events.endpoints)).await {
+        let now = events.log.clock.now();
+        for EndpointStatus { name, endpoint, backlog } in statuses {
+            let state = endpoint.map_or(EndpointState::Healthy, |endpoint| endpoint.health.state);
+            let lag = backlog.oldest.map(|oldest| now.since(oldest)).unwrap_or_default();
+            metrics.endpoint(&name, state, backlog.events, lag);
+        }
     }
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     HttpResponse::Ok().content_type(content_type).body(metrics.encode())

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::auth::{NotAUser, TokenError};
 use crate::domain::Scope;
+use crate::events::ReadError;
 use crate::signature::SignatureError;
 use crate::store::StoreError;
 use crate::sync::{ReceiveError, WriteError};
@@ -23,6 +24,8 @@ pub struct Problem {
     cause: Option<String>,
     /// The scope that a service key lacks.
     missing_scope: Option<Scope>,
+    /// The cursor to go on from.
+    next: Option<i64>,
 }
 
 /// The stable names of everything that can be refused. [`Code::meaning`] is the table of what they mean.
@@ -52,6 +55,7 @@ pub(super) enum Code {
     BodyTimeout,
     BodyBroken,
     InvalidQuery,
+    CursorExpired,
     NotFound,
     MethodNotAllowed,
     PreflightRefused,
@@ -75,6 +79,9 @@ pub(super) struct Document {
     code: Code,
     /// What the client can do. It is the same for a code, but for the name of a missing scope.
     detail: Cow<'static, str>,
+    /// Of `cursor_expired`: the cursor to go on from, once all users were listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// What a code means.
@@ -161,6 +168,7 @@ impl Code {
                 "A query parameter is not valid",
                 "See /openapi.json for the parameters and their limits.",
             ),
+            Self::CursorExpired => (410, "The cursor is too old", "List the users, then go on from `next`."),
             Self::NotFound => (404, "Not found", "See /openapi.json for the routes."),
             Self::MethodNotAllowed => (
                 405,
@@ -212,7 +220,7 @@ impl Code {
 impl Problem {
     /// A problem whose code says everything.
     pub(super) fn new(code: Code) -> Self {
-        Self { code, status: code.meaning().status, cause: None, missing_scope: None }
+        Self { code, status: code.meaning().status, cause: None, missing_scope: None, next: None }
     }
 
     /// A problem with its cause, for the log.
@@ -290,8 +298,9 @@ impl ResponseError for Problem {
         if let Some(challenge) = self.challenge() {
             response.insert_header((header::WWW_AUTHENTICATE, &*challenge));
         }
-        let document =
-            Document { r#type: format!("urn:usersync:problem:{}", code.name()), title, status, code, detail };
+        let (r#type, next) =
+            (format!("urn:usersync:problem:{}", code.name()), self.next.map(|next| next.to_string()));
+        let document = Document { r#type, title, status, code, detail, next };
         let body = serde_json::to_string(&document).unwrap_or_default();
         response.content_type("application/problem+json").body(body)
     }
@@ -305,6 +314,17 @@ impl From<ReceiveError> for Problem {
             ReceiveError::NotJson(error) => Self::because(Code::InvalidJson, error),
             ReceiveError::Write(WriteError::Store(error)) => error.into(),
             ReceiveError::Write(error @ WriteError::QueueFull) => Self::because(Code::QueueFull, error),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Expired { next } => {
+                Self { next: Some(next), ..Self::because(Code::CursorExpired, error) }
+            }
+            ReadError::Store(error) => error.into(),
         }
     }
 }

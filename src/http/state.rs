@@ -10,6 +10,8 @@ use super::key_use::KeyUse;
 use super::limits::Limits;
 use crate::auth::Authenticator;
 use crate::clock::Clock;
+use crate::config::Endpoint;
+use crate::events::EventLog;
 use crate::providers::Sources;
 use crate::store::Store;
 use crate::sync::{Feed, Intake, UserCache};
@@ -24,6 +26,8 @@ pub struct State {
     pub deliveries: Deliveries,
     /// Waiting for changes.
     pub waiting: Waiting,
+    /// Telling others of changes.
+    pub events: Events,
     /// Which web pages may call the API.
     pub cors_origins: Vec<String>,
     /// The development issuer, only in `usersync dev`.
@@ -69,14 +73,26 @@ pub struct Waiting {
     pub limits: Limits,
 }
 
+/// What is needed to tell others of changes.
+#[derive(Clone, Debug)]
+pub struct Events {
+    /// The log of events.
+    pub log: EventLog,
+    /// The endpoints, whose state the metrics show.
+    pub endpoints: Vec<Endpoint>,
+    /// Whether changes are logged.
+    pub is_logged: bool,
+}
+
 impl State {
     /// Gives the parts to the handlers of an app.
     pub(super) fn provide(&self, app: &mut ServiceConfig) {
-        let Self { access, deliveries, waiting, cors_origins: _, development: _ } = self.clone();
+        let Self { access, deliveries, waiting, events, cors_origins: _, development: _ } = self.clone();
         app.app_data(web::Data::new(access.store.clone()))
             .app_data(web::Data::new(access.metrics.clone()))
             .app_data(web::Data::new(access))
             .app_data(web::Data::new(deliveries))
+            .app_data(web::Data::new(events))
             .app_data(web::Data::new(waiting.limits.clone()))
             .app_data(web::Data::new(waiting));
     }

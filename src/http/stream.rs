@@ -37,7 +37,7 @@ pub(super) async fn follow(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     query::refuse_parameters(&request)?;
-    let place = waiting.limits.place(&request, &caller.authenticated.user)?;
+    let place = waiting.limits.place(&request, Some(&caller.authenticated.user))?;
     let last_event_id =
         request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let token = caller.authenticated;

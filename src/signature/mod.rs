@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
 pub use bearer::Bearer;
-pub use standard_webhooks::{StandardWebhooks, sign};
+pub use standard_webhooks::{StandardWebhooks, sign, sign_with_all};
+pub use svix::webhooks::WebhookError as SigningError;
 pub use timestamped_hmac::TimestampedHmac;
 
 use crate::domain::Timestamp;

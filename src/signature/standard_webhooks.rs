@@ -84,6 +84,18 @@ pub fn sign(secret: &str, id: &str, timestamp: Timestamp, body: &[u8]) -> Result
     Webhook::new(secret)?.sign(id, timestamp.as_seconds(), body)
 }
 
+/// Signs a message with each secret and returns the value of the `webhook-signature` header: any one of them may be the
+/// one that the receiver knows.
+pub fn sign_with_all<'a>(
+    secrets: impl IntoIterator<Item = &'a str>,
+    id: &str,
+    timestamp: Timestamp,
+    body: &[u8],
+) -> Result<String, WebhookError> {
+    let signatures = secrets.into_iter().map(|secret| sign(secret, id, timestamp, body));
+    Ok(signatures.collect::<Result<Vec<_>, _>>()?.join(" "))
+}
+
 fn string_of<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, SignatureError> {
     only(headers, name)?.to_str().map_err(|_| SignatureError::InvalidHeader(name))
 }

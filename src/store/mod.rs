@@ -5,12 +5,15 @@ mod api_keys;
 mod bulk;
 mod chain;
 mod connection;
+mod endpoints;
 mod error;
 mod journal;
 mod journal_pages;
 mod leases;
 mod notify;
+mod outbox;
 mod pairs;
+mod pending;
 mod pool;
 mod probe;
 mod records;
@@ -37,10 +40,13 @@ use crate::config;
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
+pub use endpoints::{Backlog, Endpoint, Endpoints, LastAttempt, Wanted};
 pub use error::StoreError;
 pub use journal::{Entry, Journaled};
 pub use journal_pages::{Journal, Position, Which};
 pub use leases::{LEASE, Leases};
+pub use outbox::{EventFilter, Outbox};
+pub use pending::{Claimant, Message, Order, Pending};
 pub use records::UserUpdate;
 pub(crate) use runs::{
     Begun, RUN_LEASE, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, Runs,
@@ -234,6 +240,16 @@ impl Store {
     /// The leases.
     pub fn leases(&self) -> Leases<'_> {
         Leases(&self.db)
+    }
+
+    /// The log of events, to be read.
+    pub fn outbox(&self) -> Outbox<'_> {
+        Outbox(&self.db)
+    }
+
+    /// The endpoints, to be read.
+    pub fn endpoints(&self) -> Endpoints<'_> {
+        Endpoints(&self.db)
     }
 
     /// The service keys.

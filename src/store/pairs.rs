@@ -47,6 +47,13 @@ pub(super) fn is_one_of<'a>(
     Expr::cust_with_values(sql, parameters)
 }
 
+/// The same for a table in which another condition already finds a few rows.
+pub(super) fn is_among<'a>(db: &impl ConnectionTrait, users: impl Iterator<Item = &'a UserKey>) -> Expr {
+    let (keys, parameters) = key_table(db, users);
+    let sql = format!("(source, external_id) IN (SELECT keys.source, keys.external_id FROM {keys})");
+    Expr::cust_with_values(sql, parameters)
+}
+
 /// Whether a row is of a source, written so that no index which begins with the source is used for it.
 pub(super) fn is_of_source(source: &str) -> Expr {
     Expr::cust("NULLIF(source, '')").eq(source)

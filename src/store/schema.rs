@@ -16,8 +16,19 @@ use super::{ACQUIRE_TIMEOUT, Postgres, Store, StoreError};
 const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 const MIGRATIONS: &str = "seaql_migrations";
 /// Every table that a migration has made.
-const TABLES: [&str; 8] =
-    ["users", "tombstones", "journal", "api_keys", "runs", "run_users", "leases", MIGRATIONS];
+const TABLES: [&str; 11] = [
+    "users",
+    "tombstones",
+    "journal",
+    "api_keys",
+    "runs",
+    "run_users",
+    "leases",
+    "outbox",
+    "endpoints",
+    "endpoint_events",
+    MIGRATIONS,
+];
 /// What an application joins on, and may therefore be given to other roles.
 const SHARED_TABLE: &str = "users";
 
@@ -223,10 +234,10 @@ async fn exists(db: &impl ConnectionTrait, schema: &str) -> Result<bool, DbErr> 
     Ok(db.query_one_raw(statement(sql, [schema])).await?.is_some())
 }
 
-/// The tables of this role that are there. In a schema that is shared, others are among them.
+/// The tables and sequences of this role that are there. In a schema that is shared, others are among them.
 async fn tables(db: &impl ConnectionTrait, schema: &str) -> Result<BTreeSet<String>, DbErr> {
     let sql = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-               WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND pg_has_role(c.relowner, 'USAGE')";
+               WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'S') AND pg_has_role(c.relowner, 'USAGE')";
     let rows = db.query_all_raw(statement(sql, [schema])).await?;
     rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }

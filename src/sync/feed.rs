@@ -20,13 +20,15 @@ pub struct Feed(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     waiters: Mutex<HashMap<i64, watch::Sender<()>>>,
+    /// For those who wait for a change of anybody.
+    any: watch::Sender<()>,
     counts: Vec<AtomicU64>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
         let counts = (0..COUNTS).map(|_| AtomicU64::new(0)).collect();
-        Self(Arc::new(Inner { waiters: Mutex::default(), counts }))
+        Self(Arc::new(Inner { waiters: Mutex::default(), any: watch::channel(()).0, counts }))
     }
 }
 
@@ -38,12 +40,32 @@ pub struct Subscription {
     notified: watch::Receiver<()>,
 }
 
+/// A wait for changes of any user.
+#[derive(Debug)]
+pub struct AnyChange {
+    _feed: Feed,
+    notified: watch::Receiver<()>,
+}
+
+impl AnyChange {
+    /// Returns when some user may have changed since the last call, or since the subscription.
+    pub async fn changed(&mut self) {
+        // The feed that is kept here has the sender, so it does not end.
+        self.notified.changed().await.unwrap_or_default();
+    }
+}
+
 impl Feed {
     /// Starts to wait: from now on no change is missed, however late it is asked for.
     pub fn subscribe(&self, user: &UserKey) -> Subscription {
         let fingerprint = user.fingerprint();
         let notified = self.waiters().entry(fingerprint).or_insert_with(|| watch::channel(()).0).subscribe();
         Subscription { feed: self.clone(), fingerprint, notified }
+    }
+
+    /// Starts to wait for a change of any user.
+    pub fn subscribe_to_all(&self) -> AnyChange {
+        AnyChange { _feed: self.clone(), notified: self.0.any.subscribe() }
     }
 
     /// How often the user with this fingerprint may have changed: a number that grows with each change.
@@ -64,6 +86,7 @@ impl Feed {
         for waiter in fingerprints.into_iter().filter_map(|fingerprint| waiters.get(&fingerprint)) {
             waiter.send_replace(());
         }
+        self.0.any.send_replace(());
     }
 
     /// Invalidates and notifies.
@@ -80,6 +103,7 @@ impl Feed {
         for waiter in self.waiters().values() {
             waiter.send_replace(());
         }
+        self.0.any.send_replace(());
     }
 
     #[expect(
@@ -141,6 +165,16 @@ mod tests {
         assert!(!is_woken(&mut waiting).await);
         feed.wake_all();
         assert!(is_woken(&mut waiting).await);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_anybody_hears_of_everybody() {
+        let feed = Feed::default();
+        let mut waiting = feed.subscribe_to_all();
+        feed.wake(&[UserKey::new("clerk", "ada").fingerprint()]);
+        waiting.changed().await;
+        feed.wake_all();
+        waiting.changed().await;
     }
 
     #[tokio::test]

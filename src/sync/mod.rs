@@ -16,7 +16,7 @@ mod user_cache;
 mod user_loader;
 mod writer;
 
-pub use feed::{Feed, Subscription};
+pub use feed::{AnyChange, Feed, Subscription};
 pub use intake::{Intake, Receipt, ReceiveError, Refusal};
 pub use queue::WriteError;
 pub use rebuild::Rebuilt;

@@ -46,9 +46,9 @@ impl Replayed {
 }
 
 impl Replay {
-    /// A replay into this database.
-    pub fn new(sources: Arc<Sources>, store: Store, clock: Clock) -> Self {
-        Self { writer: Writer { store, sources, clock, metrics: Metrics::default() } }
+    /// A replay into this database; `logs_events` as in [`Writer`].
+    pub fn new(sources: Arc<Sources>, store: Store, clock: Clock, logs_events: bool) -> Self {
+        Self { writer: Writer { store, sources, clock, metrics: Metrics::default(), logs_events } }
     }
 
     /// Takes an event given by hand as if its source had sent it. Its message id is made of its content, so

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::domain::{Change, Outcome, Record, StaleReason, StoredUser, UserId, UserKey};
+use crate::domain::{Change, Event, Outcome, Record, StaleReason, StoredUser, UserId, UserKey, events_of};
 use crate::providers::Sources;
 use crate::store::{Chain, Store, StoreError, Tx, UserUpdate};
 use crate::telemetry::Metrics;
@@ -31,6 +31,8 @@ pub struct Writer {
     pub clock: Clock,
     /// Counts what was written.
     pub metrics: Metrics,
+    /// Whether changes are logged as events, because somebody is told of them.
+    pub logs_events: bool,
 }
 
 /// What a transaction does beside changing users.
@@ -120,12 +122,22 @@ impl Writer {
         let output = work.change(prepared, &mut users);
         tx.save(&users.updates(), self.clock.now()).await?;
         work.finish(&tx, &users, &output).await?;
-        match work.ending(&users) {
+        let ending = work.ending(&users);
+        if self.logs_events && ending != Ending::Rollback {
+            // Last: no other transaction logs events from here until the commit.
+            Box::pin(self.log_events(&tx, &users)).await?;
+        }
+        match ending {
             Ending::Commit => tx.commit().await?,
             Ending::CommitAndContinue => chain.commit_and_continue(tx).await?,
             Ending::Rollback => drop(tx),
         }
         Ok(output)
+    }
+
+    async fn log_events(&self, tx: &Tx, users: &LoadedUsers<'_>) -> Result<(), StoreError> {
+        let events: Vec<_> = users.events().map(|event| (self.clock.fresh_id(), event)).collect();
+        tx.log_events(&events, None, self.clock.now()).await
     }
 }
 
@@ -177,6 +189,11 @@ impl<'a> LoadedUsers<'a> {
             .or_default()
             .replace_record(record, ids, &mut || UserId(self.clock.fresh_id()));
         self.rewritten.insert(user);
+    }
+
+    /// What others are told of the changes.
+    fn events(&self) -> impl Iterator<Item = Event> {
+        self.updates().into_iter().flat_map(|update| events_of(update.key, update.before, update.now))
     }
 
     /// What has to be written.

@@ -11,6 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use strum::VariantArray as _;
+
+use crate::domain::EndpointState;
 
 /// In seconds: a lookup takes less than a millisecond, one that waits takes up to thirty seconds.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -34,6 +37,27 @@ struct Inner {
     commits: Histogram,
     parked: Gauge<i64, AtomicI64>,
     key_fetches: Family<KeyFetch, Gauge<u64, AtomicU64>>,
+    event_attempts: Family<EventAttempt, Counter>,
+    endpoint_states: Family<EndpointInState, Gauge<i64, AtomicI64>>,
+    events_pending: Family<OfEndpoint, Gauge<i64, AtomicI64>>,
+    events_lag: Family<OfEndpoint, Gauge<f64, AtomicU64>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventAttempt {
+    endpoint: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndpointInState {
+    endpoint: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfEndpoint {
+    endpoint: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -109,6 +133,27 @@ impl Default for Metrics {
             drop(key_fetches.get_or_create(&KeyFetch { result }));
         }
         registry.register("key_fetches", "Fetches of signing keys since the start", key_fetches.clone());
+        let event_attempts = Family::default();
+        registry.register(
+            "event_attempts",
+            "Attempts to send events to endpoints by result",
+            event_attempts.clone(),
+        );
+        let endpoint_states = Family::default();
+        registry.register(
+            "endpoint_state",
+            "1 for the state that the endpoint has, 0 for the others",
+            endpoint_states.clone(),
+        );
+        let events_pending = Family::default();
+        registry.register("events_pending", "Events that wait for the endpoint", events_pending.clone());
+        let events_lag = Family::default();
+        registry.register_with_unit(
+            "events_lag",
+            "Age of the oldest event that waits for the endpoint",
+            Unit::Seconds,
+            events_lag.clone(),
+        );
         registry.register(
             "build",
             "Version of the running program",
@@ -125,6 +170,10 @@ impl Default for Metrics {
             commits,
             parked,
             key_fetches,
+            event_attempts,
+            endpoint_states,
+            events_pending,
+            events_lag,
         };
         Self(Arc::new(inner))
     }
@@ -173,6 +222,22 @@ impl Metrics {
     pub fn keys_fetched(&self, is_ok: bool) {
         let result = if is_ok { "ok" } else { "failed" };
         self.0.key_fetches.get_or_create(&KeyFetch { result }).inc();
+    }
+
+    /// An event was sent to an endpoint, or could not be; `result` is in a word what came of it.
+    pub fn event_attempt(&self, endpoint: &str, result: &'static str) {
+        self.0.event_attempts.get_or_create(&EventAttempt { endpoint: endpoint.to_owned(), result }).inc();
+    }
+
+    /// How an endpoint stands now.
+    pub fn endpoint(&self, endpoint: &str, state: EndpointState, pending: u64, lag: Duration) {
+        for one in EndpointState::VARIANTS {
+            let labels = EndpointInState { endpoint: endpoint.to_owned(), state: one.name() };
+            self.0.endpoint_states.get_or_create(&labels).set(i64::from(*one == state));
+        }
+        let labels = OfEndpoint { endpoint: endpoint.to_owned() };
+        self.0.events_pending.get_or_create(&labels).set(i64::try_from(pending).unwrap_or(i64::MAX));
+        self.0.events_lag.get_or_create(&labels).set(lag.as_secs_f64());
     }
 
     /// All metrics in the `OpenMetrics` text format.

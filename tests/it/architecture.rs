@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms that it may name. Everyone may name [`COMMON`].
-const WALLS: [(&str, &[&str]); 14] = [
+const WALLS: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("clock", &[]),
     ("jobs", &[]),
@@ -18,10 +18,12 @@ const WALLS: [(&str, &[&str]); 14] = [
     ("auth", &[]),
     ("pull", &["sync", "store", "providers"]),
     ("sync", &["store", "providers", "signature"]),
+    // Sync only for its notifications.
+    ("events", &["sync", "store", "signature"]),
     // Signature only for its errors, which become problems.
-    ("http", &["sync", "auth", "store", "providers", "signature"]),
-    ("app", &["http", "sync", "auth", "store", "providers"]),
-    ("cli", &["app", "http", "pull", "sync", "auth", "store", "providers", "signature"]),
+    ("http", &["events", "sync", "auth", "store", "providers", "signature"]),
+    ("app", &["http", "events", "sync", "auth", "store", "providers"]),
+    ("cli", &["app", "http", "events", "pull", "sync", "auth", "store", "providers", "signature"]),
 ];
 const COMMON: [&str; 5] = ["domain", "clock", "config", "jobs", "telemetry"];
 

@@ -8,8 +8,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
 use usersync::internals::app::App;
 use usersync::internals::config::Config;
-use usersync::internals::domain::Scopes;
+use usersync::internals::domain::{Scope, Scopes};
 
+use crate::event_feed::logged;
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
 use crate::support::client::{Answer, Client, Wire, answer};
@@ -255,6 +256,43 @@ fn events(stream: &str) -> Vec<Value> {
 
 on_both_databases!(the_events_of_a_stream_are_as_described);
 
+async fn the_event_feed_is_answered_as_described(app: &TestApp) {
+    let Some(mut described) = Described::start(app).await else { return };
+    let key = app.service_key_with([Scope::EventsRead].into_iter().collect()).await;
+    let get = |query: &str| app.client.request(Method::GET, &format!("/v1/events{query}")).bearer_auth(&key);
+    let feed = "GET /v1/events";
+    described.ask(feed, get(""), "200").await;
+    for body in [CREATED, UPDATED] {
+        assert_eq!(app.client.deliver(body).await, "200 applied");
+        described.ask(feed, get("?wait=1"), "200").await;
+    }
+    described.ask(feed, get("?type=user.updated"), "200").await;
+    let last = app.client.get_as(&key, "/v1/events").await.json()["next"].as_str().unwrap().to_owned();
+    assert_eq!(app.client.deliver(DELETED).await, "200 applied");
+    described.ask(feed, get(&format!("?after={last}")), "200").await;
+    described.ask(feed, get("?after=x"), "400 invalid_query").await;
+    described.ask(feed, get("?after=1000000"), "410 cursor_expired").await;
+}
+
+on_both_databases!(the_event_feed_is_answered_as_described, configured by logged);
+
+async fn what_endpoints_are_sent_is_described(app: &TestApp) {
+    let Some(mut described) = Described::start(app).await else { return };
+    let webhooks = document(&app.client).await["webhooks"].as_object().unwrap().clone();
+    let schema = |name: &str| {
+        let content = &webhooks[name]["post"]["requestBody"]["content"]["application/json"];
+        content["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+    };
+    let of_nobody = |name: &str| json!({"type": name, "timestamp": "2026-01-04T12:00:00Z", "data": {}, "sequence": "7", "changed": []});
+    for name in ["users.resync", "users.test"] {
+        described.value(&schema(name), &of_nobody(name)).await;
+    }
+    let names: Vec<&str> = webhooks.keys().map(String::as_str).collect();
+    assert_eq!(names, ["user.created", "user.deleted", "user.updated", "users.resync", "users.test"]);
+}
+
+on_both_databases!(what_endpoints_are_sent_is_described);
+
 async fn operators_and_failures_are_answered_as_described(app: &TestApp) {
     let Some(mut described) = Described::start(app).await else { return };
     for path in ["/healthz", "/readyz", "/openapi.json", "/metrics"] {
@@ -262,7 +300,7 @@ async fn operators_and_failures_are_answered_as_described(app: &TestApp) {
     }
     let powerless = app.service_key_with(Scopes::default()).await;
     let get = |path: &str, token: &str| app.client.request(Method::GET, path).bearer_auth(token);
-    for path in ["/v1/users", "/v1/users/{id}"] {
+    for path in ["/v1/users", "/v1/users/{id}", "/v1/events"] {
         described.ask(&format!("GET {path}"), get(path, &powerless), "403 insufficient_scope").await;
     }
     app.lose_database().await;

@@ -4,15 +4,19 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::json;
+
 use crate::support::app::TestApp;
 use crate::support::binary::Home;
 use crate::support::not_run;
+use crate::support::receiver::{Receiver, Reply};
 
 #[tokio::test]
 async fn the_packages_pass_their_tests_and_work_with_the_program() {
     let Some(mut npm) = command("npm") else { return };
     let home = Home::bare();
-    let mut dev = home.start(&["dev", "--listen", "127.0.0.1:0"]);
+    let app = Receiver::start(Reply::Status(200, "")).await;
+    let mut dev = home.start(&["dev", "--listen", "127.0.0.1:0", "--forward-to", app.url()]);
     let line = dev.line_with("usersync dev at ").await;
     let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
     let url = url.trim_end_matches(',').to_owned();
@@ -25,8 +29,16 @@ async fn the_packages_pass_their_tests_and_work_with_the_program() {
     };
     let ada = token(&["user_ada"]).await;
     let grace = token(&["user_grace", "--claim", "name=Grace Hopper"]).await;
+    let event = app.count(1).await.remove(0);
+    let printed = dev.line_with("Events are sent to").await;
+    let (_, secret) = printed.split_once("signed with ").unwrap();
+    let event = json!({
+        "secret": secret, "body": event.raw,
+        "headers": {"webhook-id": event.id, "webhook-timestamp": event.timestamp, "webhook-signature": event.signature},
+    });
     npm.arg("test");
     npm.env("USERSYNC_LIVE_URL", url).env("USERSYNC_LIVE_TOKEN", ada).env("USERSYNC_LIVE_NEW_TOKEN", grace);
+    npm.env("USERSYNC_LIVE_EVENT", event.to_string());
     let Some(stdout) = run(npm, String::new()).await else { return };
     assert!(!stdout.contains("skipped"), "a test did not run: {stdout}");
 }

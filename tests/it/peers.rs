@@ -9,8 +9,10 @@ use usersync::internals::domain::Timestamp;
 use usersync::internals::signature::{self, Scheme as _, StandardWebhooks};
 
 use crate::support::app::{NOW, OLD_SECRET, SECRET, TestApp};
+use crate::support::binary::Home;
 use crate::support::client::{Wire, fixture};
-use crate::support::peers::{Peer, STANDARD_WEBHOOKS, SVIX};
+use crate::support::peers::{EVENTS_IN_NODE, EVENTS_IN_PYTHON, Peer, STANDARD_WEBHOOKS, SVIX};
+use crate::support::receiver::{Receiver, Reply};
 use crate::support::senders::{sender_to, with_every_provider};
 
 const PAYLOADS: [(&str, &str); 6] = [
@@ -192,4 +194,36 @@ async fn no_byte_of_a_header_can_be_changed() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_endpoints_are_sent_is_accepted_by_the_packages_that_apps_use() {
+    let peers = [&EVENTS_IN_NODE, &EVENTS_IN_PYTHON].map(Peer::start);
+    let receiver = Receiver::start(Reply::Status(200, "")).await;
+    // The packages read the system's clock.
+    let home = Home::on_sqlite();
+    home.write(
+        "usersync.toml",
+        &format!(
+            "[[endpoints]]\nname = \"app\"\nurl = \"{}\"\nsecrets = [\"{OLD_SECRET}\", \"{SECRET}\"]\n",
+            receiver.url()
+        ),
+    );
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    assert_eq!(client.deliver(fixture::CREATED).await, "200 applied");
+    let event = receiver.count(1).await.remove(0);
+    let headers = json!({
+        "webhook-id": event.id, "webhook-timestamp": event.timestamp, "webhook-signature": event.signature,
+    });
+    for mut peer in peers.into_iter().flatten() {
+        for secret in [SECRET, OLD_SECRET] {
+            let asked = json!({"secret": secret, "headers": headers, "body": event.raw});
+            assert_eq!(peer.ask(&asked).await, json!({"standardwebhooks": "ok", "svix": "ok"}));
+        }
+        let changed = json!({"secret": SECRET, "headers": headers, "body": format!("{} ", event.raw)});
+        let answer = peer.ask(&changed).await;
+        assert!(answer["standardwebhooks"] != "ok" && answer["svix"] != "ok", "{answer}");
+    }
+    service.stop().await;
 }

@@ -151,7 +151,7 @@ async fn deliver(store: &Store) {
     // Later than everything else in the journal.
     let clock = Clock::fixed(Timestamp::parse("2026-01-04T12:00:00Z").unwrap());
     let since = Some(clock.now());
-    let replay = Replay::new(Arc::clone(&sources), store.clone(), clock.clone());
+    let replay = Replay::new(Arc::clone(&sources), store.clone(), clock.clone(), false);
     let user = format!("user_{}", clock.fresh_id());
     for body in [CREATED, UPDATED, DELETED, UPDATED] {
         let body = body.replace(ADA, &user).into_bytes();
@@ -234,9 +234,9 @@ impl Tables {
         // What is counted is told in order: once this is, everything before it is.
         let marked = "SELECT COALESCE(seq_scan, 0) FROM pg_stat_user_tables WHERE relname = 'marker'";
         let before = self.number(marked).await;
-        let marker = sea_orm::Database::connect(self.database.url()).await.unwrap();
-        marker.execute_unprepared("SELECT count(*) FROM public.marker").await.unwrap();
-        marker.close().await.unwrap();
+        let other = sea_orm::Database::connect(self.database.url()).await.unwrap();
+        other.execute_unprepared("SELECT count(*) FROM public.marker").await.unwrap();
+        other.close().await.unwrap();
         while self.number(marked).await == before {
             tokio::task::yield_now().await;
         }

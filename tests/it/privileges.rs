@@ -6,8 +6,19 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use crate::support::binary::{Home, Said};
 use crate::support::client::fixture::{ADA, CREATED};
 
-const TABLES: [&str; 8] =
-    ["users", "tombstones", "journal", "api_keys", "runs", "run_users", "leases", "seaql_migrations"];
+const TABLES: [&str; 11] = [
+    "users",
+    "tombstones",
+    "journal",
+    "api_keys",
+    "runs",
+    "run_users",
+    "leases",
+    "outbox",
+    "endpoints",
+    "endpoint_events",
+    "seaql_migrations",
+];
 
 /// Whether anything is found by this statement.
 async fn finds(database: &DatabaseConnection, sql: &str) -> bool {

@@ -40,7 +40,8 @@ export const user: Schemas["User"] = {
 same<Same<Schemas["User"]["email"], string | null>>();
 same<Same<OptionalKeys<Schemas["User"]>, never>>();
 same<Same<OptionalKeys<Schemas["PublicUser"]>, never>>();
-same<Same<OptionalKeys<Schemas["Problem"]>, never>>();
+// Only `cursor_expired` has the cursor to go on from.
+same<Same<OptionalKeys<Schemas["Problem"]>, "next">>();
 
 // Answers.
 same<Same<Json<"getCurrentUser", 200>, Schemas["User"]>>();
@@ -53,7 +54,13 @@ same<
   >
 >();
 
+// Events are told apart by their type.
+export function whose(event: Json<"listEvents", 200>["events"][number]): string {
+  return event.type === "user.updated" ? event.changed.join(", ") : event.data.externalId;
+}
+
 // Refusals, each with its codes.
+same<Same<Refusal<"listEvents", 410>["code"], "cursor_expired">>();
 same<Same<Refusal<"getCurrentUser", 404>["code"], "user_not_synced">>();
 same<Same<Refusal<"getCurrentUser", 410>["code"], "user_deleted">>();
 same<Same<Refusal<"checkAuth", 403>["code"], "user_not_synced" | "user_deleted">>();

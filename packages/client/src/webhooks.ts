@@ -16,12 +16,15 @@ interface EventFields<Type extends string, Data> {
   readonly changed: readonly string[];
 }
 
-/** What usersync tells of a user. `users.resync` says that events are missing: list the users and go on from there. */
+/**
+ * What usersync tells of a user. `users.resync` says that events are missing: list the users and go on from there.
+ * `users.test` comes from `usersync endpoints test`.
+ */
 export type UsersyncEvent =
   | EventFields<"user.created", User>
   | EventFields<"user.updated", User>
   | EventFields<"user.deleted", { readonly id: string; readonly source: string; readonly externalId: string }>
-  | { readonly type: "users.resync"; readonly data: Record<string, never>; readonly sequence: string };
+  | EventFields<"users.resync" | "users.test", Record<string, never>>;
 
 type HeaderSource = Headers | Record<string, string | string[] | undefined>;
 

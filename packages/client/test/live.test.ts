@@ -4,8 +4,17 @@ import { expect, test } from "vitest";
 import { createUsersyncClient } from "../src";
 import type { Session } from "../src";
 import { createUsersyncServer } from "../src/server";
+import { verifyEvent } from "../src/webhooks";
 
 const { USERSYNC_LIVE_URL: url = "", USERSYNC_LIVE_TOKEN: token = "", USERSYNC_LIVE_NEW_TOKEN: newToken = "" } = process.env;
+/** An event that the program has sent: secret, headers, body. */
+const { USERSYNC_LIVE_EVENT: sent = "" } = process.env;
+
+test.skipIf(!sent)("an event that the program has sent is verified", async () => {
+  const { secret, headers, body } = JSON.parse(sent) as { secret: string; headers: Record<string, string>; body: string };
+  expect(await verifyEvent(body, headers, secret)).toMatchObject({ type: "user.created", data: { externalId: "user_ada" }, changed: [] });
+  await expect(verifyEvent(`${body} `, headers, secret)).rejects.toMatchObject({ code: "invalid_signature" });
+});
 
 /** The first session that fits, within ten seconds. */
 function session(client: ReturnType<typeof createUsersyncClient>, fits: (session: Session) => boolean): Promise<Session> {

@@ -51,6 +51,9 @@ pub(in crate::cli) struct Development {
     pub(super) secret: String,
     /// A service key for the listing.
     pub(super) service_key: String,
+    /// `whsec_…` that events are signed with; empty in a file of an earlier version.
+    #[serde(default)]
+    pub(super) endpoint_secret: String,
     /// The sample user's id.
     pub(super) subject: String,
     /// The key that reads the provider's list of users.
@@ -70,13 +73,21 @@ impl Development {
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
         let loaded = serde_json::from_str(&text);
-        let mut loaded: Self = loaded
-            .with_context(|| format!("{} is damaged; delete it to start from scratch", file.display()))?;
-        // A file of an earlier version has none.
-        if loaded.directory_key.is_empty() {
-            loaded.directory_key = new_directory_key()?;
+        loaded
+            .with_context(|| format!("{} is damaged; delete it to start from scratch", file.display()))
+            .and_then(Self::completed)
+            .map(Some)
+    }
+
+    /// With what a file of an earlier version lacks.
+    fn completed(mut self) -> anyhow::Result<Self> {
+        if self.endpoint_secret.is_empty() {
+            self.endpoint_secret = webhook_secret()?;
         }
-        Ok(Some(loaded))
+        if self.directory_key.is_empty() {
+            self.directory_key = new_directory_key()?;
+        }
+        Ok(self)
     }
 
     /// Generates new secrets and a new key.
@@ -84,7 +95,8 @@ impl Development {
         let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &randomness());
         Ok(Self {
             issuer: String::new(),
-            secret: format!("whsec_{}", STANDARD.encode(random_bytes::<24>()?)),
+            secret: webhook_secret()?,
+            endpoint_secret: webhook_secret()?,
             service_key: ServiceKey::generate()?.reveal().to_owned(),
             subject: "user_ada".to_owned(),
             directory_key: new_directory_key()?,
@@ -145,4 +157,8 @@ impl Development {
             .decode(&self.private_key)
             .context("the development key is damaged; delete dev.json to start from scratch")
     }
+}
+
+fn webhook_secret() -> Result<String, NoRandomness> {
+    Ok(format!("whsec_{}", STANDARD.encode(random_bytes::<24>()?)))
 }

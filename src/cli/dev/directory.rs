@@ -64,6 +64,7 @@ pub(super) async fn read_in(config: &Config, store: &Store, clock: &Clock) -> an
         sources: Arc::clone(&sources),
         clock: clock.clone(),
         metrics: Metrics::default(),
+        logs_events: config.logs_events(),
     };
     let puller = Puller::new(writer, clock.clone(), false);
     let options = BackfillOptions { restart: true, ..BackfillOptions::default() };

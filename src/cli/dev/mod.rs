@@ -2,6 +2,7 @@
 
 pub(super) mod development;
 mod directory;
+mod events;
 mod round_trip;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use std::{env, fs};
 use anyhow::{Context, bail};
 use clap::Args;
 use secrecy::SecretString;
+use strum::VariantArray as _;
 use tracing::level_filters::LevelFilter;
 use url::Url;
 
@@ -22,8 +24,10 @@ use super::{Usage, quoted};
 use crate::app::App;
 use crate::auth::service_key;
 use crate::clock::Clock;
-use crate::config::{Algorithm, Config, RuleKind, Source, SourceApi, TokenRule};
-use crate::domain::{Scope, UserKey};
+use crate::config::{
+    Algorithm, Config, Endpoint, Events, RuleKind, Source, SourceApi, TokenRule, is_loopback,
+};
+use crate::domain::{EventKind, Scope, UserKey};
 use crate::providers;
 use crate::store::{ApiKey, LookedUp, Store};
 
@@ -35,6 +39,9 @@ pub(super) struct Dev {
     /// Directory for the database, the keys and the sample events
     #[arg(long, value_name = "DIR", default_value = DIRECTORY)]
     directory: PathBuf,
+    /// URL of your app on this machine: every event is sent there, signed, and again until it is accepted
+    #[arg(long, value_name = "URL")]
+    forward_to: Option<Url>,
 }
 
 impl Dev {
@@ -43,6 +50,11 @@ impl Dev {
             bail!(Usage(format!(
                 "{} is not a loopback address; anyone who can reach the development issuer can get a token for any user, so listen on 127.0.0.1",
                 self.listen
+            )));
+        }
+        if let Some(url) = self.forward_to.as_ref().filter(|url| !is_loopback(url)) {
+            bail!(Usage(format!(
+                "--forward-to {url} is not on this machine; write http://127.0.0.1:PORT/PATH, or configure [[endpoints]] for `usersync serve`"
             )));
         }
         fs::create_dir_all(&self.directory)
@@ -63,6 +75,8 @@ impl Dev {
         development.save(&self.directory)?;
         let settings = directory::write_settings(&self.directory, &base, &development)?;
         let store = app.store().clone();
+        let log = app.events().clone();
+        let before = log.store.outbox().end().await?;
         let provider = development.public(clock.clone())?;
         let service = app.with_development_provider(provider).serve(listener, None)?;
 
@@ -72,8 +86,12 @@ impl Dev {
         directory::read_in(&config, &store, &clock).await?;
         self.print_commands(&base, &development, round_trip.samples());
         self.print_reading(&settings);
+        self.print_events(&development);
         say!("Press Ctrl-C to stop. To start from scratch, delete {}.", self.directory.display());
-        run_until_stopped(service, &mut stop).await
+        tokio::select! {
+            ended = run_until_stopped(service, &mut stop) => ended,
+            never = events::print(&log, before) => match never {},
+        }
     }
 
     fn database(&self) -> PathBuf {
@@ -116,6 +134,8 @@ impl Dev {
             }),
             list: None,
         }];
+        config.events = Some(Events::default());
+        config.endpoints = self.forward_to.iter().map(|url| forwarding(url, development)).collect();
         Ok(config)
     }
 
@@ -144,6 +164,8 @@ impl Dev {
                 quoted(&sample.display().to_string())
             );
         }
+        say!("  # read what changed");
+        say!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/events'\n");
     }
 
     /// The commands that read the provider's list. The database is named in them: a `DATABASE_URL` of that terminal would
@@ -160,6 +182,24 @@ impl Dev {
         say!("  # compare the table with the provider's list");
         say!("  {usersync} reconcile {SOURCE}\n");
     }
+
+    fn print_events(&self, development: &Development) {
+        if let Some(url) = &self.forward_to {
+            say!("Events are sent to {url}, signed with {}", development.endpoint_secret);
+        }
+        say!("Each event is printed below, as an endpoint is sent it.");
+    }
+}
+
+/// The app that events are sent to.
+fn forwarding(url: &Url, development: &Development) -> Endpoint {
+    Endpoint {
+        name: "forward-to".to_owned(),
+        url: url.clone(),
+        secrets: vec![SecretString::from(development.endpoint_secret.clone())],
+        events: EventKind::VARIANTS.to_vec(),
+        sources: Vec::new(),
+    }
 }
 
 /// Gives the sample user a new id if it was deleted in an earlier run, and stores the service key.
@@ -172,7 +212,7 @@ async fn prepare(store: &Store, development: &mut Development, clock: &Clock) ->
     let hash = service_key::hash(&development.service_key);
     if store.api_keys().find(&hash).await?.is_none() {
         let prefix: String = development.service_key.chars().take(service_key::SHOWN).collect();
-        let scopes = [Scope::UsersRead].into_iter().collect();
+        let scopes = [Scope::UsersRead, Scope::EventsRead].into_iter().collect();
         let row = ApiKey::new(SOURCE, prefix, scopes, clock);
         store.api_keys().insert(row, hash).await?;
     }

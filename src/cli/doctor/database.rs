@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 
-use super::{Finding, privileges};
+use super::{Finding, endpoints, privileges};
 use crate::config::Config;
 use crate::store::{Store, StoreError};
 
@@ -28,7 +28,7 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
             return findings;
         }
     };
-    match check_content(&store).await {
+    match check_content(config, &store).await {
         Ok(found) => findings.extend(found),
         Err(error) => findings.push(unusable("the database does not answer", &error)),
     }
@@ -37,7 +37,7 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
     findings
 }
 
-async fn check_content(store: &Store) -> Result<Vec<Finding>, StoreError> {
+async fn check_content(config: &Config, store: &Store) -> Result<Vec<Finding>, StoreError> {
     let encoding = privileges::check_encoding(store).await?;
     let pending: Vec<_> = store.migrations().await?.into_iter().filter(|it| !it.applied).collect();
     if !pending.is_empty() {
@@ -72,6 +72,7 @@ async fn check_content(store: &Store) -> Result<Vec<Finding>, StoreError> {
             "`usersync replay --parked --list` shows why; `usersync replay --parked` tries them again",
         )
     });
+    findings.extend(endpoints::check(config, store).await?);
     Ok(findings)
 }
 

@@ -6,6 +6,7 @@
 
 mod configuration;
 mod database;
+mod endpoints;
 mod issuers;
 mod privileges;
 

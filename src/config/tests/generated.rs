@@ -152,6 +152,16 @@ mod default_file {
                 ("metadata", "/metadata"),
             ],
         ),
+        (
+            "",
+            "[[endpoints]]",
+            &[
+                ("name", "app"),
+                ("url", "https://app.example.com/hooks/users"),
+                ("secrets", "env:APP_WEBHOOK_SECRET"),
+            ],
+        ),
+        ("", "[events]", &[]),
     ];
 
     fn comment(text: &str) -> String {
@@ -180,7 +190,10 @@ mod default_file {
              # Every key also as a variable, which wins over this file: USERSYNC_SERVER__LISTEN, \
              USERSYNC_SOURCES__0__NAME.\n# A secret may be \"env:NAME\" or \"file:/path\".\n",
         );
-        for section in keys_of(Config::SHAPE).iter().filter(|key| matches!(key.shape, Shape::Table(_))) {
+        let is_example =
+            |key: &Key| EXAMPLES.iter().any(|(_, header, _)| *header == format!("[{}]", key.name));
+        let is_shown = |key: &&Key| matches!(key.shape, Shape::Table(_)) && !is_example(key);
+        for section in keys_of(Config::SHAPE).iter().filter(is_shown) {
             write!(file, "\n{}[{}]\n", comment(&paragraphs(section)[0]), section.name).unwrap();
             for key in keys_of(section.shape) {
                 let value = (key.about.default)().or(key.about.example.map(str::to_owned));
@@ -284,6 +297,7 @@ mod default_file {
             ("AUTH0_EVENT_STREAM_TOKEN", "token"),
             ("AUTH0_MANAGEMENT_CLIENT_SECRET", "secret"),
             ("SERVICE_KEY", "key"),
+            ("APP_WEBHOOK_SECRET", super::super::SECRET),
             ("API_SECRET", "secret"),
             ("CLIENT_SECRET", "secret"),
         ];
@@ -316,7 +330,7 @@ mod documentation {
     const FILE: &str = "docs/configuration.md";
 
     fn table_of(path: &str) -> String {
-        let is_list = path.starts_with("sources");
+        let is_list = path.starts_with("sources") || path == "endpoints";
         let mut table = String::from("| key | default | |\n|---|---|---|\n");
         if !is_list {
             table = String::from("| key | default | variable | |\n|---|---|---|---|\n");

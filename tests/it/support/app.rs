@@ -148,7 +148,12 @@ impl TestApp {
 
     /// Replays as the command does.
     pub(crate) fn replay(&self) -> Replay {
-        Replay::new(Arc::new(self.sources()), self.store.clone(), self.clock.clone())
+        Replay::new(
+            Arc::new(self.sources()),
+            self.store.clone(),
+            self.clock.clone(),
+            self.config.logs_events(),
+        )
     }
 
     pub(crate) fn sources(&self) -> Sources {

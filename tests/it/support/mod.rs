@@ -15,6 +15,7 @@ pub(crate) mod openid;
 pub(crate) mod peers;
 pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
+pub(crate) mod receiver;
 pub(crate) mod senders;
 
 #[path = "../../../src/providers/testing.rs"]

@@ -14,6 +14,10 @@ use super::not_run;
 pub(crate) const SVIX: Peer = Peer { package: "svix", script: "sign.mjs", language: Language::Node };
 pub(crate) const STANDARD_WEBHOOKS: Peer =
     Peer { package: "standardwebhooks", script: "standard_sign.mjs", language: Language::Node };
+pub(crate) const EVENTS_IN_NODE: Peer =
+    Peer { package: "standardwebhooks", script: "verify.mjs", language: Language::Node };
+pub(crate) const EVENTS_IN_PYTHON: Peer =
+    Peer { package: "standardwebhooks", script: "verify.py", language: Language::Python };
 pub(crate) const WORKOS: Peer =
     Peer { package: "@workos-inc/node", script: "workos_sign.mjs", language: Language::Node };
 pub(crate) const JOSE: Peer = Peer { package: "jose", script: "mint.mjs", language: Language::Node };

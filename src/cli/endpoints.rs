@@ -1,0 +1,158 @@
+//! `usersync endpoints list|test|enable|replay`
+
+use std::path::Path;
+
+use anyhow::bail;
+use clap::Subcommand;
+
+use super::{Usage, since};
+use crate::clock::Clock;
+use crate::config::{Config, Endpoint};
+use crate::domain::EndpointState;
+use crate::events::{self, EndpointStatus, EventBody, Sender, Sent};
+use crate::store::Store;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Endpoints {
+    /// List the endpoints: state, events that wait, last attempt
+    List,
+    /// Send a signed test event (`users.test`) now; exit code 1 if it is not accepted
+    Test {
+        /// The endpoint's name
+        name: String,
+    },
+    /// Send to an endpoint again that is disabled or failing
+    Enable {
+        /// The endpoint's name
+        name: String,
+    },
+    /// Tell an endpoint again of every user who changed within the retention, as new events
+    Replay {
+        /// The endpoint's name
+        name: String,
+        /// Only users who changed since this time: RFC 3339, or how long ago, such as 2d
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+    },
+}
+
+impl Endpoints {
+    pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
+        let config = super::configure_quietly(config)?;
+        if let Self::Test { name } = &self {
+            // Needs no database: what is tested is the way to the app.
+            return test(find(&config, name)?, clock).await;
+        }
+        let store = Store::connect_for_command(&config.database).await?;
+        store.migrate().await?;
+        let result = self.run_on(&config, &store, &clock).await;
+        store.close().await?;
+        result
+    }
+
+    async fn run_on(self, config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<()> {
+        match self {
+            Self::List => list(config, store, clock).await,
+            Self::Enable { name } => {
+                find(config, &name)?;
+                enable(store, clock, &name).await
+            }
+            Self::Replay { name, since } => {
+                find(config, &name)?;
+                let kept_from = clock.now().minus(config.event_retention());
+                let since = since::parse(since.as_deref(), clock)?;
+                let since = since.map_or(kept_from, |since| since.max(kept_from));
+                events::register(store, &config.endpoints, clock).await?;
+                let told = events::tell_again(store, clock, &name, since).await?;
+                say!("{told} events wait for {name}; a running service sends them");
+                Ok(())
+            }
+            Self::Test { .. } => Ok(()),
+        }
+    }
+}
+
+/// The endpoint of this name.
+fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Endpoint, Usage> {
+    let found = config.endpoints.iter().find(|endpoint| endpoint.name == name);
+    found.ok_or_else(|| {
+        let known: Vec<&str> = config.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        if known.is_empty() {
+            return Usage("no endpoint is configured: write one under [[endpoints]]".to_owned());
+        }
+        Usage(format!("no endpoint is named {name:?}; the endpoints are {}", known.join(", ")))
+    })
+}
+
+async fn test(endpoint: &Endpoint, clock: Clock) -> anyhow::Result<()> {
+    let (id, body) = (clock.fresh_id(), EventBody::test(clock.now()));
+    let Sent { result, label } = Sender::new(clock)?.send(endpoint, id, &body).await?;
+    let (name, milliseconds) = (&endpoint.name, result.latency.as_millis());
+    match result.status {
+        Some(status) if result.is_success() => {
+            say!("{name} accepted the test event: {status} after {milliseconds} ms");
+            Ok(())
+        }
+        Some(status) => bail!(
+            "{name} answered {status} after {milliseconds} ms; an event is accepted by 2xx, and a redirect is not followed"
+        ),
+        None => bail!(
+            "{name} gave no answer: {}",
+            match label {
+                "refused_address" =>
+                    "its address is link-local, of cloud metadata, or not that of one machine",
+                "timeout" => "it took longer than 15 seconds",
+                _ => "it cannot be reached; check the URL, the certificate, and that the app runs",
+            }
+        ),
+    }
+}
+
+async fn enable(store: &Store, clock: &Clock, name: &str) -> anyhow::Result<()> {
+    let before = events::enable(store, clock, name).await?;
+    if before.state == EndpointState::Healthy {
+        say!("{name} is healthy already; what waits for it is sent now");
+    } else {
+        say!("{name} was {} and is enabled; a running service sends what waits for it", before.state);
+    }
+    Ok(())
+}
+
+async fn list(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<()> {
+    if config.endpoints.is_empty() {
+        say!("no endpoint is configured: write one under [[endpoints]]");
+        return Ok(());
+    }
+    let line = |columns: [&str; 7]| {
+        let [name, state, since, waiting, oldest, last, url] = columns;
+        say!("{name:<16} {state:<9} {since:<28} {waiting:>8} {oldest:>10} {last:<16} {url}");
+    };
+    line(["NAME", "STATE", "SINCE", "WAITING", "OLDEST", "LAST ATTEMPT", "URL"]);
+    let now = clock.now();
+    let statuses = events::statuses(store, &config.endpoints).await?;
+    for (EndpointStatus { name, endpoint, backlog }, configured) in
+        statuses.into_iter().zip(&config.endpoints)
+    {
+        let health = endpoint.as_ref().map(|endpoint| endpoint.health);
+        let state = health.map_or("new", |health| health.state.name());
+        let since = health.map_or_else(|| "-".to_owned(), |health| health.changed_at.to_string());
+        let age = |oldest| humantime::format_duration(whole_seconds(now.since(oldest))).to_string();
+        let oldest = backlog.oldest.map_or_else(|| "-".to_owned(), age);
+        let last = endpoint.and_then(|endpoint| endpoint.last).map_or_else(
+            || "-".to_owned(),
+            |last| {
+                let status = last.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+                format!("{status}, {} ms", last.latency.as_millis())
+            },
+        );
+        // A query may hold a secret of the app.
+        let mut url = configured.url.clone();
+        url.set_query(None);
+        line([&name, state, &since, &backlog.events.to_string(), &oldest, &last, url.as_str()]);
+    }
+    Ok(())
+}
+
+fn whole_seconds(duration: std::time::Duration) -> std::time::Duration {
+    std::time::Duration::from_secs(duration.as_secs())
+}

@@ -1,0 +1,102 @@
+//! What an event says: made when it is told, from the row as it is then.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::domain::{EventKind, LoggedEvent, Timestamp, User, UserId, UserView};
+use crate::store::{Message, Store, StoreError};
+
+/// An event as it is told, in the form of Standard Webhooks.
+#[derive(Debug, Serialize)]
+pub struct EventBody {
+    /// `user.created`, `user.updated`, `user.deleted`, `users.resync` or `users.test`.
+    r#type: &'static str,
+    /// The provider's time of the change.
+    timestamp: Timestamp,
+    data: Data,
+    /// Its place in the log, a number.
+    sequence: String,
+    /// The names of the changed fields, of an update.
+    changed: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Data {
+    User(Box<UserView>),
+    #[serde(rename_all = "camelCase")]
+    Deleted {
+        id: String,
+        source: String,
+        external_id: String,
+    },
+    Nothing {},
+}
+
+impl EventBody {
+    /// What an event says; `None` if its user was deleted meanwhile: that is told by a later event.
+    pub fn of_event(logged: &LoggedEvent, user: Option<User>) -> Option<Self> {
+        let event = &logged.event;
+        let (timestamp, data) = match (event.kind, user) {
+            (EventKind::Deleted, _) => {
+                let id = event.id.to_string();
+                let (source, external_id) = (event.user.source.clone(), event.user.external_id.clone());
+                (event.stamp, Data::Deleted { id, source, external_id })
+            }
+            (_, Some(user)) => (user.updated_at, Data::User(Box::new(user.into()))),
+            (_, None) => return None,
+        };
+        let (sequence, changed) = (logged.sequence.to_string(), event.changed.clone());
+        Some(Self { r#type: event.kind.name(), timestamp, data, sequence, changed })
+    }
+
+    /// That events up to a place in the log are missing.
+    pub fn resync(sequence: i64, now: Timestamp) -> Self {
+        Self::about_nobody("users.resync", sequence, now)
+    }
+
+    /// That an endpoint can be reached.
+    pub fn test(now: Timestamp) -> Self {
+        Self::about_nobody("users.test", 0, now)
+    }
+
+    fn about_nobody(r#type: &'static str, sequence: i64, timestamp: Timestamp) -> Self {
+        let (sequence, data) = (sequence.to_string(), Data::Nothing {});
+        Self { r#type, timestamp, data, sequence, changed: Vec::new() }
+    }
+
+    /// What a message says.
+    pub fn of_message(message: &Message, user: Option<User>, now: Timestamp) -> Option<Self> {
+        match message {
+            Message::Event(logged) => Self::of_event(logged, user),
+            Message::Resync { sequence, .. } => Some(Self::resync(*sequence, now)),
+        }
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        // The body is plain data, so serialization cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// The rows that these events speak of, as they are now.
+pub(super) async fn rows_of<'a>(
+    store: &Store,
+    events: impl Iterator<Item = &'a LoggedEvent>,
+) -> Result<HashMap<UserId, User>, StoreError> {
+    let ids: Vec<UserId> =
+        events.filter(|it| it.event.kind != EventKind::Deleted).map(|it| it.event.id).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let users = store.users().by_ids(&ids).await?;
+    Ok(users.into_iter().map(|user| (user.id, user)).collect())
+}
+
+/// What these events say now; those whose user was deleted meanwhile are left out.
+pub(super) async fn bodies(store: &Store, events: &[LoggedEvent]) -> Result<Vec<EventBody>, StoreError> {
+    let mut rows = rows_of(store, events.iter()).await?;
+    Ok(events.iter().filter_map(|it| EventBody::of_event(it, rows.remove(&it.event.id))).collect())
+}

@@ -1,0 +1,298 @@
+//! What an endpoint is told next: the one transaction that records what came of attempts, gives the endpoint the new
+//! events of the log, and claims those that may be told now.
+//!
+//! Attempts are recorded before their requests are sent, so nothing is lost if the process is killed in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::sender::Sent;
+use crate::clock::{Clock, random_bytes};
+use crate::domain::{EndpointState, Health, Timestamp, UserId, UserKey, collapse_user, retry_pause};
+use crate::store::{Claimant, Endpoint, LastAttempt, Message, Order, Pending, Store, StoreError, Tx, Wanted};
+
+/// How long a process has an event for itself. An attempt takes half of it at most.
+const LEASE: Duration = Duration::from_secs(30);
+/// Pages of the log in one transaction.
+const LARGEST_FAN_OUT: usize = 5;
+/// The pause before an event is claimed again whose row could not be read.
+const UNREAD_PAUSE: Duration = Duration::from_secs(5);
+
+/// Claims for one endpoint, in one process.
+#[derive(Debug)]
+pub(super) struct Claims {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) endpoint: String,
+    pub(super) wanted: Wanted,
+    pub(super) retention: Duration,
+    /// This process.
+    pub(super) holder: String,
+}
+
+/// What came of a claimed event.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Finished {
+    pub(super) sequence: i64,
+    pub(super) attempts: u32,
+    pub(super) outcome: Outcome,
+}
+
+/// What came of a claimed event.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome {
+    /// It was sent, whatever the answer.
+    Sent(Sent),
+    /// There is nothing to tell any more: the user was deleted, which a later event tells.
+    Gone,
+    /// It could not be sent, for a reason that is not the endpoint's.
+    NotSent,
+}
+
+/// What a transaction gave.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    /// To be told now.
+    pub(super) pending: Vec<Pending>,
+    /// Whether there may be more that can be told now.
+    pub(super) may_be_more: bool,
+    /// How the endpoint stood before, and how it stands now.
+    pub(super) before: Health,
+    pub(super) after: Health,
+}
+
+impl Claims {
+    /// Records what is finished, and claims so many events at most. If it fails, nothing was recorded or claimed.
+    pub(super) async fn next(&self, finished: &[Finished], room: usize) -> Result<Claimed, StoreError> {
+        let now = self.clock.now();
+        let tx = self.store.begin().await?;
+        let mut endpoint = tx.lock_endpoint(&self.endpoint, now).await?;
+        let known = endpoint.clone();
+        self.record(&tx, &mut endpoint, finished, now).await?;
+        let (mut pending, mut may_be_more) = (Vec::new(), false);
+        if endpoint.health.state != EndpointState::Disabled {
+            let before = now.minus(self.retention);
+            tx.expire(&mut endpoint, before, || self.clock.fresh_id(), now).await?;
+            if self.fan_out(&tx, &mut endpoint, now).await? {
+                (pending, may_be_more) = self.claim(&tx, &endpoint, room, now).await?;
+            } else {
+                // Only once it has been given all of them is it known which events are the newest of their users.
+                may_be_more = true;
+            }
+        }
+        if endpoint != known {
+            tx.save_endpoint(&endpoint).await?;
+        }
+        tx.commit().await?;
+        Ok(Claimed { pending, may_be_more, before: known.health, after: endpoint.health })
+    }
+
+    fn claimant(&self) -> Claimant<'_> {
+        Claimant { endpoint: &self.endpoint, holder: &self.holder }
+    }
+
+    async fn record(
+        &self,
+        tx: &Tx,
+        endpoint: &mut Endpoint,
+        finished: &[Finished],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let was_healthy = endpoint.health.state == EndpointState::Healthy;
+        let mut done = Vec::new();
+        for Finished { sequence, attempts, outcome } in finished {
+            let next_at = match outcome {
+                Outcome::Gone => None,
+                Outcome::NotSent => Some(now.plus(UNREAD_PAUSE)),
+                Outcome::Sent(Sent { result, .. }) => {
+                    endpoint.health = endpoint.health.after(result, now, jitter());
+                    let last =
+                        LastAttempt { at: result.began_at, status: result.status, latency: result.latency };
+                    endpoint.last = endpoint.last.filter(|known| known.at > last.at).or(Some(last));
+                    let asked = result.asked_pause().unwrap_or_default();
+                    let pause = retry_pause(*attempts, jitter()).max(asked);
+                    (!result.is_success()).then(|| now.plus(pause))
+                }
+            };
+            match next_at {
+                None => done.push(*sequence),
+                Some(next_at) => tx.postpone(self.claimant(), *sequence, next_at).await?,
+            }
+        }
+        tx.told(self.claimant(), done).await?;
+        if !was_healthy && endpoint.health.state == EndpointState::Healthy {
+            // What has waited for the endpoint, and not for its own next attempt.
+            tx.make_due(&self.endpoint, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn fan_out(&self, tx: &Tx, endpoint: &mut Endpoint, now: Timestamp) -> Result<bool, StoreError> {
+        for _ in 0..LARGEST_FAN_OUT {
+            if tx.fan_out(endpoint, &self.wanted, now).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn claim(
+        &self,
+        tx: &Tx,
+        endpoint: &Endpoint,
+        room: usize,
+        now: Timestamp,
+    ) -> Result<(Vec<Pending>, bool), StoreError> {
+        let is_failing = endpoint.health.state == EndpointState::Failing;
+        let on_their_way = if is_failing { tx.count_held(&self.endpoint, now).await? } else { 0 };
+        let on_their_way = usize::try_from(on_their_way).unwrap_or(usize::MAX);
+        let room = endpoint.health.room(on_their_way, room, now).min(room);
+        if room == 0 {
+            return Ok((Vec::new(), false));
+        }
+        let first = tx.first_pending(&self.endpoint).await?;
+        let due = match first {
+            // Before everything else, and alone.
+            Some(resync @ Pending { message: Message::Resync { .. }, .. }) => {
+                let is_due = resync.next_at <= now && resync.held_until.is_none_or(|until| until <= now);
+                if is_due { vec![resync] } else { Vec::new() }
+            }
+            Some(_) => {
+                let order = if is_failing { Order::FewestAttempts } else { Order::Sequence };
+                tx.due(&self.endpoint, now, order, room).await?
+            }
+            None => Vec::new(),
+        };
+        if due.is_empty() {
+            return Ok((Vec::new(), false));
+        }
+        let is_full = due.len() == room;
+        let users: BTreeSet<UserKey> = due.iter().filter_map(|it| Some(key_of(&it.message)?.0)).collect();
+        let waiting =
+            if users.is_empty() { Vec::new() } else { tx.pending_of(&self.endpoint, &users).await? };
+        let plan = Plan::of(due, waiting);
+        let may_be_more = is_full || !plan.obsolete.is_empty();
+        let until = now.plus(LEASE);
+        tx.drop_pending(&self.endpoint, plan.obsolete).await?;
+        tx.claim_unchanged(
+            self.claimant(),
+            plan.unchanged.iter().map(|it| it.message.sequence()).collect(),
+            until,
+        )
+        .await?;
+        tx.claim(self.claimant(), &plan.merged.iter().collect::<Vec<_>>(), until).await?;
+        Ok((plan.unchanged.into_iter().chain(plan.merged).collect(), may_be_more))
+    }
+}
+
+/// What becomes of the events that are due.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    /// To be told as they are.
+    unchanged: Vec<Pending>,
+    /// To be told in place of others.
+    merged: Vec<Pending>,
+    /// The others, and those of users of whom nothing has to be told.
+    obsolete: Vec<i64>,
+}
+
+impl Plan {
+    /// `waiting` is everything that waits of the users whose events are due, in the order of the log.
+    ///
+    /// Events of one row become one, with the number of attempts of the oldest, and the place and id of the newest: a
+    /// receiver that has seen the older id must not take it for a repetition.
+    fn of(due: Vec<Pending>, waiting: Vec<Pending>) -> Self {
+        let mut rows: BTreeMap<UserId, Vec<Pending>> = BTreeMap::new();
+        for pending in waiting {
+            if let Some((_, row)) = key_of(&pending.message) {
+                rows.entry(row).or_default().push(pending);
+            }
+        }
+        let mut plan = Self::default();
+        for first in due {
+            let attempts = first.attempts.saturating_add(1);
+            let row = key_of(&first.message).and_then(|(_, row)| rows.remove(&row)).unwrap_or_default();
+            if row.len() < 2 {
+                plan.unchanged.push(Pending { attempts, ..first });
+                continue;
+            }
+            let events = row.iter().filter_map(|it| Some((event_of(&it.message)?, it.attempts > 0)));
+            let merged = collapse_user(events);
+            let kept = merged.as_ref().map(|merged| merged.sequence);
+            let others = row.iter().map(|it| it.message.sequence());
+            plan.obsolete.extend(others.filter(|sequence| Some(*sequence) != kept));
+            if let Some(merged) = merged {
+                plan.merged.push(Pending { message: Message::Event(merged), attempts, ..first });
+            }
+        }
+        plan
+    }
+}
+
+fn key_of(message: &Message) -> Option<(UserKey, UserId)> {
+    match message {
+        Message::Event(logged) => Some((logged.event.user.clone(), logged.event.id)),
+        Message::Resync { .. } => None,
+    }
+}
+
+fn event_of(message: &Message) -> Option<crate::domain::LoggedEvent> {
+    match message {
+        Message::Event(logged) => Some(logged.clone()),
+        Message::Resync { .. } => None,
+    }
+}
+
+/// A random number from -1 to 1.
+fn jitter() -> f64 {
+    let [random] = random_bytes().unwrap_or([128]);
+    f64::from(random) / 127.5 - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::Plan;
+    use crate::domain::{Event, EventKind, LoggedEvent, Timestamp, UserId, UserKey};
+    use crate::store::{Message, Pending};
+
+    fn pending(sequence: i64, row: u128, kind: EventKind, attempts: u32) -> Pending {
+        let at = Timestamp::from_seconds(sequence);
+        let (user, id) = (UserKey::new("clerk", format!("user {row}")), UserId(Uuid::from_u128(row)));
+        let event = Event { user, id, kind, changed: Vec::new(), stamp: at };
+        let event_id = Uuid::from_u128(sequence.unsigned_abs().into());
+        let message = Message::Event(LoggedEvent { sequence, event_id, event, at });
+        Pending { message, attempts, next_at: at, at, held_until: None }
+    }
+
+    fn sequences(pending: &[Pending]) -> Vec<(i64, u32)> {
+        pending.iter().map(|it| (it.message.sequence(), it.attempts)).collect()
+    }
+
+    #[test]
+    fn what_waits_of_a_user_is_told_at_once_with_the_newest_id_and_the_attempts_of_the_oldest() {
+        use EventKind::{Created, Deleted, Updated};
+        let waiting = vec![
+            pending(1, 1, Created, 2),
+            pending(2, 2, Created, 0),
+            pending(3, 1, Updated, 0),
+            pending(4, 3, Updated, 0),
+            pending(5, 2, Deleted, 0),
+            pending(6, 1, Updated, 0),
+        ];
+        let due = [0, 1, 3].map(|index: usize| waiting[index].clone()).to_vec();
+        let Plan { unchanged, merged, obsolete } = Plan::of(due, waiting);
+        assert_eq!(sequences(&unchanged), [(4, 1)]);
+        assert_eq!(sequences(&merged), [(6, 3)]);
+        assert_eq!(obsolete, [1, 3, 2, 5], "nothing is told of the user who was made and deleted");
+    }
+
+    #[test]
+    fn a_resync_is_told_as_it_is() {
+        let at = Timestamp::from_seconds(1);
+        let message = Message::Resync { sequence: 7, event_id: Uuid::nil() };
+        let resync = Pending { message, attempts: 0, next_at: at, at, held_until: None };
+        assert_eq!(sequences(&Plan::of(vec![resync], Vec::new()).unchanged), [(7, 1)]);
+    }
+}

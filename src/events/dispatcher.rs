@@ -1,0 +1,242 @@
+//! A task for each endpoint, which tells it what it has not been told yet. Several events are on their way at the same
+//! time, never two of one user. On several replicas each has such a task; what one of them has claimed, the others leave.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::body::{EventBody, rows_of};
+use super::claims::{Claimed, Claims, Finished, Outcome};
+use super::sender::Sender;
+use super::status::wanted;
+use crate::clock::Clock;
+use crate::config::Endpoint;
+use crate::domain::{EndpointState, Health, LoggedEvent, User, UserId};
+use crate::jobs::Jobs;
+use crate::store::{Message, Pending, Store, StoreError};
+use crate::sync::{AnyChange, Feed};
+use crate::telemetry::Metrics;
+
+/// Events on their way to one endpoint from one process.
+const ON_THEIR_WAY: usize = 32;
+/// How often to look for events: whatever else tells of them may be lost.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How long attempts that have begun are waited for at the end. The others are made again by another process.
+const END_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What dispatching needs.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// Where the events are.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Clock,
+    /// Counts the attempts.
+    pub metrics: Metrics,
+    /// Tells of changes.
+    pub feed: Feed,
+    /// How long events are kept.
+    pub retention: Duration,
+}
+
+/// Makes the endpoints known that are new: what changes from now on is for them.
+pub async fn register(store: &Store, endpoints: &[Endpoint], clock: &Clock) -> Result<(), StoreError> {
+    for endpoint in endpoints {
+        if store.endpoints().find(&endpoint.name).await?.is_none() {
+            let tx = store.begin().await?;
+            tx.lock_endpoint(&endpoint.name, clock.now()).await?;
+            tx.commit().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Starts a task for each endpoint. Must be called within a tokio runtime.
+pub fn start_dispatching(
+    jobs: &Jobs,
+    dispatch: &Dispatch,
+    endpoints: Vec<Endpoint>,
+) -> Result<(), reqwest::Error> {
+    for endpoint in endpoints {
+        let dispatcher = Dispatcher::new(dispatch, endpoint)?;
+        jobs.spawn_stoppable("dispatcher", |stop| dispatcher.run(stop));
+    }
+    Ok(())
+}
+
+struct Dispatcher {
+    claims: Claims,
+    sender: Sender,
+    endpoint: Endpoint,
+    metrics: Metrics,
+    changes: AnyChange,
+    on_their_way: JoinSet<Finished>,
+    /// Not recorded yet.
+    finished: Vec<Finished>,
+    /// Whether the database was away at the last try.
+    is_away: bool,
+}
+
+impl Dispatcher {
+    fn new(dispatch: &Dispatch, endpoint: Endpoint) -> Result<Self, reqwest::Error> {
+        let Dispatch { store, clock, metrics, feed, retention } = dispatch.clone();
+        let sender = Sender::new(clock.clone())?;
+        let claims = Claims {
+            store,
+            endpoint: endpoint.name.clone(),
+            wanted: wanted(&endpoint),
+            retention,
+            holder: clock.fresh_id().to_string(),
+            clock,
+        };
+        Ok(Self {
+            claims,
+            sender,
+            endpoint,
+            metrics,
+            changes: feed.subscribe_to_all(),
+            on_their_way: JoinSet::new(),
+            finished: Vec::new(),
+            is_away: false,
+        })
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let may_be_more = self.step().await;
+            self.collect();
+            let has_room = self.on_their_way.len() < ON_THEIR_WAY;
+            if !self.is_away && (!self.finished.is_empty() || (may_be_more && has_room)) {
+                continue;
+            }
+            tokio::select! {
+                Some(finished) = self.on_their_way.join_next() => self.finished.extend(finished.ok()),
+                () = self.changes.changed(), if !self.is_away && has_room => {}
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        self.end().await;
+    }
+
+    /// Records what is finished, claims what may be told, and begins to tell it. Tells whether there may be more.
+    async fn step(&mut self) -> bool {
+        let stepped = self.try_step().await;
+        if let Err(error) = &stepped
+            && !self.is_away
+        {
+            warn!(%error, endpoint = self.endpoint.name, "events wait for the database; the next try is in a second");
+        }
+        self.is_away = stepped.is_err();
+        stepped.unwrap_or_default()
+    }
+
+    async fn try_step(&mut self) -> Result<bool, StoreError> {
+        let (name, now) = (&self.endpoint.name, self.claims.clock.now());
+        let room = ON_THEIR_WAY.saturating_sub(self.on_their_way.len());
+        if self.finished.is_empty() && !self.claims.store.endpoints().has_work(name, now).await? {
+            return Ok(false);
+        }
+        let Claimed { pending, may_be_more, before, after } = self.claims.next(&self.finished, room).await?;
+        self.finished.clear();
+        self.log_change(before, after);
+        self.begin(pending).await;
+        Ok(may_be_more)
+    }
+
+    /// Begins to tell what was claimed, as the rows are now.
+    async fn begin(&mut self, pending: Vec<Pending>) {
+        let events: VecDeque<LoggedEvent> = pending.iter().filter_map(|it| event_of(&it.message)).collect();
+        let mut rows = match rows_of(&self.claims.store, events.iter()).await {
+            Ok(rows) => Some(rows),
+            Err(error) => {
+                warn!(%error, endpoint = self.endpoint.name, "the users of events cannot be read");
+                None
+            }
+        };
+        for Pending { message, attempts, .. } in pending {
+            let sequence = message.sequence();
+            let finished = move |outcome| Finished { sequence, attempts, outcome };
+            let Some(rows) = &mut rows else {
+                self.finished.push(finished(Outcome::NotSent));
+                continue;
+            };
+            let user = row_of(rows, &message);
+            let Some(body) = EventBody::of_message(&message, user, self.claims.clock.now()) else {
+                self.finished.push(finished(Outcome::Gone));
+                continue;
+            };
+            let (sender, endpoint, metrics) =
+                (self.sender.clone(), self.endpoint.clone(), self.metrics.clone());
+            self.on_their_way.spawn(async move {
+                match sender.send(&endpoint, message.event_id(), &body).await {
+                    Ok(sent) => {
+                        metrics.event_attempt(&endpoint.name, sent.label);
+                        finished(Outcome::Sent(sent))
+                    }
+                    // The secrets were checked at the start.
+                    Err(_) => finished(Outcome::NotSent),
+                }
+            });
+        }
+    }
+
+    /// Takes what is finished, without waiting.
+    fn collect(&mut self) {
+        while let Some(finished) = self.on_their_way.try_join_next() {
+            self.finished.extend(finished.ok());
+        }
+    }
+
+    /// Waits a while for attempts that have begun, and records what came of them.
+    async fn end(&mut self) {
+        let waiting = async {
+            while let Some(finished) = self.on_their_way.join_next().await {
+                self.finished.extend(finished.ok());
+            }
+        };
+        tokio::time::timeout(END_TIMEOUT, waiting).await.unwrap_or_default();
+        if !self.finished.is_empty()
+            && let Err(error) = self.claims.next(&self.finished, 0).await
+        {
+            warn!(%error, endpoint = self.endpoint.name, "the last attempts were not recorded, and are made again");
+        }
+    }
+
+    fn log_change(&self, before: Health, after: Health) {
+        if before.state == after.state {
+            return;
+        }
+        let (endpoint, state) = (&self.endpoint.name, after.state.name());
+        match after.state {
+            EndpointState::Healthy => info!(endpoint, state, "the endpoint takes events again"),
+            EndpointState::Failing => {
+                warn!(
+                    endpoint,
+                    state, "the endpoint has failed several times: it is tried with one event at a time"
+                );
+            }
+            EndpointState::Disabled => warn!(
+                endpoint,
+                state, "the endpoint is sent nothing any more; `usersync endpoints enable` enables it again"
+            ),
+        }
+    }
+}
+
+fn event_of(message: &Message) -> Option<LoggedEvent> {
+    match message {
+        Message::Event(logged) => Some(logged.clone()),
+        Message::Resync { .. } => None,
+    }
+}
+
+fn row_of(rows: &mut HashMap<UserId, User>, message: &Message) -> Option<User> {
+    match message {
+        Message::Event(logged) => rows.remove(&logged.event.id),
+        Message::Resync { .. } => None,
+    }
+}

@@ -1,0 +1,67 @@
+//! Reading the log of events, as `GET /v1/events` does.
+
+use std::time::Duration;
+
+use super::body::{EventBody, bodies};
+use crate::clock::Clock;
+use crate::domain::collapse;
+use crate::store::{EventFilter, Store, StoreError};
+
+/// The log of events, for readers with a cursor.
+#[derive(Clone, Debug)]
+pub struct EventLog {
+    /// Where it is.
+    pub store: Store,
+    /// How long an event is kept.
+    pub retention: Duration,
+    /// Retention is judged when the log is read.
+    pub clock: Clock,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct Told {
+    /// The events in order, those of one user collapsed.
+    pub events: Vec<EventBody>,
+    /// The cursor to go on from.
+    pub next: i64,
+}
+
+/// The log cannot be read from there.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Events after the cursor are not kept any more.
+    #[error("events after the cursor are not kept any more, or the cursor is one of another database")]
+    Expired {
+        /// Where to go on, once the users were listed.
+        next: i64,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl EventLog {
+    /// The cursor before the first event that is kept.
+    pub async fn start(&self) -> Result<i64, StoreError> {
+        self.store.outbox().start(self.clock.now().minus(self.retention)).await
+    }
+
+    /// The events after a cursor, so many at most. There is none only if there are no more.
+    pub async fn read(&self, after: i64, filter: &EventFilter, limit: u64) -> Result<Told, ReadError> {
+        let since = self.clock.now().minus(self.retention);
+        if !self.store.outbox().has_kept(after, since).await? {
+            return Err(ReadError::Expired { next: self.store.outbox().end().await? });
+        }
+        let mut next = after;
+        loop {
+            let page = self.store.outbox().page(next, filter, limit).await?;
+            let events = bodies(&self.store, &collapse(page.events)).await?;
+            next = page.next;
+            // A user who was made and deleted meanwhile is not told of.
+            if !events.is_empty() || page.is_last {
+                return Ok(Told { events, next });
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What others are told of changes: `log` is read by `GET /v1/events`, and a `dispatcher` for each endpoint sends it what
+//! it has not been told yet.
+//!
+//! The events themselves are made where users change (`sync`), by the rule in `domain`.
+
+mod body;
+mod claims;
+mod dispatcher;
+mod log;
+mod replay;
+mod sender;
+mod status;
+mod sweep;
+
+pub use body::EventBody;
+pub use dispatcher::{Dispatch, register, start_dispatching};
+pub use log::{EventLog, ReadError, Told};
+pub use replay::tell_again;
+pub use sender::{Sender, Sent};
+pub use status::{EndpointStatus, enable, statuses};
+pub use sweep::start_sweeping_events;
+#[cfg(feature = "internals")]
+pub use sweep::sweep_events;

@@ -1,0 +1,46 @@
+//! Telling an endpoint again of every user who changed.
+
+use crate::clock::Clock;
+use crate::domain::{LoggedEvent, Timestamp, collapse_user};
+use crate::store::{Store, StoreError};
+
+/// Users in one transaction.
+const BATCH: u64 = 200;
+
+/// Logs, for one endpoint alone, a new event for each user who changed at or after a moment; returns how many.
+///
+/// What the endpoint was told is not known, so a user who was made and deleted meanwhile is told of as deleted.
+pub async fn tell_again(
+    store: &Store,
+    clock: &Clock,
+    endpoint: &str,
+    since: Timestamp,
+) -> Result<u64, StoreError> {
+    let up_to = store.outbox().end().await?;
+    let mut after = None;
+    let mut told = 0;
+    loop {
+        let page = store.outbox().of_users(after.as_ref(), since, up_to, BATCH).await?;
+        let Some(last) = page.last() else { return Ok(told) };
+        after = Some(last.event.user.clone());
+        let events: Vec<_> =
+            of_rows(page).into_iter().map(|logged| (clock.fresh_id(), logged.event)).collect();
+        told += events.len() as u64;
+        let tx = store.begin().await?;
+        tx.log_events(&events, Some(endpoint), clock.now()).await?;
+        tx.commit().await?;
+    }
+}
+
+/// One event for each row, in the order of the log within each user. The events of a user stand together.
+fn of_rows(page: Vec<LoggedEvent>) -> Vec<LoggedEvent> {
+    let mut of_row: Vec<Vec<LoggedEvent>> = Vec::new();
+    for logged in page {
+        match of_row.iter_mut().rev().find(|row| row.iter().any(|it| it.event.id == logged.event.id)) {
+            Some(row) => row.push(logged),
+            None => of_row.push(vec![logged]),
+        }
+    }
+    let collapsed = of_row.into_iter().filter_map(|row| collapse_user(row.into_iter().map(|it| (it, true))));
+    collapsed.collect()
+}

@@ -1,0 +1,206 @@
+//! One attempt to tell an endpoint something: signed, bounded in time and size, and never to an address that is refused.
+
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, Response, header, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
+use url::{Host, Url};
+use uuid::Uuid;
+
+use super::body::EventBody;
+use crate::clock::Clock;
+use crate::config::{Endpoint, is_refused_address};
+use crate::domain::{AttemptResult, Timestamp};
+use crate::signature::{SigningError, sign_with_all};
+
+/// How long an attempt may take, from the name's resolution to the end of the answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// What of an answer is read, so that its connection can be used again. Nothing of it is kept.
+const LONGEST_ANSWER: usize = 16 << 10;
+
+/// Sends messages to one endpoint.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    client: Client,
+    clock: Clock,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    /// For the endpoint's state.
+    pub result: AttemptResult,
+    /// In a word, for metrics and people: `2xx`, `timeout`, ….
+    pub label: &'static str,
+}
+
+/// A name has only addresses that nothing is ever sent to.
+#[derive(Debug, thiserror::Error)]
+#[error("the address is refused")]
+struct RefusedAddress;
+
+/// Resolves names as the system does, without the addresses that are refused.
+#[derive(Debug)]
+struct Resolver;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = permitted(name.as_str(), found).collect();
+            if allowed.is_empty() {
+                return Err(RefusedAddress.into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The addresses of a name that something may be sent to. `localhost`, which may be asked without encryption, is this
+/// machine only.
+fn permitted(name: &str, found: impl Iterator<Item = SocketAddr>) -> impl Iterator<Item = SocketAddr> {
+    let is_localhost = name.eq_ignore_ascii_case("localhost");
+    found.filter(move |address| {
+        !is_refused_address(address.ip()) && (!is_localhost || address.ip().to_canonical().is_loopback())
+    })
+}
+
+impl Sender {
+    /// A sender with connections of its own.
+    pub fn new(clock: Clock) -> reqwest::Result<Self> {
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(std::sync::Arc::new(Resolver))
+            .timeout(TIMEOUT)
+            .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, clock })
+    }
+
+    /// Makes one attempt. The message's id is the same at each attempt, its timestamp and signature are new.
+    pub async fn send(
+        &self,
+        endpoint: &Endpoint,
+        event_id: Uuid,
+        body: &EventBody,
+    ) -> Result<Sent, SigningError> {
+        let (began_at, started) = (self.clock.now(), Instant::now());
+        let id = format!("evt_{}", event_id.simple());
+        let body = body.to_json();
+        let secrets = endpoint.secrets.iter().map(SecretString::expose_secret);
+        let signature = sign_with_all(secrets, &id, began_at, &body)?;
+        let request = self
+            .client
+            .post(endpoint.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", began_at.as_seconds())
+            .header("webhook-signature", signature)
+            .body(body);
+        let (status, retry_after, label) = if is_refused(&endpoint.url) {
+            (None, None, "refused_address")
+        } else {
+            match request.send().await {
+                Ok(answer) => {
+                    let status = answer.status().as_u16();
+                    let retry_after = retry_after(&answer, self.clock.now());
+                    read_some(answer).await;
+                    (Some(status), retry_after, label_of(status))
+                }
+                Err(error) => (None, None, why_not(&error)),
+            }
+        };
+        let result = AttemptResult { status, retry_after, began_at, latency: started.elapsed() };
+        Ok(Sent { result, label })
+    }
+}
+
+/// Whether the URL has an address, not a name, and it is one that nothing is sent to: the resolver is not asked then.
+fn is_refused(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => is_refused_address(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => is_refused_address(IpAddr::V6(address)),
+        Some(Host::Domain(_)) => false,
+        None => true,
+    }
+}
+
+/// The status has decided. A longer answer costs its connection.
+async fn read_some(mut answer: Response) {
+    let mut read = 0;
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        read += chunk.len();
+        if read > LONGEST_ANSWER {
+            return;
+        }
+    }
+}
+
+/// `Retry-After`, in seconds or as a date.
+fn retry_after(answer: &Response, now: Timestamp) -> Option<Duration> {
+    if answer.status().is_success() {
+        return None;
+    }
+    let text = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(text).ok()?.to_utc();
+    Some(Timestamp::from(date).since(now))
+}
+
+fn label_of(status: u16) -> &'static str {
+    match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        500..=599 => "5xx",
+        _ => "other",
+    }
+}
+
+fn why_not(error: &reqwest::Error) -> &'static str {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<RefusedAddress>() {
+            return "refused_address";
+        }
+        cause = error.source();
+    }
+    if error.is_timeout() { "timeout" } else { "unreachable" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_refused, permitted};
+
+    fn addresses(name: &str, found: &[&str]) -> Vec<String> {
+        let found = found.iter().map(|address| std::net::SocketAddr::new(address.parse().unwrap(), 0));
+        permitted(name, found.collect::<Vec<_>>().into_iter()).map(|it| it.ip().to_string()).collect()
+    }
+
+    #[test]
+    fn a_name_has_no_address_that_is_refused() {
+        let found = ["169.254.169.254", "10.0.0.1", "fe80::1", "::ffff:169.254.169.254", "::1"];
+        assert_eq!(addresses("app.example.com", &found), ["10.0.0.1", "::1"]);
+        assert_eq!(addresses("metadata.google.internal", &["169.254.169.254"]), [""; 0]);
+    }
+
+    #[test]
+    fn localhost_is_this_machine() {
+        assert_eq!(addresses("LOCALHOST", &["127.0.0.1", "203.0.113.7", "::1"]), ["127.0.0.1", "::1"]);
+    }
+
+    #[test]
+    fn an_address_in_the_url_is_checked_too() {
+        for refused in ["https://169.254.169.254/", "http://[::ffff:a9fe:a9fe]/", "https://2852039166/"] {
+            assert!(is_refused(&refused.parse().unwrap()), "{refused}");
+        }
+        assert!(!is_refused(&"http://127.0.0.1:3000/".parse().unwrap()));
+    }
+}

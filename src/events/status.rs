@@ -1,0 +1,49 @@
+//! How every configured endpoint stands, for operators.
+
+use crate::clock::Clock;
+use crate::config::Endpoint as Configured;
+use crate::domain::Health;
+use crate::store::{Backlog, Endpoint, Store, StoreError, Wanted};
+
+/// How an endpoint stands.
+#[derive(Clone, Debug)]
+pub struct EndpointStatus {
+    /// Its configured name.
+    pub name: String,
+    /// `None` if it was never begun.
+    pub endpoint: Option<Endpoint>,
+    /// What waits for it.
+    pub backlog: Backlog,
+}
+
+/// How these endpoints stand, in their order.
+pub async fn statuses(store: &Store, endpoints: &[Configured]) -> Result<Vec<EndpointStatus>, StoreError> {
+    let mut statuses = Vec::new();
+    for configured in endpoints {
+        let endpoint = store.endpoints().find(&configured.name).await?;
+        let backlog = match &endpoint {
+            Some(endpoint) => store.endpoints().backlog(endpoint, &wanted(configured)).await?,
+            None => Backlog::default(),
+        };
+        statuses.push(EndpointStatus { name: configured.name.clone(), endpoint, backlog });
+    }
+    Ok(statuses)
+}
+
+/// What an endpoint is told.
+pub(super) fn wanted(endpoint: &Configured) -> Wanted {
+    Wanted { kinds: endpoint.events.clone(), sources: endpoint.sources.clone() }
+}
+
+/// Enables an endpoint again: what has waited for it is due now. Tells how it stood before.
+pub async fn enable(store: &Store, clock: &Clock, name: &str) -> Result<Health, StoreError> {
+    let now = clock.now();
+    let tx = store.begin().await?;
+    let mut endpoint = tx.lock_endpoint(name, now).await?;
+    let before = endpoint.health;
+    endpoint.health = Health::healthy(now);
+    tx.save_endpoint(&endpoint).await?;
+    tx.make_due(name, now).await?;
+    tx.commit().await?;
+    Ok(before)
+}
