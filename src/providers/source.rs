@@ -79,6 +79,11 @@ impl Source {
         self.api.as_ref()
     }
 
+    /// The id of a user of the provider's API, a text or a number; `None` if there is none.
+    pub(crate) fn id_of<'a>(&self, user: &'a Value) -> Option<&'a Value> {
+        user.pointer(self.provider.listed_id_pointer())
+    }
+
     /// A user of the provider's API as a delivery.
     pub(crate) fn listed(&self, user: Value, received_at: Timestamp) -> Delivery {
         let user = self.provider.describe(user);

@@ -163,7 +163,7 @@ impl Puller {
                 self.writer.store.runs().describe(run, reading.total, answer.date).await?;
             }
         }
-        walk(&client, api.directory.as_ref(), position, reading).await
+        walk(&client, source, position, reading).await
     }
 }
 

@@ -18,7 +18,7 @@ use super::error::{ATTEMPTS, ApiError};
 use crate::clock::{Clock, random_bytes};
 use crate::config::{is_loopback, is_permitted};
 use crate::domain::Timestamp;
-use crate::providers::directory::{Answer, Api, Method, Request};
+use crate::providers::directory::{Answer, Api, Directory, Method, Request};
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -116,6 +116,11 @@ impl<'a> ApiClient<'a> {
             Err(ApiError::Answered { answer, .. }) => Ok(*answer),
             result => result,
         }
+    }
+
+    /// How the provider's list is read.
+    pub(super) fn directory(&self) -> &'a dyn Directory {
+        self.api.directory.as_ref()
     }
 
     /// The provider's clock at its first answer.

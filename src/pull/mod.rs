@@ -12,6 +12,7 @@ mod instance;
 mod lease;
 mod progress;
 mod reconcile;
+mod repetition;
 mod report;
 mod walk;
 

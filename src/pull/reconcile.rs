@@ -113,7 +113,7 @@ impl Puller {
         let mut comparing = self.comparing(source, run, &client, options, progress).await?;
         comparing.total = count;
         let list = comparing.so_far.list.clone();
-        walk(&client, api.directory.as_ref(), list, &mut comparing).await?;
+        walk(&client, source, list, &mut comparing).await?;
         let Comparing { so_far, mut chain, somebody, provider_time, .. } = comparing;
         let mut report = Report::new(source.name());
         report.complete = true;

@@ -103,7 +103,7 @@ impl Directory for StandardDirectory {
         let first_id = id(users.first());
         if !users.is_empty() && first_id.is_none() {
             let place = &self.list.map.id;
-            return Err(ListError(format!("a listed user has no id at {place:?}: check [sources.list.map]")));
+            return Err(ListError::Unusable(format!("a listed user has no id at {place:?}: check [sources.list.map]")));
         }
         let parameter = next.to.as_deref().unwrap_or("Link");
         let following = match next.kind {
@@ -163,7 +163,7 @@ impl StandardDirectory {
         let Some(link) = answer.header("link").and_then(next_of) else { return Ok(None) };
         match self.url.join(link) {
             Ok(next) if next.origin() == self.url.origin() => Ok(Some(next.into())),
-            _ => Err(ListError("the next page is on another host, which is given no credentials".to_owned())),
+            _ => Err(ListError::Unusable("the next page is on another host, which is given no credentials".to_owned())),
         }
     }
 }
