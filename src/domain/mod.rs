@@ -5,6 +5,7 @@ mod converge;
 mod delivery;
 mod facts;
 mod identity;
+pub mod lenient_json;
 mod number;
 mod profile;
 mod scope;
