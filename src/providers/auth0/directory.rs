@@ -105,7 +105,9 @@ impl Directory for Auth0Directory {
             ("failed", _) => {
                 let why =
                     text(&answer.body, "status_details").unwrap_or_else(|| "it does not say why".to_owned());
-                return Err(ListError::Unusable(format!("Auth0's export failed: {why}; run it again with --restart")));
+                return Err(ListError::Unusable(format!(
+                    "Auth0's export failed: {why}; run it again with --restart"
+                )));
             }
             // Those that the API names, and any that it may have later.
             _ => {
