@@ -51,6 +51,7 @@ mod auth;
 mod cli;
 mod clock;
 mod config;
+mod content_coding;
 mod domain;
 mod events;
 mod http;

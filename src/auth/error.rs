@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use strum::VariantNames;
 
+use crate::content_coding::CodingError;
 use crate::domain::Timestamp;
 
 /// How much of a string that a token or a provider chose is repeated in a message, in characters.
@@ -223,6 +224,15 @@ pub enum FetchError {
     /// The fetch ended without a result, as when the program stops.
     #[error("the fetch was interrupted")]
     Interrupted,
+}
+
+impl From<CodingError> for FetchError {
+    fn from(error: CodingError) -> Self {
+        match error {
+            CodingError::Undecodable(what) => Self::Encoded(what),
+            CodingError::TooLarge(limit) => Self::TooLarge(limit),
+        }
+    }
 }
 
 /// Why no authenticator could be made.

@@ -19,7 +19,7 @@ use super::keys::KeySet;
 use super::machine;
 use super::rule::Rule;
 use crate::config::{Algorithm, origin_matches};
-use crate::domain::{Change, ChangeKind, Identity, Timestamp, TokenKind, UserKey};
+use crate::domain::{Change, ChangeKind, Identity, Timestamp, TokenKind, UserKey, lenient_json};
 
 /// The longest token that is read, in bytes: real ones have a few kilobytes, because they travel in a
 /// header.
@@ -84,7 +84,7 @@ impl<'t> Token<'t> {
         if claims.contains('.') {
             return Err(NOT_THREE_PARTS);
         }
-        Ok(Self { signed, signature, header: object(header)?, claims: object(claims)? })
+        Ok(Self { signed, signature, header: object(header)?, claims: claims_of(claims)? })
     }
 
     /// The claims, to pick a rule by and for `explain`. They are not verified.
@@ -210,9 +210,26 @@ fn string<'m>(object: &'m Map<String, Value>, name: &str) -> Option<&'m str> {
     object.get(name).and_then(Value::as_str)
 }
 
+const NOT_AN_OBJECT: TokenError = TokenError::Malformed("a part is not a JSON object");
+
 fn object(part: &str) -> Result<Map<String, Value>, TokenError> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed("a part is not base64url"))?;
-    serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed("a part is not a JSON object"))
+    serde_json::from_slice(&bytes(part)?).map_err(|_| NOT_AN_OBJECT)
+}
+
+/// The claims. A name that was cut within an emoji costs nobody their token; a subject has to be exact, since two that
+/// were repaired could be the same.
+fn claims_of(part: &str) -> Result<Map<String, Value>, TokenError> {
+    let bytes = bytes(part)?;
+    if let Ok(claims) = serde_json::from_slice(&bytes) {
+        return Ok(claims);
+    }
+    let claims: Map<String, Value> = lenient_json::from_slice(&bytes).map_err(|_| NOT_AN_OBJECT)?;
+    let is_exact = string(&claims, "sub").is_none_or(|subject| !subject.contains('\u{fffd}'));
+    if is_exact { Ok(claims) } else { Err(TokenError::Malformed("its `sub` is not Unicode")) }
+}
+
+fn bytes(part: &str) -> Result<Vec<u8>, TokenError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed("a part is not base64url"))
 }
 
 #[cfg(test)]

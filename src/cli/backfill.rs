@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Usage;
-use super::pulling::{Origin, Pulling, is_setup};
+use super::pulling::{Origin, Pulling};
 use super::run_bar::RunBar;
 use crate::clock::Clock;
 use crate::providers::Source;
@@ -45,6 +45,16 @@ struct Said<'a> {
     seconds: f64,
 }
 
+/// How the reading of a source ended; the worst of several sources counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Complete,
+    /// Another call may do better without anything being changed.
+    Stopped,
+    /// Something has to be corrected first.
+    Failed,
+}
+
 impl Backfill {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
         let origin = if self.file.is_some() { Origin::File } else { Origin::ApiOrFile };
@@ -55,18 +65,19 @@ impl Backfill {
     }
 
     async fn read_all(&self, pulling: &Pulling) -> anyhow::Result<()> {
-        let mut unfinished = 0;
+        let mut worst = End::Complete;
         for source in pulling.sources() {
-            unfinished += u32::from(!self.read(pulling, source).await?);
+            worst = worst.max(self.read(pulling, source).await?);
         }
-        if unfinished > 0 {
-            bail!("unfinished: run it again, it continues where it stopped");
+        match worst {
+            End::Complete => Ok(()),
+            End::Stopped => bail!("unfinished: run it again, it continues where it stopped"),
+            End::Failed => bail!("unfinished: correct what is said above, then run it again"),
         }
-        Ok(())
     }
 
-    /// Reads one source; whether it came to its end.
-    async fn read(&self, pulling: &Pulling, source: &Source) -> anyhow::Result<bool> {
+    /// Reads one source.
+    async fn read(&self, pulling: &Pulling, source: &Source) -> anyhow::Result<End> {
         let options = BackfillOptions {
             file: self.file.clone(),
             restart: self.restart,
@@ -104,12 +115,12 @@ impl Backfill {
                 }
             }
             Ok(_) => {}
-            Err((error, _)) if is_setup(&error) => bail!(Usage(format!("{name}: {error}"))),
+            Err((error, _)) if error.is_setup() => bail!(Usage(format!("{name}: {error}"))),
             Err((error, _)) => {
                 eprintln!("{name}: unfinished after {seen} users: {error}");
-                return Ok(false);
+                return Ok(if error.may_pass() { End::Stopped } else { End::Failed });
             }
         }
-        Ok(true)
+        Ok(End::Complete)
     }
 }

@@ -12,7 +12,7 @@ use super::serve::StopSignals;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::providers::{Source, Sources};
-use crate::pull::{PullError, Puller};
+use crate::pull::Puller;
 use crate::store::Store;
 use crate::sync::Writer;
 use crate::telemetry::Metrics;
@@ -132,9 +132,4 @@ fn names(sources: &[config::Source], asked: &[String], origin: Origin) -> anyhow
 
 fn can_be_asked(source: &config::Source) -> bool {
     source.api.is_some() || source.list.is_some()
-}
-
-/// Whether the settings or the file have to be changed before another run can do better.
-pub(super) fn is_setup(error: &PullError) -> bool {
-    matches!(error, PullError::NoApi(_) | PullError::WrongInstance(_))
 }

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::Usage;
-use super::pulling::{Origin, Pulling, is_setup};
+use super::pulling::{Origin, Pulling};
 use super::run_bar::RunBar;
 use crate::clock::Clock;
 use crate::providers::Source;
@@ -87,14 +87,16 @@ impl Reconcile {
                     None => Verdict::Drift,
                 })
             }
-            Err(error) if is_setup(&error) => bail!(Usage(format!("{}: {error}", source.name()))),
+            Err(error) if error.is_setup() => bail!(Usage(format!("{}: {error}", source.name()))),
             Err(error) => {
                 if self.json {
                     let mut report = Report::new(source.name());
                     report.refused = Some(error.to_string());
                     say!("{}", report.to_json());
                 }
-                eprintln!("{}: the comparison did not finish: {error}", source.name());
+                let again =
+                    if error.may_pass() { "; run it again, it continues where it stopped" } else { "" };
+                eprintln!("{}: the comparison did not finish: {error}{again}", source.name());
                 Ok(Verdict::Unknown)
             }
         }
@@ -102,7 +104,7 @@ impl Reconcile {
 
     fn print(&self, report: &Report) {
         let Report { source, provider, rows, deleted, drift, .. } = report;
-        let Drift { missing, different, repaired } = drift;
+        let Drift { missing, different, repaired, deleted_here } = drift;
         say!("{source}: {provider} users at the provider, {rows} rows here");
         let fields = |one: &Difference| format!("{} ({})", one.external_id, one.fields.join(", "));
         list("missing here", missing.count, missing.first.iter().cloned());
@@ -123,7 +125,13 @@ impl Reconcile {
         } else if report.is_in_step() {
             say!("the table is in step with the provider");
         } else {
-            if missing.count + different.count > 0 && !self.repair {
+            if *deleted_here > 0 {
+                say!(
+                    "{deleted_here} of the missing users were deleted here, which no list undoes: see \
+                     \"Deleted here, but not at the provider\" in docs/import.md"
+                );
+            }
+            if missing.count + different.count > *deleted_here && !self.repair {
                 say!("usersync reconcile {source} --repair writes who is missing or different");
             }
             if !self.delete && extra > 0 {

@@ -7,6 +7,7 @@ mod endpoint;
 mod event;
 mod facts;
 mod identity;
+pub mod lenient_json;
 mod number;
 mod profile;
 mod scope;

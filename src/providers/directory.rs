@@ -188,7 +188,12 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+        self.headers(name).next()
+    }
+
+    /// All headers of a name.
+    pub(crate) fn headers<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        self.headers.iter().filter(move |(known, _)| known == name).map(|(_, value)| &**value)
     }
 }
 
@@ -232,22 +237,26 @@ pub(crate) struct Pace {
     pub(crate) requests_per_second: u32,
 }
 
-/// The answer is not a page of the list.
+/// The answer is not a page with which the walk can go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct ListError(pub(crate) String);
+pub(crate) enum ListError {
+    /// It is not what the provider documents.
+    #[error("{0}")]
+    Unusable(String),
+    /// The walk would never come to its end.
+    #[error("the list repeats itself: {0}")]
+    Repeats(String),
+}
 
 impl ListError {
     pub(super) fn not_a_list(what: &str) -> Self {
-        Self(format!(
+        Self::Unusable(format!(
             "the answer is not {what}: check `base_url` under [sources.api], and what stands between"
         ))
     }
 
     pub(super) fn repeats(parameter: &str) -> Self {
-        Self(format!(
-            "the list repeats itself: the server ignores `{parameter}`, so the walk cannot come to its end"
-        ))
+        Self::Repeats(format!("the server ignores `{parameter}`, so the walk cannot come to its end"))
     }
 }
 

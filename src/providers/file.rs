@@ -13,6 +13,23 @@ pub enum FileUser {
     Record(BTreeMap<String, String>),
 }
 
+impl FileUser {
+    /// The text of a member or a column.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Object(user) => user.get(name)?.as_str(),
+            Self::Record(record) => record.get(name).map(String::as_str),
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Object(user) => user.get(name).is_some(),
+            Self::Record(record) => record.contains_key(name),
+        }
+    }
+}
+
 /// A line of a table, read by the names of its columns. An empty cell is no value.
 pub(super) struct Record<'a>(pub(super) &'a BTreeMap<String, String>);
 

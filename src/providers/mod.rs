@@ -49,6 +49,7 @@ const REGISTRY: &[Registered] = &[
 pub const CLERK: ProviderKind = clerk::REGISTERED.kind;
 
 /// A provider's entry in the registry.
+#[derive(Debug)]
 struct Registered {
     /// What the configuration has to know of it.
     kind: ProviderKind,
@@ -56,8 +57,17 @@ struct Registered {
     make: fn(&config::Source) -> Box<dyn Provider>,
     /// How its list of users is read, if the source's settings say with what.
     api: fn(&config::Source) -> Option<Api>,
+    /// Whether a user of a file can only be of this vendor, by the form of its id and the names of its members.
+    is_own: fn(&FileUser) -> bool,
     /// What people are told about it.
     advice: Advice,
+}
+
+impl Registered {
+    /// What people call it.
+    fn name(&self) -> &'static str {
+        self.advice.vendor.unwrap_or(self.kind.name)
+    }
 }
 
 /// The providers that a source can have.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::directory::Api;
 use super::file::FileUser;
-use super::{NotJson, Provider, REGISTRY, ReadMessage, Unreadable, read};
+use super::{NotJson, Provider, REGISTRY, ReadMessage, Registered, Unreadable, read};
 use crate::config::{self, Signing};
 use crate::domain::{Delivery, IdPolicy, Timestamp};
 use crate::signature::{
@@ -19,6 +19,7 @@ use crate::signature::{
 #[derive(Debug)]
 pub struct Source {
     name: String,
+    registered: &'static Registered,
     provider: Box<dyn Provider>,
     /// Without any, no message is accepted.
     schemes: Vec<Box<dyn Scheme>>,
@@ -43,6 +44,7 @@ impl Source {
         let registered = registered.ok_or_else(|| fails(format!("there is no provider `{kind}`")))?;
         Ok(Self {
             name: settings.name.clone(),
+            registered,
             provider: (registered.make)(settings),
             schemes: schemes(settings).map_err(fails)?,
             api: (registered.api)(settings),
@@ -79,6 +81,11 @@ impl Source {
         self.api.as_ref()
     }
 
+    /// The id of a user of the provider's API, a text or a number; `None` if there is none.
+    pub(crate) fn id_of<'a>(&self, user: &'a Value) -> Option<&'a Value> {
+        user.pointer(self.provider.listed_id_pointer())
+    }
+
     /// A user of the provider's API as a delivery.
     pub(crate) fn listed(&self, user: Value, received_at: Timestamp) -> Delivery {
         let user = self.provider.describe(user);
@@ -96,8 +103,24 @@ impl Source {
         user: FileUser,
         received_at: Timestamp,
     ) -> Result<Delivery, Unreadable> {
+        self.refuse_others(&user)?;
         let user = self.provider.file_user(user)?;
         Ok(read::listed(&self.name, &*self.provider, &user, received_at))
+    }
+
+    /// Refuses a user who can only be of another vendor. A mapped source may be of any.
+    fn refuse_others(&self, user: &FileUser) -> Result<(), Unreadable> {
+        if self.registered.kind.is_mapped || (self.registered.is_own)(user) {
+            return Ok(());
+        }
+        match REGISTRY.iter().find(|other| (other.is_own)(user)) {
+            Some(other) => Err(Unreadable::new(format!(
+                "this is a user of {}, and the source is of {}: name the source that the file is of",
+                other.name(),
+                self.registered.name()
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Reads a message of the source.

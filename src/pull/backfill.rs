@@ -16,10 +16,13 @@ use super::error::PullError;
 use super::file::FileError;
 use super::progress::Progress;
 use super::walk::{Visitor, read_ahead, walk};
+use super::whole;
 use crate::domain::{Content, Delivery};
 use crate::providers::Source;
 use crate::providers::directory::{Api, Position};
-use crate::store::{Chain, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError};
+use crate::store::{
+    Chain, Listing, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError,
+};
 
 /// How often a page is tried again while the database is away.
 const DATABASE_ATTEMPTS: u32 = 8;
@@ -90,7 +93,11 @@ impl Puller {
         let counts = reading.counts;
         let words = result.as_ref().err().map(ToString::to_string);
         let end = RunEnd {
-            state: if result.is_ok() { RunState::Complete } else { RunState::Running },
+            state: match &result {
+                Ok(()) => RunState::Complete,
+                Err(error) if error.ends_run() => RunState::Abandoned,
+                Err(_) => RunState::Running,
+            },
             error: words.as_deref(),
             report: None,
             now: self.clock.now(),
@@ -137,10 +144,17 @@ impl Puller {
     ) -> Result<(), PullError> {
         let position = run.and_then(|run| run.position.clone());
         if let Some(file) = &options.file {
-            return read_file(file, position, reading).await;
+            read_file(file, position, reading).await?;
+            if reading.counts.seen == 0 {
+                return Err(PullError::NotWhole("the file has no users".to_owned()));
+            }
+        } else {
+            let api = source.api().ok_or_else(|| PullError::NoApi(source.name().to_owned()))?;
+            self.read_api(source, api, options, position, reading).await?;
         }
-        let api = source.api().ok_or_else(|| PullError::NoApi(source.name().to_owned()))?;
-        self.read_api(source, api, options, position, reading).await
+        let any = Listing { source: Some(source.name().to_owned()), limit: 1, ..Listing::default() };
+        let has_rows = !self.writer.store.users().list(&any).await?.users.is_empty();
+        whole::check(reading.counts, reading.total, has_rows)
     }
 
     async fn read_api(
@@ -163,7 +177,7 @@ impl Puller {
                 self.writer.store.runs().describe(run, reading.total, answer.date).await?;
             }
         }
-        walk(&client, api.directory.as_ref(), position, reading).await
+        walk(&client, source, position, reading).await
     }
 }
 
@@ -186,7 +200,8 @@ async fn read_file(
     let source: Box<dyn Read + Send> = if file == Path::new("-") {
         Box::new(io::stdin())
     } else {
-        Box::new(File::open(file).map_err(FileError::Io)?)
+        let opened = File::open(file);
+        Box::new(opened.map_err(|error| FileError::Open { path: file.display().to_string(), error })?)
     };
     let mut read = position.and_then(|position| position["users"].as_u64()).unwrap_or_default();
     let mut pages = read_ahead(source, read);

@@ -15,10 +15,12 @@ use url::Url;
 
 use super::credentials::Credentials;
 use super::error::{ATTEMPTS, ApiError};
+use super::file::BYTE_ORDER_MARK;
 use crate::clock::{Clock, random_bytes};
 use crate::config::{is_loopback, is_permitted};
-use crate::domain::Timestamp;
-use crate::providers::directory::{Answer, Api, Method, Request};
+use crate::content_coding::{self, CodingError};
+use crate::domain::{Timestamp, lenient_json};
+use crate::providers::directory::{Answer, Api, Directory, Method, Request};
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -118,6 +120,11 @@ impl<'a> ApiClient<'a> {
         }
     }
 
+    /// How the provider's list is read.
+    pub(super) fn directory(&self) -> &'a dyn Directory {
+        self.api.directory.as_ref()
+    }
+
     /// The provider's clock at its first answer.
     pub(super) fn first_date(&self) -> Option<Timestamp> {
         self.first_date.get().copied()
@@ -163,7 +170,7 @@ impl<'a> ApiClient<'a> {
         self.limiter.until_ready().await;
         let passing = |what: String| Judgement::Passing(Trouble { what, pause: None });
         let response = builder.send().await.map_err(|error| passing(words_of(&error)))?;
-        let answer = read(response).await.map_err(passing)?;
+        let answer = read(response).await?;
         if let Some(date) = answer.date {
             self.first_date.get_or_init(|| date);
         }
@@ -238,32 +245,47 @@ enum Judgement {
     Passing(Trouble),
 }
 
-async fn read(mut response: Response) -> Result<Answer, String> {
+async fn read(mut response: Response) -> Result<Answer, Judgement> {
+    let passing = |what: &str| Judgement::Passing(Trouble { what: what.to_owned(), pause: None });
+    let too_large = || {
+        // It is as large the next time.
+        Judgement::Final(ApiError::Refused(format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20)))
+    };
+    let codings = content_coding::of(response.headers());
     let status = response.status();
     let headers: Vec<(String, String)> = response
         .headers()
         .iter()
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
         .collect();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| words_of(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| passing(&words_of(&error)))? {
         body.extend_from_slice(&chunk);
         if body.len() > LARGEST_ANSWER {
-            return Err(format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20));
+            return Err(too_large());
         }
     }
     let is_cut = status == StatusCode::OK && body.is_empty();
     if is_cut {
-        return Err("the answer is empty".to_owned());
+        return Err(passing("the answer is empty"));
     }
-    let mut answer = Answer {
-        status: status.as_u16(),
-        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-        headers,
-        date: None,
-    };
+    let body = content_coding::decode(body, &codings, LARGEST_ANSWER).map_err(|error| match error {
+        CodingError::TooLarge(_) => too_large(),
+        // Perhaps it was cut off.
+        CodingError::Undecodable(_) => passing(&error.to_string()),
+    })?;
+    let mut answer =
+        Answer { status: status.as_u16(), body: json(&body).unwrap_or(Value::Null), headers, date: None };
     answer.date = date(&answer);
     Ok(answer)
+}
+
+/// The body as JSON, also with a byte order mark before it, or with half of a surrogate pair in a name.
+fn json(body: &[u8]) -> Option<Value> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    lenient_json::from_slice(body).ok()
 }
 
 /// The provider's clock. An answer from a cache tells of another time.

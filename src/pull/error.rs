@@ -18,7 +18,7 @@ pub(crate) enum ApiError {
     #[error("the provider answered {}: {words}", answer.status)]
     Answered { answer: Box<Answer>, words: String },
     /// Time may mend it; every attempt failed.
-    #[error("{0}, {ATTEMPTS} times in a row; run it again later, it continues where it stopped")]
+    #[error("{0}, {ATTEMPTS} times in a row")]
     Unavailable(String),
 }
 
@@ -42,6 +42,9 @@ pub(crate) enum PullError {
     /// The answer is not a page of the list.
     #[error(transparent)]
     List(#[from] ListError),
+    /// The list came to its end without everybody.
+    #[error("{0}")]
+    NotWhole(String),
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
@@ -49,6 +52,29 @@ pub(crate) enum PullError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Ctrl-C or SIGTERM.
-    #[error("interrupted; run it again, it continues where it stopped")]
+    #[error("interrupted")]
     Interrupted,
+}
+
+impl PullError {
+    /// Whether another run has to begin anew: where this one has come to is no place to go on from.
+    pub(super) fn ends_run(&self) -> bool {
+        matches!(self, Self::NotWhole(_) | Self::List(ListError::Repeats(_)))
+    }
+
+    /// Whether the same run may simply be tried again.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Held { .. } | Self::Interrupted | Self::Api(ApiError::Unavailable(_)) => true,
+            Self::Store(error) => {
+                matches!(error, StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Blocked(_))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the settings or the arguments have to be changed before another run can do better.
+    pub(crate) fn is_setup(&self) -> bool {
+        matches!(self, Self::NoApi(_) | Self::WrongInstance(_) | Self::File(FileError::Open { .. }))
+    }
 }

@@ -12,13 +12,14 @@ mod instance;
 mod lease;
 mod progress;
 mod reconcile;
+mod repetition;
 mod report;
 mod walk;
+mod whole;
 
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use backfill::{BackfillOptions, Summary};
-pub(crate) use error::PullError;
 pub(crate) use progress::Progress;
 pub(crate) use reconcile::ReconcileOptions;
 pub(crate) use report::{Difference, Drift, Report};

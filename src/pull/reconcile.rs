@@ -17,7 +17,7 @@ use super::error::PullError;
 use super::progress::Progress;
 use super::report::{Difference, Drift, Report};
 use super::walk::{Visitor, walk};
-use super::{Puller, instance};
+use super::{Puller, instance, whole};
 use crate::domain::{Delivery, Profile, Timestamp, User, UserId, UserKey};
 use crate::providers::Source;
 use crate::providers::directory::{Api, Position, Presence};
@@ -79,7 +79,7 @@ impl Puller {
                 let end = RunEnd { state: RunState::Complete, error: None, report: Some(&told), now };
                 runs.end(run.id, &self.holder, &end).await?;
                 runs.forget_seen(source.name()).await?;
-                let Report { drift: Drift { missing, different, repaired }, extra, deleted, .. } = report;
+                let Report { drift: Drift { missing, different, repaired, .. }, extra, deleted, .. } = report;
                 let [missing, different, extra] = [missing.count, different.count, extra.len() as u64];
                 info!(
                     source = source.name(),
@@ -89,7 +89,8 @@ impl Puller {
             Err(error) => {
                 warn!(source = source.name(), %error, "reconciliation unfinished");
                 let words = error.to_string();
-                let end = RunEnd { state: RunState::Running, error: Some(&words), report: None, now };
+                let state = if error.ends_run() { RunState::Abandoned } else { RunState::Running };
+                let end = RunEnd { state, error: Some(&words), report: None, now };
                 runs.end(run.id, &self.holder, &end).await?;
             }
         }
@@ -113,14 +114,14 @@ impl Puller {
         let mut comparing = self.comparing(source, run, &client, options, progress).await?;
         comparing.total = count;
         let list = comparing.so_far.list.clone();
-        walk(&client, api.directory.as_ref(), list, &mut comparing).await?;
-        let Comparing { so_far, mut chain, somebody, provider_time, .. } = comparing;
+        walk(&client, source, list, &mut comparing).await?;
+        let Comparing { so_far, mut chain, somebody, provider_time, total, .. } = comparing;
         let mut report = Report::new(source.name());
         report.complete = true;
         report.drift = so_far.drift;
         report.provider = self.writer.store.runs().count_seen(run.id).await?;
         let unlisted = self.unlisted(source, run, provider_time, &mut report).await?;
-        report.refused = doubt(&report, count);
+        report.refused = doubt(&report, total);
         if report.refused.is_none() && !unlisted.is_empty() {
             let somebody = match somebody {
                 Some(listed) => Some(listed),
@@ -304,12 +305,22 @@ impl Puller {
         let expected = writer.expect_listed(chain, deliveries).await?;
         let keys: BTreeSet<&UserKey> = expected.iter().map(|row| &row.user).collect();
         let rows = writer.store.users().look_up(&keys).await?;
+        let understood: BTreeSet<&UserKey> =
+            deliveries.iter().filter_map(|delivery| Some(&delivery.change()?.user)).collect();
         let mut drifted = BTreeSet::new();
         for row in &expected {
-            let Some(profile) = &row.profile else { continue };
             // A row that cannot be read is as good as none.
             let found = rows.get(&row.user).and_then(|found| found.as_ref().ok());
-            match found.and_then(|found| found.user.as_ref()) {
+            let found = found.and_then(|found| found.user.as_ref());
+            let Some(profile) = &row.profile else {
+                // Deleted here, or described in a way that is not understood: no repair makes the row.
+                if found.is_none() {
+                    drift.missing.push(row.user.external_id.clone());
+                    drift.deleted_here += u64::from(understood.contains(&row.user));
+                }
+                continue;
+            };
+            match found {
                 None => drift.missing.push(row.user.external_id.clone()),
                 Some(user) => {
                     let fields = differing(&user.profile, profile);
@@ -351,8 +362,7 @@ fn doubt(report: &Report, count: Option<u64>) -> Option<String> {
         ));
     }
     let count = count?;
-    let allowed = 5.max(count / 200);
-    (provider.abs_diff(count) > allowed).then(|| {
+    (!whole::agrees(count, provider)).then(|| {
         format!("the provider says that it has {count} users and listed {provider}: the list has gaps")
     })
 }

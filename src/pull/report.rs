@@ -38,6 +38,9 @@ pub(crate) struct Report {
 pub(crate) struct Drift {
     /// Listed, without a row here.
     pub(crate) missing: Found<String>,
+    /// How many of those were deleted here, which no list undoes.
+    #[serde(default)]
+    pub(crate) deleted_here: u64,
     pub(crate) different: Found<Difference>,
     pub(crate) repaired: u64,
 }
@@ -108,12 +111,12 @@ impl Report {
 
     /// Whether the table is as the provider says, or is now.
     pub(crate) fn is_in_step(&self) -> bool {
-        let Drift { missing, different, repaired } = &self.drift;
+        let Drift { missing, different, repaired, .. } = &self.drift;
         missing.count + different.count <= *repaired && self.extra.len() as u64 == self.deleted
     }
 
     pub(crate) fn to_json(&self) -> String {
-        let Drift { missing, different, repaired } = &self.drift;
+        let Drift { missing, different, repaired, .. } = &self.drift;
         let json = Json {
             source: &self.source,
             complete: self.complete,

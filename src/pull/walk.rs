@@ -10,6 +10,8 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use super::client::ApiClient;
 use super::error::{ApiError, PullError};
 use super::file::{FileError, FileUsers};
+use super::repetition::Repetition;
+use crate::providers::Source;
 use crate::providers::directory::{Directory, Next, Position};
 use crate::providers::file::FileUser;
 
@@ -38,12 +40,14 @@ pub(super) trait Visitor {
 /// Walks from a position to the provider's documented end of the list.
 pub(super) async fn walk(
     client: &ApiClient<'_>,
-    directory: &dyn Directory,
+    source: &Source,
     mut position: Option<Position>,
     visitor: &mut impl Visitor,
 ) -> Result<(), PullError> {
+    let directory = client.directory();
     let mut broken_downloads = 0;
     let mut ahead = None;
+    let mut repetition = Repetition::new();
     loop {
         let answer = match ahead.take() {
             Some(answer) => answer,
@@ -54,6 +58,7 @@ pub(super) async fn walk(
             Err(ApiError::Answered { answer, words }) => {
                 match directory.after_refusal(position.as_ref(), &answer) {
                     Some(elsewhere) => {
+                        repetition.page::<Option<&Value>>(None)?;
                         position = Some(elsewhere);
                         continue;
                     }
@@ -66,6 +71,7 @@ pub(super) async fn walk(
         match page.next {
             Next::End => return visitor.page(page.users, None, page.total).await,
             Next::At(next) => {
+                repetition.page(page.users.iter().map(|user| source.id_of(user)))?;
                 // The next page is on its way while this one is written.
                 let request = directory.request(Some(&next));
                 let written = visitor.page(page.users, Some(&next), page.total);

@@ -42,7 +42,7 @@ pub(crate) enum RunState {
     Running,
     /// It came to the provider's documented end of the list.
     Complete,
-    /// Another run was begun in its place.
+    /// It will not be continued: another run was begun in its place, or its list could not be read to the end.
     Abandoned,
 }
 
@@ -155,7 +155,8 @@ impl Runs<'_> {
             .await?;
         if let Some(last) = last.filter(|last| !request.restart && last.parameters == request.parameters) {
             if last.state == RunState::Complete.to_string() {
-                if request.kind == RunKind::Backfill {
+                // An empty list may have users by now.
+                if request.kind == RunKind::Backfill && last.seen > 0 {
                     return Ok(Begun::Complete(run(last, now)));
                 }
             } else if last.state == RunState::Running.to_string()

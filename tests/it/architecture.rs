@@ -11,6 +11,7 @@ const WALLS: [(&str, &[&str]); 15] = [
     ("clock", &[]),
     ("jobs", &[]),
     ("config", &[]),
+    ("content_coding", &[]),
     ("telemetry", &[]),
     ("signature", &[]),
     ("providers", &["signature"]),
@@ -25,7 +26,7 @@ const WALLS: [(&str, &[&str]); 15] = [
     ("app", &["http", "events", "sync", "auth", "store", "providers"]),
     ("cli", &["app", "http", "events", "pull", "sync", "auth", "store", "providers", "signature"]),
 ];
-const COMMON: [&str; 5] = ["domain", "clock", "config", "jobs", "telemetry"];
+const COMMON: [&str; 6] = ["domain", "clock", "config", "content_coding", "jobs", "telemetry"];
 
 /// Crates that belong to one room alone, beside tests.
 const PRIVATE_CRATES: [(&str, &[&str]); 6] = [

@@ -42,6 +42,10 @@ auth0|2,grace@example.com,false,,,2026-01-01T12:00:00.000Z,2026-01-02T12:00:00.0
 const AUTH0_IMPORT: &str = r#"[{"user_id":"auth0|1","email":"ada@example.com","email_verified":true,"password_hash":"SENTINEL"},
 {"user_id":"auth0|2","email":"grace@example.com","custom_password_hash":{"hash":{"value":"SENTINEL"}},"mfa_factors":[{"totp":{"secret":"SENTINEL"}}]}]"#;
 
+/// As Auth0 documents an import: the ids are those of the users' former home.
+const AUTH0_IMPORT_OF_OTHERS: &str = r#"[{"user_id":"1","email":"ada@example.com","given_name":"Ada","password_hash":"SENTINEL"},
+{"user_id":"2","email":"grace@example.com","app_metadata":{"secret":"SENTINEL"}}]"#;
+
 const AUTH0_TITLED_LINES: &str = r#"{"Id":"auth0|1","Email":"ada@example.com","Email Verified":true,"Created At":"2026-01-01T12:00:00.000Z","Updated At":"2026-01-02T12:00:00.000Z"}
 {"Id":"auth0|2","Email":"grace@example.com","Updated At":"2026-01-02T12:00:00.000Z"}"#;
 
@@ -75,6 +79,7 @@ async fn every_form_of_export_is_read_and_nothing_of_its_secrets_is_kept() {
         ("auth0", "CSV with titles", two(AUTH0_TITLED)),
         ("auth0", "CSV with names", two(AUTH0_NAMED)),
         ("auth0", "the file of a user import", two(AUTH0_IMPORT)),
+        ("auth0", "the same with ids of elsewhere", two(AUTH0_IMPORT_OF_OTHERS)),
         ("workos", "users of the API", array(&workos_users(2))),
         ("workos", "users of the API, one a line", gzip(&lines(&workos_users(2)))),
         ("standard", "users of its list", array(&workos_users(2))),
@@ -142,8 +147,14 @@ async fn what_is_no_export_of_the_provider_says_what_to_do_and_deletes_nobody() 
     let compressed = gzip(&lines(&clerk_users(600)));
     let huge = format!("{{\"id\":\"user_1\",\"first_name\":\"{}\"}}", "x".repeat(100 << 20));
     for (bytes, words) in [
-        (lines(&auth0_users(3)), "is the file Clerk's?"),
-        (AUTH0_TITLED.as_bytes().to_vec(), "is the file Clerk's?"),
+        (lines(&auth0_users(3)), "a user of Auth0, and the source is of Clerk"),
+        (AUTH0_TITLED.as_bytes().to_vec(), "a user of Auth0, and the source is of Clerk"),
+        (lines(&workos_users(3)), "a user of WorkOS, and the source is of Clerk"),
+        (b"email,name\nada@example.com,Ada\n".to_vec(), "is the file Clerk's?"),
+        (Vec::new(), "the file has no users"),
+        (b"[]".to_vec(), "the file has no users"),
+        (b"id,first_name\n".to_vec(), "the file has no users"),
+        (gzip(b""), "the file has no users"),
         (utf16.clone(), "UTF-16"),
         (utf16[2..].to_vec(), "UTF-16"),
         (b"id,first_name\nuser_1,Ren\xe9\n".to_vec(), "UTF-8"),
@@ -156,6 +167,29 @@ async fn what_is_no_export_of_the_provider_says_what_to_do_and_deletes_nobody() 
         let (said, summary) = backfill(&home, &["clerk", "--file", "file", "--restart"]).await;
         assert_eq!((said.code, &summary["complete"]), (Some(1), &json!(false)), "{words}: {said:?}");
         assert!(said.stderr.contains(words), "{words}: {said:?}");
+        assert!(said.stderr.ends_with("correct what is said above, then run it again\n"), "{said:?}");
         assert_eq!(number(&home, "SELECT count(*) FROM users").await, 600, "{words}");
+    }
+    let (said, _) = backfill(&home, &["clerk", "--file", "not-there.csv"]).await;
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.stderr.contains("not-there.csv"), "{said:?}");
+}
+
+#[tokio::test]
+async fn another_provider_s_file_is_refused_and_named() {
+    for (provider, file, words) in [
+        ("workos", lines(&clerk_users(2)), "a user of Clerk, and the source is of WorkOS"),
+        ("workos", CLERK_CSV.as_bytes().to_vec(), "a user of Clerk, and the source is of WorkOS"),
+        ("workos", lines(&auth0_users(2)), "a user of Auth0, and the source is of WorkOS"),
+        ("auth0", lines(&clerk_users(2)), "a user of Clerk, and the source is of Auth0"),
+        ("auth0", lines(&workos_users(2)), "a user of WorkOS, and the source is of Auth0"),
+        ("clerk", lines(&workos_users(2)), "a user of WorkOS, and the source is of Clerk"),
+    ] {
+        let home = Home::on_sqlite();
+        configure(&home, provider, "");
+        std::fs::write(home.path("file"), file).unwrap();
+        let (said, summary) = backfill(&home, &[provider, "--file", "file"]).await;
+        assert_eq!((said.code, &summary["applied"]), (Some(1), &json!(0)), "{words}: {said:?}");
+        assert!(said.stderr.contains(words), "{words}: {said:?}");
     }
 }

@@ -63,4 +63,5 @@ mod tls;
 mod tokens;
 mod webhooks;
 mod webhooks_refused;
+mod whole_lists;
 mod workos_sdk;

@@ -166,6 +166,31 @@ async fn a_user_of_auth0_who_left_may_come_back_with_the_same_id(home: &mut Home
 
 on_both_databases!(a_user_of_auth0_who_left_may_come_back_with_the_same_id, with Home);
 
+async fn who_is_listed_but_was_deleted_here_is_missing(home: &mut Home) {
+    let directory = in_step(home, 20).await;
+    // Deleted here by a confirmed deletion, although the user is still there.
+    let user = directory.site().users.remove(3);
+    let (said, _) = reconcile(home, &["--delete"]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    directory.site().users.push(user);
+    for arguments in [&[][..], &["--repair"]] {
+        let (said, report) = reconcile(home, arguments).await;
+        assert_eq!((said.code, &report["missing"]), (Some(1), &json!(["user_00003"])), "{said:?}");
+        assert_eq!(report["repaired"], 0, "{report}");
+    }
+    let said = home.run(&["reconcile"]).await;
+    assert!(said.stdout.contains("1 of the missing users were deleted here"), "{said:?}");
+    assert!(!said.stdout.contains("--repair"), "{said:?}");
+    // As the documentation says how to undo it.
+    sql(home, "DELETE FROM journal WHERE source = 'clerk' AND external_id = 'user_00003'").await;
+    sql(home, "DELETE FROM tombstones WHERE source = 'clerk' AND external_id = 'user_00003'").await;
+    let (said, report) = reconcile(home, &["--repair"]).await;
+    assert_eq!((said.code, &report["repaired"]), (Some(0), &json!(1)), "{said:?}");
+    assert_eq!(number(home, "SELECT count(*) FROM users").await, 20);
+}
+
+on_both_databases!(who_is_listed_but_was_deleted_here_is_missing, with Home);
+
 #[tokio::test]
 async fn it_says_in_words_what_to_do_next() {
     let home = Home::on_sqlite();

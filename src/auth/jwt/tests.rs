@@ -56,6 +56,19 @@ pub(super) fn verdict(token: &str, rule: &Rule, keys: &KeySet) -> &'static str {
 }
 
 #[test]
+fn half_a_surrogate_pair_costs_a_name_one_character_and_a_subject_the_token() {
+    let part = |json: &str| base64url(json.as_bytes());
+    let claims = |json: &str| {
+        let token = format!("{}.{}.x", part("{}"), part(json));
+        Token::parse(&token).map(|token| token.unverified_claims().clone())
+    };
+    let read = claims(r#"{"sub":"user_1","name":"Lovelace \ud83d"}"#).unwrap();
+    assert_eq!(read["name"], "Lovelace \u{fffd}");
+    assert!(claims(r#"{"sub":"user_\ud83d","name":"Lovelace"}"#).is_err());
+    assert!(claims(r#"{"sub":"user_1","name":"Lovelace"#).is_err());
+}
+
+#[test]
 fn the_claims_of_an_oidc_token() {
     let signer = p256("k");
     let (rule, keys) = (oidc_rule(), keys(&[&signer]));

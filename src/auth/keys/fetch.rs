@@ -1,17 +1,17 @@
 //! Fetches a key set from its provider, bounded in time, in size and in the addresses it may come from.
 
 use reqwest::Client;
-use reqwest::header::{ACCEPT, CONTENT_ENCODING};
+use reqwest::header::ACCEPT;
 use reqwest::redirect::{Attempt, Policy};
 use serde_json::Value;
 use url::Url;
 
-use super::content_coding::decode;
 use super::jwks::KeySet;
 use crate::auth::error::{FetchError, excerpt};
 use crate::auth::rule::same_issuer;
 use crate::clock::Clock;
 use crate::config::{Tokens, is_loopback, is_permitted};
+use crate::content_coding;
 use crate::jobs::Jobs;
 use crate::telemetry::Metrics;
 
@@ -107,9 +107,7 @@ impl Fetcher {
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status()));
         }
-        let codings = response.headers().get_all(CONTENT_ENCODING).iter();
-        let codings: Vec<_> =
-            codings.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+        let codings = content_coding::of(response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(transport)? {
             if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
@@ -117,7 +115,7 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        decode(body, &codings.join(","), MAX_DOCUMENT_BYTES)
+        Ok(content_coding::decode(body, &codings, MAX_DOCUMENT_BYTES)?)
     }
 }
 

@@ -3,7 +3,6 @@
 //! Every rule has its own keys, so that a `kid` of one issuer never stands for another's.
 
 mod cache;
-mod content_coding;
 mod fetch;
 mod jwks;
 

@@ -95,7 +95,7 @@ impl Directory for Auth0Directory {
         let next = match (status, text(&answer.body, "location")) {
             ("completed", Some(url)) if is_safe(&url) => Next::Download { url, at: walk.at(job, 0) },
             ("completed", Some(_)) => {
-                return Err(ListError(
+                return Err(ListError::Unusable(
                     "Auth0 gives the export's address without TLS; it is not used".to_owned(),
                 ));
             }
@@ -105,7 +105,9 @@ impl Directory for Auth0Directory {
             ("failed", _) => {
                 let why =
                     text(&answer.body, "status_details").unwrap_or_else(|| "it does not say why".to_owned());
-                return Err(ListError(format!("Auth0's export failed: {why}; run it again with --restart")));
+                return Err(ListError::Unusable(format!(
+                    "Auth0's export failed: {why}; run it again with --restart"
+                )));
             }
             // Those that the API names, and any that it may have later.
             _ => {

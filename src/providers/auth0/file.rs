@@ -25,10 +25,36 @@ const TITLES: [(&str, &str); 13] = [
     ("Updated At", "updated_at"),
 ];
 
+/// Whether a user can only be Auth0's, whose ids name their connection.
+pub(super) fn is_own(user: &FileUser) -> bool {
+    user.text("user_id").or_else(|| user.text("Id")).is_some_and(|id| id.contains('|'))
+}
+
+/// All members that a user of an import may have; Auth0 refuses any other.
+const IMPORTED: [&str; 17] = [
+    "user_id",
+    "email",
+    "email_verified",
+    "username",
+    "phone_number",
+    "phone_verified",
+    "given_name",
+    "family_name",
+    "name",
+    "nickname",
+    "picture",
+    "blocked",
+    "password_hash",
+    "custom_password_hash",
+    "app_metadata",
+    "user_metadata",
+    "mfa_factors",
+];
+
 /// The user as the API would describe them, as far as the file knows.
 pub(super) fn user(user: FileUser) -> Result<Value, Unreadable> {
     let user = match user {
-        FileUser::Object(Value::Object(user)) => named(user),
+        FileUser::Object(Value::Object(user)) => imported(named(user)),
         FileUser::Object(_) => return Err(Unreadable::new("the user is not an object")),
         FileUser::Record(record) => recorded(&Record(&record)),
     };
@@ -37,6 +63,20 @@ pub(super) fn user(user: FileUser) -> Result<Value, Unreadable> {
         return Ok(Value::Object(user));
     }
     Err(Unreadable::new("there is no `user_id` or `Id` such as `auth0|…`: is the file Auth0's?"))
+}
+
+/// A user of an import has the id without its connection. Auth0 imports into a database connection, whose users' ids
+/// begin with `auth0|`.
+fn imported(mut user: Map<String, Value>) -> Map<String, Value> {
+    let is_import = user.keys().all(|name| IMPORTED.contains(&&**name));
+    if is_import
+        && let Some(Value::String(id)) = user.get_mut("user_id")
+        && !id.is_empty()
+        && !id.contains('|')
+    {
+        id.insert_str(0, "auth0|");
+    }
+    user
 }
 
 fn named(mut user: Map<String, Value>) -> Map<String, Value> {

@@ -40,6 +40,7 @@ pub(super) const REGISTERED: Registered = Registered {
     },
     make: |_| Box::new(Auth0),
     api: directory::api,
+    is_own: file::is_own,
     advice: ADVICE,
 };
 

@@ -17,6 +17,13 @@ pub(super) fn user(user: FileUser) -> Result<Value, Unreadable> {
     }
 }
 
+/// Whether a user can only be Clerk's.
+pub(super) fn is_own(user: &FileUser) -> bool {
+    const NAMES: [&str; 4] =
+        ["email_addresses", "primary_email_address_id", "primary_email_address", "verified_email_addresses"];
+    user.text("id").is_some_and(|id| id.starts_with("user_")) && NAMES.iter().any(|name| user.has(name))
+}
+
 /// Whether an object is one of the API's, whose addresses are objects and not texts.
 fn is_of_the_api(user: &Value) -> bool {
     let addresses = user.get("email_addresses").and_then(Value::as_array);

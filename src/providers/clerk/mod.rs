@@ -36,6 +36,7 @@ pub(super) const REGISTERED: Registered = Registered {
     },
     make: |_| Box::new(Clerk),
     api: directory::api,
+    is_own: file::is_own,
     advice: ADVICE,
 };
 

@@ -38,6 +38,7 @@ pub(super) const REGISTERED: Registered = Registered {
     },
     make: |_| Box::new(Acme),
     api: |_| None,
+    is_own: |_| false,
     advice: Advice { vendor: Some("Acme"), key_pair: Some("Security, Signing keys"), ..Advice::NONE },
 };
 

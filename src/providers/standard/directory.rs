@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::link::next_of;
 use crate::config::{self, AuthKind, ListMethod, NextKind, SourceList};
 use crate::providers::directory::{
     Answer, Api, Authority, Client, Directory, ListError, Method, Next, Pace, Page, Position, Presence,
@@ -103,11 +104,13 @@ impl Directory for StandardDirectory {
         let first_id = id(users.first());
         if !users.is_empty() && first_id.is_none() {
             let place = &self.list.map.id;
-            return Err(ListError(format!("a listed user has no id at {place:?}: check [sources.list.map]")));
+            return Err(ListError::Unusable(format!(
+                "a listed user has no id at {place:?}: check [sources.list.map]"
+            )));
         }
         let parameter = next.to.as_deref().unwrap_or("Link");
         let following = match next.kind {
-            NextKind::Cursor => scalar_at(&answer.body, next.from.as_deref().unwrap_or_default()),
+            NextKind::Cursor => cursor_at(&answer.body, next.from.as_deref().unwrap_or_default())?,
             NextKind::Link => self.next_link(answer)?,
             NextKind::LastId => id(users.last()),
             NextKind::Page | NextKind::Offset => None,
@@ -158,27 +161,23 @@ impl StandardDirectory {
         at_pointer.and_then(Value::as_u64).or_else(header)
     }
 
-    /// The URL of the header `Link` with `rel=next` (RFC 8288). Credentials go nowhere but to the list's own origin.
+    /// The URL of the header `Link` with `rel=next`. Credentials go nowhere but to the list's own origin.
     fn next_link(&self, answer: &Answer) -> Result<Option<String>, ListError> {
-        let Some(link) = answer.header("link").and_then(next_of) else { return Ok(None) };
-        match self.url.join(link) {
+        // Several headers of one name are one list.
+        let links: Vec<&str> = answer.headers("link").collect();
+        let next = next_of(&links.join(", ")).map_err(|_| {
+            ListError::Unusable(
+                "the header `Link` cannot be read, so it is not known whether the list ends here".to_owned(),
+            )
+        })?;
+        let Some(link) = next else { return Ok(None) };
+        match self.url.join(&link) {
             Ok(next) if next.origin() == self.url.origin() => Ok(Some(next.into())),
-            _ => Err(ListError("the next page is on another host, which is given no credentials".to_owned())),
+            _ => Err(ListError::Unusable(
+                "the next page is on another host, which is given no credentials".to_owned(),
+            )),
         }
     }
-}
-
-/// The target of the link whose relation is `next`.
-fn next_of(header: &str) -> Option<&str> {
-    header.split(',').find_map(|link| {
-        let (target, parameters) = link.split_once('>')?;
-        let is_next = parameters.split(';').any(|one| {
-            let relation = one.trim().strip_prefix("rel=");
-            relation
-                .is_some_and(|names| names.trim_matches('"').split_whitespace().any(|name| name == "next"))
-        });
-        is_next.then(|| target.trim().trim_start_matches('<'))
-    })
 }
 
 /// Sets a parameter: of the query by its name, of the body by a JSON pointer.
@@ -198,11 +197,46 @@ fn set(request: &mut Request, to: &str, value: &str) {
     *place = value.into();
 }
 
+/// The next cursor; `None` at the end of the list, where it is null, empty or left out.
+fn cursor_at(body: &Value, pointer: &str) -> Result<Option<String>, ListError> {
+    match body.pointer(pointer) {
+        Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Err(ListError::Unusable(format!(
+            "the next cursor at {pointer:?} is neither a text nor a number: check `from` under [sources.list.next]"
+        ))),
+        _ => Ok(scalar_at(body, pointer)),
+    }
+}
+
 /// A cursor or an id: a text that is not empty, or a number.
 fn scalar_at(body: &Value, pointer: &str) -> Option<String> {
     match body.pointer(pointer)? {
         Value::String(text) => (!text.is_empty()).then(|| text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::cursor_at;
+
+    #[test]
+    fn a_list_ends_where_there_is_no_cursor_and_not_where_it_cannot_be_read() {
+        for (body, expected) in [
+            (json!({}), Some(None)),
+            (json!({"next": null}), Some(None)),
+            (json!({"next": ""}), Some(None)),
+            (json!({"next": "abc"}), Some(Some("abc"))),
+            (json!({"next": 0}), Some(Some("0"))),
+            (json!({"next": {}}), None),
+            (json!({"next": []}), None),
+            (json!({"next": false}), None),
+        ] {
+            let cursor: Option<Option<String>> = cursor_at(&body, "/next").ok();
+            assert_eq!(cursor, expected.map(|cursor| cursor.map(str::to_owned)), "{body}");
+        }
+        assert!(cursor_at(&Value::Null, "/next").is_ok_and(|cursor| cursor.is_none()));
     }
 }

@@ -1,6 +1,7 @@
 //! Any other sender. Its payloads are described in `[sources.map]`, by JSON pointers (RFC 6901).
 
 mod directory;
+mod link;
 
 use std::collections::BTreeMap;
 
@@ -45,6 +46,7 @@ pub(super) const REGISTERED: Registered = Registered {
         }
     },
     api: directory::api,
+    is_own: |_| false,
     advice: Advice::NONE,
 };
 

@@ -77,11 +77,20 @@ impl Directory for WorkosDirectory {
             let at = walk.back().ok_or_else(|| ListError::repeats("after"))?;
             return Ok(Page { users: Vec::new(), next: Next::At(at), total: None });
         }
-        let has_more = answer.body.pointer("/list_metadata/after").is_some_and(Value::is_string);
+        let has_more = match answer.body.pointer("/list_metadata/after") {
+            None | Some(Value::Null) => false,
+            Some(Value::String(after)) => !after.is_empty(),
+            Some(_) => return Err(ListError::not_a_list("WorkOS's list of users")),
+        };
+        if has_more && users.is_empty() {
+            return Err(ListError::Unusable(
+                "WorkOS says that there are more users, but lists none".to_owned(),
+            ));
+        }
         walk.first_id = walk.first_id.or_else(|| ids.first().cloned());
         walk.last_ids.extend(ids);
         walk.last_ids.drain(..walk.last_ids.len().saturating_sub(REMEMBERED));
-        let next = if has_more && !users.is_empty() { Next::At(to_position(&walk)) } else { Next::End };
+        let next = if has_more { Next::At(to_position(&walk)) } else { Next::End };
         Ok(Page { users, next, total: None })
     }
 
@@ -210,6 +219,19 @@ mod tests {
             }
         }
         panic!("the walk does not end");
+    }
+
+    #[test]
+    fn a_list_whose_end_cannot_be_told_is_an_error() {
+        let read = |data: Value, after: Value| {
+            let body = json!({"data": data, "list_metadata": {"after": after}});
+            WorkosDirectory.read(None, &Answer { status: 200, body, ..Answer::default() })
+        };
+        for after in [json!({}), json!([]), json!(false), json!(1)] {
+            assert!(read(json!([{"id": "user_1"}]), after).is_err());
+        }
+        assert!(read(json!([]), json!("user_1")).is_err());
+        assert!(read(json!([]), json!(null)).is_ok());
     }
 
     #[test]

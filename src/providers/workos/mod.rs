@@ -8,6 +8,7 @@ mod directory;
 
 use serde_json::Value;
 
+use super::file::FileUser;
 use super::{
     Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_user, object_at, string_at,
     time_at, told_at,
@@ -37,6 +38,7 @@ pub(super) const REGISTERED: Registered = Registered {
     },
     make: |_| Box::new(Workos),
     api: directory::api,
+    is_own: is_own,
     advice: ADVICE,
 };
 
@@ -111,6 +113,12 @@ const FIELDS: [(&str, Field); 7] = [
     ("profile_picture_url", Field::PictureUrl),
     ("metadata", Field::Metadata),
 ];
+
+/// Whether a user of a file can only be WorkOS's.
+fn is_own(user: &FileUser) -> bool {
+    let has_id = user.text("id").is_some_and(|id| id.starts_with("user_"));
+    has_id && user.text("email").is_some() && (user.has("email_verified") || user.has("profile_picture_url"))
+}
 
 fn upsert(event: &Value) -> Result<DecodedEvent, Unreadable> {
     let user = object_at(event, "data")?;

@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use serde_json::Value;
 
 use super::LARGEST_USER;
+use crate::domain::lenient_json;
 
 /// Reads one value after the other and holds only that one.
 pub(super) struct JsonValues<R> {
@@ -70,7 +71,7 @@ impl<R: BufRead> JsonValues<R> {
                 if std::str::from_utf8(&text).is_err() {
                     return Err(JsonError::Wrong("is not UTF-8: save the file as UTF-8".to_owned()));
                 }
-                let value = serde_json::from_slice(&text);
+                let value = lenient_json::from_slice(&text);
                 // Its words may quote the value.
                 value.map(Some).map_err(|error| {
                     JsonError::Wrong(format!("is not JSON, at its column {}", error.column()))

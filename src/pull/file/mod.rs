@@ -17,11 +17,13 @@ use crate::providers::file::FileUser;
 pub(super) const LARGEST_USER: usize = 16 << 20;
 const BUFFER: usize = 256 << 10;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The file cannot be read any further.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
+    #[error("the file {path} cannot be opened: {error}")]
+    Open { path: String, error: io::Error },
     #[error("the file cannot be read: {0}")]
     Io(#[from] io::Error),
     #[error("user number {number}: {what}")]
@@ -291,6 +293,8 @@ mod tests {
             (b"\xff\xfe[\0]\0", "UTF-16"),
             (b"\xfe\xff\0[\0]", "UTF-16"),
             (b"i\0d\0,\0", "UTF-16"),
+            (b"\0[\0{\0", "UTF-16"),
+            (b"\0\n\0[", "UTF-16"),
             (b"{\"id\":\"\xff\xfe\"}", "UTF-8"),
             (b"just a line of text\n", "neither JSON nor CSV"),
             (b"id,name\n1,\xff\xfe\n", "UTF-8"),
@@ -316,6 +320,27 @@ mod tests {
         let (users, error) = read(format!("id,name\n1,Ada\n2,\"Grace\n{rest}"));
         assert_eq!(users.len(), 1);
         assert!(error.as_ref().unwrap().contains("user number 2: is larger than"), "{error:?}");
+    }
+
+    #[test]
+    fn a_cell_or_a_header_of_a_hundred_megabytes_is_refused_and_not_held() {
+        let huge = "x".repeat(100 << 20);
+        for text in [format!("id,name\n1,Ada\n2,{huge}\n"), format!("id,name\n1,Ada\n2,\"{huge}\"\n")] {
+            let (users, error) = read(text);
+            assert_eq!(users.len(), 1);
+            assert!(error.as_ref().unwrap().contains("user number 2: is larger than"), "{error:?}");
+        }
+        assert!(read(format!("id,{huge}\n1,Ada\n")).1.unwrap().contains("is larger than"));
+        // A comment takes no memory, but is read for nothing.
+        assert!(read(format!("#{huge}\nid,name\n1,Ada\n")).1.unwrap().contains("is larger than"));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_costs_only_its_own_character() {
+        let (users, error) = read("[{\"id\":1,\"name\":\"Ada \\ud83d\"},{\"id\":2}]");
+        assert_eq!(error, None);
+        assert_eq!(users[0], FileUser::Object(json!({"id": 1, "name": "Ada \u{fffd}"})));
+        assert_eq!(users.len(), 2);
     }
 
     #[test]

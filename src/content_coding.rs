@@ -3,18 +3,37 @@
 use std::io::Read;
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-
-use crate::auth::error::{FetchError, excerpt};
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
 
 /// How many codings one body may have; each takes time to decode.
 const MAX_CODINGS: usize = 2;
+/// What is told of the name of an unknown coding.
+const LONGEST_NAME: usize = 100;
+
+/// A body cannot be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CodingError {
+    /// The coding is unknown, or the body does not have it; the coding or the problem.
+    #[error("the answer has a content coding that cannot be decoded: {0}")]
+    Undecodable(String),
+    /// The body is larger than this.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+/// The codings that an answer says it has, in the order in which they were applied.
+pub(crate) fn of(headers: &HeaderMap) -> String {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(",")
+}
 
 /// Decodes a body. `codings` is the value of `Content-Encoding`; `limit` holds after every step, so that a small
 /// body cannot become a large one.
-pub(super) fn decode(mut body: Vec<u8>, codings: &str, limit: usize) -> Result<Vec<u8>, FetchError> {
+pub(crate) fn decode(mut body: Vec<u8>, codings: &str, limit: usize) -> Result<Vec<u8>, CodingError> {
     let codings: Vec<String> = codings.split(',').map(|coding| coding.trim().to_ascii_lowercase()).collect();
     if codings.len() > MAX_CODINGS {
-        return Err(FetchError::Encoded(format!("more than {MAX_CODINGS} codings")));
+        return Err(CodingError::Undecodable(format!("more than {MAX_CODINGS} codings")));
     }
     // They are listed in the order in which they were applied.
     for coding in codings.iter().rev() {
@@ -23,20 +42,23 @@ pub(super) fn decode(mut body: Vec<u8>, codings: &str, limit: usize) -> Result<V
             "gzip" | "x-gzip" => read(MultiGzDecoder::new(&*body), limit)?,
             // Some servers leave out the zlib header that the name asks for.
             "deflate" => match read(ZlibDecoder::new(&*body), limit) {
-                Err(FetchError::Encoded(_)) => read(DeflateDecoder::new(&*body), limit)?,
+                Err(CodingError::Undecodable(_)) => read(DeflateDecoder::new(&*body), limit)?,
                 decoded => decoded?,
             },
-            _ => return Err(FetchError::Encoded(excerpt(coding))),
+            _ => return Err(CodingError::Undecodable(coding.chars().take(LONGEST_NAME).collect())),
         };
     }
     Ok(body)
 }
 
-fn read(reader: impl Read, limit: usize) -> Result<Vec<u8>, FetchError> {
+fn read(reader: impl Read, limit: usize) -> Result<Vec<u8>, CodingError> {
     let mut decoded = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    reader.take(most).read_to_end(&mut decoded).map_err(|error| FetchError::Encoded(error.to_string()))?;
-    if decoded.len() > limit { Err(FetchError::TooLarge(limit)) } else { Ok(decoded) }
+    reader
+        .take(most)
+        .read_to_end(&mut decoded)
+        .map_err(|error| CodingError::Undecodable(error.to_string()))?;
+    if decoded.len() > limit { Err(CodingError::TooLarge(limit)) } else { Ok(decoded) }
 }
 
 #[cfg(test)]
@@ -47,8 +69,7 @@ mod tests {
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
     use proptest::prelude::{any, proptest};
 
-    use super::decode;
-    use crate::auth::error::FetchError;
+    use super::{CodingError, decode};
 
     const LIMIT: usize = 1024;
 
@@ -79,12 +100,15 @@ mod tests {
         ] {
             assert_eq!(decode(encoded, codings, LIMIT).unwrap(), body, "{codings}");
         }
-        assert_eq!(decode(body.to_vec(), "zstd", LIMIT), Err(FetchError::Encoded("zstd".into())));
-        assert!(matches!(decode(body.to_vec(), "gzip", LIMIT), Err(FetchError::Encoded(_))));
+        assert_eq!(decode(body.to_vec(), "zstd", LIMIT), Err(CodingError::Undecodable("zstd".into())));
+        assert!(matches!(decode(body.to_vec(), "gzip", LIMIT), Err(CodingError::Undecodable(_))));
         let thrice = gzip(&gzip(&gzip(body)));
-        assert!(matches!(decode(thrice, "gzip, gzip, gzip", LIMIT), Err(FetchError::Encoded(_))));
+        assert!(matches!(decode(thrice, "gzip, gzip, gzip", LIMIT), Err(CodingError::Undecodable(_))));
         let cut = gzip(body);
-        assert!(matches!(decode(cut[..cut.len() - 9].to_vec(), "gzip", LIMIT), Err(FetchError::Encoded(_))));
+        assert!(matches!(
+            decode(cut[..cut.len() - 9].to_vec(), "gzip", LIMIT),
+            Err(CodingError::Undecodable(_))
+        ));
     }
 
     #[test]
@@ -92,8 +116,8 @@ mod tests {
         let fits = gzip(&[b' '; LIMIT]);
         assert_eq!(decode(fits, "gzip", LIMIT).unwrap().len(), LIMIT);
         let bomb = gzip(&vec![b' '; 10_000_000]);
-        assert_eq!(decode(bomb.clone(), "gzip", LIMIT), Err(FetchError::TooLarge(LIMIT)));
-        assert_eq!(decode(gzip(&bomb), "gzip, gzip", 20_000), Err(FetchError::TooLarge(20_000)));
+        assert_eq!(decode(bomb.clone(), "gzip", LIMIT), Err(CodingError::TooLarge(LIMIT)));
+        assert_eq!(decode(gzip(&bomb), "gzip, gzip", 20_000), Err(CodingError::TooLarge(20_000)));
     }
 
     proptest! {
