@@ -38,7 +38,7 @@ pub(super) const REGISTERED: Registered = Registered {
     },
     make: |_| Box::new(Workos),
     api: directory::api,
-    is_own: is_own,
+    is_own,
     advice: ADVICE,
 };
 
