@@ -104,7 +104,7 @@ mod tests {
             r#"</l?p=2>; title="a,b>; rel=prev"; rel="next""#,
             r#"</l?p=2>; title="a \"quoted\" word"; rel=next; rel=prev"#,
             r#"</l?p=1>; rel="first", , </l?p=2>; rel="next", </l?p=9>; rel=last"#,
-            r#"</a,b>; rel=prev; flag, </l?p=2>; rel=next"#,
+            r"</a,b>; rel=prev; flag, </l?p=2>; rel=next",
             "\t< /l?p=2 >; rel=next;",
         ] {
             assert_eq!(next_of(header), Ok(Some("/l?p=2".to_owned())), "{header}");
