@@ -52,17 +52,17 @@ fn users(first: usize) -> Value {
     (first..first + 10).map(user).collect()
 }
 
-fn page(users: Value, next: Value) -> HttpResponse {
+fn page(users: &Value, next: &Value) -> HttpResponse {
     HttpResponse::Ok().json(json!({"users": users, "next": next}))
 }
 
 #[tokio::test]
 async fn a_list_without_an_end_is_given_up() {
     let shapes: [(&str, &str, Page); 4] = [
-        ("two cursors", CURSOR, |asked| page(users(asked.number % 2 * 10), json!(asked.number % 2))),
-        ("empty pages", CURSOR, |asked| page(json!([]), json!(asked.number))),
+        ("two cursors", CURSOR, |asked| page(&users(asked.number % 2 * 10), &json!(asked.number % 2))),
+        ("empty pages", CURSOR, |asked| page(&json!([]), &json!(asked.number))),
         ("pages in another order", "{ type = 'offset', to = 'offset' }", |asked| {
-            page(users(asked.number % 5), Value::Null)
+            page(&users(asked.number % 5), &Value::Null)
         }),
         ("links", "{ type = 'link' }", |asked| {
             let link = format!("</users?{}>; rel=next", asked.number % 3);
@@ -122,7 +122,7 @@ async fn an_empty_list_is_read_again_when_it_has_users() {
 #[tokio::test]
 async fn what_cannot_be_told_to_be_the_end_is_no_end() {
     let shapes: [(&str, Page, &str); 4] = [
-        (CURSOR, |_| page(users(0), json!({})), "neither a text nor a number"),
+        (CURSOR, |_| page(&users(0), &json!({})), "neither a text nor a number"),
         (
             "{ type = 'link' }",
             |_| HttpResponse::Ok().insert_header(("link", "garbage")).json(json!({"users": users(0)})),
@@ -135,7 +135,9 @@ async fn what_cannot_be_told_to_be_the_end_is_no_end() {
         ),
         (
             CURSOR,
-            |_| page(json!([{"id": "u1", "updated_at": "x"}, {"id": "u2", "updated_at": "x"}]), Value::Null),
+            |_| {
+                page(&json!([{"id": "u1", "updated_at": "x"}, {"id": "u2", "updated_at": "x"}]), &Value::Null)
+            },
             "none of the 2 users could be understood",
         ),
     ];
