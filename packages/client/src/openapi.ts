@@ -89,6 +89,26 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/events": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * What changed since a cursor, in order.
+         * @description Each event says what its user is like now, not how it was: events of one user on the same page are one event, with the sequence of the newest. A user who was made and deleted since the cursor is not on the page. If there are no events, `next` may still be higher than `after`. A cursor that is older than `[events] retention` is refused with `cursor_expired`.
+         */
+        readonly get: operations["listEvents"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/identity": {
         readonly parameters: {
             readonly query?: never;
@@ -199,7 +219,318 @@ export interface paths {
         readonly trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    readonly "user.created": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * A user has a row now.
+         * @description Signed as Standard Webhooks. At least once, and per user in the order of `sequence`.
+         */
+        readonly post: {
+            readonly parameters: {
+                readonly query?: never;
+                readonly header: {
+                    /** @description `evt_…`: the same at each attempt. */
+                    readonly "webhook-id": string;
+                    /** @description One signature `v1,…` for each secret, with spaces between them. */
+                    readonly "webhook-signature": string;
+                    /** @description The time of the attempt, in seconds since 1970. */
+                    readonly "webhook-timestamp": string;
+                };
+                readonly path?: never;
+                readonly cookie?: never;
+            };
+            readonly requestBody: {
+                readonly content: {
+                    readonly "application/json": components["schemas"]["UserCreatedEvent"];
+                };
+            };
+            readonly responses: {
+                /** @description The event was received. */
+                readonly "2XX": {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The endpoint is gone: nothing is sent to it any more. */
+                readonly 410: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The event is sent again later, after `Retry-After` at the earliest. */
+                readonly default: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "user.deleted": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * A user was deleted.
+         * @description Signed as Standard Webhooks. At least once, and per user in the order of `sequence`.
+         */
+        readonly post: {
+            readonly parameters: {
+                readonly query?: never;
+                readonly header: {
+                    /** @description `evt_…`: the same at each attempt. */
+                    readonly "webhook-id": string;
+                    /** @description One signature `v1,…` for each secret, with spaces between them. */
+                    readonly "webhook-signature": string;
+                    /** @description The time of the attempt, in seconds since 1970. */
+                    readonly "webhook-timestamp": string;
+                };
+                readonly path?: never;
+                readonly cookie?: never;
+            };
+            readonly requestBody: {
+                readonly content: {
+                    readonly "application/json": components["schemas"]["UserDeletedEvent"];
+                };
+            };
+            readonly responses: {
+                /** @description The event was received. */
+                readonly "2XX": {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The endpoint is gone: nothing is sent to it any more. */
+                readonly 410: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The event is sent again later, after `Retry-After` at the earliest. */
+                readonly default: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "user.updated": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * What is known of a user changed.
+         * @description Signed as Standard Webhooks. At least once, and per user in the order of `sequence`.
+         */
+        readonly post: {
+            readonly parameters: {
+                readonly query?: never;
+                readonly header: {
+                    /** @description `evt_…`: the same at each attempt. */
+                    readonly "webhook-id": string;
+                    /** @description One signature `v1,…` for each secret, with spaces between them. */
+                    readonly "webhook-signature": string;
+                    /** @description The time of the attempt, in seconds since 1970. */
+                    readonly "webhook-timestamp": string;
+                };
+                readonly path?: never;
+                readonly cookie?: never;
+            };
+            readonly requestBody: {
+                readonly content: {
+                    readonly "application/json": components["schemas"]["UserUpdatedEvent"];
+                };
+            };
+            readonly responses: {
+                /** @description The event was received. */
+                readonly "2XX": {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The endpoint is gone: nothing is sent to it any more. */
+                readonly 410: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The event is sent again later, after `Retry-After` at the earliest. */
+                readonly default: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "users.resync": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Events are missing: list the users.
+         * @description Signed as Standard Webhooks. At least once, and per user in the order of `sequence`.
+         */
+        readonly post: {
+            readonly parameters: {
+                readonly query?: never;
+                readonly header: {
+                    /** @description `evt_…`: the same at each attempt. */
+                    readonly "webhook-id": string;
+                    /** @description One signature `v1,…` for each secret, with spaces between them. */
+                    readonly "webhook-signature": string;
+                    /** @description The time of the attempt, in seconds since 1970. */
+                    readonly "webhook-timestamp": string;
+                };
+                readonly path?: never;
+                readonly cookie?: never;
+            };
+            readonly requestBody: {
+                readonly content: {
+                    readonly "application/json": components["schemas"]["UsersResyncEvent"];
+                };
+            };
+            readonly responses: {
+                /** @description The event was received. */
+                readonly "2XX": {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The endpoint is gone: nothing is sent to it any more. */
+                readonly 410: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The event is sent again later, after `Retry-After` at the earliest. */
+                readonly default: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "users.test": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * A test of the endpoint.
+         * @description Signed as Standard Webhooks. At least once, and per user in the order of `sequence`.
+         */
+        readonly post: {
+            readonly parameters: {
+                readonly query?: never;
+                readonly header: {
+                    /** @description `evt_…`: the same at each attempt. */
+                    readonly "webhook-id": string;
+                    /** @description One signature `v1,…` for each secret, with spaces between them. */
+                    readonly "webhook-signature": string;
+                    /** @description The time of the attempt, in seconds since 1970. */
+                    readonly "webhook-timestamp": string;
+                };
+                readonly path?: never;
+                readonly cookie?: never;
+            };
+            readonly requestBody: {
+                readonly content: {
+                    readonly "application/json": components["schemas"]["UsersTestEvent"];
+                };
+            };
+            readonly responses: {
+                /** @description The event was received. */
+                readonly "2XX": {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The endpoint is gone: nothing is sent to it any more. */
+                readonly 410: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description The event is sent again later, after `Retry-After` at the earliest. */
+                readonly default: {
+                    headers: {
+                        readonly [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /** @description An event of the stream of the current user. */
@@ -242,6 +573,8 @@ export interface components {
             /** @enum {string} */
             readonly outcome: "applied" | "stale" | "duplicate" | "ignored" | "parked";
         };
+        /** @description What changed. */
+        readonly Event: components["schemas"]["UserCreatedEvent"] | components["schemas"]["UserUpdatedEvent"] | components["schemas"]["UserDeletedEvent"];
         /** @description The answer to `/healthz`. */
         readonly Health: {
             /** @enum {string} */
@@ -283,6 +616,8 @@ export interface components {
             readonly code: components["schemas"]["ProblemCode"];
             /** @description What the client can do. It is the same for a code, but for the name of a missing scope. */
             readonly detail: string;
+            /** @description Of `cursor_expired`: the cursor to go on from, once all users were listed. */
+            readonly next?: string | null;
             /**
              * Format: int32
              * @description The HTTP status of the response.
@@ -297,7 +632,7 @@ export interface components {
          * @description The stable names of everything that can be refused. [`Code::meaning`] is the table of what they mean.
          * @enum {string}
          */
-        readonly ProblemCode: "invalid_auth_header" | "no_auth_provider" | "unauthenticated" | "keys_unavailable" | "insufficient_scope" | "user_not_synced" | "user_deleted" | "user_not_found" | "not_a_user" | "unknown_source" | "missing_signature" | "invalid_signature" | "stale_timestamp" | "invalid_bearer_token" | "invalid_json" | "body_too_large" | "body_timeout" | "body_broken" | "invalid_query" | "not_found" | "method_not_allowed" | "preflight_refused" | "database_unavailable" | "queue_full" | "too_many_requests" | "internal";
+        readonly ProblemCode: "invalid_auth_header" | "no_auth_provider" | "unauthenticated" | "keys_unavailable" | "insufficient_scope" | "user_not_synced" | "user_deleted" | "user_not_found" | "not_a_user" | "unknown_source" | "missing_signature" | "invalid_signature" | "stale_timestamp" | "invalid_bearer_token" | "invalid_json" | "body_too_large" | "body_timeout" | "body_broken" | "invalid_query" | "cursor_expired" | "not_found" | "method_not_allowed" | "preflight_refused" | "database_unavailable" | "queue_full" | "too_many_requests" | "internal";
         /** @description What is known of a user. Unknown facts are null. Each field is the user's field of the same name. */
         readonly Profile: {
             readonly email: string | null;
@@ -359,6 +694,52 @@ export interface components {
              */
             readonly updatedAt: string;
         };
+        /** @description A user has a row now. */
+        readonly UserCreatedEvent: {
+            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            readonly changed: readonly string[];
+            readonly data: components["schemas"]["User"];
+            /** @description The event's place in the log. Later events of a user have a higher one. */
+            readonly sequence: string;
+            /**
+             * Format: date-time
+             * @description The provider's time of the change.
+             */
+            readonly timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly type: "user.created";
+        };
+        /** @description A user was deleted, with the row. */
+        readonly UserDeletedEvent: {
+            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            readonly changed: readonly string[];
+            readonly data: {
+                /** @description The user's id at the provider. */
+                readonly externalId: string;
+                /**
+                 * Format: uuid
+                 * @description The id that the row had.
+                 */
+                readonly id: string;
+                /** @description The source that the user came from. */
+                readonly source: string;
+            };
+            /** @description The event's place in the log. Later events of a user have a higher one. */
+            readonly sequence: string;
+            /**
+             * Format: date-time
+             * @description The provider's time of the change.
+             */
+            readonly timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly type: "user.deleted";
+        };
         /** @description A page of users, in the order in which their rows were created. */
         readonly UserList: {
             /** @description For the next page; null on the last page. */
@@ -371,6 +752,54 @@ export interface components {
         /** @description Users by their ids. */
         readonly UsersById: {
             readonly users: readonly components["schemas"]["UserOrPublicUser"][];
+        };
+        /** @description Events up to `sequence` are not kept any more: list the users, and go on with later events. Only endpoints are told this. */
+        readonly UsersResyncEvent: {
+            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            readonly changed: readonly string[];
+            readonly data: Record<string, never>;
+            /** @description The event's place in the log. Later events of a user have a higher one. */
+            readonly sequence: string;
+            /**
+             * Format: date-time
+             * @description The provider's time of the change.
+             */
+            readonly timestamp: string;
+            /** @enum {string} */
+            readonly type: "users.resync";
+        };
+        /** @description Sent by `usersync endpoints test`: there is nothing to do. */
+        readonly UsersTestEvent: {
+            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            readonly changed: readonly string[];
+            readonly data: Record<string, never>;
+            /** @description The event's place in the log. Later events of a user have a higher one. */
+            readonly sequence: string;
+            /**
+             * Format: date-time
+             * @description The provider's time of the change.
+             */
+            readonly timestamp: string;
+            /** @enum {string} */
+            readonly type: "users.test";
+        };
+        /** @description What is known of a user changed. */
+        readonly UserUpdatedEvent: {
+            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            readonly changed: readonly string[];
+            readonly data: components["schemas"]["User"];
+            /** @description The event's place in the log. Later events of a user have a higher one. */
+            readonly sequence: string;
+            /**
+             * Format: date-time
+             * @description The provider's time of the change.
+             */
+            readonly timestamp: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            readonly type: "user.updated";
         };
     };
     responses: never;
@@ -629,6 +1058,137 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         readonly code: "keys_unavailable" | "database_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    readonly listEvents: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `next` of the previous answer, or the `sequence` of an event. Without it, the beginning of what is kept. */
+                readonly after?: string;
+                /** @description The most events in one answer. */
+                readonly limit?: number;
+                /** @description Only events of users of this source. */
+                readonly source?: string;
+                /** @description Only events of this type: `user.created`, `user.updated` or `user.deleted`. */
+                readonly type?: string;
+                /** @description How many seconds to wait if there is no event yet. Values over 30 count as 30. */
+                readonly wait?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The events, and the cursor to go on from. */
+            readonly 200: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": {
+                        readonly events: readonly components["schemas"]["Event"][];
+                        /** @description For `after` of the next request. */
+                        readonly next: string;
+                    };
+                };
+            };
+            /** @description `invalid_query`: A query parameter is not valid */
+            readonly 400: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "invalid_query";
+                    };
+                };
+            };
+            /** @description `invalid_auth_header`: The Authorization header is missing or malformed; `unauthenticated`: The token is not valid */
+            readonly 401: {
+                headers: {
+                    readonly "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "invalid_auth_header" | "unauthenticated";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The service key lacks a scope */
+            readonly 403: {
+                headers: {
+                    readonly "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `cursor_expired`: The cursor is too old */
+            readonly 410: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "cursor_expired";
+                    };
+                };
+            };
+            /** @description `too_many_requests`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "too_many_requests";
+                    };
+                };
+            };
+            /** @description `internal`: Internal error */
+            readonly 500: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "internal";
+                    };
+                };
+            };
+            /** @description `database_unavailable`: The database is unavailable */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "database_unavailable";
                     };
                 };
             };

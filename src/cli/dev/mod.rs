@@ -84,8 +84,9 @@ impl Dev {
         let round_trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
         round_trip.run().await.context("the round trip failed")?;
         directory::read_in(&config, &store, &clock).await?;
-        self.print_commands(&base, &development, round_trip.samples());
+        self.print_commands(&base, &development);
         self.print_reading(&settings);
+        print_samples(&base, &development, round_trip.samples());
         self.print_events(&development);
         say!("Press Ctrl-C to stop. To start from scratch, delete {}.", self.directory.display());
         tokio::select! {
@@ -139,8 +140,8 @@ impl Dev {
         Ok(config)
     }
 
-    fn print_commands(&self, base: &str, development: &Development, samples: &[PathBuf]) {
-        let Development { secret, service_key, subject, .. } = development;
+    fn print_commands(&self, base: &str, development: &Development) {
+        let Development { service_key, subject, .. } = development;
         let usersync = program();
         let directory = if self.directory == Path::new(DIRECTORY) {
             String::new()
@@ -153,17 +154,6 @@ impl Dev {
         say!("  curl -i -H \"Authorization: Bearer $TOKEN\" {base}/v1/users/current\n");
         say!("  # list the users");
         say!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/users'\n");
-        for (what, sample) in
-            ["change the user's name", "delete the user for good; the token stops working at once"]
-                .iter()
-                .zip(&samples[1..])
-        {
-            say!("  # {what}");
-            say!(
-                "  {usersync} send {} --to {base}/webhooks/{SOURCE} --secret {secret}\n",
-                quoted(&sample.display().to_string())
-            );
-        }
         say!("  # read what changed");
         say!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/events'\n");
     }
@@ -188,6 +178,22 @@ impl Dev {
             say!("Events are sent to {url}, signed with {}", development.endpoint_secret);
         }
         say!("Each event is printed below, as an endpoint is sent it.");
+    }
+}
+
+/// The commands that send the sample events.
+fn print_samples(base: &str, development: &Development, samples: &[PathBuf]) {
+    let (usersync, secret) = (program(), &development.secret);
+    for (what, sample) in
+        ["change the user's name", "delete the user for good; the token stops working at once"]
+            .iter()
+            .zip(&samples[1..])
+    {
+        say!("  # {what}");
+        say!(
+            "  {usersync} send {} --to {base}/webhooks/{SOURCE} --secret {secret}\n",
+            quoted(&sample.display().to_string())
+        );
     }
 }
 
