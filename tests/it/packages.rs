@@ -28,7 +28,7 @@ async fn the_packages_pass_their_tests_and_work_with_the_program() {
         said.stdout.trim().to_owned()
     };
     let ada = token(&["user_ada"]).await;
-    let grace = token(&["user_grace", "--claim", "name=Grace Hopper"]).await;
+    let grace = token(&["user_hedy", "--claim", "name=Hedy Lamarr"]).await;
     let event = app.count(1).await.remove(0);
     let printed = dev.line_with("Events are sent to").await;
     let (_, secret) = printed.split_once("signed with ").unwrap();

@@ -54,7 +54,6 @@ async fn sessions_of_convex_auth_are_of_one_user() {
     let provider = Provider::start();
     let issuer = provider.url("");
     let page = include_str!("../../docs/providers/convex-auth.md");
-    let (_home, process, client) = serve(page, "https://happy-animal-123.convex.site", &issuer).await;
 
     let now = Clock::system().now().as_seconds();
     let mut mint = async |sub: &str, audience: &str| {
@@ -66,6 +65,8 @@ async fn sessions_of_convex_auth_are_of_one_user() {
         said["token"].as_str().unwrap().to_owned()
     };
     let first = mint("j57user|jh7first", "convex").await;
+    // The issuer has its keys before the service asks for them.
+    let (_home, process, client) = serve(page, "https://happy-animal-123.convex.site", &issuer).await;
     let (status, user) = store(&client, &first).await;
     assert_eq!(
         (status, &user["externalId"], &user["name"]),

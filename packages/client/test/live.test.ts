@@ -44,10 +44,10 @@ test.skipIf(!url)("a signed-in user is followed, stored from claims, looked up a
 
   const grace = createUsersyncClient({ url, store: { claimsAfterMs: 100 } });
   const fetchToken = async () => newToken;
-  grace.session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "g", subject: "user_grace", fetchToken });
+  grace.session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "g", subject: "user_hedy", fetchToken });
   await session(grace, (now) => now.status === "pending");
   const stored = await session(grace, (now) => now.status === "signedIn");
-  expect(stored).toMatchObject({ user: { externalId: "user_grace", name: "Grace Hopper" } });
+  expect(stored).toMatchObject({ user: { externalId: "user_hedy", name: "Hedy Lamarr" } });
   grace.session.close();
 
   const server = createUsersyncServer({ url });
