@@ -13,7 +13,7 @@ pub(crate) mod directory;
 #[cfg(test)]
 mod example;
 pub(crate) mod file;
-mod lenient;
+mod nested_json;
 mod read;
 mod source;
 mod standard;

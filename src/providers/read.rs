@@ -3,8 +3,8 @@
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::{DecodedEvent, GONE, LISTED, Provider, Unreadable, lenient};
-use crate::domain::{Change, ChangeKind, Content, Delivery, Timestamp, UserKey};
+use super::{DecodedEvent, GONE, LISTED, Provider, Unreadable, nested_json};
+use crate::domain::{Change, ChangeKind, Content, Delivery, Timestamp, UserKey, lenient_json};
 use crate::signature::{self, Message, Verified};
 
 /// What a message was read as.
@@ -83,10 +83,10 @@ impl ReadEvent {
         }
         // Checked against the grammar alone, at any depth: JSON is kept even where it cannot be read.
         serde_json::from_str::<IgnoredAny>(payload).map_err(|_| NotJson)?;
-        let repaired = lenient::without_half_surrogates(payload);
+        let repaired = lenient_json::without_half_surrogates(payload);
         let document = repaired.as_deref().unwrap_or(payload);
         let Ok(event) = serde_json::from_str::<Value>(document) else {
-            let user = lenient::value_at(document, provider.user_pointer()).as_ref().and_then(user_id);
+            let user = nested_json::value_at(document, provider.user_pointer()).as_ref().and_then(user_id);
             let reason = "the event is nested too deep, or has a number that cannot be read";
             return Ok(Self { user, ..Self::unreadable(reason) });
         };
