@@ -63,8 +63,8 @@ impl Endpoints {
                 let since = since::parse(since.as_deref(), clock)?;
                 let since = since.map_or(kept_from, |since| since.max(kept_from));
                 events::register(store, &config.endpoints, clock).await?;
-                let told = events::tell_again(store, clock, &name, since).await?;
-                say!("{told} events wait for {name}; a running service sends them");
+                let events = events::replay_changes(store, clock, &name, since).await?;
+                say!("{events} events wait for {name}; a running service sends them");
                 Ok(())
             }
             Self::Test { .. } => Ok(()),

@@ -135,13 +135,13 @@ impl Health {
     }
 
     /// How many events may be sent now, if so many are on their way.
-    pub fn room(&self, on_their_way: usize, most: usize, now: Timestamp) -> usize {
+    pub fn room(&self, in_flight: usize, most: usize, now: Timestamp) -> usize {
         if self.resume_at.is_some_and(|resume_at| now < resume_at) {
             return 0;
         }
         match self.state {
-            EndpointState::Healthy => most.saturating_sub(on_their_way),
-            EndpointState::Failing => usize::from(on_their_way == 0),
+            EndpointState::Healthy => most.saturating_sub(in_flight),
+            EndpointState::Failing => usize::from(in_flight == 0),
             EndpointState::Disabled => 0,
         }
     }

@@ -53,15 +53,15 @@ impl EventBody {
 
     /// That events up to a place in the log are missing.
     pub fn resync(sequence: i64, now: Timestamp) -> Self {
-        Self::about_nobody("users.resync", sequence, now)
+        Self::without_user("users.resync", sequence, now)
     }
 
     /// That an endpoint can be reached.
     pub fn test(now: Timestamp) -> Self {
-        Self::about_nobody("users.test", 0, now)
+        Self::without_user("users.test", 0, now)
     }
 
-    fn about_nobody(r#type: &'static str, sequence: i64, timestamp: Timestamp) -> Self {
+    fn without_user(r#type: &'static str, sequence: i64, timestamp: Timestamp) -> Self {
         let (sequence, data) = (sequence.to_string(), Data::Nothing {});
         Self { r#type, timestamp, data, sequence, changed: Vec::new() }
     }
@@ -81,8 +81,8 @@ impl EventBody {
     }
 }
 
-/// The rows that these events speak of, as they are now.
-pub(super) async fn rows_of<'a>(
+/// The users of these events, as their rows are now.
+pub(super) async fn users_of<'a>(
     store: &Store,
     events: impl Iterator<Item = &'a LoggedEvent>,
 ) -> Result<HashMap<UserId, User>, StoreError> {
@@ -97,6 +97,6 @@ pub(super) async fn rows_of<'a>(
 
 /// What these events say now; those whose user was deleted meanwhile are left out.
 pub(super) async fn bodies(store: &Store, events: &[LoggedEvent]) -> Result<Vec<EventBody>, StoreError> {
-    let mut rows = rows_of(store, events.iter()).await?;
+    let mut rows = users_of(store, events.iter()).await?;
     Ok(events.iter().filter_map(|it| EventBody::of_event(it, rows.remove(&it.event.id))).collect())
 }

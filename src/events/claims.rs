@@ -119,7 +119,7 @@ impl Claims {
                 Some(next_at) => tx.postpone(self.claimant(), *sequence, next_at).await?,
             }
         }
-        tx.told(self.claimant(), done).await?;
+        tx.delete_sent(self.claimant(), done).await?;
         if !was_healthy && endpoint.health.state == EndpointState::Healthy {
             // What has waited for the endpoint, and not for its own next attempt.
             tx.make_due(&self.endpoint, now).await?;
@@ -144,9 +144,9 @@ impl Claims {
         now: Timestamp,
     ) -> Result<(Vec<Pending>, bool), StoreError> {
         let is_failing = endpoint.health.state == EndpointState::Failing;
-        let on_their_way = if is_failing { tx.count_held(&self.endpoint, now).await? } else { 0 };
-        let on_their_way = usize::try_from(on_their_way).unwrap_or(usize::MAX);
-        let room = endpoint.health.room(on_their_way, room, now).min(room);
+        let in_flight = if is_failing { tx.count_held(&self.endpoint, now).await? } else { 0 };
+        let in_flight = usize::try_from(in_flight).unwrap_or(usize::MAX);
+        let room = endpoint.health.room(in_flight, room, now).min(room);
         if room == 0 {
             return Ok((Vec::new(), false));
         }
@@ -167,7 +167,8 @@ impl Claims {
             return Ok((Vec::new(), false));
         }
         let is_full = due.len() == room;
-        let users: BTreeSet<UserKey> = due.iter().filter_map(|it| Some(key_of(&it.message)?.0)).collect();
+        let users: BTreeSet<UserKey> =
+            due.iter().filter_map(|it| Some(it.message.event()?.event.user.clone())).collect();
         let waiting =
             if users.is_empty() { Vec::new() } else { tx.pending_of(&self.endpoint, &users).await? };
         let plan = Plan::of(due, waiting);
@@ -204,19 +205,20 @@ impl Plan {
     fn of(due: Vec<Pending>, waiting: Vec<Pending>) -> Self {
         let mut rows: BTreeMap<UserId, Vec<Pending>> = BTreeMap::new();
         for pending in waiting {
-            if let Some((_, row)) = key_of(&pending.message) {
-                rows.entry(row).or_default().push(pending);
+            if let Some(logged) = pending.message.event() {
+                rows.entry(logged.event.id).or_default().push(pending);
             }
         }
         let mut plan = Self::default();
         for first in due {
             let attempts = first.attempts.saturating_add(1);
-            let row = key_of(&first.message).and_then(|(_, row)| rows.remove(&row)).unwrap_or_default();
+            let row =
+                first.message.event().and_then(|logged| rows.remove(&logged.event.id)).unwrap_or_default();
             if row.len() < 2 {
                 plan.unchanged.push(Pending { attempts, ..first });
                 continue;
             }
-            let events = row.iter().filter_map(|it| Some((event_of(&it.message)?, it.attempts > 0)));
+            let events = row.iter().filter_map(|it| Some((it.message.event()?.clone(), it.attempts > 0)));
             let merged = collapse_user(events);
             let kept = merged.as_ref().map(|merged| merged.sequence);
             let others = row.iter().map(|it| it.message.sequence());
@@ -226,20 +228,6 @@ impl Plan {
             }
         }
         plan
-    }
-}
-
-fn key_of(message: &Message) -> Option<(UserKey, UserId)> {
-    match message {
-        Message::Event(logged) => Some((logged.event.user.clone(), logged.event.id)),
-        Message::Resync { .. } => None,
-    }
-}
-
-fn event_of(message: &Message) -> Option<crate::domain::LoggedEvent> {
-    match message {
-        Message::Event(logged) => Some(logged.clone()),
-        Message::Resync { .. } => None,
     }
 }
 

@@ -1,27 +1,26 @@
 //! A task for each endpoint, which tells it what it has not been told yet. Several events are on their way at the same
 //! time, never two of one user. On several replicas each has such a task; what one of them has claimed, the others leave.
 
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::body::{EventBody, rows_of};
+use super::body::{EventBody, users_of};
 use super::claims::{Claimed, Claims, Finished, Outcome};
 use super::sender::Sender;
 use super::status::wanted;
 use crate::clock::Clock;
 use crate::config::Endpoint;
-use crate::domain::{EndpointState, Health, LoggedEvent, User, UserId};
+use crate::domain::{EndpointState, Health};
 use crate::jobs::Jobs;
-use crate::store::{Message, Pending, Store, StoreError};
+use crate::store::{Pending, Store, StoreError};
 use crate::sync::{AnyChange, Feed};
 use crate::telemetry::Metrics;
 
-/// Events on their way to one endpoint from one process.
-const ON_THEIR_WAY: usize = 32;
+/// How many events one process sends to one endpoint at the same time.
+const MAX_IN_FLIGHT: usize = 32;
 /// How often to look for events: whatever else tells of them may be lost.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long attempts that have begun are waited for at the end. The others are made again by another process.
@@ -73,11 +72,11 @@ struct Dispatcher {
     endpoint: Endpoint,
     metrics: Metrics,
     changes: AnyChange,
-    on_their_way: JoinSet<Finished>,
+    in_flight: JoinSet<Finished>,
     /// Not recorded yet.
     finished: Vec<Finished>,
     /// Whether the database was away at the last try.
-    is_away: bool,
+    is_database_unavailable: bool,
 }
 
 impl Dispatcher {
@@ -98,9 +97,9 @@ impl Dispatcher {
             endpoint,
             metrics,
             changes: feed.subscribe_to_all(),
-            on_their_way: JoinSet::new(),
+            in_flight: JoinSet::new(),
             finished: Vec::new(),
-            is_away: false,
+            is_database_unavailable: false,
         })
     }
 
@@ -108,13 +107,13 @@ impl Dispatcher {
         while !stop.is_cancelled() {
             let may_be_more = self.step().await;
             self.collect();
-            let has_room = self.on_their_way.len() < ON_THEIR_WAY;
-            if !self.is_away && (!self.finished.is_empty() || (may_be_more && has_room)) {
+            let has_room = self.in_flight.len() < MAX_IN_FLIGHT;
+            if !self.is_database_unavailable && (!self.finished.is_empty() || (may_be_more && has_room)) {
                 continue;
             }
             tokio::select! {
-                Some(finished) = self.on_their_way.join_next() => self.finished.extend(finished.ok()),
-                () = self.changes.changed(), if !self.is_away && has_room => {}
+                Some(finished) = self.in_flight.join_next() => self.finished.extend(finished.ok()),
+                () = self.changes.changed(), if !self.is_database_unavailable && has_room => {}
                 () = tokio::time::sleep(INTERVAL) => {}
                 () = stop.cancelled() => {}
             }
@@ -126,17 +125,17 @@ impl Dispatcher {
     async fn step(&mut self) -> bool {
         let stepped = self.try_step().await;
         if let Err(error) = &stepped
-            && !self.is_away
+            && !self.is_database_unavailable
         {
             warn!(%error, endpoint = self.endpoint.name, "events wait for the database; the next try is in a second");
         }
-        self.is_away = stepped.is_err();
+        self.is_database_unavailable = stepped.is_err();
         stepped.unwrap_or_default()
     }
 
     async fn try_step(&mut self) -> Result<bool, StoreError> {
         let (name, now) = (&self.endpoint.name, self.claims.clock.now());
-        let room = ON_THEIR_WAY.saturating_sub(self.on_their_way.len());
+        let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
         if self.finished.is_empty() && !self.claims.store.endpoints().has_work(name, now).await? {
             return Ok(false);
         }
@@ -149,9 +148,9 @@ impl Dispatcher {
 
     /// Begins to tell what was claimed, as the rows are now.
     async fn begin(&mut self, pending: Vec<Pending>) {
-        let events: VecDeque<LoggedEvent> = pending.iter().filter_map(|it| event_of(&it.message)).collect();
-        let mut rows = match rows_of(&self.claims.store, events.iter()).await {
-            Ok(rows) => Some(rows),
+        let events = pending.iter().filter_map(|it| it.message.event());
+        let mut users = match users_of(&self.claims.store, events).await {
+            Ok(users) => Some(users),
             Err(error) => {
                 warn!(%error, endpoint = self.endpoint.name, "the users of events cannot be read");
                 None
@@ -160,18 +159,18 @@ impl Dispatcher {
         for Pending { message, attempts, .. } in pending {
             let sequence = message.sequence();
             let finished = move |outcome| Finished { sequence, attempts, outcome };
-            let Some(rows) = &mut rows else {
+            let Some(users) = &mut users else {
                 self.finished.push(finished(Outcome::NotSent));
                 continue;
             };
-            let user = row_of(rows, &message);
+            let user = message.event().and_then(|logged| users.remove(&logged.event.id));
             let Some(body) = EventBody::of_message(&message, user, self.claims.clock.now()) else {
                 self.finished.push(finished(Outcome::Gone));
                 continue;
             };
             let (sender, endpoint, metrics) =
                 (self.sender.clone(), self.endpoint.clone(), self.metrics.clone());
-            self.on_their_way.spawn(async move {
+            self.in_flight.spawn(async move {
                 match sender.send(&endpoint, message.event_id(), &body).await {
                     Ok(sent) => {
                         metrics.event_attempt(&endpoint.name, sent.label);
@@ -186,7 +185,7 @@ impl Dispatcher {
 
     /// Takes what is finished, without waiting.
     fn collect(&mut self) {
-        while let Some(finished) = self.on_their_way.try_join_next() {
+        while let Some(finished) = self.in_flight.try_join_next() {
             self.finished.extend(finished.ok());
         }
     }
@@ -194,7 +193,7 @@ impl Dispatcher {
     /// Waits a while for attempts that have begun, and records what came of them.
     async fn end(&mut self) {
         let waiting = async {
-            while let Some(finished) = self.on_their_way.join_next().await {
+            while let Some(finished) = self.in_flight.join_next().await {
                 self.finished.extend(finished.ok());
             }
         };
@@ -224,19 +223,5 @@ impl Dispatcher {
                 state, "the endpoint is sent nothing any more; `usersync endpoints enable` enables it again"
             ),
         }
-    }
-}
-
-fn event_of(message: &Message) -> Option<LoggedEvent> {
-    match message {
-        Message::Event(logged) => Some(logged.clone()),
-        Message::Resync { .. } => None,
-    }
-}
-
-fn row_of(rows: &mut HashMap<UserId, User>, message: &Message) -> Option<User> {
-    match message {
-        Message::Event(logged) => rows.remove(&logged.event.id),
-        Message::Resync { .. } => None,
     }
 }

@@ -18,9 +18,9 @@ pub struct EventLog {
     pub clock: Clock,
 }
 
-/// What was read.
+/// A page of the log, as it is sent to a reader.
 #[derive(Debug)]
-pub struct Told {
+pub struct EventBodies {
     /// The events in order, those of one user collapsed.
     pub events: Vec<EventBody>,
     /// The cursor to go on from.
@@ -48,7 +48,7 @@ impl EventLog {
     }
 
     /// The events after a cursor, so many at most. There is none only if there are no more.
-    pub async fn read(&self, after: i64, filter: &EventFilter, limit: u64) -> Result<Told, ReadError> {
+    pub async fn read(&self, after: i64, filter: &EventFilter, limit: u64) -> Result<EventBodies, ReadError> {
         let since = self.clock.now().minus(self.retention);
         if !self.store.outbox().has_kept(after, since).await? {
             return Err(ReadError::Expired { next: self.store.outbox().end().await? });
@@ -60,7 +60,7 @@ impl EventLog {
             next = page.next;
             // A user who was made and deleted meanwhile is not told of.
             if !events.is_empty() || page.is_last {
-                return Ok(Told { events, next });
+                return Ok(EventBodies { events, next });
             }
         }
     }

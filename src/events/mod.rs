@@ -14,8 +14,8 @@ mod sweep;
 
 pub use body::EventBody;
 pub use dispatcher::{Dispatch, register, start_dispatching};
-pub use log::{EventLog, ReadError, Told};
-pub use replay::tell_again;
+pub use log::{EventBodies, EventLog, ReadError};
+pub use replay::replay_changes;
 pub use sender::{Sender, Sent};
 pub use status::{EndpointStatus, enable, statuses};
 pub use sweep::start_sweeping_events;

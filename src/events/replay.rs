@@ -10,7 +10,7 @@ const BATCH: u64 = 200;
 /// Logs, for one endpoint alone, a new event for each user who changed at or after a moment; returns how many.
 ///
 /// What the endpoint was told is not known, so a user who was made and deleted meanwhile is told of as deleted.
-pub async fn tell_again(
+pub async fn replay_changes(
     store: &Store,
     clock: &Clock,
     endpoint: &str,
@@ -18,14 +18,13 @@ pub async fn tell_again(
 ) -> Result<u64, StoreError> {
     let up_to = store.outbox().end().await?;
     let mut after = None;
-    let mut told = 0;
+    let mut logged = 0;
     loop {
         let page = store.outbox().of_users(after.as_ref(), since, up_to, BATCH).await?;
-        let Some(last) = page.last() else { return Ok(told) };
+        let Some(last) = page.last() else { return Ok(logged) };
         after = Some(last.event.user.clone());
-        let events: Vec<_> =
-            of_rows(page).into_iter().map(|logged| (clock.fresh_id(), logged.event)).collect();
-        told += events.len() as u64;
+        let events: Vec<_> = of_rows(page).into_iter().map(|it| (clock.fresh_id(), it.event)).collect();
+        logged += events.len() as u64;
         let tx = store.begin().await?;
         tx.log_events(&events, Some(endpoint), clock.now()).await?;
         tx.commit().await?;

@@ -13,7 +13,7 @@ use super::problem::{Code, Problem};
 use super::query;
 use super::state::{Events, Waiting};
 use crate::domain::{EventKind, EventsRead};
-use crate::events::{EventBody, Told};
+use crate::events::{EventBodies, EventBody};
 use crate::store::EventFilter;
 
 const DEFAULT_LIMIT: u64 = 100;
@@ -111,10 +111,10 @@ pub(super) async fn list(
         None => events.log.start().await?,
     };
     loop {
-        let Told { events: told, next } = events.log.read(after, &filter, limit).await?;
+        let EventBodies { events: page, next } = events.log.read(after, &filter, limit).await?;
         after = next;
-        if !told.is_empty() || Instant::now() >= deadline {
-            return Ok(web::Json(EventList { events: told, next: next.to_string() }));
+        if !page.is_empty() || Instant::now() >= deadline {
+            return Ok(web::Json(EventList { events: page, next: next.to_string() }));
         }
         tokio::select! {
             () = changes.changed() => {}

@@ -44,6 +44,14 @@ impl Message {
         }
     }
 
+    /// The event; `None` for a resync, which is about no user.
+    pub fn event(&self) -> Option<&LoggedEvent> {
+        match self {
+            Self::Event(logged) => Some(logged),
+            Self::Resync { .. } => None,
+        }
+    }
+
     /// The id of the message.
     pub fn event_id(&self) -> Uuid {
         match self {
@@ -201,8 +209,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Deletes what a process has told.
-    pub async fn told(&self, claimant: Claimant<'_>, sequences: Vec<i64>) -> Result<(), StoreError> {
+    /// Deletes what a process has sent.
+    pub async fn delete_sent(&self, claimant: Claimant<'_>, sequences: Vec<i64>) -> Result<(), StoreError> {
         if !sequences.is_empty() {
             Entity::delete_many().filter(held_by(claimant, sequences)).exec(&self.inner).await?;
         }

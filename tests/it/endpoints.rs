@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use usersync::internals::app::Service;
 use usersync::internals::config::{Config, Endpoint};
 use usersync::internals::domain::{EndpointState, EventKind, Health, Timestamp};
-use usersync::internals::events::tell_again;
+use usersync::internals::events::replay_changes;
 use usersync::internals::signature::{Scheme as _, StandardWebhooks};
 
 use crate::support::app::{OLD_SECRET, SECRET, TestApp};
@@ -357,12 +357,12 @@ async fn a_replay_tells_one_endpoint_again_of_everybody_who_changed(app: &TestAp
     let highest = hook.received().iter().map(Received::sequence).max().unwrap();
     hook.forget();
     let since = app.clock.now().minus(DAY);
-    assert_eq!(tell_again(&app.store, &app.clock, "app", since).await.unwrap(), 2);
+    assert_eq!(replay_changes(&app.store, &app.clock, "app", since).await.unwrap(), 2);
     let received = hook.count(2).await;
     let briefs: BTreeSet<String> = hook.briefs().into_iter().collect();
     assert_eq!(briefs, [format!("user.created {GRACE}"), format!("user.deleted {ADA}")].into());
     assert!(received.iter().all(|it| it.sequence() > highest), "new events");
-    assert_eq!(tell_again(&app.store, &app.clock, "app", app.clock.now().plus(DAY)).await.unwrap(), 0);
+    assert_eq!(replay_changes(&app.store, &app.clock, "app", app.clock.now().plus(DAY)).await.unwrap(), 0);
     service.stop().await.unwrap();
     assert_eq!(other.received().len(), before, "the other endpoint is not told again");
 }

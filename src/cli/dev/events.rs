@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use crate::events::{EventLog, Told};
+use crate::events::{EventBodies, EventLog};
 use crate::store::EventFilter;
 
 /// How often to look.
@@ -15,7 +15,7 @@ const PAGE: u64 = 100;
 pub(super) async fn print(log: &EventLog, mut after: i64) -> Infallible {
     loop {
         // A database that is busy is asked again.
-        if let Ok(Told { events, next }) = log.read(after, &EventFilter::default(), PAGE).await {
+        if let Ok(EventBodies { events, next }) = log.read(after, &EventFilter::default(), PAGE).await {
             after = next;
             for event in events {
                 say!("event {}", String::from_utf8_lossy(&event.to_json()));
