@@ -28,6 +28,18 @@ pub(super) enum Origin {
     File,
 }
 
+/// What reads a provider's list, and writes to this store.
+pub(super) fn puller(config: &Config, sources: &Arc<Sources>, store: &Store, clock: Clock) -> Puller {
+    let writer = Writer {
+        store: store.clone(),
+        sources: Arc::clone(sources),
+        clock: clock.clone(),
+        metrics: Metrics::default(),
+        logs_events: config.logs_events(),
+    };
+    Puller::new(writer, clock, config.tokens.allow_http)
+}
+
 /// The sources that a command reads, and what it reads them with.
 pub(super) struct Pulling {
     pub(super) puller: Puller,
@@ -50,14 +62,7 @@ impl Pulling {
         let names = names(&config.sources, asked, origin)?;
         let store = Store::connect_for_command(&config.database).await?;
         store.migrate().await?;
-        let writer = Writer {
-            store: store.clone(),
-            sources: Arc::clone(&sources),
-            clock: clock.clone(),
-            metrics: Metrics::default(),
-            logs_events: config.logs_events(),
-        };
-        let puller = Puller::new(writer, clock, config.tokens.allow_http);
+        let puller = puller(&config, &sources, &store, clock);
         Ok(Self { puller, config, sources, names, store })
     }
 

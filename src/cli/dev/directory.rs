@@ -9,15 +9,14 @@ use serde_json::{Value, json};
 
 use super::development::{Development, SOURCE, write_private};
 use super::round_trip::CREATED;
+use crate::cli::pulling::puller;
 use crate::cli::run_bar::RunBar;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::DevelopmentDirectory;
 use crate::providers::Sources;
-use crate::pull::{BackfillOptions, Puller};
+use crate::pull::BackfillOptions;
 use crate::store::{RunCounts, Store};
-use crate::sync::Writer;
-use crate::telemetry::Metrics;
 
 /// Who was there before.
 const BEFORE: [[&str; 2]; 3] = [["Grace", "Hopper"], ["Katherine", "Johnson"], ["Alan", "Turing"]];
@@ -59,14 +58,7 @@ pub(super) async fn read_in(config: &Config, store: &Store, clock: &Clock) -> an
     say!("4. The provider has users who signed up before its first webhook came. A backfill reads them in");
     let sources = Arc::new(Sources::new(&config.sources)?);
     let source = sources.get(SOURCE).ok_or_else(|| anyhow!("there is no source {SOURCE}"))?;
-    let writer = Writer {
-        store: store.clone(),
-        sources: Arc::clone(&sources),
-        clock: clock.clone(),
-        metrics: Metrics::default(),
-        logs_events: config.logs_events(),
-    };
-    let puller = Puller::new(writer, clock.clone(), false);
+    let puller = puller(config, &sources, store, clock.clone());
     let options = BackfillOptions { restart: true, ..BackfillOptions::default() };
     let mut progress = RunBar::new(SOURCE);
     let result = Box::pin(puller.backfill(source, &options, &mut progress)).await;
