@@ -93,11 +93,7 @@ impl Puller {
         let counts = reading.counts;
         let words = result.as_ref().err().map(ToString::to_string);
         let end = RunEnd {
-            state: match &result {
-                Ok(()) => RunState::Complete,
-                Err(error) if error.ends_run() => RunState::Abandoned,
-                Err(_) => RunState::Running,
-            },
+            state: result.as_ref().map_or_else(PullError::run_state, |()| RunState::Complete),
             error: words.as_deref(),
             report: None,
             now: self.clock.now(),

@@ -3,7 +3,7 @@
 use super::file::FileError;
 use crate::domain::Timestamp;
 use crate::providers::directory::{Answer, ListError};
-use crate::store::StoreError;
+use crate::store::{RunState, StoreError};
 
 /// How often a request is tried before the run stops, unfinished.
 pub(super) const ATTEMPTS: u32 = 8;
@@ -57,9 +57,12 @@ pub(crate) enum PullError {
 }
 
 impl PullError {
-    /// Whether another run has to begin anew: where this one has come to is no place to go on from.
-    pub(super) fn ends_run(&self) -> bool {
-        matches!(self, Self::NotWhole(_) | Self::List(ListError::Repeats(_)))
+    /// What becomes of the run: the next call continues it, or begins another one if its position cannot be trusted.
+    pub(super) fn run_state(&self) -> RunState {
+        match self {
+            Self::NotWhole(_) | Self::List(ListError::Repeats(_)) => RunState::Abandoned,
+            _ => RunState::Running,
+        }
     }
 
     /// Whether the same run may simply be tried again.

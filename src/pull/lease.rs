@@ -43,8 +43,10 @@ impl OtherLease {
 }
 
 impl Puller {
-    /// Begins or continues a run; one that is complete may be returned as it is. A process that was killed cannot give its run back, so its lease is waited for; a
-    /// process that renews its lease is not.
+    /// Begins or continues a run; one that is complete may be returned as it is.
+    ///
+    /// A process that was killed cannot give its run back, so the end of its lease is waited for. A process that renews its
+    /// lease is not waited for.
     pub(super) async fn begin(
         &self,
         request: &RunRequest<'_>,

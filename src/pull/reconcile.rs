@@ -89,8 +89,7 @@ impl Puller {
             Err(error) => {
                 warn!(source = source.name(), %error, "reconciliation unfinished");
                 let words = error.to_string();
-                let state = if error.ends_run() { RunState::Abandoned } else { RunState::Running };
-                let end = RunEnd { state, error: Some(&words), report: None, now };
+                let end = RunEnd { state: error.run_state(), error: Some(&words), report: None, now };
                 runs.end(run.id, &self.holder, &end).await?;
             }
         }
