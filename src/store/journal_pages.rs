@@ -4,16 +4,16 @@
 //! in the order of that index. Conditions are written so that no other index fits.
 
 use entity::journal::{Column, Entity};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, Statement, Value,
+    QuerySelect, Select, Statement,
 };
 
 use super::StoreError;
 use super::connection::Db;
 use super::journal::{Journaled, journaled};
-use super::pairs::is_of_source;
+use super::pairs::{is_of_source, past};
 use crate::domain::{DeliveryKey, Timestamp, UserKey};
 
 /// The journal.
@@ -219,12 +219,4 @@ fn is_parked() -> Condition {
     // The outcome is spelled out as in the index of parked deliveries: neither database finds it by a parameter. The
     // payload is not tested as in the index of payloads, which is far larger.
     Condition::all().add(Expr::cust("outcome = 'parked'")).add(Expr::cust("COALESCE(payload, '') <> ''"))
-}
-
-/// Whether columns are after values in the order of all of them. A row comparison begins in the index; the same written with
-/// OR filters all rows before.
-fn past<const N: usize>(after: [(Column, Value); N]) -> Expr {
-    let (columns, values): (Vec<Expr>, Vec<Expr>) =
-        after.into_iter().map(|(column, value)| (Expr::col(column), Expr::value(value))).unzip();
-    Expr::tuple(columns).gt(Expr::tuple(values))
 }

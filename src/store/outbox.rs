@@ -11,7 +11,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::connection::Db;
-use super::pairs::text_array;
+use super::pairs::{is_among, past, text_array};
 use super::{StoreError, Tx, in_time};
 use crate::domain::{Event, EventKind, LoggedEvent, Timestamp, UserId, UserKey};
 
@@ -106,11 +106,8 @@ impl Outbox<'_> {
         limit: u64,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         let since: chrono::DateTime<chrono::Utc> = since.into();
-        let later = after.map(|key| {
-            let within = Condition::all()
-                .add(Column::Source.eq(&key.source))
-                .add(Column::ExternalId.gt(&key.external_id));
-            Condition::any().add(Column::Source.gt(&key.source)).add(within)
+        let later = after.map(|UserKey { source, external_id }| {
+            past([(Column::Source, source.into()), (Column::ExternalId, external_id.into())])
         });
         let wanted = Condition::all()
             .add(Column::At.gte(since))
@@ -134,7 +131,7 @@ impl Outbox<'_> {
         }
         let rows = Entity::find()
             .filter(wanted)
-            .filter(super::pairs::is_among(self.0, keys.iter()))
+            .filter(is_among(self.0, keys.iter()))
             .order_by_asc(Column::Source)
             .order_by_asc(Column::ExternalId)
             .order_by_asc(Column::Sequence)

@@ -1,7 +1,7 @@
 //! Statements about any number of users whose text is always the same, so that they stay prepared; and conditions that
 //! leave PostgreSQL one way to find the rows, whatever its statistics say.
 
-use sea_orm::sea_query::{ArrayType, Expr, ExprTrait};
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, IntoColumnRef};
 use sea_orm::{ConnectionTrait, DbBackend, Value};
 
 use crate::domain::UserKey;
@@ -57,6 +57,14 @@ pub(super) fn is_among<'a>(db: &impl ConnectionTrait, users: impl Iterator<Item 
 /// Whether a row is of a source, written so that no index which begins with the source is used for it.
 pub(super) fn is_of_source(source: &str) -> Expr {
     Expr::cust("NULLIF(source, '')").eq(source)
+}
+
+/// Whether columns are after values in the order of all of them. A row comparison begins in the index; the same written with
+/// OR filters all rows before.
+pub(super) fn past<Column: IntoColumnRef, const N: usize>(after: [(Column, Value); N]) -> Expr {
+    let (columns, values): (Vec<Expr>, Vec<Expr>) =
+        after.into_iter().map(|(column, value)| (Expr::col(column), Expr::value(value))).unzip();
+    Expr::tuple(columns).gt(Expr::tuple(values))
 }
 
 /// These users as a table `keys` with the columns `source` and `external_id`, and the parameters that hold them.
