@@ -87,8 +87,8 @@ fn give_idle_connections_back(jobs: &Jobs, store: Store) {
     });
 }
 
-/// Starts to tell others of changes, if anybody is to be told.
-async fn start_telling(config: &Config, jobs: &Jobs, dispatch: &Dispatch) -> Result<(), StartError> {
+/// Starts what sends events to endpoints, and deletes old ones.
+async fn start_events(config: &Config, jobs: &Jobs, dispatch: &Dispatch) -> Result<(), StartError> {
     // Events that an earlier configuration has logged are swept in any case.
     start_sweeping_events(jobs, dispatch.store.clone(), dispatch.clock.clone(), dispatch.retention);
     if !config.logs_events() {
@@ -117,7 +117,7 @@ impl App {
             feed: feed.clone(),
             retention: config.event_retention(),
         };
-        start_telling(config, &jobs, &dispatch).await?;
+        start_events(config, &jobs, &dispatch).await?;
         let writer = Writer {
             store: store.clone(),
             sources: Arc::clone(&sources),

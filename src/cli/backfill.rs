@@ -35,7 +35,7 @@ pub(super) struct Backfill {
 
 /// What `--json` prints, in this order.
 #[derive(Serialize)]
-struct Said<'a> {
+struct JsonSummary<'a> {
     source: &'a str,
     complete: bool,
     seen: u64,
@@ -97,8 +97,9 @@ impl Backfill {
         if self.json {
             let complete = result.is_ok();
             let seconds = (seconds * 1000.0).round() / 1000.0;
-            let said = Said { source: source.name(), complete, seen, applied, unchanged, parked, seconds };
-            say!("{}", serde_json::to_string(&said)?);
+            let summary =
+                JsonSummary { source: source.name(), complete, seen, applied, unchanged, parked, seconds };
+            say!("{}", serde_json::to_string(&summary)?);
         }
         let name = source.name();
         match result {
