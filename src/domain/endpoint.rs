@@ -111,7 +111,8 @@ impl Health {
             let changed_at = if is_same { self.changed_at } else { now };
             return Self { changed_at, ..Self::healthy(now) };
         }
-        let is_probe = self.state == EndpointState::Failing && result.began_at >= self.changed_at;
+        // A probe is sent after a pause; what began at the very moment of the change, or before, is none.
+        let is_probe = self.state == EndpointState::Failing && result.began_at > self.changed_at;
         let mut after = Self {
             failures: self.failures.saturating_add(1),
             failing_since: self.failing_since.or(Some(result.began_at)),
