@@ -348,7 +348,13 @@ on_both_databases!(two_replicas_never_send_two_events_of_a_user_at_the_same_time
 async fn a_replay_tells_one_endpoint_again_of_everybody_who_changed(app: &TestApp) {
     let (hook, other) = (Receiver::start(OK).await, Receiver::start(OK).await);
     let (service, client) = telling(app, vec![endpoint("app", &hook), endpoint("other", &other)]).await;
-    for body in [CREATED, CREATED_GOOGLE, UPDATED, DELETED] {
+    // Told before the rest: an endpoint is told nothing of a user who is deleted before it was told of them.
+    for body in [CREATED, CREATED_GOOGLE] {
+        assert_eq!(client.deliver(body).await, "200 applied");
+    }
+    hook.count(2).await;
+    other.count(2).await;
+    for body in [UPDATED, DELETED] {
         assert_eq!(client.deliver(body).await, "200 applied");
     }
     hook.until(|it| it.iter().any(|it| it.body["type"] == "user.deleted")).await;
