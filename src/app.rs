@@ -18,8 +18,9 @@ use crate::http::{
 };
 use crate::jobs::{Jobs, JobsGuard};
 use crate::providers::{self, SourceError, Sources};
+use crate::pull::Watch;
 use crate::store::{Store, StoreError};
-use crate::sync::{Feed, Intake, ReplicaListener, UserCache, Writer, start_sweeping};
+use crate::sync::{Activities, Feed, Intake, ReplicaListener, UserCache, Writer, start_sweeping};
 use crate::telemetry::Metrics;
 
 /// How long background tasks may take to end, and then the database to close its connections.
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The token rules.
     #[error(transparent)]
     Tokens(#[from] SetupError),
+    /// The watch over the sources.
+    #[error("the providers cannot be watched: {0}")]
+    Watch(String),
     /// The HTTP client for endpoints.
     #[error("no HTTP client can be made: {0}")]
     HttpClient(#[from] reqwest::Error),
@@ -125,6 +129,16 @@ impl App {
             metrics: metrics.clone(),
             logs_events: config.logs_events(),
         };
+        let activities = Activities::new(store.clone(), clock.clone(), &sources.names());
+        activities.start(&jobs);
+        let watch = Watch::new(
+            writer.clone(),
+            feed.clone(),
+            activities.clone(),
+            &config.sources,
+            config.tokens.allow_http,
+        );
+        let watch = watch.map_err(|error| StartError::Watch(error.to_string()))?;
         let access = Access {
             authenticator: Arc::new(authenticator),
             sources,
@@ -135,7 +149,7 @@ impl App {
             metrics,
         };
         let deliveries = Deliveries {
-            intake: Intake::start(jobs.clone(), writer, feed.clone()),
+            intake: Intake::start(jobs.clone(), writer, feed.clone(), activities),
             body_limit: config.server.body_limit,
         };
         let waiting = Waiting {
@@ -150,7 +164,7 @@ impl App {
             is_logged: config.logs_events(),
         };
         let cors_origins = config.server.cors_origins.clone();
-        let state = State { access, deliveries, waiting, events, cors_origins, development: None };
+        let state = State { access, deliveries, waiting, watch, events, cors_origins, development: None };
         Ok(Self { state, jobs: jobs.guard() })
     }
 
@@ -180,15 +194,27 @@ impl App {
         web::Data::new(self.state.access.clone())
     }
 
-    /// Serves on a bound listener, with metrics on another one if there is one.
+    /// Serves on a bound listener, with metrics on another one if there is one, and watches the sources.
     pub fn serve(self, listener: TcpListener, metrics: Option<TcpListener>) -> io::Result<Service> {
+        let service = self.serve_without_watch(listener, metrics)?;
+        service.start_watch();
+        Ok(service)
+    }
+
+    /// The same, but the sources are watched only after [`Service::start_watch`].
+    pub(crate) fn serve_without_watch(
+        self,
+        listener: TcpListener,
+        metrics: Option<TcpListener>,
+    ) -> io::Result<Service> {
         let offer = if metrics.is_some() { Offer::NoMetrics } else { Offer::All };
         let metrics = metrics
             .map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone))
             .transpose()?;
         let (store, intake) = (self.state.access.store.clone(), self.state.deliveries.intake.clone());
+        let watch = self.state.watch.clone();
         let main = http::serve(listener, self.state, offer)?;
-        Ok(Service { main, metrics, intake, store, jobs: self.jobs })
+        Ok(Service { main, metrics, intake, watch, store, jobs: self.jobs })
     }
 }
 
@@ -200,11 +226,17 @@ pub struct Service {
     /// The listener for metrics, if they have their own.
     pub metrics: Option<Running>,
     intake: Intake,
+    watch: Watch,
     store: Store,
     jobs: JobsGuard,
 }
 
 impl Service {
+    /// Begins to watch the sources.
+    pub(crate) fn start_watch(&self) {
+        self.watch.start(&self.jobs);
+    }
+
     /// Accepts no more requests, answers those that have begun, writes what was taken in, and ends.
     pub async fn stop(self) -> io::Result<()> {
         // Open streams would otherwise keep the listener from ending.

@@ -11,3 +11,4 @@ pub mod run;
 pub mod run_user;
 pub mod tombstone;
 pub mod user;
+pub mod watch;

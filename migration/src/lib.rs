@@ -8,6 +8,7 @@ mod m20261123_000001_users_and_journal;
 mod m20261124_000001_lighter_writes;
 mod m20261126_000002_runs;
 mod m20261127_000001_large_tables;
+mod m20261127_000002_watch;
 mod m20261127_000003_events;
 
 /// Every migration, in order.
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000001_lighter_writes::Migration),
             Box::new(m20261126_000002_runs::Migration),
             Box::new(m20261127_000001_large_tables::Migration),
+            Box::new(m20261127_000002_watch::Migration),
             Box::new(m20261127_000003_events::Migration),
         ]
     }

@@ -1,12 +1,14 @@
 //! `[sources.api]`: a provider's management API.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use url::Url;
 
 use super::address::Domain;
 use super::settings::settings;
+use super::units::PeriodOrOff;
 
 settings! {
     /// The management API of a source's provider. If it is left out, the provider is never asked.
@@ -36,6 +38,14 @@ settings! {
         /// By default half of what the provider allows.
         #[example = "50"]
         pub requests_per_second: Option<NonZeroU32>,
+        /// Whether `serve` also reads the provider's own log of events and looks for differences.
+        ///
+        /// See [watch.md](watch.md). Without it only what the deliveries themselves tell is watched.
+        pub watch: bool = true,
+        /// How often `serve` compares the table with the provider's list: a report, never a repair. `off`: never.
+        ///
+        /// Counted from the last comparison, or from the first start.
+        pub reconcile_every: Option<Duration> as PeriodOrOff = Some(Duration::from_hours(24)),
     }
 }
 

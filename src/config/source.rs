@@ -46,8 +46,8 @@ settings! {
         /// For standard, required there if the source receives webhooks: where things are in its payloads, as JSON
         /// pointers.
         map: Option<SourceMap>,
-        /// The provider's management API, for `usersync backfill` and `usersync reconcile`. If it is left out, the
-        /// provider is never asked.
+        /// The provider's management API, for `usersync backfill`, `usersync reconcile` and the watch in `serve`. If it is
+        /// left out, the provider is never asked.
         api: Option<SourceApi>,
         /// For standard: how the provider's list of users is read.
         list: Option<SourceList>,

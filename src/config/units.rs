@@ -16,8 +16,14 @@ pub(super) struct Bytes;
 /// How many connections to the database there may be.
 pub(super) struct Connections;
 
+/// How often something is done; `None` for `off`.
+pub(super) struct PeriodOrOff;
+
 parsed!(Duration as Duration, Duration, duration, show_duration);
 parsed!(Positive as Duration, Duration, positive_duration, show_duration);
+parsed!(PeriodOrOff as Option<Duration>, Duration, period_or_off, |period: &Option<Duration>| {
+    period.as_ref().map_or_else(|| "\"off\"".to_owned(), show_duration)
+});
 parsed!(Bytes as usize, Size, size, |bytes: &usize| show_size(*bytes));
 parsed!(NonZeroU32 as NonZeroU32, Count(1), count, NonZeroU32::to_string);
 parsed!(Connections as u32, Count(3), connections, u32::to_string);
@@ -40,6 +46,20 @@ fn positive_duration(text: &str) -> Result<Duration, Fault> {
         return Err(fault("is zero", "write a longer one, such as \"3s\""));
     }
     Ok(duration)
+}
+
+/// `24h`, or `off`.
+fn period_or_off(text: &str) -> Result<Option<Duration>, Fault> {
+    if text == "off" {
+        return Ok(None);
+    }
+    match positive_duration(text) {
+        Ok(period) => Ok(Some(period)),
+        Err(_) => Err(fault(
+            format!("`{text}` is neither a duration nor \"off\""),
+            "write one such as \"24h\", or \"off\"",
+        )),
+    }
 }
 
 /// `1MiB`, `512KiB`, `1MB` or plain bytes; in bytes, never zero.
@@ -125,7 +145,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{count, duration, positive_duration, show_duration, show_size, size, socket_address};
+    use super::{
+        count, duration, period_or_off, positive_duration, show_duration, show_size, size, socket_address,
+    };
 
     #[test]
     fn durations_are_read_with_their_units() {
@@ -136,6 +158,15 @@ mod tests {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
         assert!(positive_duration("0s").is_err());
+    }
+
+    #[test]
+    fn a_period_may_be_off() {
+        assert_eq!(period_or_off("off"), Ok(None));
+        assert_eq!(period_or_off("24h"), Ok(Some(Duration::from_hours(24))));
+        for wrong in ["never", "0s", "24", "Off "] {
+            assert!(period_or_off(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The rules, as pure functions: no database, no socket, no clock.
 
+mod activity;
 mod change;
 mod converge;
 mod delivery;
@@ -11,11 +12,13 @@ pub mod lenient_json;
 mod number;
 mod profile;
 mod scope;
+mod source_state;
 mod stored_user;
 mod timestamp;
 mod user;
 mod view;
 
+pub use activity::Activity;
 pub use change::{Change, ChangeKind, IdPolicy};
 pub use converge::{Life, Record};
 pub use delivery::{Content, Delivery, DeliveryKey, Outcome};
@@ -24,7 +27,10 @@ pub use event::{Event, EventKind, LoggedEvent, collapse, collapse_user, events_o
 pub use facts::{Facts, ImpossibleValue};
 pub use identity::{Identity, TokenKind};
 pub use profile::{Field, Kind, Profile};
-pub use scope::{EventsRead, RequiredScope, Scope, Scopes, UsersRead};
+pub use scope::{Admin, EventsRead, RequiredScope, Scope, Scopes, UsersRead};
+pub use source_state::{
+    Asked, Checks, Comparison, LogState, Reason, Signals, SourceState, judge, usual_pause,
+};
 pub use stored_user::{StaleReason, StoredUser};
 pub use timestamp::Timestamp;
 pub use user::{User, UserId, UserKey};

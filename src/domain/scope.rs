@@ -62,6 +62,14 @@ impl RequiredScope for UsersRead {
     const SCOPE: Scope = Scope::UsersRead;
 }
 
+/// Stands for [`Scope::Admin`].
+#[derive(Clone, Copy, Debug)]
+pub enum Admin {}
+
+impl RequiredScope for Admin {
+    const SCOPE: Scope = Scope::Admin;
+}
+
 /// Stands for [`Scope::EventsRead`].
 #[derive(Clone, Copy, Debug)]
 pub enum EventsRead {}

@@ -53,6 +53,12 @@ impl UserKey {
 pub struct UserId(pub Uuid);
 
 impl UserId {
+    /// The lowest id of all rows that are made at a moment or after it.
+    pub(crate) fn first_of(moment: Timestamp) -> Self {
+        let millis = u64::try_from(moment.as_micros() / 1000).unwrap_or_default();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
+    }
+
     /// When the row was made here, to the millisecond.
     pub(crate) fn made_at(self) -> Timestamp {
         let (seconds, nanoseconds) = self.0.get_timestamp().map(|time| time.to_unix()).unwrap_or_default();

@@ -69,9 +69,6 @@ fn permitted(name: &str, found: impl Iterator<Item = SocketAddr>) -> impl Iterat
     })
 }
 
-/// How long a connection is kept for the next event.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
-
 impl Sender {
     /// A sender with connections of its own.
     pub fn new(clock: Clock) -> reqwest::Result<Self> {
@@ -80,9 +77,6 @@ impl Sender {
             .no_proxy()
             .dns_resolver(std::sync::Arc::new(Resolver))
             .timeout(TIMEOUT)
-            // Sooner than a usual server closes an idle connection (Node after 5 s): an attempt that meets one that is
-            // being closed would fail.
-            .pool_idle_timeout(IDLE_TIMEOUT)
             .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { client, clock })

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::endpoint::reference;
 use super::problem::Code;
+use super::sources::SourceView;
 use super::users::{MOST_IDS, UserList, UsersById};
 use super::views::UserView;
 
@@ -53,6 +54,11 @@ every 15 seconds.";
 pub(super) const FORWARD_AUTH: &str = "\
 Takes every method, and every path below `/v1/auth/`: some proxies use the method and the path of the original request.";
 
+pub(super) const CHECK: &str = "\
+The provider is asked once more, beside the checks that are made every five minutes, and its log of events is read on. This \
+may take up to 20 seconds; if a check is under way already, its result is the answer. Nothing is repaired. A source \
+whose provider is not asked is only judged anew.";
+
 /// What a delivery can be refused with.
 pub(super) const DELIVERY_REFUSALS: [Code; 12] = [
     Code::UnknownSource,
@@ -71,6 +77,15 @@ pub(super) const DELIVERY_REFUSALS: [Code; 12] = [
 
 pub(super) fn source_parameter() -> Value {
     path_parameter("source", "The name of a configured source.")
+}
+
+pub(super) fn source_name_parameter() -> Value {
+    path_parameter("name", "The name of a configured source.")
+}
+
+pub(super) fn sources_response() -> Value {
+    let source = reference("schemas", &SourceView::name());
+    json!({"content": {"application/json": {"schema": {"type": "array", "items": source}}}})
 }
 
 pub(super) fn delivery_body() -> Value {

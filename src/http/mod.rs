@@ -19,6 +19,7 @@ mod operations;
 mod problem;
 mod query;
 mod server;
+mod sources;
 mod state;
 mod stream;
 mod users;
@@ -41,6 +42,7 @@ use endpoint::{Endpoint, Methods, resource};
 use events::EventsQuery;
 use openapi::OpenApi;
 use problem::Code;
+use sources::SourceView;
 use users::{ListQuery, UserList, UsersById};
 use views::{UserView, View};
 
@@ -140,6 +142,20 @@ fn api() -> Vec<Endpoint> {
             .named_schemas(events_described::schemas())
             .answers_with(200, "The events, and the cursor to go on from.", events_described::response())
             .refuses(&[Code::CursorExpired]),
+        Endpoint::new(Read, "/v1/sources", "listSources", sources::list)
+            .about("sources", "Whether each source is alive and in step with its provider.")
+            .for_services(Scope::Admin)
+            .without_parameters()
+            .schema::<SourceView>()
+            .answers_with(200, "Every source, by name.", described::sources_response()),
+        Endpoint::new(Post, "/v1/sources/{name}/check", "checkSource", sources::check)
+            .about("sources", "Asks a source's provider now, and tells how the source stands.")
+            .description(described::CHECK)
+            .for_services(Scope::Admin)
+            .without_parameters()
+            .parameter(described::source_name_parameter())
+            .answers::<SourceView>(200, "The source, after the checks.")
+            .refuses(&[Code::UnknownSource]),
         Endpoint::new(Any, "/v1/auth", "checkAuth", forward_auth::check)
             .about("forward-auth", "Whether a reverse proxy may pass a request on, and for which user.")
             .description(described::FORWARD_AUTH)

@@ -10,6 +10,7 @@ use super::problem::{Code, Problem};
 use super::state::{Deliveries, Events};
 use crate::domain::EndpointState;
 use crate::events::{EndpointStatus, statuses};
+use crate::pull::Watch;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
 
@@ -71,12 +72,14 @@ pub(super) async fn readyz(
 /// The metrics, for Prometheus.
 pub(super) async fn metrics(
     store: web::Data<Store>,
+    watch: web::Data<Watch>,
     metrics: web::Data<Metrics>,
     events: web::Data<Events>,
 ) -> HttpResponse {
-    // Counted in the database. While the database is unavailable the gauges keep their last values.
+    // Counted in the database. While the database is unavailable these gauges keep their last values.
     if let Ok(parked) = within_time(store.journal().parked()).await {
         metrics.parked(parked);
+        within_time(watch.observe()).await.ok();
     }
     if let Ok(statuses) = within_time(statuses(&store, &events.endpoints)).await {
         let now = events.log.clock.now();

@@ -135,7 +135,7 @@ impl Code {
                 "Send the token of a person. A program's own token (client credentials) makes no user.",
             ),
             Self::UnknownSource => {
-                (404, "Unknown source", "The last part of the URL must be the name of a configured source.")
+                (404, "Unknown source", "The URL must have the name of a configured source.")
             }
             Self::MissingSignature => (
                 400,

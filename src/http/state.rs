@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Endpoint;
 use crate::events::EventLog;
 use crate::providers::Sources;
+use crate::pull::Watch;
 use crate::store::Store;
 use crate::sync::{Feed, Intake, UserCache};
 use crate::telemetry::Metrics;
@@ -26,6 +27,8 @@ pub struct State {
     pub deliveries: Deliveries,
     /// Waiting for changes.
     pub waiting: Waiting,
+    /// How the sources stand.
+    pub(crate) watch: Watch,
     /// Telling others of changes.
     pub events: Events,
     /// Which web pages may call the API.
@@ -87,11 +90,13 @@ pub struct Events {
 impl State {
     /// Gives the parts to the handlers of an app.
     pub(super) fn provide(&self, app: &mut ServiceConfig) {
-        let Self { access, deliveries, waiting, events, cors_origins: _, development: _ } = self.clone();
+        let Self { access, deliveries, waiting, watch, events, cors_origins: _, development: _ } =
+            self.clone();
         app.app_data(web::Data::new(access.store.clone()))
             .app_data(web::Data::new(access.metrics.clone()))
             .app_data(web::Data::new(access))
             .app_data(web::Data::new(deliveries))
+            .app_data(web::Data::new(watch))
             .app_data(web::Data::new(events))
             .app_data(web::Data::new(waiting.limits.clone()))
             .app_data(web::Data::new(waiting));

@@ -7,14 +7,11 @@ use std::fmt;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use url::Url;
 
 use crate::domain::Timestamp;
-use crate::signature;
 
 /// How far a walk has come, in the provider's own terms.
 pub(crate) type Position = Value;
@@ -76,60 +73,6 @@ pub(crate) trait Directory: fmt::Debug + Send + Sync {
 
     /// How fast the provider may be asked: half of what it allows.
     fn pace(&self) -> Pace;
-}
-
-/// How a source's provider is asked.
-#[derive(Debug)]
-pub(crate) struct Api {
-    pub(crate) directory: Box<dyn Directory>,
-    pub(crate) base_url: Url,
-    pub(crate) authority: Authority,
-    /// Beside the credentials, in every request.
-    pub(crate) headers: Vec<(String, SecretString)>,
-}
-
-impl Api {
-    /// Tells whom and as whom it asks from any other. Nobody can tell the key from it.
-    pub(crate) fn fingerprint(&self) -> String {
-        let who = match &self.authority {
-            Authority::None => String::new(),
-            Authority::Bearer(key) => key.expose_secret().to_owned(),
-            Authority::Basic { user, .. } => user.clone(),
-            Authority::Client(client) => format!("{} {}", client.token_url, client.id),
-        };
-        let mut digest = signature::digest(format!("{} {who}", self.base_url).as_bytes());
-        digest.truncate(12);
-        digest
-    }
-}
-
-/// With what a provider is asked.
-#[derive(Debug)]
-pub(crate) enum Authority {
-    None,
-    Bearer(SecretString),
-    Basic {
-        user: String,
-        password: SecretString,
-    },
-    /// OAuth 2.0 client credentials (RFC 6749, 4.4).
-    Client(Client),
-}
-
-/// A client that gets a token for itself.
-#[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) token_url: Url,
-    pub(crate) id: String,
-    pub(crate) secret: SecretString,
-    /// Beside the grant: `audience`, `scope`, `resource`.
-    pub(crate) parameters: Vec<(&'static str, String)>,
-    /// Whether a token is asked for with JSON, as Auth0 wants it, or with a form, as the RFC does.
-    pub(crate) is_json: bool,
-    /// What a token must be good for, where the provider says what it is good for.
-    pub(crate) scope: Option<&'static str>,
-    /// What has to be granted to it, for whoever set it up.
-    pub(crate) needs: &'static str,
 }
 
 /// A request to a management API.

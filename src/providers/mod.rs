@@ -7,9 +7,11 @@
 //! **To add a provider:** see "A provider" in `CONTRIBUTING.md`.
 
 mod advice;
+pub(crate) mod api;
 mod auth0;
 mod clerk;
 pub(crate) mod directory;
+pub(crate) mod event_log;
 #[cfg(test)]
 mod example;
 pub(crate) mod file;
@@ -21,11 +23,12 @@ mod standard;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod watch;
 mod workos;
 
 use serde_json::Value;
 
-use directory::Api;
+use api::Api;
 use file::FileUser;
 
 pub use advice::{Advice, DevelopmentInstances, advice, hints, signature_headers, vendors_with_variables};

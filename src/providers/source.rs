@@ -1,12 +1,13 @@
 //! A configured instance of a provider: its secrets, and how its messages are verified and read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::directory::Api;
+use super::api::Api;
 use super::file::FileUser;
 use super::{NotJson, Provider, REGISTRY, ReadMessage, Registered, Unreadable, read};
 use crate::config::{self, Signing};
@@ -24,7 +25,7 @@ pub struct Source {
     /// Without any, no message is accepted.
     schemes: Vec<Box<dyn Scheme>>,
     /// How its list of users is read; `None` if the settings do not say with what.
-    api: Option<Api>,
+    api: Option<Arc<Api>>,
 }
 
 /// A source cannot be made from its configuration.
@@ -47,13 +48,28 @@ impl Source {
             registered,
             provider: (registered.make)(settings),
             schemes: schemes(settings).map_err(fails)?,
-            api: (registered.api)(settings),
+            api: (registered.api)(settings).map(Arc::new),
         })
     }
 
     /// The name in its URL and in the `source` column.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name of its provider, as it is configured.
+    pub(crate) fn provider(&self) -> &'static str {
+        self.registered.kind.name
+    }
+
+    /// Where its webhooks come in.
+    pub(crate) fn webhook_path(&self) -> String {
+        format!("/webhooks/{}", self.name)
+    }
+
+    /// Whether it has a secret, without which no delivery is accepted.
+    pub(crate) fn receives(&self) -> bool {
+        !self.schemes.is_empty()
     }
 
     /// Whether its provider reuses the ids of deleted users.
@@ -77,7 +93,7 @@ impl Source {
     }
 
     /// How the provider's list of users is read; `None` if the settings do not say with what.
-    pub(crate) fn api(&self) -> Option<&Api> {
+    pub(crate) fn api(&self) -> Option<&Arc<Api>> {
         self.api.as_ref()
     }
 
@@ -106,6 +122,15 @@ impl Source {
         self.refuse_others(&user)?;
         let user = self.provider.file_user(user)?;
         Ok(read::listed(&self.name, &*self.provider, &user, received_at))
+    }
+
+    /// An event of the provider's own log as the delivery that brings it; `None` if it is not about a user.
+    pub(crate) fn logged(&self, event: &Value, received_at: Timestamp) -> Option<Delivery> {
+        let message = Verified::trusted(Message { id: None, body: event.to_string().into_bytes() });
+        match self.read(message, received_at) {
+            Ok(ReadMessage::Delivery(delivery)) => Some(delivery),
+            Ok(ReadMessage::NotAboutUsers { .. }) | Err(NotJson) => None,
+        }
     }
 
     /// Refuses a user who can only be of another vendor. A mapped source may be of any.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::Puller;
-use super::client::ApiClient;
+use super::client::{ApiClient, Patience};
 use super::error::PullError;
 use super::file::FileError;
 use super::progress::Progress;
@@ -19,7 +20,8 @@ use super::walk::{Visitor, read_ahead, walk};
 use super::whole;
 use crate::domain::{Content, Delivery};
 use crate::providers::Source;
-use crate::providers::directory::{Api, Position};
+use crate::providers::api::Api;
+use crate::providers::directory::Position;
 use crate::store::{
     Chain, Listing, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError,
 };
@@ -156,13 +158,13 @@ impl Puller {
     async fn read_api(
         &self,
         source: &Source,
-        api: &Api,
+        api: &Arc<Api>,
         options: &BackfillOptions,
         position: Option<Position>,
         reading: &mut Reading<'_>,
     ) -> Result<(), PullError> {
         let pace = options.requests_per_second;
-        let client = ApiClient::new(api, pace, self.allow_http, self.clock.clone())?;
+        let client = ApiClient::new(api, pace, self.allow_http, self.clock.clone(), Patience::RUN)?;
         super::instance::check(&client, api.directory.as_ref(), &self.writer.store, source.name()).await?;
         if position.is_none()
             && let Some(count) = api.directory.count()

@@ -1,7 +1,7 @@
 //! The one HTTP client of management APIs: pace, retry, credentials, and limits of size, time and place.
 
 use std::num::NonZeroU32;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,15 +20,17 @@ use crate::clock::{Clock, random_bytes};
 use crate::config::{is_loopback, is_permitted};
 use crate::content_coding::{self, CodingError};
 use crate::domain::{Timestamp, lenient_json};
-use crate::providers::directory::{Answer, Api, Directory, Method, Request};
+use crate::providers::api::Api;
+use crate::providers::directory::{Answer, Directory, Method, Request};
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause, also where the provider asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// How long one answer may take, from the first byte to the last.
-const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a download may go without a byte.
+/// How long the beginning of a stream may take, with the wait for its turn and for a token.
+const LONGEST_OPENING: Duration = Duration::from_secs(30);
+const EVENT_STREAM: &str = "text/event-stream";
+/// How long a download or a stream may go without a byte.
 const DOWNLOAD_SILENCE: Duration = Duration::from_mins(1);
 /// The largest answer: 500 users with the largest metadata are a tenth of it.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -37,15 +39,31 @@ const LONGEST_WORDS: usize = 300;
 
 /// Asks one source's management API.
 #[derive(Debug)]
-pub(super) struct ApiClient<'a> {
+pub(super) struct ApiClient {
     http: reqwest::Client,
-    api: &'a Api,
-    credentials: Credentials<'a>,
+    api: Arc<Api>,
+    credentials: Credentials,
     limiter: DefaultDirectRateLimiter,
     clock: Clock,
     allow_http: bool,
+    patience: Patience,
     /// The provider's clock at its first answer.
     first_date: OnceLock<Timestamp>,
+}
+
+/// How long a request is tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    attempts: u32,
+    /// How long one answer may take, from the first byte to the last.
+    answer_timeout: Duration,
+}
+
+impl Patience {
+    /// For a run, which a passing fault should not end.
+    pub(super) const RUN: Self = Self { attempts: ATTEMPTS, answer_timeout: Duration::from_mins(1) };
+    /// For what is asked again in a minute, and for somebody who waits for the answer.
+    pub(super) const WATCH: Self = Self { attempts: 2, answer_timeout: Duration::from_secs(8) };
 }
 
 /// Why one attempt failed, and when the next one makes sense.
@@ -55,13 +73,14 @@ struct Trouble {
     pause: Option<Duration>,
 }
 
-impl<'a> ApiClient<'a> {
+impl ApiClient {
     /// A client of a source's API. `pace` goes before the provider's own.
     pub(super) fn new(
-        api: &'a Api,
+        api: &Arc<Api>,
         pace: Option<NonZeroU32>,
         allow_http: bool,
         clock: Clock,
+        patience: Patience,
     ) -> Result<Self, ApiError> {
         let mut http = reqwest::Client::builder()
             // A redirect would take the credentials elsewhere.
@@ -78,8 +97,10 @@ impl<'a> ApiClient<'a> {
             .map_err(|error| ApiError::Refused(format!("no HTTP client can be made: {error}")))?;
         let own = || NonZeroU32::new(api.directory.pace().requests_per_second).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(pace.unwrap_or_else(own)).allow_burst(NonZeroU32::MIN);
-        let (credentials, limiter) = (Credentials::new(&api.authority), RateLimiter::direct(quota));
-        Ok(Self { http, api, credentials, limiter, clock, allow_http, first_date: OnceLock::new() })
+        let api = Arc::clone(api);
+        let (credentials, limiter) = (Credentials::new(Arc::clone(&api)), RateLimiter::direct(quota));
+        let first_date = OnceLock::new();
+        Ok(Self { http, api, credentials, limiter, clock, allow_http, patience, first_date })
     }
 
     /// Sends a request until it has an answer. Any 2xx or 4xx is one, but for those of credentials and pace.
@@ -103,7 +124,7 @@ impl<'a> ApiClient<'a> {
                 Err(Judgement::Passing(trouble)) => trouble,
             };
             failures += 1;
-            if failures == ATTEMPTS {
+            if failures >= self.patience.attempts {
                 return Err(ApiError::Unavailable(trouble.what));
             }
             let pause = Self::pause(&trouble, failures);
@@ -120,8 +141,13 @@ impl<'a> ApiClient<'a> {
         }
     }
 
+    /// What is asked.
+    pub(super) fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// How the provider's list is read.
-    pub(super) fn directory(&self) -> &'a dyn Directory {
+    pub(super) fn directory(&self) -> &dyn Directory {
         self.api.directory.as_ref()
     }
 
@@ -147,13 +173,62 @@ impl<'a> ApiClient<'a> {
     }
 
     async fn send_once(&self, request: &Request) -> Result<Answer, Judgement> {
+        let builder = self.prepare(request, "application/json").await?;
+        let response = builder.timeout(self.patience.answer_timeout).send().await;
+        let passing = |what: String| Judgement::Passing(Trouble { what, pause: None });
+        let answer = read(response.map_err(|error| passing(words_of(&error)))?).await?;
+        if let Some(date) = answer.date {
+            self.first_date.get_or_init(|| date);
+        }
+        Ok(answer)
+    }
+
+    /// Begins to read a stream, which has no end of its own. It is tried once; whoever reads it knows when to try again.
+    pub(super) async fn open(
+        &self,
+        request: &Request,
+    ) -> Result<impl Stream<Item = Result<Bytes, String>> + Unpin + use<>, ApiError> {
+        for is_renewed in [false, true] {
+            let opening = async {
+                let builder = self.prepare(request, EVENT_STREAM).await.map_err(Judgement::into_error)?;
+                let response =
+                    builder.send().await.map_err(|error| ApiError::Unavailable(words_of(&error)))?;
+                if is_event_stream(&response) {
+                    return Ok(Ok(response));
+                }
+                Ok(Err(read(response).await.map_err(Judgement::into_error)?))
+            };
+            let late = |_| Err(ApiError::Unavailable("no answer came in time".to_owned()));
+            let answer = match tokio::time::timeout(LONGEST_OPENING, opening).await.unwrap_or_else(late)? {
+                Ok(response) => {
+                    return Ok(Box::pin(response.bytes_stream().map_err(|error| words_of(&error))));
+                }
+                Err(answer) => answer,
+            };
+            if answer.status == 401 && !is_renewed && self.credentials.can_be_renewed() {
+                self.credentials.forget().await;
+                continue;
+            }
+            return match self.judge(&answer) {
+                Ok(()) => Err(ApiError::Unexpected("the answer is no stream of events".to_owned())),
+                Err(judgement) => Err(judgement.into_error()),
+            };
+        }
+        Err(ApiError::Unauthorized("the provider does not take the token".to_owned()))
+    }
+
+    /// A request with its headers and credentials, at its turn.
+    async fn prepare(
+        &self,
+        request: &Request,
+        accept: &'static str,
+    ) -> Result<reqwest::RequestBuilder, Judgement> {
         let url = self.url(request).map_err(Judgement::Final)?;
         let method = match request.method {
             Method::Get => HttpMethod::GET,
             Method::Post => HttpMethod::POST,
         };
-        let mut builder =
-            self.http.request(method, url).timeout(ANSWER_TIMEOUT).header(header::ACCEPT, "application/json");
+        let mut builder = self.http.request(method, url).header(header::ACCEPT, accept);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
@@ -168,13 +243,7 @@ impl<'a> ApiClient<'a> {
             error => Judgement::Final(error),
         })?;
         self.limiter.until_ready().await;
-        let passing = |what: String| Judgement::Passing(Trouble { what, pause: None });
-        let response = builder.send().await.map_err(|error| passing(words_of(&error)))?;
-        let answer = read(response).await?;
-        if let Some(date) = answer.date {
-            self.first_date.get_or_init(|| date);
-        }
-        Ok(answer)
+        Ok(builder)
     }
 
     fn url(&self, request: &Request) -> Result<Url, ApiError> {
@@ -215,8 +284,16 @@ impl<'a> ApiClient<'a> {
         match status {
             200..=299 => Ok(()),
             300..=399 => refused("the API answered with a redirect: check `base_url` under [sources.api]"),
-            401 => refused("the provider does not take the credentials under [sources.api]: check them"),
-            403 => refused(&format!("the credentials may not do this: {}", self.credentials.hint())),
+            401 => Err(Judgement::Final(ApiError::Unauthorized(format!(
+                "the provider does not take the credentials under [sources.api]: check them ({status}{words})"
+            )))),
+            403 => Err(Judgement::Final(ApiError::Forbidden {
+                words: format!(
+                    "the credentials may not do this: {} ({status}{words})",
+                    self.credentials.hint()
+                ),
+                answer: Box::new(answer.clone()),
+            })),
             408 | 429 | 500..=599 => {
                 let pause = asked_pause(answer, self.clock.now());
                 Err(Judgement::Passing(Trouble {
@@ -243,6 +320,20 @@ impl<'a> ApiClient<'a> {
 enum Judgement {
     Final(ApiError),
     Passing(Trouble),
+}
+
+impl Judgement {
+    fn into_error(self) -> ApiError {
+        match self {
+            Self::Final(error) => error,
+            Self::Passing(trouble) => ApiError::Unavailable(trouble.what),
+        }
+    }
+}
+
+fn is_event_stream(response: &Response) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    response.status().is_success() && content_type.is_some_and(|kind| kind.starts_with(EVENT_STREAM))
 }
 
 async fn read(mut response: Response) -> Result<Answer, Judgement> {

@@ -1,5 +1,6 @@
 //! Who asks: a key, a name with a password, or a token that is got for them and renewed in time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
@@ -9,12 +10,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::ApiError;
-use crate::providers::directory::{Authority, Client};
+use crate::providers::api::{Api, Authority, Client};
 
 /// How requests are authorised.
 #[derive(Debug)]
-pub(super) struct Credentials<'a> {
-    authority: &'a Authority,
+pub(super) struct Credentials {
+    api: Arc<Api>,
     /// Of a client: kept until a tenth of its life is left.
     token: Mutex<Option<Token>>,
 }
@@ -25,14 +26,14 @@ struct Token {
     renew_at: Instant,
 }
 
-impl<'a> Credentials<'a> {
-    pub(super) fn new(authority: &'a Authority) -> Self {
-        Self { authority, token: Mutex::new(None) }
+impl Credentials {
+    pub(super) fn new(api: Arc<Api>) -> Self {
+        Self { api, token: Mutex::new(None) }
     }
 
     /// Whether a 401 may come from a token that another one can replace.
     pub(super) fn can_be_renewed(&self) -> bool {
-        matches!(self.authority, Authority::Client(_))
+        matches!(self.api.authority, Authority::Client(_))
     }
 
     /// Forgets the token, so that the next request gets another one.
@@ -42,7 +43,7 @@ impl<'a> Credentials<'a> {
 
     /// What has to be granted.
     pub(super) fn hint(&self) -> &'static str {
-        match self.authority {
+        match &self.api.authority {
             Authority::Client(client) => client.needs,
             _ => "the key needs to read users",
         }
@@ -53,7 +54,7 @@ impl<'a> Credentials<'a> {
         request: RequestBuilder,
         http: &reqwest::Client,
     ) -> Result<RequestBuilder, ApiError> {
-        Ok(match self.authority {
+        Ok(match &self.api.authority {
             Authority::None => request,
             Authority::Bearer(key) => request.bearer_auth(key.expose_secret()),
             Authority::Basic { user, password } => request.basic_auth(user, Some(password.expose_secret())),
@@ -102,7 +103,7 @@ async fn ask(client: &Client, http: &reqwest::Client) -> Result<Token, ApiError>
     let Some(value) = body.get("access_token").and_then(Value::as_str).filter(|_| status == 200) else {
         let why = ["error_description", "error"].iter().find_map(|name| body.get(*name)?.as_str());
         let why = why.unwrap_or("it does not say why");
-        return Err(ApiError::Refused(format!(
+        return Err(ApiError::Unauthorized(format!(
             "the provider gives no token for the client ({status}, {why}): check its id and secret; {}",
             client.needs
         )));

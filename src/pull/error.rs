@@ -14,9 +14,18 @@ pub(crate) enum ApiError {
     /// Only the operator can mend it.
     #[error("{0}")]
     Refused(String),
+    /// The provider does not take the credentials.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// The credentials lack a permission.
+    #[error("{words}")]
+    Forbidden { answer: Box<Answer>, words: String },
     /// The provider refused this one request; the walk may know another way.
     #[error("the provider answered {}: {words}", answer.status)]
     Answered { answer: Box<Answer>, words: String },
+    /// The answer is not one of the provider's API.
+    #[error("{0}: check `base_url` under [sources.api], and what stands between")]
+    Unexpected(String),
     /// Time may mend it; every attempt failed.
     #[error("{0}, {ATTEMPTS} times in a row")]
     Unavailable(String),

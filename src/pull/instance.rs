@@ -10,7 +10,7 @@ const DELIVERIES: u64 = 50;
 
 /// Refuses a key of another instance, where the provider's webhooks name theirs and one of them has come.
 pub(super) async fn check(
-    client: &ApiClient<'_>,
+    client: &ApiClient,
     directory: &dyn Directory,
     store: &Store,
     source: &str,

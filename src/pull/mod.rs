@@ -5,6 +5,7 @@
 
 mod backfill;
 mod client;
+mod comparing;
 mod credentials;
 mod error;
 mod file;
@@ -14,7 +15,9 @@ mod progress;
 mod reconcile;
 mod repetition;
 mod report;
+mod sse;
 mod walk;
+mod watch;
 mod whole;
 
 use tokio_util::sync::CancellationToken;
@@ -23,6 +26,7 @@ pub(crate) use backfill::{BackfillOptions, Summary};
 pub(crate) use progress::Progress;
 pub(crate) use reconcile::ReconcileOptions;
 pub(crate) use report::{Difference, Drift, Report};
+pub(crate) use watch::{SourceStatus, Watch, WatchedDrift};
 
 use crate::clock::Clock;
 use crate::sync::Writer;

@@ -3,27 +3,25 @@
 //! Nobody is deleted because a list does not have them. Every such user is asked for by id, and only the provider's own
 //! word that there is no such user counts, after guards that tell a wrong key or a list with gaps from users who left.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::client::ApiClient;
+use super::client::{ApiClient, Patience};
+use super::comparing::{Comparing, only};
 use super::error::PullError;
 use super::progress::Progress;
-use super::report::{Difference, Drift, Report};
-use super::walk::{Visitor, walk};
+use super::report::{Drift, Report};
+use super::walk::walk;
 use super::{Puller, instance, whole};
-use crate::domain::{Delivery, Profile, Timestamp, User, UserId, UserKey};
+use crate::domain::{Delivery, Timestamp, User, UserId, UserKey};
 use crate::providers::Source;
-use crate::providers::directory::{Api, Position, Presence};
-use crate::store::{
-    Chain, Listing, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError,
-};
+use crate::providers::api::Api;
+use crate::providers::directory::Presence;
+use crate::store::{Chain, Listing, Run, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError};
 
 /// Who signed up so shortly before the walk may not be in the list yet.
 const MARGIN: Duration = Duration::from_mins(5);
@@ -99,18 +97,24 @@ impl Puller {
     async fn compare(
         &self,
         source: &Source,
-        api: &Api,
+        api: &Arc<Api>,
         run: &Run,
         options: &ReconcileOptions,
         progress: &mut dyn Progress,
     ) -> Result<Report, PullError> {
-        let client = ApiClient::new(api, options.requests_per_second, self.allow_http, self.clock.clone())?;
+        let client = ApiClient::new(
+            api,
+            options.requests_per_second,
+            self.allow_http,
+            self.clock.clone(),
+            Patience::RUN,
+        )?;
         instance::check(&client, api.directory.as_ref(), &self.writer.store, source.name()).await?;
         let count = match api.directory.count() {
             Some(count) => api.directory.read_count(&client.send(&count).await?),
             None => None,
         };
-        let mut comparing = self.comparing(source, run, &client, options, progress).await?;
+        let mut comparing = self.comparing(source, run, &client, options.repair, progress).await?;
         comparing.total = count;
         let list = comparing.so_far.list.clone();
         walk(&client, source, list, &mut comparing).await?;
@@ -136,37 +140,6 @@ impl Puller {
             self.repair_not_listed(run.id, &mut chain, &mut report).await?;
         }
         Ok(report)
-    }
-
-    async fn comparing<'a>(
-        &'a self,
-        source: &'a Source,
-        run: &Run,
-        client: &'a ApiClient<'a>,
-        options: &ReconcileOptions,
-        progress: &'a mut dyn Progress,
-    ) -> Result<Comparing<'a>, PullError> {
-        let so_far: SoFar =
-            run.position.clone().and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
-        let seen = if so_far.list.is_some() { self.writer.store.runs().count_seen(run.id).await? } else { 0 };
-        if so_far.list.is_some() {
-            progress
-                .note(&format!("continuing after {seen} users; the comparison began at {}", run.started_at));
-        }
-        Ok(Comparing {
-            puller: self,
-            source,
-            run: run.id,
-            client,
-            provider_time: run.provider_time,
-            repair: options.repair,
-            chain: Chain::for_batches(self.writer.store.clone()),
-            total: None,
-            seen,
-            so_far,
-            somebody: None,
-            progress,
-        })
     }
 
     /// The rows of a source that the walk has not seen, of users who were there well before it began.
@@ -205,9 +178,9 @@ impl Puller {
     /// Asks the provider for each of these users by id.
     async fn ask_for_each(
         &self,
-        client: &ApiClient<'_>,
+        client: &ApiClient,
         source: &Source,
-        api: &Api,
+        api: &Arc<Api>,
         somebody: Option<String>,
         unlisted: Vec<UserKey>,
         report: &mut Report,
@@ -292,59 +265,12 @@ impl Puller {
         report.drift.repaired += self.writer.repair_listed(chain, &only(&found, &drifted), &progress).await?;
         Ok(())
     }
-
-    /// Which of these listed users have a row that is not as it should be.
-    async fn drifted(
-        &self,
-        chain: &mut Chain,
-        deliveries: &[Delivery],
-        drift: &mut Drift,
-    ) -> Result<BTreeSet<UserKey>, StoreError> {
-        let Self { writer, .. } = self;
-        let expected = writer.expect_listed(chain, deliveries).await?;
-        let keys: BTreeSet<&UserKey> = expected.iter().map(|row| &row.user).collect();
-        let rows = writer.store.users().look_up(&keys).await?;
-        let understood: BTreeSet<&UserKey> =
-            deliveries.iter().filter_map(|delivery| Some(&delivery.change()?.user)).collect();
-        let mut drifted = BTreeSet::new();
-        for row in &expected {
-            // A row that cannot be read is as good as none.
-            let found = rows.get(&row.user).and_then(|found| found.as_ref().ok());
-            let found = found.and_then(|found| found.user.as_ref());
-            let Some(profile) = &row.profile else {
-                // Deleted here, or described in a way that is not understood: no repair makes the row.
-                if found.is_none() {
-                    drift.missing.push(row.user.external_id.clone());
-                    drift.deleted_here += u64::from(understood.contains(&row.user));
-                }
-                continue;
-            };
-            match found {
-                None => drift.missing.push(row.user.external_id.clone()),
-                Some(user) => {
-                    let fields = differing(&user.profile, profile);
-                    if fields.is_empty() {
-                        continue;
-                    }
-                    let external_id = row.user.external_id.clone();
-                    drift.different.push(Difference { external_id, fields });
-                }
-            }
-            drifted.insert(row.user.clone());
-        }
-        Ok(drifted)
-    }
 }
 
 /// A run that asks somebody else, or that does not write what it finds, is another run.
 fn parameters(api: &Api, options: &ReconcileOptions) -> String {
     let repair = if options.repair { ", repairing" } else { "" };
     format!("api {}{repair}", api.fingerprint())
-}
-
-fn only(deliveries: &[Delivery], users: &BTreeSet<UserKey>) -> Vec<Delivery> {
-    let is_one = |delivery: &&Delivery| delivery.user().is_some_and(|user| users.contains(user));
-    deliveries.iter().filter(is_one).cloned().collect()
 }
 
 /// Why nothing can be said of those who are not in the list, if so.
@@ -364,96 +290,4 @@ fn doubt(report: &Report, count: Option<u64>) -> Option<String> {
     (!whole::agrees(count, provider)).then(|| {
         format!("the provider says that it has {count} users and listed {provider}: the list has gaps")
     })
-}
-
-/// The names of the fields that differ.
-fn differing(row: &Profile, expected: &Profile) -> Vec<String> {
-    let members = |profile: &Profile| match serde_json::to_value(profile) {
-        Ok(Value::Object(members)) => members.into_iter().collect::<BTreeMap<String, Value>>(),
-        _ => BTreeMap::new(),
-    };
-    let (row, expected) = (members(row), members(expected));
-    expected.into_iter().filter(|(name, value)| row.get(name) != Some(value)).map(|(name, _)| name).collect()
-}
-
-/// How far a run has come, which is committed with each page.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct SoFar {
-    /// Where the next page of the list is.
-    list: Option<Position>,
-    /// What was found before.
-    drift: Drift,
-}
-
-/// The state of a comparison while it reads the list.
-struct Comparing<'a> {
-    puller: &'a Puller,
-    source: &'a Source,
-    run: Uuid,
-    client: &'a ApiClient<'a>,
-    /// When the run began, by the provider's clock, once that is written.
-    provider_time: Option<Timestamp>,
-    repair: bool,
-    chain: Chain,
-    total: Option<u64>,
-    seen: u64,
-    so_far: SoFar,
-    /// Somebody who was listed, to ask for by id.
-    somebody: Option<String>,
-    progress: &'a mut dyn Progress,
-}
-
-impl Visitor for Comparing<'_> {
-    async fn page(
-        &mut self,
-        users: Vec<Value>,
-        next: Option<&Position>,
-        total: Option<u64>,
-    ) -> Result<(), PullError> {
-        self.total = total.or(self.total);
-        self.describe().await?;
-        let Puller { writer, clock, holder, .. } = self.puller;
-        let now = clock.now();
-        let deliveries: Vec<Delivery> = users.into_iter().map(|user| self.source.listed(user, now)).collect();
-        let SoFar { drift, list } = &mut self.so_far;
-        let drifted = self.puller.drifted(&mut self.chain, &deliveries, drift).await?;
-        let repaired = if self.repair { only(&deliveries, &drifted) } else { Vec::new() };
-        *list = next.cloned();
-        drift.repaired += repaired.len() as u64;
-        // The last page leaves the position before it: whoever continues then reads that page again, and compares it
-        // with what was found before.
-        let position = next.is_some().then(|| serde_json::to_value(&self.so_far).unwrap_or_default());
-        let seen: Vec<String> =
-            deliveries.iter().filter_map(|one| one.user().map(|user| user.external_id.clone())).collect();
-        let progress = RunProgress {
-            run: self.run,
-            holder,
-            position: position.as_ref(),
-            total: self.total,
-            seen: &seen,
-            now,
-        };
-        let written = writer.repair_listed(&mut self.chain, &repaired, &progress).await?;
-        // What the database did not take stays as it is.
-        self.so_far.drift.repaired -= repaired.len() as u64 - written;
-        self.somebody = seen.last().cloned().or(self.somebody.take());
-        self.seen += seen.len() as u64;
-        self.progress.read(RunCounts { seen: self.seen, ..RunCounts::default() }, self.total);
-        Ok(())
-    }
-
-    fn preparing(&mut self, percent: Option<u64>) {
-        self.progress.preparing(percent);
-    }
-}
-
-impl Comparing<'_> {
-    /// Notes when the run began, by the provider's clock, before anything that was read then.
-    async fn describe(&mut self) -> Result<(), StoreError> {
-        if self.provider_time.is_none() {
-            self.provider_time = self.client.first_date();
-            self.puller.writer.store.runs().describe(self.run, self.total, self.provider_time).await?;
-        }
-        Ok(())
-    }
 }

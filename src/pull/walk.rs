@@ -39,7 +39,7 @@ pub(super) trait Visitor {
 
 /// Walks from a position to the provider's documented end of the list.
 pub(super) async fn walk(
-    client: &ApiClient<'_>,
+    client: &ApiClient,
     source: &Source,
     mut position: Option<Position>,
     visitor: &mut impl Visitor,
@@ -113,7 +113,7 @@ fn is_broken(error: &PullError) -> bool {
 }
 
 async fn read_download(
-    client: &ApiClient<'_>,
+    client: &ApiClient,
     directory: &dyn Directory,
     url: &str,
     at: &mut Position,

@@ -3,8 +3,10 @@
 //! A page costs the same wherever it is: it begins in an index, right after the last row of the page before it, and reads on
 //! in the order of that index. Conditions are written so that no other index fits.
 
+use std::collections::BTreeMap;
+
 use entity::journal::{Column, Entity};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Select, Statement,
@@ -98,6 +100,46 @@ impl Which {
 }
 
 impl Journal<'_> {
+    /// When the newest deliveries of a source were received, newest first, as far as their payloads are kept. Users of a
+    /// list are not among them.
+    pub(crate) async fn newest_times(
+        &self,
+        source: &str,
+        since: Timestamp,
+        limit: u64,
+    ) -> Result<Vec<Timestamp>, StoreError> {
+        let since: chrono::DateTime<chrono::Utc> = since.into();
+        let is_listed = Column::EventType.starts_with("usersync.");
+        let times: Vec<chrono::DateTime<chrono::Utc>> = Entity::find()
+            .select_only()
+            .column(Column::ReceivedAt)
+            .filter(Column::Payload.is_not_null())
+            .filter(Column::ReceivedAt.gte(since))
+            .filter(is_of_source(source))
+            .filter(Condition::any().add(Column::EventType.is_null()).add(is_listed.not()))
+            // Along the index of the payloads that are kept.
+            .order_by_desc(Column::ReceivedAt)
+            .limit(limit)
+            .into_tuple()
+            .all(self.0)
+            .await?;
+        Ok(times.into_iter().map(Timestamp::from).collect())
+    }
+
+    /// How many deliveries of each source are parked; a source with none is not there.
+    pub(crate) async fn parked_by_source(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let counts: Vec<(String, i64)> = Entity::find()
+            .select_only()
+            .column(Column::Source)
+            .column_as(Expr::cust("count(*)"), "parked")
+            .filter(is_parked())
+            .group_by(Column::Source)
+            .into_tuple()
+            .all(self.0)
+            .await?;
+        Ok(counts.into_iter().map(|(source, count)| (source, count.try_into().unwrap_or(0))).collect())
+    }
+
     /// How many deliveries wait, parked.
     pub async fn parked(&self) -> Result<u64, StoreError> {
         Ok(Entity::find().filter(is_parked()).count(self.0).await?)

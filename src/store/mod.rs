@@ -22,6 +22,7 @@ mod schema;
 mod session;
 mod sqlite;
 mod users;
+mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub(crate) use runs::{
 };
 pub use schema::Grant;
 pub use users::{Listing, LookedUp, Users};
+pub(crate) use watches::{LogPosition, Watched, Watches};
 
 /// How long a request waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -235,6 +237,11 @@ impl Store {
     /// The runs.
     pub(crate) fn runs(&self) -> Runs<'_> {
         Runs(&self.db)
+    }
+
+    /// What is known of the sources.
+    pub(crate) fn watches(&self) -> Watches<'_> {
+        Watches(&self.db)
     }
 
     /// The leases.

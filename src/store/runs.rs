@@ -235,6 +235,36 @@ impl Runs<'_> {
         Ok(())
     }
 
+    /// The newest run of a source and kind, or the newest that came to its end.
+    pub(crate) async fn newest(
+        &self,
+        source: &str,
+        kind: RunKind,
+        state: Option<RunState>,
+        now: Timestamp,
+    ) -> Result<Option<Run>, StoreError> {
+        let mut query = Entity::find()
+            .filter(Column::Source.eq(source))
+            .filter(Column::Kind.eq(kind.to_string()))
+            .order_by_desc(Column::Id);
+        if let Some(state) = state {
+            query = query.filter(Column::State.eq(state.to_string()));
+        }
+        Ok(query.one(self.0).await?.map(|row| run(row, now)))
+    }
+
+    /// Gives back a process's run of a source, which ends before its end.
+    pub(crate) async fn give_back(&self, source: &str, holder: &str) -> Result<(), StoreError> {
+        Entity::update_many()
+            .col_expr(Column::Holder, Expr::value(Option::<String>::None))
+            .col_expr(Column::HeldUntil, Expr::value(Option::<chrono::DateTime<chrono::Utc>>::None))
+            .filter(Column::Source.eq(source))
+            .filter(Column::Holder.eq(holder))
+            .exec(self.0)
+            .await?;
+        Ok(())
+    }
+
     /// How many users a run has seen.
     pub(crate) async fn count_seen(&self, id: Uuid) -> Result<u64, StoreError> {
         Ok(run_user::Entity::find().filter(run_user::Column::RunId.eq(id.to_string())).count(self.0).await?)

@@ -16,7 +16,7 @@ use super::{ACQUIRE_TIMEOUT, Postgres, Store, StoreError};
 const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 const MIGRATIONS: &str = "seaql_migrations";
 /// Every table that a migration has made.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "users",
     "tombstones",
     "journal",
@@ -24,6 +24,7 @@ const TABLES: [&str; 11] = [
     "runs",
     "run_users",
     "leases",
+    "watches",
     "outbox",
     "endpoints",
     "endpoint_events",

@@ -8,7 +8,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, QueryStatementBuilder};
 use sea_orm::value::TextUuid;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, IdenStatic,
-    Iterable, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select, Statement,
+    Iterable, PaginatorTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
+    Statement,
 };
 
 use super::connection::Db;
@@ -99,6 +100,29 @@ impl Users<'_> {
         let ids = ids.iter().map(|id| TextUuid(id.0));
         let rows = in_time(Entity::find().filter(Column::Id.is_in(ids)).all(self.0)).await?;
         Ok(rows.into_iter().map(user).collect())
+    }
+
+    /// How many rows a source has, and how many of these are of users who signed up after a moment.
+    pub(crate) async fn count(&self, source: &str, after: Timestamp) -> Result<(u64, u64), StoreError> {
+        let of_source = || Entity::find().filter(Column::Source.eq(source));
+        let all = in_time(of_source().count(self.0)).await?;
+        // Their rows were made after it too: so only the newest rows are read, along the primary key.
+        let made = Column::Id.gt(TextUuid(UserId::first_of(after).0));
+        let created = Column::CreatedAt.gt(DateTime::<Utc>::from(after));
+        let young = in_time(of_source().filter(made).filter(created).count(self.0)).await?;
+        Ok((all, young))
+    }
+
+    /// How many rows each source has; one without rows is not there.
+    pub(crate) async fn count_by_source(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        let counted = Entity::find()
+            .select_only()
+            .column(Column::Source)
+            .column_as(Expr::cust("count(*)"), "users")
+            .group_by(Column::Source)
+            .into_tuple();
+        let counts: Vec<(String, i64)> = in_time(counted.all(self.0)).await?;
+        Ok(counts.into_iter().map(|(source, count)| (source, count.try_into().unwrap_or(0))).collect())
     }
 
     /// A page of users.

@@ -90,7 +90,7 @@ impl Feed {
     }
 
     /// Invalidates and notifies.
-    pub(super) fn wake(&self, fingerprints: &[i64]) {
+    pub(crate) fn wake(&self, fingerprints: &[i64]) {
         self.invalidate(fingerprints.iter().copied());
         self.notify(fingerprints.iter().copied());
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use tracing::{info, warn};
 
+use super::activity::Activities;
 use super::claims::{Claims, ClaimsStored};
 use super::deliveries::Written;
 use super::feed::Feed;
@@ -27,6 +28,7 @@ pub struct Intake {
     queue: Queue,
     writer: Writer,
     feed: Feed,
+    activities: Activities,
     clock: Clock,
     metrics: Metrics,
     jobs: Jobs,
@@ -71,10 +73,10 @@ pub trait Refusal: From<ReceiveError> {
 
 impl Intake {
     /// An intake for the writer's sources, which writes in the background. Must be called within a tokio runtime.
-    pub fn start(jobs: Jobs, writer: Writer, feed: Feed) -> Self {
+    pub fn start(jobs: Jobs, writer: Writer, feed: Feed, activities: Activities) -> Self {
         let Writer { sources, clock, metrics, .. } = writer.clone();
         let queue = Queue::start(&jobs, writer.clone(), feed.clone());
-        Self { sources, queue, writer, feed, clock, metrics, jobs }
+        Self { sources, queue, writer, feed, activities, clock, metrics, jobs }
     }
 
     /// Takes one message in. Once this returns a receipt, what the message says is lasting.
@@ -110,8 +112,15 @@ impl Intake {
         body: Vec<u8>,
     ) -> Result<Receipt, ReceiveError> {
         let now = self.clock.now();
-        let message = source.verify(headers, body, now)?;
-        match source.read(message, now)? {
+        let message =
+            source.verify(headers, body, now).inspect_err(|_| self.activities.refused(source.name(), now))?;
+        let receipt = self.write(source.read(message, now)?, source).await?;
+        self.activities.accepted(source.name(), now);
+        Ok(receipt)
+    }
+
+    async fn write(&self, message: ReadMessage, source: &Source) -> Result<Receipt, ReceiveError> {
+        match message {
             ReadMessage::NotAboutUsers { message_id, event_type } => {
                 info!(source = source.name(), message_id, event_type, outcome = "ignored", "delivery");
                 Ok(Receipt { outcome: Outcome::Ignored, message_id })

@@ -1,11 +1,13 @@
 //! From a message that comes in to a row: `intake` verifies and reads it, `queue` gathers what comes at the same
 //! time, `writer` writes the batch, and `transaction` is the one step that changes users.
 
+mod activity;
 mod claims;
 mod deliveries;
 mod feed;
 mod intake;
 mod listed;
+mod logged;
 mod queue;
 mod rebuild;
 mod replay;
@@ -16,6 +18,7 @@ mod user_cache;
 mod user_loader;
 mod writer;
 
+pub use activity::Activities;
 pub use feed::{AnyChange, Feed, Subscription};
 pub use intake::{Intake, Receipt, ReceiveError, Refusal};
 pub use queue::WriteError;

@@ -10,10 +10,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 use strum::VariantArray as _;
 
-use crate::domain::EndpointState;
+use crate::domain::{EndpointState, SourceState, Timestamp};
 
 /// In seconds: a lookup takes less than a millisecond, one that waits takes up to thirty seconds.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -27,7 +27,6 @@ pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
     deliveries: Family<Delivery, Counter>,
     refused: Family<Refused, Counter>,
     tokens: Family<Token, Counter>,
@@ -37,10 +36,16 @@ struct Inner {
     commits: Histogram,
     parked: Gauge<i64, AtomicI64>,
     key_fetches: Family<KeyFetch, Gauge<u64, AtomicU64>>,
+    logged_events: Family<Delivery, Counter>,
+    last_deliveries: Family<Source, Gauge<f64, AtomicU64>>,
+    reconciled: Family<Source, Gauge<f64, AtomicU64>>,
+    drift: Family<Drift, Gauge<i64, AtomicI64>>,
+    states: Family<State, Gauge<i64, AtomicI64>>,
     event_attempts: Family<EventAttempt, Counter>,
     endpoint_states: Family<EndpointInState, Gauge<i64, AtomicI64>>,
     events_pending: Family<OfEndpoint, Gauge<i64, AtomicI64>>,
     events_lag: Family<OfEndpoint, Gauge<f64, AtomicU64>>,
+    registry: Registry,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -83,6 +88,23 @@ struct Route {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Source {
+    source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Drift {
+    source: String,
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    source: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KeyFetch {
     result: &'static str,
 }
@@ -101,82 +123,90 @@ pub struct Request {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("usersync");
-        let deliveries = Family::default();
-        registry.register("deliveries", "Verified deliveries by outcome", deliveries.clone());
-        let refused = Family::default();
-        registry.register("deliveries_refused", "Refused deliveries by problem code", refused.clone());
-        let tokens = Family::default();
-        registry.register("tokens", "Checked tokens by result: `ok` or the problem code", tokens.clone());
-        let requests = Family::default();
-        registry.register("http_requests", "Answered requests", requests.clone());
-        let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
-        registry.register_with_unit(
-            "http_request_duration",
-            "Time from request to response",
-            Unit::Seconds,
-            durations.clone(),
-        );
-        let batches = Histogram::new(BATCH_SIZES);
-        registry.register("batch_deliveries", "Deliveries written by each transaction", batches.clone());
-        let commits = Histogram::new(BUCKETS);
-        registry.register_with_unit(
-            "commit",
-            "Duration of each transaction that writes deliveries",
-            Unit::Seconds,
-            commits.clone(),
-        );
-        let parked = Gauge::default();
-        registry.register("journal_parked", "Parked deliveries in the journal", parked.clone());
         let key_fetches: Family<KeyFetch, _> = Family::default();
         // Both exist from the start, so that an alert can tell "none failed" from "not measured".
         for result in ["ok", "failed"] {
             drop(key_fetches.get_or_create(&KeyFetch { result }));
         }
-        registry.register("key_fetches", "Fetches of signing keys since the start", key_fetches.clone());
-        let event_attempts = Family::default();
-        registry.register(
-            "event_attempts",
-            "Attempts to send events to endpoints by result",
-            event_attempts.clone(),
-        );
-        let endpoint_states = Family::default();
-        registry.register(
-            "endpoint_state",
-            "1 for the state that the endpoint has, 0 for the others",
-            endpoint_states.clone(),
-        );
-        let events_pending = Family::default();
-        registry.register("events_pending", "Events that wait for the endpoint", events_pending.clone());
-        let events_lag = Family::default();
-        registry.register_with_unit(
-            "events_lag",
-            "Age of the oldest event that waits for the endpoint",
-            Unit::Seconds,
-            events_lag.clone(),
-        );
-        registry.register(
-            "build",
-            "Version of the running program",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        let r = &mut registry;
         let inner = Inner {
-            registry,
-            deliveries,
-            refused,
-            tokens,
-            requests,
-            durations,
-            batches,
-            commits,
-            parked,
-            key_fetches,
-            event_attempts,
-            endpoint_states,
-            events_pending,
-            events_lag,
+            deliveries: new(r, "deliveries", "Verified deliveries by outcome"),
+            refused: new(r, "deliveries_refused", "Refused deliveries by problem code"),
+            tokens: new(r, "tokens", "Checked tokens by result: `ok` or the problem code"),
+            requests: new(r, "http_requests", "Answered requests"),
+            durations: in_seconds(r, "http_request_duration", "Time from request to response", durations),
+            batches: registered(
+                r,
+                "batch_deliveries",
+                "Deliveries written by each transaction",
+                Histogram::new(BATCH_SIZES),
+            ),
+            commits: in_seconds(
+                r,
+                "commit",
+                "Duration of each transaction that writes deliveries",
+                Histogram::new(BUCKETS),
+            ),
+            parked: new(r, "journal_parked", "Parked deliveries in the journal"),
+            key_fetches: registered(r, "key_fetches", "Fetches of signing keys since the start", key_fetches),
+            logged_events: new(
+                r,
+                "source_logged_events",
+                "Events read from a provider's own log, by outcome: `duplicate` if a webhook had brought it",
+            ),
+            last_deliveries: in_seconds(
+                r,
+                "source_last_delivery_timestamp",
+                "When a delivery was last accepted",
+                Family::default(),
+            ),
+            reconciled: in_seconds(
+                r,
+                "reconcile_last_success_timestamp",
+                "When the table was last compared with the provider's whole list",
+                Family::default(),
+            ),
+            drift: new(r, "source_drift", "Differences between table and provider, by kind"),
+            states: new(r, "source_state", "1 for the state that a source has, 0 for the others"),
+            event_attempts: new(r, "event_attempts", "Attempts to send events to endpoints by result"),
+            endpoint_states: new(
+                r,
+                "endpoint_state",
+                "1 for the state that the endpoint has, 0 for the others",
+            ),
+            events_pending: new(r, "events_pending", "Events that wait for the endpoint"),
+            events_lag: in_seconds(
+                r,
+                "events_lag",
+                "Age of the oldest event that waits for the endpoint",
+                Family::default(),
+            ),
+            registry: with_version(registry),
         };
         Self(Arc::new(inner))
     }
+}
+
+/// Registers a new metric.
+fn new<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    registered(registry, name, help, M::default())
+}
+
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn in_seconds<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
+}
+
+fn with_version(mut registry: Registry) -> Registry {
+    let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "Version of the running program", version);
+    registry
 }
 
 impl Metrics {
@@ -188,6 +218,34 @@ impl Metrics {
     /// A delivery was refused. `source` must be a configured one, or a caller could make any number of labels.
     pub fn delivery_refused(&self, source: &str, code: &'static str) {
         self.0.refused.get_or_create(&Refused { source: source.to_owned(), code }).inc();
+    }
+
+    /// An event of a provider's own log has its outcome.
+    pub fn logged_event(&self, source: &str, outcome: &'static str) {
+        self.0.logged_events.get_or_create(&Delivery { source: source.to_owned(), outcome }).inc();
+    }
+
+    /// When a delivery of this source was last accepted.
+    pub fn last_delivery(&self, source: &str, at: Timestamp) {
+        self.0.last_deliveries.get_or_create(&Source { source: source.to_owned() }).set(seconds(at));
+    }
+
+    /// When this source was last compared with its provider's list.
+    pub fn reconciled(&self, source: &str, at: Timestamp) {
+        self.0.reconciled.get_or_create(&Source { source: source.to_owned() }).set(seconds(at));
+    }
+
+    /// How many differences of one kind there are between the table and the provider.
+    pub fn drift(&self, source: &str, kind: &'static str, count: i64) {
+        self.0.drift.get_or_create(&Drift { source: source.to_owned(), kind }).set(count);
+    }
+
+    /// The state of a source.
+    pub fn source_state(&self, source: &str, state: SourceState) {
+        for known in SourceState::VARIANTS {
+            let labels = State { source: source.to_owned(), state: known.as_str() };
+            self.0.states.get_or_create(&labels).set(i64::from(*known == state));
+        }
     }
 
     /// A token was checked; `result` is `ok` or the problem's code.
@@ -247,4 +305,9 @@ impl Metrics {
         text::encode(&mut page, &self.0.registry).unwrap_or_default();
         page
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "to the microsecond for some centuries")]
+fn seconds(moment: Timestamp) -> f64 {
+    moment.as_micros() as f64 / 1e6
 }

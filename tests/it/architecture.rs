@@ -22,8 +22,8 @@ const WALLS: [(&str, &[&str]); 16] = [
     // Sync only for its notifications.
     ("events", &["sync", "store", "signature"]),
     // Signature only for its errors, which become problems.
-    ("http", &["events", "sync", "auth", "store", "providers", "signature"]),
-    ("app", &["http", "events", "sync", "auth", "store", "providers"]),
+    ("http", &["events", "pull", "sync", "auth", "store", "providers", "signature"]),
+    ("app", &["http", "events", "pull", "sync", "auth", "store", "providers"]),
     ("cli", &["app", "http", "events", "pull", "sync", "auth", "store", "providers", "signature"]),
 ];
 const COMMON: [&str; 6] = ["domain", "clock", "config", "content_coding", "jobs", "telemetry"];

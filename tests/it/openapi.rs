@@ -214,6 +214,24 @@ async fn users_are_answered_as_described(app: &TestApp) {
 
 on_both_databases!(users_are_answered_as_described);
 
+async fn sources_are_answered_as_described(app: &TestApp) {
+    let Some(mut described) = Described::start(app).await else { return };
+    let admin = app.service_key_with([Scope::Admin].into_iter().collect()).await;
+    let get = |key: &str| app.client.request(Method::GET, "/v1/sources").bearer_auth(key);
+    let check = |name: &str| {
+        app.client.request(Method::POST, &format!("/v1/sources/{name}/check")).bearer_auth(&admin)
+    };
+    let reader = app.client.service_key();
+    described.ask("GET /v1/sources", get(reader), "403 insufficient_scope").await;
+    described.ask("GET /v1/sources", get(&admin), "200").await;
+    assert_eq!(app.client.deliver(CREATED).await, "200 applied");
+    described.ask("GET /v1/sources", get(&admin), "200").await;
+    described.ask("POST /v1/sources/{name}/check", check("clerk"), "200").await;
+    described.ask("POST /v1/sources/{name}/check", check("nobody"), "404 unknown_source").await;
+}
+
+on_both_databases!(sources_are_answered_as_described);
+
 async fn the_events_of_a_stream_are_as_described(app: &TestApp) {
     let Some(mut described) = Described::start(app).await else { return };
     let mut claims = app.claims(ADA);

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use crate::support::binary::{Home, Said};
 use crate::support::client::fixture::{ADA, CREATED};
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "users",
     "tombstones",
     "journal",
@@ -14,6 +14,7 @@ const TABLES: [&str; 11] = [
     "runs",
     "run_users",
     "leases",
+    "watches",
     "outbox",
     "endpoints",
     "endpoint_events",

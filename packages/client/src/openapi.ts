@@ -126,6 +126,43 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/sources": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Whether each source is alive and in step with its provider. */
+        readonly get: operations["listSources"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/sources/{name}/check": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Asks a source's provider now, and tells how the source stands.
+         * @description The provider is asked once more, beside the checks that are made every five minutes, and its log of events is read on. This may take up to 20 seconds; if a check is under way already, its result is the answer. Nothing is repaired. A source whose provider is not asked is only judged anew.
+         */
+        readonly post: operations["checkSource"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/users": {
         readonly parameters: {
             readonly query?: never;
@@ -573,6 +610,44 @@ export interface components {
             /** @enum {string} */
             readonly outcome: "applied" | "stale" | "duplicate" | "ignored" | "parked";
         };
+        /** @description What differs between the table and the provider. A number is null if it was not looked at. */
+        readonly Drift: {
+            /**
+             * Format: int64
+             * @description Of the provider's newest users, those without a row.
+             */
+            readonly canary: number | null;
+            /**
+             * Format: date-time
+             * @description When it was last looked at.
+             */
+            readonly checkedAt: string;
+            /**
+             * Format: int64
+             * @description The provider's number of users less the number of rows.
+             */
+            readonly count: number | null;
+            /**
+             * Format: int64
+             * @description In the last comparison: rows whose fields are not what the provider says.
+             */
+            readonly different: number | null;
+            /**
+             * Format: int64
+             * @description In the last comparison: rows of users who are gone.
+             */
+            readonly extra: number | null;
+            /**
+             * Format: int64
+             * @description In the last comparison: users without a row.
+             */
+            readonly missing: number | null;
+            /**
+             * Format: int64
+             * @description In the last comparison: users who are there, but not listed.
+             */
+            readonly notListed: number | null;
+        };
         /** @description What changed. */
         readonly Event: components["schemas"]["UserCreatedEvent"] | components["schemas"]["UserUpdatedEvent"] | components["schemas"]["UserDeletedEvent"];
         /** @description The answer to `/healthz`. */
@@ -662,11 +737,81 @@ export interface components {
             /** @enum {string} */
             readonly status: "ready";
         };
+        /** @description A walk through the provider's list of users. */
+        readonly Run: {
+            /**
+             * Format: int64
+             * @description Those of them that changed a row.
+             */
+            readonly applied: number;
+            /** Format: date-time */
+            readonly finishedAt: string | null;
+            /** @description `backfill` or `reconcile`. */
+            readonly kind: string;
+            /**
+             * Format: int64
+             * @description Those that could not be understood.
+             */
+            readonly parked: number;
+            /**
+             * Format: int64
+             * @description The users that it has read.
+             */
+            readonly seen: number;
+            /** Format: date-time */
+            readonly startedAt: string;
+            /** @description `running`, `unfinished` (the next run of its kind continues it), `complete` or `abandoned`. */
+            readonly state: string;
+            /**
+             * Format: int64
+             * @description Those that changed nothing.
+             */
+            readonly unchanged: number;
+        };
         /**
          * @description What a service key may do. `admin` includes all other scopes.
          * @enum {string}
          */
         readonly Scope: "users:read" | "events:read" | "admin";
+        /** @description A source: how it stands, and why. */
+        readonly Source: {
+            readonly drift: components["schemas"]["Drift"] | null;
+            /**
+             * Format: date-time
+             * @description When a delivery was last accepted.
+             */
+            readonly lastDeliveryAt: string | null;
+            /**
+             * Format: date-time
+             * @description When a delivery was last refused because of its signature or token.
+             */
+            readonly lastRefusedAt: string | null;
+            readonly lastRun: components["schemas"]["Run"] | null;
+            /** @description Its name in the configuration. */
+            readonly name: string;
+            /**
+             * Format: int64
+             * @description The number of its deliveries that are parked.
+             */
+            readonly parked: number;
+            /** @description The name of its provider. */
+            readonly provider: string;
+            readonly reasons: readonly ("users_missing" | "count_differs" | "reconcile_differs" | "not_checked" | "api_unauthorized" | "api_forbidden" | "api_misconfigured" | "api_unavailable" | "unexpected_answer" | "wrong_instance" | "reconcile_refused" | "event_log_forbidden" | "event_log_unavailable" | "events_lost" | "no_delivery_yet" | "no_deliveries" | "deliveries_refused" | "webhooks_missing" | "endpoint_missing" | "endpoint_disabled" | "endpoint_events_missing" | "deliveries_failed")[];
+            /**
+             * Format: date-time
+             * @description When the first delivery was refused since the last one that was accepted; null if none was.
+             */
+            readonly refusedSince: string | null;
+            /** @enum {string} */
+            readonly state: "ok" | "silent" | "unknown" | "drifting";
+            /**
+             * Format: int64
+             * @description The number of its rows.
+             */
+            readonly users: number;
+            /** @description Where its webhooks come in. */
+            readonly webhookPath: string;
+        };
         /** @description A user. Unknown facts are null; times are in RFC 3339. */
         readonly User: components["schemas"]["Profile"] & {
             /**
@@ -1291,6 +1436,228 @@ export interface operations {
                     readonly "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {string} */
                         readonly code: "keys_unavailable" | "database_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    readonly listSources: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Every source, by name. */
+            readonly 200: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": readonly components["schemas"]["Source"][];
+                };
+            };
+            /** @description `invalid_query`: A query parameter is not valid */
+            readonly 400: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "invalid_query";
+                    };
+                };
+            };
+            /** @description `invalid_auth_header`: The Authorization header is missing or malformed; `unauthenticated`: The token is not valid */
+            readonly 401: {
+                headers: {
+                    readonly "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "invalid_auth_header" | "unauthenticated";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The service key lacks a scope */
+            readonly 403: {
+                headers: {
+                    readonly "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `too_many_requests`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "too_many_requests";
+                    };
+                };
+            };
+            /** @description `internal`: Internal error */
+            readonly 500: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "internal";
+                    };
+                };
+            };
+            /** @description `database_unavailable`: The database is unavailable */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "database_unavailable";
+                    };
+                };
+            };
+        };
+    };
+    readonly checkSource: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                /** @description The name of a configured source. */
+                readonly name: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The source, after the checks. */
+            readonly 200: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Source"];
+                };
+            };
+            /** @description `invalid_query`: A query parameter is not valid */
+            readonly 400: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "invalid_query";
+                    };
+                };
+            };
+            /** @description `invalid_auth_header`: The Authorization header is missing or malformed; `unauthenticated`: The token is not valid */
+            readonly 401: {
+                headers: {
+                    readonly "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "invalid_auth_header" | "unauthenticated";
+                    };
+                };
+            };
+            /** @description `insufficient_scope`: The service key lacks a scope */
+            readonly 403: {
+                headers: {
+                    readonly "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "insufficient_scope";
+                    };
+                };
+            };
+            /** @description `unknown_source`: Unknown source */
+            readonly 404: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "unknown_source";
+                    };
+                };
+            };
+            /** @description `too_many_requests`: Too many requests */
+            readonly 429: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "too_many_requests";
+                    };
+                };
+            };
+            /** @description `internal`: Internal error */
+            readonly 500: {
+                headers: {
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "internal";
+                    };
+                };
+            };
+            /** @description `database_unavailable`: The database is unavailable */
+            readonly 503: {
+                headers: {
+                    readonly "Retry-After": components["headers"]["Retry-After"];
+                    readonly "X-Request-Id": components["headers"]["X-Request-Id"];
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {string} */
+                        readonly code: "database_unavailable";
                     };
                 };
             };

@@ -78,12 +78,14 @@ impl Dev {
         let log = app.events().clone();
         let before = log.store.outbox().end().await?;
         let provider = development.public(clock.clone())?;
-        let service = app.with_development_provider(provider).serve(listener, None)?;
+        let service = app.with_development_provider(provider).serve_without_watch(listener, None)?;
 
         say!("usersync dev at {base}, SQLite in {}\n", self.database().display());
         let round_trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
         round_trip.run().await.context("the round trip failed")?;
         directory::read_in(&config, &store, &clock).await?;
+        // Only now: users without a row would be a warning.
+        service.start_watch();
         self.print_commands(&base, &development);
         self.print_reading(&settings);
         print_samples(&base, &development, round_trip.samples());

@@ -5,36 +5,41 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret;
 
-use super::{Finding, endpoints, privileges};
+use super::{Finding, endpoints, privileges, sources};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::store::{Store, StoreError};
 
-pub(super) async fn check(config: &Config) -> Vec<Finding> {
+/// What is found about the database, and, if it can be read, about the sources.
+pub(super) async fn check(config: &Config, clock: Clock) -> [Vec<Finding>; 2] {
     let url = config.database.url.expose_secret();
-    let mut findings = Vec::new();
+    let (mut findings, mut of_sources) = (Vec::new(), Vec::new());
     if let Some(location) = sqlite_location(url) {
         findings.extend(not_durable(&location));
         if let SqliteLocation::File(file) = &location
             && !file.exists()
         {
             findings.push(missing_file(file, url));
-            return findings;
+            return [findings, of_sources];
         }
     }
     let store = match Store::connect_for_command(&config.database).await {
         Ok(store) => store,
         Err(error) => {
             findings.push(unusable("the database cannot be reached", &error));
-            return findings;
+            return [findings, of_sources];
         }
     };
     match check_content(config, &store).await {
-        Ok(found) => findings.extend(found),
+        Ok(found) => {
+            findings.extend(found);
+            of_sources = sources::check(config, &store, clock).await.unwrap_or_default();
+        }
         Err(error) => findings.push(unusable("the database does not answer", &error)),
     }
     // An error while closing says nothing that the checks above did not.
     store.close().await.ok();
-    findings
+    [findings, of_sources]
 }
 
 async fn check_content(config: &Config, store: &Store) -> Result<Vec<Finding>, StoreError> {

@@ -9,6 +9,7 @@ mod database;
 mod endpoints;
 mod issuers;
 mod privileges;
+mod sources;
 
 use std::fmt;
 use std::path::Path;
@@ -71,7 +72,11 @@ pub(super) async fn run(file: Option<&Path>, clock: Clock) -> anyhow::Result<()>
 
     let mut levels = Vec::new();
     print("configuration", configuration::check(&config, &rules), &mut levels);
-    print("database", database::check(&config).await, &mut levels);
+    let [of_database, of_sources] = database::check(&config, clock.clone()).await;
+    print("database", of_database, &mut levels);
+    if !of_sources.is_empty() {
+        print("sources", of_sources, &mut levels);
+    }
     print("keys", issuers::check_keys(&authenticator, &rules).await, &mut levels);
     print("clock", issuers::check_clock(&rules, &config.tokens, &clock).await, &mut levels);
 

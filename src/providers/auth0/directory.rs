@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::watch::Auth0Watch;
 use crate::config;
+use crate::providers::api::{Api, Authority, Client};
 use crate::providers::directory::{
-    Answer, Api, Authority, Client, Directory, ListError, Next, Pace, Page, Position, Presence, Request,
-    encoded, state, text, to_position,
+    Answer, Directory, ListError, Next, Pace, Page, Position, Presence, Request, encoded, state, text,
+    to_position,
 };
 
 /// What is asked for of each user.
@@ -55,6 +57,7 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
     let base_url = api.base_url.clone().unwrap_or(domain);
     Some(Api {
         directory: Box::new(Auth0Directory),
+        watch: Box::new(Auth0Watch),
         authority: Authority::Client(Client {
             token_url: base_url.join("/oauth/token").ok()?,
             id: api.client_id.clone()?,

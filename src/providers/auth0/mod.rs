@@ -6,6 +6,7 @@
 
 mod directory;
 mod file;
+mod watch;
 
 use serde_json::Value;
 

@@ -11,10 +11,12 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::watch::ClerkWatch;
 use crate::config;
+use crate::providers::api::{Api, Authority};
 use crate::providers::directory::{
-    Answer, Api, Authority, Directory, ListError, Next, Pace, Page, Position, Presence, Request, encoded,
-    items, state, text, to_position,
+    Answer, Directory, ListError, Next, Pace, Page, Position, Presence, Request, encoded, items, state, text,
+    to_position,
 };
 
 /// The largest page that Clerk gives.
@@ -36,6 +38,7 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
     let is_development = key.expose_secret().starts_with("sk_test_");
     Some(Api {
         directory: Box::new(ClerkDirectory { is_development }),
+        watch: Box::new(ClerkWatch { version: API_VERSION }),
         base_url: api.base_url(BASE_URL)?,
         authority: Authority::Bearer(key),
         headers: Vec::new(),

@@ -4,6 +4,7 @@
 
 mod directory;
 mod file;
+mod watch;
 
 use serde_json::Value;
 

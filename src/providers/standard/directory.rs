@@ -8,15 +8,17 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::link::next_of;
+use super::watch::StandardWatch;
 use crate::config::{self, AuthKind, ListMethod, NextKind, SourceList};
+use crate::providers::api::{Api, Authority, Client};
 use crate::providers::directory::{
-    Answer, Api, Authority, Client, Directory, ListError, Method, Next, Pace, Page, Position, Presence,
-    Request, encoded, items, state, to_position,
+    Answer, Directory, ListError, Method, Next, Pace, Page, Position, Presence, Request, encoded, items,
+    state, to_position,
 };
 
 /// Reads the users of a `standard` source.
-#[derive(Debug)]
-struct StandardDirectory {
+#[derive(Clone, Debug)]
+pub(super) struct StandardDirectory {
     /// The address of the list.
     url: Url,
     list: SourceList,
@@ -47,7 +49,9 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
         }),
     };
     let (base_url, headers) = (url.clone(), list.headers.clone());
-    Some(Api { directory: Box::new(StandardDirectory { url, list }), base_url, authority, headers })
+    let directory = StandardDirectory { url, list };
+    let watch = Box::new(StandardWatch(directory.clone()));
+    Some(Api { directory: Box::new(directory), watch, base_url, authority, headers })
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -153,6 +157,11 @@ impl Directory for StandardDirectory {
 }
 
 impl StandardDirectory {
+    /// Whether an answer has the number of all users.
+    pub(super) fn tells_total(&self) -> bool {
+        self.list.total.is_some() || self.list.total_header.is_some()
+    }
+
     fn total(&self, answer: &Answer) -> Option<u64> {
         let at_pointer = self.list.total.as_ref().and_then(|pointer| answer.body.pointer(pointer));
         // Stytch says -1 where it does not count.

@@ -2,6 +2,7 @@
 
 mod directory;
 mod link;
+mod watch;
 
 use std::collections::BTreeMap;
 

@@ -8,10 +8,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::watch::WorkosWatch;
 use crate::config;
+use crate::providers::api::{Api, Authority};
 use crate::providers::directory::{
-    Answer, Api, Authority, Directory, ListError, Next, Pace, Page, Position, Presence, Request, encoded,
-    items, state, text, to_position,
+    Answer, Directory, ListError, Next, Pace, Page, Position, Presence, Request, encoded, items, state, text,
+    to_position,
 };
 
 const LARGEST_PAGE: usize = 100;
@@ -30,6 +32,7 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
     let api = source.api.as_ref()?;
     Some(Api {
         directory: Box::new(WorkosDirectory),
+        watch: Box::new(WorkosWatch),
         base_url: api.base_url(BASE_URL)?,
         authority: Authority::Bearer(api.secret_key.clone()?),
         headers: Vec::new(),

@@ -5,6 +5,7 @@
 //! has no time of the deletion.
 
 mod directory;
+mod watch;
 
 use serde_json::Value;
 

@@ -11,6 +11,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
+use super::event_log;
+
 /// What goes wrong with one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
@@ -49,6 +51,16 @@ pub(crate) struct Site {
     pub(crate) said_count: Option<usize>,
     /// The next downloads end in the middle.
     pub(crate) cut_downloads: usize,
+    /// The log of events, as webhooks bring them, oldest first.
+    pub(crate) events: Vec<Value>,
+    /// The first so many events are not there any more, nor are the places in them.
+    pub(crate) forgotten: usize,
+    /// The next streams of events end after their first message.
+    pub(crate) cut_streams: usize,
+    /// The endpoints of webhooks.
+    pub(crate) endpoints: Vec<Value>,
+    /// No request is answered.
+    pub(crate) hangs: bool,
     /// Requests beyond this many get no answer for now.
     pub(crate) answers_left: Option<usize>,
 }
@@ -114,6 +126,11 @@ async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Si
         site.authorizations.push(authorization.unwrap_or_default().to_owned());
         site.recorded.push(record(&request, &body));
     }
+    let shared = site.clone().into_inner();
+    let hangs = site.lock().unwrap().hangs;
+    if hangs {
+        std::future::pending::<()>().await;
+    }
     while !site.lock().unwrap().takes_one() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -135,6 +152,9 @@ async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Si
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
     let base = format!("http://{}", request.connection_info().host());
+    if let Some(answer) = event_log::respond(&mut site, shared, request.path(), &query) {
+        return answer;
+    }
     respond(&mut site, &base, request.path(), &query, &body)
 }
 
@@ -161,6 +181,17 @@ fn respond(site: &mut Site, base: &str, path: &str, query: &[(String, String)], 
         None => 0,
     };
     match path {
+        "/users" if value("order_by") == Some("-created_at") => {
+            HttpResponse::Ok().json(site.users.iter().rev().take(limit(500)).collect::<Vec<_>>())
+        }
+        "/user_management/users" if value("order") == Some("desc") => {
+            let page: Vec<&Value> = site.users.iter().rev().take(limit(100)).collect();
+            HttpResponse::Ok().json(json!({"data": page, "list_metadata": {"before": null, "after": null}}))
+        }
+        "/api/v2/users" => {
+            let page: Vec<&Value> = site.users.iter().rev().take(10).collect();
+            HttpResponse::Ok().json(json!({"users": page, "total": site.said_count.unwrap_or(site.users.len())}))
+        }
         "/users" => {
             let start = after("id", value("starting_after"));
             let since: i64 = value("created_at_after").map_or(0, |since| since.parse().unwrap());

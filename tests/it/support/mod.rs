@@ -9,6 +9,7 @@ pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod crash;
 pub(crate) mod directory;
+pub(crate) mod event_log;
 pub(crate) mod forwarder;
 pub(crate) mod node;
 pub(crate) mod openid;
@@ -17,6 +18,7 @@ pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod receiver;
 pub(crate) mod senders;
+pub(crate) mod watching;
 
 #[path = "../../../src/providers/testing.rs"]
 pub(crate) mod mutations;

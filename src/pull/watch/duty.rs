@@ -1,0 +1,194 @@
+//! Who asks a source's provider: one replica at a time, by a lease that another one takes over when its holder ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::Inner;
+use super::log::LogReader;
+use crate::domain::{Activity, Timestamp};
+use crate::providers::Source;
+use crate::pull::ReconcileOptions;
+use crate::pull::client::ApiClient;
+use crate::pull::error::PullError;
+use crate::pull::progress::Quiet;
+use crate::store::{Chain, RunKind, RunState, StoreError};
+
+/// How often the lease is renewed, or tried for.
+const RENEWAL: Duration = Duration::from_secs(10);
+/// How often the provider is asked.
+const CHECK_INTERVAL: Duration = Duration::from_mins(5);
+/// How often the states are judged anew: silence is noticed by the time alone.
+const JUDGE_INTERVAL: Duration = Duration::from_mins(1);
+/// How often it is looked whether a comparison is due, at least and at most.
+const DUE_INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The least pause after a comparison that did not come to its end.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_mins(10);
+
+impl Inner {
+    /// Judges all sources every minute.
+    pub(super) async fn judge_until(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            if let Err(error) = self.begin_and_judge().await {
+                debug!(%error, "the states of the sources cannot be told now");
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(JUDGE_INTERVAL)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn begin_and_judge(&self) -> Result<(), StoreError> {
+        for name in self.sources.keys() {
+            self.begin(name).await?;
+        }
+        self.judge_all().await.map(|_| ())
+    }
+
+    /// Begins to watch a source, unless it is watched already: its last delivery is that of the journal.
+    pub(super) async fn begin(&self, name: &str) -> Result<(), StoreError> {
+        let store = &self.puller.writer.store;
+        if store.watches().all().await?.contains_key(name) {
+            return Ok(());
+        }
+        let newest = store.journal().newest_times(name, Timestamp::EPOCH, 1).await?;
+        let activity = Activity { last_delivery_at: newest.first().copied(), ..Activity::default() };
+        store.watches().begin(name, &activity, self.puller.clock.now()).await
+    }
+
+    /// Watches a source whenever no other replica does.
+    pub(super) async fn keep_watch(self: Arc<Self>, name: String, stop: CancellationToken) {
+        let lease = format!("watch:{name}");
+        loop {
+            match self.acquire(&lease).await {
+                Ok(true) => {
+                    debug!(source = name, "this replica watches the source");
+                    self.watch(&name, &lease, &stop).await;
+                    self.give_back(&name, &lease).await;
+                }
+                Ok(false) => {}
+                Err(error) => debug!(source = name, %error, "the lease of the source cannot be taken now"),
+            }
+            if stop.run_until_cancelled(tokio::time::sleep(RENEWAL)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn acquire(&self, lease: &str) -> Result<bool, StoreError> {
+        let leases = self.puller.writer.store.leases();
+        Ok(leases.take(lease, &self.puller.holder, self.puller.clock.now()).await?.is_some())
+    }
+
+    /// Gives the lease back, and a comparison that did not come to its end.
+    async fn give_back(&self, name: &str, lease: &str) {
+        let (store, holder) = (&self.puller.writer.store, &self.puller.holder);
+        let released = store.runs().give_back(name, holder).await;
+        if let Err(error) = released.and(store.leases().release(lease, holder, None).await) {
+            debug!(source = name, %error, "the lease of the source ends by itself");
+        }
+    }
+
+    /// Watches a source until the service stops or another replica has taken over.
+    async fn watch(&self, name: &str, lease: &str, stop: &CancellationToken) {
+        let (Some(source), Some(client)) = (self.puller.writer.sources.get(name), self.client(name)) else {
+            return;
+        };
+        // Boxed: it is large.
+        let work = Box::pin(async {
+            tokio::join!(
+                self.check_for_ever(name),
+                self.follow_log(source, client),
+                self.compare_for_ever(source)
+            )
+        });
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.renew(lease) => debug!(source = name, "another replica watches the source now"),
+            _ = work => {}
+        }
+    }
+
+    /// Renews a lease; returns when it is another's.
+    async fn renew(&self, lease: &str) {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            // While the database is away nothing can be written, by nobody.
+            if matches!(self.acquire(lease).await, Ok(false)) {
+                return;
+            }
+        }
+    }
+
+    async fn check_for_ever(&self, name: &str) {
+        loop {
+            let checked = match self.check(name).await {
+                Ok(()) => self.judge_all().await.map(|_| ()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = checked {
+                debug!(source = name, %error, "what the provider answered cannot be written now");
+            }
+            tokio::time::sleep(CHECK_INTERVAL).await;
+        }
+    }
+
+    async fn follow_log(&self, source: &Source, client: &ApiClient) {
+        let Some(log) = client.api().watch.event_log() else { return };
+        while let Err(error) = self.begin(source.name()).await {
+            debug!(%error, "the event log is read once the database answers");
+            tokio::time::sleep(RENEWAL).await;
+        }
+        let chain = Chain::for_batches(self.puller.writer.store.clone());
+        LogReader { watch: self, source, client, log, chain, failures: 0 }.follow().await;
+    }
+
+    /// Compares the table with the provider's list whenever that is due. Nothing is repaired.
+    async fn compare_for_ever(&self, source: &Source) {
+        let Some(watched) = self.sources.get(source.name()) else { return };
+        let Some(period) = watched.reconcile_every else { return };
+        loop {
+            match self.due_in(source.name(), period).await {
+                Ok(Duration::ZERO) => {}
+                Ok(due) => {
+                    tokio::time::sleep(due.clamp(DUE_INTERVAL.0, DUE_INTERVAL.1)).await;
+                    continue;
+                }
+                Err(_) => {
+                    tokio::time::sleep(DUE_INTERVAL.1).await;
+                    continue;
+                }
+            }
+            let requests_per_second = watched.requests_per_second;
+            let options = ReconcileOptions { requests_per_second, ..ReconcileOptions::default() };
+            info!(source = source.name(), "comparing the table with the provider's list");
+            match self.puller.reconcile(source, &options, &mut Quiet).await {
+                Ok(_) => {
+                    self.judge_all().await.ok();
+                }
+                Err(PullError::Held { .. }) => tokio::time::sleep(DUE_INTERVAL.1).await,
+                // It has said why in the log.
+                Err(_) => tokio::time::sleep(period.min(PAUSE_AFTER_FAILURE)).await,
+            }
+        }
+    }
+
+    /// How long until the next comparison: a period after the last one or after the first start, or now if events were
+    /// lost since.
+    async fn due_in(&self, name: &str, period: Duration) -> Result<Duration, StoreError> {
+        let (store, now) = (&self.puller.writer.store, self.puller.clock.now());
+        let complete = Some(RunState::Complete);
+        let last = store.runs().newest(name, RunKind::Reconcile, complete, now).await?;
+        let last = last.and_then(|run| run.finished_at);
+        let watched = store.watches().all().await?.remove(name);
+        let gap = watched.as_ref().and_then(|watched| watched.log.gap_at);
+        let began = watched.map_or(now, |watched| watched.started_at);
+        let is_lost = gap.is_some_and(|gap| last.is_none_or(|last| last < gap));
+        if is_lost {
+            return Ok(Duration::ZERO);
+        }
+        Ok(last.unwrap_or(began).plus(period).since(now))
+    }
+}

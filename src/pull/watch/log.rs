@@ -1,0 +1,261 @@
+//! Reading a provider's own log of events, so that a change whose webhook was lost is still written, within a minute.
+//!
+//! The events go the way of deliveries, and have the ids that webhooks have: one that a webhook brought is a duplicate.
+//! The place in the log is committed with the events, so nothing is skipped, wherever the reading stops.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use tracing::{debug, info, warn};
+
+use super::Inner;
+use super::checks::reason_of_api;
+use crate::domain::{Delivery, Outcome, Reason, Timestamp, UserKey};
+use crate::providers::Source;
+use crate::providers::directory::ListError;
+use crate::providers::event_log::{EventLog, LogForm, LogMessage, LogRefusal, LogStart, StreamMessage};
+use crate::pull::client::ApiClient;
+use crate::pull::error::ApiError;
+use crate::pull::sse::SseParser;
+use crate::store::{Chain, LogPosition, StoreError};
+
+/// Between two looks at a log of pages, if no delivery comes.
+const INTERVAL: Duration = Duration::from_mins(1);
+/// The least pause between two looks, however many deliveries come.
+const LEAST_PAUSE: Duration = Duration::from_secs(2);
+/// How far before the last look a reading begins that has no place to go on from.
+const OVERLAP: Duration = Duration::from_mins(5);
+/// A log cannot be asked for more than 30 days in one request.
+const FURTHEST: Duration = Duration::from_hours(25 * 24);
+/// A stream that ends sooner, with nothing in it, has failed.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// So many failures one after the other are told.
+const FAILURES_TOLD: u32 = 3;
+/// Between two tries, at most.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// Between two tries, where only the operator can change the result.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_mins(5);
+
+/// Why the log could not be read on.
+#[derive(Debug, thiserror::Error)]
+enum LogError {
+    #[error("the provider refused: {0:?}")]
+    Refused(LogRefusal),
+    #[error(transparent)]
+    Api(ApiError),
+    #[error(transparent)]
+    List(#[from] ListError),
+    #[error("the stream failed: {0}")]
+    Stream(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The reader of one source's log.
+pub(super) struct LogReader<'a> {
+    pub(super) watch: &'a Inner,
+    pub(super) source: &'a Source,
+    pub(super) client: &'a ApiClient,
+    pub(super) log: &'a dyn EventLog,
+    pub(super) chain: Chain,
+    /// One after the other.
+    pub(super) failures: u32,
+}
+
+impl LogReader<'_> {
+    /// Reads the log for as long as it is watched.
+    pub(super) async fn follow(&mut self) {
+        loop {
+            let read = match self.log.form() {
+                LogForm::Pages => self.read_pages().await,
+                LogForm::Stream => self.read_stream().await,
+            };
+            let pause = match read {
+                Ok(()) => self.succeed().await,
+                Err(error) => self.fail(&error).await,
+            };
+            tokio::time::sleep(pause).await;
+            if self.failures == 0 && self.log.form() == LogForm::Pages {
+                let arrival = self.watch.activities.arrival(self.source.name());
+                // Whichever comes first.
+                tokio::time::timeout(INTERVAL.saturating_sub(pause), arrival).await.ok();
+            }
+        }
+    }
+
+    /// Where to go on.
+    async fn start(&self) -> Result<LogStart, StoreError> {
+        let now = self.watch.puller.clock.now();
+        let watched = self.watch.puller.writer.store.watches().all().await?.remove(self.source.name());
+        let cursor = watched.as_ref().and_then(|watched| watched.cursor.clone());
+        let read_at = watched.and_then(|watched| watched.log.read_at).unwrap_or(now);
+        Ok(match cursor {
+            Some(cursor) => LogStart::After(cursor),
+            None => LogStart::Since(read_at.minus(OVERLAP).max(now.minus(FURTHEST))),
+        })
+    }
+
+    /// Reads page after page to the end of the log.
+    async fn read_pages(&mut self) -> Result<(), LogError> {
+        let mut from = self.start().await?;
+        loop {
+            let answer = self.client.send(&self.log.request(&from)).await;
+            let answer = answer.map_err(|error| self.refusal(&from, error))?;
+            let page = self.log.read_page(&from, &answer)?;
+            let Some(cursor) = page.cursor else { return Ok(()) };
+            let now = self.watch.puller.clock.now();
+            let events = page.events.iter().filter_map(|event| self.source.logged(event, now)).collect();
+            self.write(events, &cursor).await?;
+            if !page.has_more {
+                return Ok(());
+            }
+            from = LogStart::After(cursor);
+        }
+    }
+
+    /// Reads a stream until it ends.
+    async fn read_stream(&mut self) -> Result<(), LogError> {
+        let from = self.start().await?;
+        let stream = self.client.open(&self.log.request(&from)).await;
+        let mut stream = stream.map_err(|error| self.refusal(&from, error))?;
+        self.note(None).await?;
+        let mut parser = SseParser::default();
+        let opened = Instant::now();
+        let mut has_moved = false;
+        while let Some(bytes) = stream.next().await {
+            let messages = match bytes {
+                Ok(bytes) => parser.read(&bytes).map_err(|error| LogError::Stream(error.to_string()))?,
+                // The provider closes connections by design; some are cut before they are closed.
+                Err(_) if has_moved || opened.elapsed() > AT_ONCE => return Ok(()),
+                Err(what) => return Err(LogError::Stream(what)),
+            };
+            has_moved |= self.take(&messages).await?;
+        }
+        if has_moved || opened.elapsed() > AT_ONCE {
+            return Ok(());
+        }
+        Err(LogError::Stream("it ended at once".to_owned()))
+    }
+
+    /// Writes what has arrived together, in one transaction; whether the position has moved.
+    async fn take(&mut self, messages: &[StreamMessage]) -> Result<bool, LogError> {
+        let (mut events, mut place, mut failure, mut has_gap) = (Vec::new(), None, None, false);
+        for message in messages {
+            match self.log.read_message(message) {
+                LogMessage::Event { event, cursor } => {
+                    events.extend(self.source.logged(&event, self.watch.puller.clock.now()));
+                    place = Some(cursor);
+                }
+                LogMessage::Position(cursor) => place = Some(cursor),
+                LogMessage::Skipped(cursor) => (place, has_gap) = (Some(cursor), true),
+                LogMessage::PositionLost => failure = Some(LogError::Refused(LogRefusal::PositionLost)),
+                LogMessage::Failed(code) => failure = Some(LogError::Stream(code)),
+                LogMessage::Nothing => {}
+            }
+        }
+        if has_gap {
+            self.lose_position().await?;
+        }
+        if let Some(cursor) = &place {
+            self.write(events, cursor).await?;
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(place.is_some()),
+        }
+    }
+
+    async fn write(&mut self, events: Vec<Delivery>, cursor: &str) -> Result<(), StoreError> {
+        let Inner { puller, feed, .. } = self.watch;
+        let position = LogPosition { source: self.source.name(), cursor, now: puller.clock.now() };
+        let users: Vec<i64> = events.iter().filter_map(Delivery::user).map(UserKey::fingerprint).collect();
+        let written = puller.writer.write_logged(&mut self.chain, events.clone(), &position).await;
+        self.chain.end();
+        self.failures = 0;
+        // Also after a failure: the commit may have reached the database, and only its answer was lost.
+        feed.wake(&users);
+        for (event, outcome) in events.iter().zip(written?) {
+            puller.writer.metrics.logged_event(self.source.name(), outcome.as_str());
+            let external_id = event.user().map(|user| &user.external_id);
+            let Delivery { source, message_id, event_type, .. } = event;
+            // One that a webhook had brought is no news.
+            if outcome != Outcome::Duplicate {
+                let outcome = outcome.as_str();
+                info!(source, message_id, event_type, external_id, outcome, "read from the event log");
+            }
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, from: &LogStart, error: ApiError) -> LogError {
+        let (ApiError::Answered { answer, .. } | ApiError::Forbidden { answer, .. }) = &error else {
+            return LogError::Api(error);
+        };
+        match self.log.refusal(from, answer) {
+            LogRefusal::Other => LogError::Api(error),
+            refusal => LogError::Refused(refusal),
+        }
+    }
+
+    /// The log was read to its end, or a stream has ended as it should.
+    async fn succeed(&mut self) -> Duration {
+        self.failures = 0;
+        if let Err(error) = self.note(None).await {
+            debug!(%error, "the reading of the event log could not be noted");
+        }
+        match self.log.form() {
+            LogForm::Pages => LEAST_PAUSE,
+            LogForm::Stream => Duration::ZERO,
+        }
+    }
+
+    /// Notes why the log could not be read on; returns the pause before the next try.
+    async fn fail(&mut self, error: &LogError) -> Duration {
+        debug!(source = self.source.name(), %error, "the event log could not be read");
+        self.failures = self.failures.saturating_add(1);
+        let backoff = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
+        let is_lasting = self.failures >= FAILURES_TOLD;
+        let (reason, pause) = match error {
+            LogError::Refused(LogRefusal::PositionLost) => {
+                warn!(
+                    source = self.source.name(),
+                    "the position in the event log was lost: events may be missing until the next comparison"
+                );
+                let lost = self.lose_position().await;
+                return if lost.is_ok() && self.failures == 1 { Duration::ZERO } else { backoff };
+            }
+            // Tenants of some plans have no log; the checks go on without it.
+            LogError::Refused(LogRefusal::NotOffered) => (None, PAUSE_AFTER_REFUSAL),
+            LogError::Refused(LogRefusal::Forbidden) => {
+                (Some(Reason::EventLogForbidden), PAUSE_AFTER_REFUSAL)
+            }
+            // The connection of a replica that has just ended.
+            LogError::Refused(LogRefusal::Busy | LogRefusal::Other) | LogError::Stream(_) => {
+                (is_lasting.then_some(Reason::EventLogUnavailable), backoff)
+            }
+            LogError::Api(error) => match reason_of_api(error) {
+                Reason::ApiUnavailable => (is_lasting.then_some(Reason::EventLogUnavailable), backoff),
+                reason => (Some(reason), LONGEST_PAUSE),
+            },
+            LogError::List(_) => (Some(Reason::UnexpectedAnswer), LONGEST_PAUSE),
+            // A database that is away is noticed elsewhere.
+            LogError::Store(_) => return backoff,
+        };
+        if reason.is_some()
+            && let Err(error) = self.note(reason).await
+        {
+            debug!(%error, "the failure of the event log could not be noted");
+        }
+        pause
+    }
+
+    async fn note(&self, failure: Option<Reason>) -> Result<(), StoreError> {
+        let now = self.watch.puller.clock.now();
+        self.watch.puller.writer.store.watches().note_log(self.source.name(), failure, now).await
+    }
+
+    async fn lose_position(&self) -> Result<(), StoreError> {
+        let now: Timestamp = self.watch.puller.clock.now();
+        self.watch.puller.writer.store.watches().lose_position(self.source.name(), now).await
+    }
+}

@@ -1,0 +1,253 @@
+//! How the sources stand: what the watch of any replica has found, judged now.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tracing::{info, warn};
+
+use super::Inner;
+use crate::domain::{
+    Activity, Asked, Checks, Comparison, LogState, Reason, Signals, SourceState, Timestamp, judge,
+    usual_pause,
+};
+use crate::providers::Source;
+use crate::store::{Run, RunKind, RunState, StoreError, Watched};
+
+/// What is usual is worked out from the deliveries of this time.
+const HISTORY: Duration = Duration::from_hours(14 * 24);
+/// And from so many of them.
+const LONGEST_HISTORY: u64 = 1000;
+/// How long what was worked out is used.
+const USUAL_FOR: Duration = Duration::from_hours(1);
+
+/// A source, as an operator sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceStatus {
+    pub(crate) name: String,
+    pub(crate) provider: &'static str,
+    pub(crate) state: SourceState,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) webhook_path: String,
+    /// Its rows.
+    pub(crate) users: u64,
+    pub(crate) activity: Activity,
+    /// Its deliveries that are parked.
+    pub(crate) parked: u64,
+    /// The last backfill or reconciliation.
+    pub(crate) last_run: Option<Run>,
+    /// `None` if nothing was compared yet.
+    pub(crate) drift: Option<WatchedDrift>,
+}
+
+/// What differs between the table and the provider, as far as it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WatchedDrift {
+    /// When the provider was last asked or the table last compared.
+    pub(crate) checked_at: Timestamp,
+    /// Newest users without a row.
+    pub(crate) canary: Option<u64>,
+    /// The provider's number of users less the number of rows.
+    pub(crate) count: Option<i64>,
+    /// What the last comparison found.
+    pub(crate) comparison: Option<Comparison>,
+}
+
+impl WatchedDrift {
+    fn of(asked: &Asked) -> Option<Self> {
+        let Checks { at, missing, difference, .. } = asked.checks;
+        let compared_at = asked.comparison.and_then(|comparison| comparison.at);
+        let (canary, comparison) = (missing, asked.comparison);
+        Some(Self { checked_at: at.max(compared_at)?, canary, count: difference, comparison })
+    }
+
+    /// Every kind that was looked at, by its name in the metrics.
+    fn kinds(&self) -> Vec<(&'static str, i64)> {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut kinds = Vec::new();
+        kinds.extend(self.canary.map(|count| ("canary", number(count))));
+        kinds.extend(self.count.map(|count| ("count", count)));
+        if let Some(Comparison { missing, different, extra, not_listed, .. }) = self.comparison {
+            kinds.extend([
+                ("missing", number(missing)),
+                ("different", number(different)),
+                ("extra", number(extra)),
+                ("not_listed", number(not_listed)),
+            ]);
+        }
+        kinds
+    }
+}
+
+/// A source's usual pause, and when that was worked out.
+#[derive(Debug, Default)]
+pub(super) struct UsualPause(Mutex<Option<(Timestamp, Option<Duration>)>>);
+
+/// What is known of a source, and what follows from it.
+pub(super) struct Judged {
+    pub(super) watched: Option<Watched>,
+    state: SourceState,
+    reasons: Vec<Reason>,
+    activity: Activity,
+    drift: Option<WatchedDrift>,
+}
+
+impl Inner {
+    /// Judges every source anew, sets the metrics, and logs each change of state: on one replica, whichever is first.
+    pub(super) async fn judge_all(&self) -> Result<BTreeMap<String, Judged>, StoreError> {
+        // What cannot be written now is not in the database, but it is not lost.
+        self.activities.flush().await.ok();
+        let mut known = self.puller.writer.store.watches().all().await?;
+        let mut judged = BTreeMap::new();
+        for name in self.puller.writer.sources.names() {
+            let Some(source) = self.puller.writer.sources.get(name) else { continue };
+            let one = self.judge(source, known.remove(name)).await?;
+            self.tell(name, &one).await?;
+            judged.insert(name.to_owned(), one);
+        }
+        Ok(judged)
+    }
+
+    /// The state of each source and its reasons. Nothing is written.
+    pub(super) async fn states(&self) -> Result<Vec<(String, SourceState, Vec<Reason>)>, StoreError> {
+        let mut known = self.puller.writer.store.watches().all().await?;
+        let mut states = Vec::new();
+        for name in self.puller.writer.sources.names() {
+            let Some(source) = self.puller.writer.sources.get(name) else { continue };
+            let Judged { state, reasons, .. } = self.judge(source, known.remove(name)).await?;
+            states.push((name.to_owned(), state, reasons));
+        }
+        Ok(states)
+    }
+
+    async fn judge(&self, source: &Source, watched: Option<Watched>) -> Result<Judged, StoreError> {
+        let name = source.name();
+        let activity = watched.as_ref().map(|watched| watched.activity).unwrap_or_default();
+        let asked = match self.client(name) {
+            Some(client) => {
+                let has_log = client.api().watch.event_log().is_some();
+                let (checks, log) = watched.as_ref().map_or_else(
+                    || (Checks::default(), LogState::default()),
+                    |watched| (watched.checks.clone(), watched.log),
+                );
+                let comparison = self.last_comparison(name).await?;
+                Some(Asked { checks, log: has_log.then_some(log), comparison })
+            }
+            None => None,
+        };
+        let drift = asked.as_ref().and_then(WatchedDrift::of);
+        let signals = Signals {
+            now: self.puller.clock.now(),
+            receives: source.receives(),
+            activity,
+            usual_pause: self.usual_pause(name).await?,
+            asked,
+        };
+        let (state, reasons) = judge(&signals);
+        Ok(Judged { watched, state, reasons, activity, drift })
+    }
+
+    async fn last_comparison(&self, source: &str) -> Result<Option<Comparison>, StoreError> {
+        let runs = self.puller.writer.store.runs();
+        let complete = Some(RunState::Complete);
+        let run = runs.newest(source, RunKind::Reconcile, complete, self.puller.clock.now()).await?;
+        Ok(run.and_then(|run| Some(comparison(run.finished_at, run.report.as_ref()?))))
+    }
+
+    async fn usual_pause(&self, source: &str) -> Result<Option<Duration>, StoreError> {
+        let now = self.puller.clock.now();
+        let Some(kept) = self.sources.get(source).map(|source| &source.usual_pause) else { return Ok(None) };
+        let known = *kept.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, usual)) = known.filter(|(at, _)| now.since(*at) < USUAL_FOR) {
+            return Ok(usual);
+        }
+        let journal = self.puller.writer.store.journal();
+        let received = journal.newest_times(source, now.minus(HISTORY), LONGEST_HISTORY).await?;
+        let usual = usual_pause(&received);
+        *kept.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, usual));
+        Ok(usual)
+    }
+
+    /// Sets the metrics of a source, and logs its state if it has changed.
+    async fn tell(&self, name: &str, judged: &Judged) -> Result<(), StoreError> {
+        let Judged { watched, state, reasons, activity, drift } = judged;
+        let metrics = &self.puller.writer.metrics;
+        metrics.source_state(name, *state);
+        if let Some(at) = activity.last_delivery_at {
+            metrics.last_delivery(name, at);
+        }
+        for (kind, count) in drift.iter().flat_map(WatchedDrift::kinds) {
+            metrics.drift(name, kind, count);
+        }
+        let compared = drift.and_then(|drift| drift.comparison).and_then(|comparison| comparison.at);
+        if let Some(at) = compared {
+            metrics.reconciled(name, at);
+        }
+        let Some(before) = watched.as_ref().map(|watched| watched.state) else { return Ok(()) };
+        let is_early = !reasons.is_empty() && reasons.iter().all(|reason| reason.is_only_early());
+        if before == Some(*state) || is_early {
+            return Ok(());
+        }
+        if !self.puller.writer.store.watches().change_state(name, before, *state).await? {
+            return Ok(());
+        }
+        let reasons = reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(" ");
+        let (source, state) = (name, state.as_str());
+        if reasons.is_empty() {
+            info!(source, state, "the state of the source has changed");
+        } else {
+            warn!(source, state, reasons, "the state of the source has changed");
+        }
+        Ok(())
+    }
+
+    /// How the sources stand; all of them, or one.
+    pub(super) async fn status(&self, only: Option<&str>) -> Result<Vec<SourceStatus>, StoreError> {
+        let store = &self.puller.writer.store;
+        let judged = self.judge_all().await?;
+        let (users, parked) =
+            (store.users().count_by_source().await?, store.journal().parked_by_source().await?);
+        let mut all = Vec::new();
+        for (name, judged) in judged {
+            let source = self.puller.writer.sources.get(&name);
+            let Some(source) = source.filter(|_| only.is_none_or(|only| only == name)) else { continue };
+            let Judged { state, reasons, activity, drift, .. } = judged;
+            all.push(SourceStatus {
+                provider: source.provider(),
+                state,
+                reasons,
+                webhook_path: source.webhook_path(),
+                users: users.get(&name).copied().unwrap_or_default(),
+                activity,
+                parked: parked.get(&name).copied().unwrap_or_default(),
+                last_run: self.last_run(&name).await?,
+                drift,
+                name,
+            });
+        }
+        Ok(all)
+    }
+
+    async fn last_run(&self, source: &str) -> Result<Option<Run>, StoreError> {
+        let (runs, now) = (self.puller.writer.store.runs(), self.puller.clock.now());
+        let backfill = runs.newest(source, RunKind::Backfill, None, now).await?;
+        let reconcile = runs.newest(source, RunKind::Reconcile, None, now).await?;
+        Ok(backfill.into_iter().chain(reconcile).max_by_key(|run| run.started_at))
+    }
+}
+
+/// What the report of a reconciliation says.
+fn comparison(at: Option<Timestamp>, report: &Value) -> Comparison {
+    let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
+    Comparison {
+        at,
+        missing: number("/counts/missing"),
+        different: number("/counts/different"),
+        extra: number("/counts/extra"),
+        not_listed: number("/counts/notListed"),
+        repaired: number("/repaired"),
+        deleted: number("/deleted"),
+        is_refused: report.get("refused").is_some_and(|refused| !refused.is_null()),
+    }
+}

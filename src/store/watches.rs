@@ -1,0 +1,227 @@
+//! What is known of each source: its deliveries, what its provider was last asked, and how far its event log was read.
+//!
+//! Any replica writes what it has seen; each writer has columns of its own, or adds to what is there.
+
+use std::collections::BTreeMap;
+
+use entity::watch::{ActiveModel, Column, Entity, Model};
+use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, UpdateMany};
+
+use super::connection::Db;
+use super::{StoreError, Tx};
+use crate::domain::{Activity, Checks, LogState, Reason, SourceState, Timestamp};
+
+/// What is known of one source.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Watched {
+    /// When it was first watched.
+    pub(crate) started_at: Timestamp,
+    pub(crate) activity: Activity,
+    pub(crate) checks: Checks,
+    /// How far the event log was read; `None` before the first event, and after the position was lost.
+    pub(crate) cursor: Option<String>,
+    pub(crate) log: LogState,
+    /// The state that was last logged.
+    pub(crate) state: Option<SourceState>,
+}
+
+/// How far an event log was read, to be written with the events.
+#[derive(Clone, Debug)]
+pub(crate) struct LogPosition<'a> {
+    pub(crate) source: &'a str,
+    pub(crate) cursor: &'a str,
+    pub(crate) now: Timestamp,
+}
+
+/// What is known of the sources.
+#[derive(Debug)]
+pub(crate) struct Watches<'a>(pub(super) &'a Db);
+
+type Time = chrono::DateTime<chrono::Utc>;
+
+impl Watches<'_> {
+    /// Everything that is known, by source.
+    pub(crate) async fn all(&self) -> Result<BTreeMap<String, Watched>, StoreError> {
+        let rows = super::in_time(Entity::find().all(self.0)).await?;
+        Ok(rows.into_iter().map(watched).collect())
+    }
+
+    /// Begins to watch a source, unless it is watched already.
+    pub(crate) async fn begin(
+        &self,
+        source: &str,
+        activity: &Activity,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let unless_known = OnConflict::column(Column::Source).do_nothing().to_owned();
+        let row = row(source, activity, now);
+        Entity::insert(row).on_conflict(unless_known).exec_without_returning(self.0).await?;
+        Ok(())
+    }
+
+    /// Adds deliveries that were accepted or refused.
+    pub(crate) async fn add_activity(
+        &self,
+        source: &str,
+        seen: &Activity,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let tx = self.0.begin().await?;
+        let known = Entity::find_by_id(source).lock_exclusive().one(&tx).await?;
+        let is_known = known.is_some();
+        let activity = known.map(activity).unwrap_or_default().and(*seen);
+        if is_known {
+            let ActiveModel { last_delivery_at, last_refused_at, refused_since, refused, .. } =
+                row(source, &activity, now);
+            let changes = ActiveModel {
+                last_delivery_at,
+                last_refused_at,
+                refused_since,
+                refused,
+                ..ActiveModel::default()
+            };
+            of(source).set(changes).exec(&tx).await?;
+        } else {
+            Entity::insert(row(source, &activity, now)).exec_without_returning(&tx).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Notes what the provider was asked and answered.
+    pub(crate) async fn save_checks(&self, source: &str, checks: &Checks) -> Result<(), StoreError> {
+        // Plain data always has a JSON form.
+        let checks = serde_json::to_string(checks).unwrap_or_default();
+        of(source).col_expr(Column::Checks, Expr::value(checks)).exec(self.0).await?;
+        Ok(())
+    }
+
+    /// Notes whether the event log can be read.
+    pub(crate) async fn note_log(
+        &self,
+        source: &str,
+        failure: Option<Reason>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let failed = failure.map(|reason| reason.as_str().to_owned());
+        let mut update = of(source).col_expr(Column::LogFailure, Expr::value(failed));
+        if failure.is_none() {
+            update = update.col_expr(Column::LogReadAt, Expr::value(Time::from(now)));
+        }
+        update.exec(self.0).await?;
+        Ok(())
+    }
+
+    /// Forgets the position in the event log: events before `now` may be lost, and the reading begins with it.
+    pub(crate) async fn lose_position(&self, source: &str, now: Timestamp) -> Result<(), StoreError> {
+        of(source)
+            .col_expr(Column::Cursor, Expr::value(Option::<String>::None))
+            .col_expr(Column::GapAt, Expr::value(Time::from(now)))
+            .col_expr(Column::LogReadAt, Expr::value(Time::from(now)))
+            .exec(self.0)
+            .await?;
+        Ok(())
+    }
+
+    /// Replaces the state that was last logged; whether it was still the expected one, so that one replica alone logs a
+    /// change.
+    pub(crate) async fn change_state(
+        &self,
+        source: &str,
+        from: Option<SourceState>,
+        to: SourceState,
+    ) -> Result<bool, StoreError> {
+        let as_expected = match from {
+            Some(state) => Column::State.eq(state.as_str()),
+            None => Column::State.is_null(),
+        };
+        let changed = of(source)
+            .col_expr(Column::State, Expr::value(to.as_str()))
+            .filter(Condition::all().add(as_expected))
+            .exec(self.0)
+            .await?;
+        Ok(changed.rows_affected == 1)
+    }
+}
+
+impl Tx {
+    /// Writes how far an event log was read, and whether it had events that no webhook had brought.
+    pub(crate) async fn advance_log(
+        &self,
+        position: &LogPosition<'_>,
+        has_news: bool,
+    ) -> Result<(), StoreError> {
+        let now = Time::from(position.now);
+        let mut update = of(position.source)
+            .col_expr(Column::Cursor, Expr::value(position.cursor))
+            .col_expr(Column::LogReadAt, Expr::value(now))
+            .col_expr(Column::LogFailure, Expr::value(Option::<String>::None));
+        if has_news {
+            update = update.col_expr(Column::OnlyInLogAt, Expr::value(now));
+        }
+        update.exec(&self.inner).await?;
+        Ok(())
+    }
+}
+
+fn of(source: &str) -> UpdateMany<Entity> {
+    Entity::update_many().filter(Column::Source.eq(source))
+}
+
+fn row(source: &str, activity: &Activity, now: Timestamp) -> ActiveModel {
+    let Activity { last_delivery_at, last_refused_at, refused_since, refused } = *activity;
+    let time = |moment: Option<Timestamp>| Set(moment.map(Time::from));
+    ActiveModel {
+        source: Set(source.to_owned()),
+        started_at: Set(now.into()),
+        last_delivery_at: time(last_delivery_at),
+        last_refused_at: time(last_refused_at),
+        refused_since: time(refused_since),
+        refused: Set(i64::try_from(refused).unwrap_or(i64::MAX)),
+        checks: Set(None),
+        cursor: Set(None),
+        log_read_at: Set(None),
+        log_failure: Set(None),
+        gap_at: Set(None),
+        only_in_log_at: Set(None),
+        state: Set(None),
+    }
+}
+
+fn activity(row: Model) -> Activity {
+    watched(row).1.activity
+}
+
+fn watched(row: Model) -> (String, Watched) {
+    let Model {
+        source,
+        started_at,
+        last_delivery_at,
+        last_refused_at,
+        refused_since,
+        refused,
+        checks,
+        cursor,
+        log_read_at,
+        log_failure,
+        gap_at,
+        only_in_log_at,
+        state,
+    } = row;
+    let activity = Activity {
+        last_delivery_at: last_delivery_at.map(Timestamp::from),
+        last_refused_at: last_refused_at.map(Timestamp::from),
+        refused_since: refused_since.map(Timestamp::from),
+        refused: u64::try_from(refused).unwrap_or_default(),
+    };
+    let log = LogState {
+        read_at: log_read_at.map(Timestamp::from),
+        failure: log_failure.and_then(|name| name.parse().ok()),
+        gap_at: gap_at.map(Timestamp::from),
+        only_in_log_at: only_in_log_at.map(Timestamp::from),
+    };
+    // What another version has written, in words that this one does not know, counts as not checked.
+    let checks = checks.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+    let state = state.and_then(|name| name.parse().ok());
+    (source, Watched { started_at: started_at.into(), activity, checks, cursor, log, state })
+}
