@@ -15,7 +15,7 @@ const PATH: &str = "/webhooks/clerk";
 const COMMITTED: [&str; 2] = [r#""outcome":"applied""#, r#""outcome":"stale""#];
 /// Users who are there before the measurement; updates and tokens are about them.
 pub(crate) const KNOWN_USERS: u32 = 1000;
-/// One delivery in so many is of a new user, the others update a known one.
+/// One delivery in this many is of a new user, the others update a known one.
 const CREATED_EVERY: u32 = 4;
 
 /// Makes and signs deliveries, the known users first.
@@ -63,6 +63,15 @@ impl Deliveries {
         let number = self.sent;
         self.sent += 1;
         self.call(number, &user(known), &self.updated)
+    }
+
+    /// The creation of a user who is not known yet, and that user's id.
+    pub(crate) fn new_user(&mut self) -> anyhow::Result<(String, Call)> {
+        let number = self.sent;
+        self.sent += 1;
+        let user = user(number);
+        let call = self.call(number, &user, &self.created)?;
+        Ok((user, call))
     }
 
     fn next(&mut self) -> anyhow::Result<Call> {

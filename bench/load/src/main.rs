@@ -10,6 +10,7 @@ mod connection;
 mod credentials;
 mod database;
 mod deliveries;
+mod events;
 mod load;
 mod lookups;
 mod machine;
@@ -35,6 +36,7 @@ enum Command {
     Compare(compare::Options),
     Streams(streams::Options),
     Backfill(backfill::Options),
+    Events(events::Options),
 }
 
 // One thread: the generator must leave the machine to what it measures, and one thread's share is easy to
@@ -46,6 +48,7 @@ async fn main() -> ExitCode {
         Command::Compare(options) => compare::compare(&options).await,
         Command::Streams(options) => streams::streams(&options).await,
         Command::Backfill(options) => backfill::backfill(&options).await,
+        Command::Events(options) => events::events(&options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

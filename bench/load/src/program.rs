@@ -17,19 +17,19 @@ use nix::unistd::Pid;
 use crate::credentials::{APPLICATION_ID, Credentials, ISSUER};
 
 /// Longer than any start and any stop.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a starting program is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(1);
 
 /// What a program is given to stand on.
-pub(crate) struct Ground {
+pub(crate) struct Environment {
     pub(crate) directory: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) database_url: String,
     pub(crate) credentials: Arc<Credentials>,
 }
 
-impl Ground {
+impl Environment {
     /// With a port that was free a moment ago.
     pub(crate) fn new(
         directory: PathBuf,
@@ -53,14 +53,18 @@ impl Ground {
     fn log(&self) -> PathBuf {
         self.directory.join("log")
     }
+
+    fn configuration(&self) -> PathBuf {
+        self.directory.join("usersync.toml")
+    }
 }
 
 fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// Tells, from the ground, the arguments that a program is to be started with.
-type Prepare = Box<dyn Fn(&Ground) -> anyhow::Result<Vec<OsString>>>;
+/// Returns the arguments to start a program with in this environment.
+type Prepare = Box<dyn Fn(&Environment) -> anyhow::Result<Vec<OsString>>>;
 
 /// A program that offers the routes which are measured: see "How to add a peer" in bench/README.md.
 pub(crate) struct Program {
@@ -77,6 +81,20 @@ impl Program {
         Self { name: "usersync", version: commit.to_owned(), executable, prepare }
     }
 
+    /// The same, with one endpoint that is sent all events.
+    pub(crate) fn usersync_with_endpoint(executable: PathBuf, commit: &str, url: String) -> Self {
+        let prepare = Box::new(move |ground: &Environment| {
+            let arguments = configure_usersync(ground)?;
+            let secret = ground.credentials.webhook_secret();
+            let endpoint =
+                format!("\n[[endpoints]]\nname = \"app\"\nurl = \"{url}\"\nsecrets = [\"{secret}\"]\n");
+            let mut file = File::options().append(true).open(ground.configuration())?;
+            file.write_all(endpoint.as_bytes())?;
+            Ok(arguments)
+        });
+        Self { name: "usersync", version: commit.to_owned(), executable, prepare }
+    }
+
     /// Another build of it, to be compared with.
     pub(crate) fn other_usersync(executable: PathBuf) -> Self {
         let prepare = Box::new(configure_usersync);
@@ -86,14 +104,14 @@ impl Program {
     /// `bench/peers/fastify`.
     pub(crate) fn fastify(node: PathBuf, peers: &Path) -> Self {
         let server = peers.join("fastify/server.mjs");
-        let prepare = Box::new(move |ground: &Ground| arguments_of_fastify(&server, ground));
+        let prepare = Box::new(move |ground: &Environment| arguments_of_fastify(&server, ground));
         Self { name: "fastify", version: "on Node".to_owned(), executable: node, prepare }
     }
 
     /// `bench-memory`, built beside this program: it answers what is kept in this file.
     pub(crate) fn memory(answer: PathBuf) -> anyhow::Result<Self> {
         let executable = env::current_exe()?.with_file_name("bench-memory");
-        let prepare = Box::new(move |ground: &Ground| {
+        let prepare = Box::new(move |ground: &Environment| {
             let port = ground.address.port().to_string();
             Ok(vec!["--port".into(), port.into(), "--answer".into(), answer.clone().into()])
         });
@@ -109,10 +127,10 @@ impl Program {
         format!("{} {}", self.name, self.version)
     }
 
-    /// Starts it and waits until it is ready; tells how long that took.
+    /// Starts it and waits until it is ready; returns how long that took.
     ///
     /// Its log goes to a file, as in production it goes somewhere: writing it is part of the work.
-    pub(crate) fn start(&self, ground: &Ground) -> anyhow::Result<(Running, Duration)> {
+    pub(crate) fn start(&self, ground: &Environment) -> anyhow::Result<(Running, Duration)> {
         let arguments = (self.prepare)(ground)?;
         let mut command = Command::new(&self.executable);
         // Nothing of the caller's environment may turn a setting.
@@ -127,8 +145,8 @@ impl Program {
                 let log = fs::read_to_string(ground.log()).unwrap_or_default();
                 bail!("it ended at its start with {status}:\n{log}");
             }
-            if started.elapsed() > PATIENCE {
-                bail!("it is not ready after {PATIENCE:?}");
+            if started.elapsed() > TIMEOUT {
+                bail!("it is not ready after {TIMEOUT:?}");
             }
             std::thread::sleep(ASK_EVERY);
         }
@@ -146,11 +164,11 @@ impl Running {
         self.child.id()
     }
 
-    /// Tells it to stop and waits until it has.
+    /// Stops it and waits until it has ended.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         kill(Pid::from_raw(i32::try_from(self.id())?), Signal::SIGTERM)?;
         let told = Instant::now();
-        while told.elapsed() < PATIENCE {
+        while told.elapsed() < TIMEOUT {
             if let Some(status) = self.child.try_wait()? {
                 if !status.success() {
                     bail!("it stopped with {status}");
@@ -175,7 +193,7 @@ impl Drop for Running {
 fn is_ready(address: SocketAddr) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -184,7 +202,7 @@ fn is_ready(address: SocketAddr) -> bool {
     ask().unwrap_or(false)
 }
 
-fn arguments_of_fastify(server: &Path, ground: &Ground) -> anyhow::Result<Vec<OsString>> {
+fn arguments_of_fastify(server: &Path, ground: &Environment) -> anyhow::Result<Vec<OsString>> {
     let mut arguments = vec![server.into()];
     let settings = [
         ("--port", ground.address.port().to_string()),
@@ -201,8 +219,8 @@ fn arguments_of_fastify(server: &Path, ground: &Ground) -> anyhow::Result<Vec<Os
 }
 
 /// Every setting that is not needed is left as it comes.
-fn configure_usersync(ground: &Ground) -> anyhow::Result<Vec<OsString>> {
-    let file = ground.directory.join("usersync.toml");
+fn configure_usersync(ground: &Environment) -> anyhow::Result<Vec<OsString>> {
+    let file = ground.configuration();
     let configuration = format!(
         r#"
 [server]
