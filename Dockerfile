@@ -42,7 +42,7 @@ VOLUME /data
 ENV PORT=8787
 EXPOSE 8787
 
-# Alive, not ready: a database that is away is no reason to restart this.
+# Liveness, not readiness: an unavailable database is no reason to restart the container.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD wget --quiet --tries=1 --timeout=2 --output-document=/dev/null "http://127.0.0.1:$PORT/healthz"
 

@@ -131,7 +131,7 @@ impl Development {
             println!("  cargo run -q -- send .usersync/{event} {to}\n");
         };
         println!("While `cargo run -- dev` runs in another terminal, from a third one:\n");
-        println!("  # the provider tells of a user");
+        println!("  # the provider sends a user");
         event("user_created.json");
         println!("  # send a message as her, and list all");
         println!("  TOKEN=$(cargo run -q -- token --sub {subject})");

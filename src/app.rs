@@ -1,4 +1,4 @@
-//! The composition root: it puts the rooms together, in the same way for production and for tests.
+//! The composition root: it connects the modules, in the same way for production and for tests.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,8 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors};
 use crate::events::{Dispatch, EventLog, register, start_dispatching, start_sweeping_events};
 use crate::http::{
-    self, Access, Deliveries, DevelopmentProvider, Events, KeyUse, Limits, Offer, Running, State, Waiting,
+    self, AuthContext, DevelopmentProvider, Events, IntakeContext, KeyUse, Limits, Routes, Running, State,
+    WaitContext,
 };
 use crate::jobs::{Jobs, JobsGuard};
 use crate::providers::{self, SourceError, Sources};
@@ -26,7 +27,7 @@ use crate::telemetry::Metrics;
 /// How long background tasks may take to end, and then the database to close its connections.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often to look for connections that nobody uses.
+/// How often to look for unused connections.
 const IDLE_CHECK: Duration = Duration::from_secs(10);
 
 /// The whole service, ready to serve.
@@ -103,7 +104,7 @@ async fn start_events(config: &Config, jobs: &Jobs, dispatch: &Dispatch) -> Resu
 }
 
 impl App {
-    /// Connects, migrates and puts the rooms together. Must be called within a tokio runtime.
+    /// Connects, migrates and connects the modules. Must be called within a tokio runtime.
     pub async fn new(config: &Config, clock: Clock) -> Result<Self, StartError> {
         let sources = Arc::new(Sources::new(&config.sources)?);
         let (metrics, feed, jobs) = (Metrics::default(), Feed::default(), Jobs::default());
@@ -139,7 +140,7 @@ impl App {
             config.tokens.allow_http,
         );
         let watch = watch.map_err(|error| StartError::Watch(error.to_string()))?;
-        let access = Access {
+        let access = AuthContext {
             authenticator: Arc::new(authenticator),
             sources,
             users: UserCache::new(&jobs, &store, feed.clone()),
@@ -148,11 +149,11 @@ impl App {
             clock,
             metrics,
         };
-        let deliveries = Deliveries {
+        let deliveries = IntakeContext {
             intake: Intake::start(jobs.clone(), writer, feed.clone(), activities),
             body_limit: config.server.body_limit,
         };
-        let waiting = Waiting {
+        let waiting = WaitContext {
             feed,
             stopping: jobs.stopping(),
             limits: Limits::new(config.limits.clone(), config.server.trusted_proxies.clone()),
@@ -190,7 +191,7 @@ impl App {
     ///
     /// Keep this app, or the [`Service`] that it becomes, for as long as the other runs: background tasks end
     /// with it.
-    pub fn data(&self) -> web::Data<Access> {
+    pub fn data(&self) -> web::Data<AuthContext> {
         web::Data::new(self.state.access.clone())
     }
 
@@ -207,13 +208,13 @@ impl App {
         listener: TcpListener,
         metrics: Option<TcpListener>,
     ) -> io::Result<Service> {
-        let offer = if metrics.is_some() { Offer::NoMetrics } else { Offer::All };
+        let served = if metrics.is_some() { Routes::WithoutMetrics } else { Routes::All };
         let metrics = metrics
-            .map(|listener| http::serve(listener, self.state.clone(), Offer::MetricsAlone))
+            .map(|listener| http::serve(listener, self.state.clone(), Routes::MetricsOnly))
             .transpose()?;
         let (store, intake) = (self.state.access.store.clone(), self.state.deliveries.intake.clone());
         let watch = self.state.watch.clone();
-        let main = http::serve(listener, self.state, offer)?;
+        let main = http::serve(listener, self.state, served)?;
         Ok(Service { main, metrics, intake, watch, store, jobs: self.jobs })
     }
 }
@@ -237,7 +238,7 @@ impl Service {
         self.watch.start(&self.jobs);
     }
 
-    /// Accepts no more requests, answers those that have begun, writes what was taken in, and ends.
+    /// Accepts no more requests, answers the open ones, writes the accepted deliveries, and ends.
     pub async fn stop(self) -> io::Result<()> {
         // Open streams would otherwise keep the listener from ending.
         self.jobs.stop();
@@ -246,10 +247,10 @@ impl Service {
             Some(metrics) => metrics.stop().await,
             None => Ok(()),
         };
-        // Even if a listener failed: what was taken in is written.
+        // Even if a listener failed, accepted deliveries are written.
         self.intake.drain().await;
         self.jobs.end(END_TIMEOUT).await;
-        // A database that hangs is not waited for: everything is written, or its sender was told that it is not.
+        // A database that hangs is not waited for: everything is written, or its sender got an error.
         let closed = match tokio::time::timeout(END_TIMEOUT, self.store.close()).await {
             Ok(closed) => closed.map_err(io::Error::other),
             Err(_) => Ok(()),

@@ -1,6 +1,6 @@
-//! What the system gives anew each time it is asked: the time of day, fresh ids and random bytes.
+//! The current time, new ids and random bytes.
 //!
-//! Everything else is given them, so that a test can set them. `clippy.toml` forbids the calls elsewhere.
+//! All other code gets them as parameters, so that a test can set them. `clippy.toml` forbids the calls elsewhere.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -27,7 +27,7 @@ impl Clock {
         Self(None)
     }
 
-    /// A clock that stands still at `start` until it is moved.
+    /// A clock that stays at `start` until it is moved.
     pub fn fixed(start: Timestamp) -> Self {
         let micros = AtomicI64::new(start.as_micros());
         Self(Some(Arc::new(Fixed { micros, ids: AtomicU64::new(0) })))
@@ -65,10 +65,10 @@ impl Clock {
 
 /// The system has no random bytes to give.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the system gives no random bytes")]
+#[error("the operating system provided no random bytes")]
 pub struct NoRandomness;
 
-/// Bytes that nobody can guess, for secrets. No test sets them.
+/// Bytes that cannot be guessed, for secrets. No test sets them.
 #[expect(clippy::disallowed_methods, reason = "the one place that draws random bytes")]
 pub fn random_bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], NoRandomness> {
     let mut bytes = [0; LENGTH];
@@ -76,7 +76,7 @@ pub fn random_bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], NoRandomness>
     Ok(bytes)
 }
 
-/// The source of randomness that signing and making keys ask for.
+/// The source of randomness for signing and creating keys.
 #[expect(clippy::disallowed_methods, reason = "the one place that draws random bytes")]
 pub fn randomness() -> SystemRandom {
     SystemRandom::new()

@@ -1,4 +1,4 @@
-//! Content codings of an answer (RFC 9110, section 8.4): some servers compress although they were not asked to.
+//! Content codings of an answer (RFC 9110, section 8.4): some servers compress although that was not requested.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use http::header::CONTENT_ENCODING;
 
 /// How many codings one body may have; each takes time to decode.
 const MAX_CODINGS: usize = 2;
-/// What is told of the name of an unknown coding.
+/// How many characters of an unknown coding's name are reported.
 const LONGEST_NAME: usize = 100;
 
 /// A body cannot be decoded.
@@ -22,7 +22,7 @@ pub(crate) enum CodingError {
     TooLarge(usize),
 }
 
-/// The codings that an answer says it has, in the order in which they were applied.
+/// The codings in an answer's header, in the order in which they were applied.
 pub(crate) fn of(headers: &HeaderMap) -> String {
     let values = headers.get_all(CONTENT_ENCODING).iter();
     values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(",")
@@ -40,7 +40,7 @@ pub(crate) fn decode(mut body: Vec<u8>, codings: &str, limit: usize) -> Result<V
         body = match coding.as_str() {
             "" | "identity" => body,
             "gzip" | "x-gzip" => read(MultiGzDecoder::new(&*body), limit)?,
-            // Some servers leave out the zlib header that the name asks for.
+            // Some servers leave out the zlib header that belongs to this coding.
             "deflate" => match read(ZlibDecoder::new(&*body), limit) {
                 Err(CodingError::Undecodable(_)) => read(DeflateDecoder::new(&*body), limit)?,
                 decoded => decoded?,

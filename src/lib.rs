@@ -1,20 +1,21 @@
 //! usersync: your identity provider's users, in your own database, always right.
 //!
-//! The rooms, and who may name whom:
+//! The modules and their dependencies; see ARCHITECTURE.md:
 //!
 //! ```text
 //! cli ──► app ──► http ──► events ──► sync ──► store ──► entity, migration
-//!          │       │                   │
-//!          │       │                   └──► providers ──► signature
-//!          │       └──► auth
-//!          └──► all of them: the composition root
+//!  │       │       │                   │
+//!  │       │       │                   └──► providers ──► signature
+//!  │       │       └──► auth
+//!  │       └──► all of them: the composition root
+//!  └──► pull ──► sync, store, providers
 //! ```
 //!
-//! Everyone may name `domain` (which names nobody), `clock`, `config`, `jobs` and `telemetry`.
+//! Every module may depend on `domain` (which depends on none), `clock`, `config`, `jobs` and `telemetry`.
 //!
 //! # In your own actix-web app
 //!
-//! Most run usersync as a program beside their app. An app in Rust can hold it instead: its handlers take
+//! Most run usersync as a program beside their app. An app in Rust can embed it instead: its handlers take
 //! [`CurrentUser`], and usersync's own routes, the webhook's above all, are served on a listener of their
 //! own. `examples/messages.rs` is a whole app.
 //!
@@ -45,7 +46,7 @@
 
 #![cfg_attr(not(feature = "internals"), warn(missing_docs))]
 
-// The rooms are private, so that the compiler finds what nobody uses.
+// The modules are private, so that the compiler finds unused code.
 mod app;
 mod auth;
 mod cli;
@@ -71,7 +72,7 @@ pub use config::Config;
 pub use domain::{Profile, User, UserId};
 pub use store::Store;
 
-/// The rooms, open to the tests of this repository. Nothing else may rely on it.
+/// The modules, open to the tests of this repository. Nothing else may rely on it.
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {

@@ -6,8 +6,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use usersync::Cli;
 
-/// Deliveries are many small pieces of memory, made by one thread and given back by another, which this allocator
-/// is quicker at.
+/// A delivery allocates many small objects that another thread frees; this allocator is faster at that.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

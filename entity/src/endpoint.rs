@@ -31,7 +31,7 @@ pub struct Model {
     pub last_latency_ms: Option<i64>,
 }
 
-/// None.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

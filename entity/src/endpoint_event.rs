@@ -1,4 +1,4 @@
-//! `endpoint_events`: what an endpoint still has to be told; no personal data.
+//! `endpoint_events`: the pending events of each endpoint; no personal data.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::value::TextUuid;
@@ -13,7 +13,7 @@ pub struct Model {
     /// The event's place in the log.
     #[sea_orm(primary_key, auto_increment = false)]
     pub sequence: i64,
-    /// UUIDv7: the id of the message that tells the event.
+    /// UUIDv7: the id of the event's message.
     #[sea_orm(column_type = "Text")]
     pub event_id: TextUuid,
     /// The id of the user's row; zero of `users.resync`.
@@ -31,7 +31,7 @@ pub struct Model {
     pub stamp: DateTimeUtc,
     /// When it was logged.
     pub at: DateTimeUtc,
-    /// How often it was attempted, or an event that it stands for. Counted before the request is sent.
+    /// How often it was attempted, or an event that was merged into it. Counted before the request is sent.
     pub attempts: i32,
     /// Not before this.
     pub next_at: DateTimeUtc,
@@ -41,7 +41,7 @@ pub struct Model {
     pub held_until: Option<DateTimeUtc>,
 }
 
-/// None.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -16,7 +16,7 @@ pub struct Model {
     pub received_at: DateTimeUtc,
     /// The provider's own name of the event, where it could be read.
     pub event_type: Option<String>,
-    /// Whom it speaks of, where it could be read.
+    /// The provider's id of its user, if it could be read.
     pub external_id: Option<String>,
     /// The provider's time of the change, where it could be read.
     pub stamp: Option<DateTimeUtc>,
@@ -30,7 +30,7 @@ pub struct Model {
     pub payload: Option<String>,
 }
 
-/// None.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

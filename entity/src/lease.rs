@@ -9,7 +9,7 @@ pub struct Model {
     /// What it is for.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub name: String,
-    /// Which process has it; null while nobody does.
+    /// The process that has the lease; null while it is free.
     pub holder: Option<String>,
     /// Until when that process has it.
     pub held_until: Option<DateTimeUtc>,
@@ -17,7 +17,7 @@ pub struct Model {
     pub position: Option<String>,
 }
 
-/// None.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

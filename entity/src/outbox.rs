@@ -1,4 +1,4 @@
-//! `outbox`: the log of changes that are told to others; no personal data.
+//! `outbox`: the log of events; no personal data.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::value::TextUuid;
@@ -10,7 +10,7 @@ pub struct Model {
     /// Its place in the log, in the order of the commits.
     #[sea_orm(primary_key)]
     pub sequence: i64,
-    /// UUIDv7: the id of the message that tells the event.
+    /// UUIDv7: the id of the event's message.
     #[sea_orm(column_type = "Text")]
     pub event_id: TextUuid,
     /// The id of the user's row.
@@ -28,11 +28,11 @@ pub struct Model {
     pub stamp: DateTimeUtc,
     /// When it was logged.
     pub at: DateTimeUtc,
-    /// The only endpoint that is told, of an event that is told again.
+    /// The only endpoint that the event is sent to, if a replay has logged it.
     pub endpoint: Option<String>,
 }
 
-/// None.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

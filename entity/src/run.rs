@@ -1,24 +1,24 @@
-//! `runs`: walks through a provider's list of users.
+//! `runs`: backfills and reconciliations.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::value::TextUuid;
 
-/// One walk: a backfill, a reconciliation, or the reading of a provider's event log.
+/// One run: a backfill or a reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(schema_name = "usersync", table_name = "runs")]
 pub struct Model {
     /// UUIDv7.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub id: TextUuid,
-    /// The source whose users are walked through.
+    /// The source whose users are read.
     pub source: String,
-    /// `backfill`, `reconcile` or `events`.
+    /// `backfill` or `reconcile`.
     pub kind: String,
-    /// What the run was asked for; one with other parameters does not continue it.
+    /// The parameters of the run; only a run with the same parameters continues it.
     pub parameters: String,
-    /// `running`, `stopped` or `complete`.
+    /// `running`, `complete` or `abandoned`.
     pub state: String,
-    /// How far it has come, as JSON, in the provider's own terms.
+    /// The position in the list, as JSON in a form of the provider's own.
     pub position: Option<String>,
     /// The users that it has read.
     pub seen: i64,
@@ -28,7 +28,7 @@ pub struct Model {
     pub unchanged: i64,
     /// Those that could not be understood.
     pub parked: i64,
-    /// How many users there are in all, where the provider tells.
+    /// The total number of users, if the provider reports it.
     pub total: Option<i64>,
     /// When it began, by our clock.
     pub started_at: DateTimeUtc,
@@ -36,7 +36,7 @@ pub struct Model {
     pub provider_time: Option<DateTimeUtc>,
     /// When it last made progress.
     pub updated_at: DateTimeUtc,
-    /// When it came to its end.
+    /// When it was completed.
     pub finished_at: Option<DateTimeUtc>,
     /// Why it stopped before its end.
     pub error: Option<String>,
@@ -44,11 +44,11 @@ pub struct Model {
     pub report: Option<String>,
     /// Which process works on it.
     pub holder: Option<String>,
-    /// Until when that process has the run for itself.
+    /// When the lease of that process ends.
     pub held_until: Option<DateTimeUtc>,
 }
 
-/// None.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! `run_users`: whom a reconciliation has seen.
+//! `run_users`: the ids of the users that a reconciliation has seen.
 
 use sea_orm::entity::prelude::*;
 
@@ -14,7 +14,7 @@ pub struct Model {
     pub external_id: String,
 }
 
-/// None.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -16,7 +16,7 @@ pub struct Model {
     pub deleted_at: DateTimeUtc,
 }
 
-/// None.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

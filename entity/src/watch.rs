@@ -36,7 +36,7 @@ pub struct Model {
     pub state: Option<String>,
 }
 
-/// None.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

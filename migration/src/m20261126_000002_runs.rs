@@ -1,4 +1,4 @@
-//! Runs: walks through a provider's list of users, and whom they have seen.
+//! Runs through a provider's list of users, and the ids that they have seen.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{

@@ -1,5 +1,4 @@
-//! Events: the log of changes that are told to others, the endpoints that are told, and what each of them still has to be
-//! told.
+//! Events: the log of events, the endpoints that they are sent to, and the pending events of each endpoint.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{

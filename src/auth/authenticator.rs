@@ -70,7 +70,7 @@ impl Authenticator {
         for keys in self.issuers.iter().map(|issuer| issuer.keys.clone()) {
             self.jobs.spawn_loop("key refresh", async move {
                 loop {
-                    // A failure is logged and counted where it happens. Requests may ask again sooner.
+                    // A failure is logged and counted where it happens. Requests may fetch again sooner.
                     let is_fetched = keys.current().await.is_ok();
                     let pause = if is_fetched { REFRESH_INTERVAL } else { pause_after_failure };
                     tokio::time::sleep(pause).await;
@@ -87,7 +87,7 @@ impl Authenticator {
     }
 
     /// How many usable keys a rule has for each of its algorithms, fetched first if there are none. Rules
-    /// are counted over all sources, in configured order; of one that does not exist nothing is told.
+    /// are counted over all sources, in configured order; a rule that does not exist has no result.
     pub async fn usable_keys(&self, rule: usize) -> Result<Vec<(&'static str, usize)>, TokenError> {
         let Some(Issuer { rule, keys, .. }) = self.issuers.get(rule) else { return Ok(Vec::new()) };
         let keys = keys.current().await?;
@@ -95,13 +95,13 @@ impl Authenticator {
         Ok(of_each.collect())
     }
 
-    /// Who a token (without `Bearer `) speaks for, or the first check that it failed.
+    /// The user that a token (without `Bearer `) identifies, or the first check that it failed.
     ///
     /// A token that passed is cached for as long as it would pass again.
     pub async fn authenticate(&self, token: &str) -> Result<Arc<Authenticated>, TokenError> {
         let fingerprint = TokenCache::fingerprint(token);
         if let Some(cached) = self.cache.get(&fingerprint)
-            && cached.is_still_good(self.clock.now(), self.settings.leeway).await
+            && cached.is_still_valid(self.clock.now(), self.settings.leeway).await
         {
             return Ok(Arc::clone(&cached.authenticated));
         }

@@ -35,7 +35,7 @@ enum Check {
 
 /// The first check that a token failed.
 ///
-/// The message says what was expected and what was found, for the log and for `explain`. It may name the
+/// The message contains what was expected and what was found, for the log and for `explain`. It may name the
 /// issuer, the audience, the authorised party, a key id or a time, never the token or anything about its
 /// user.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -142,7 +142,7 @@ pub enum TokenError {
         found: Option<String>,
     },
     /// The session is not complete: a second factor or the choice of an organisation is missing.
-    #[error("its session is pending (`sts`): a task after signing in is not done yet")]
+    #[error("its session is pending (`sts`): a required task is not completed yet")]
     PendingSession,
     /// `sub` is absent, empty, not a string, or not a possible user id.
     #[error("it has no usable `sub`: absent, empty, or not a possible user id")]
@@ -185,7 +185,7 @@ impl TokenError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The address is neither `https` nor on this machine; its scheme and host.
-    #[error("{0} is not https, nor on this machine")]
+    #[error("{0} is not https, and not a loopback host")]
     NotSecure(String),
     /// `fetch_timeout` passed.
     #[error("no answer within {0:?}")]
@@ -208,11 +208,11 @@ pub enum FetchError {
     /// JSON without a list of `keys`.
     #[error("the answer is not a key set")]
     NoKeySet,
-    /// The discovery document does not say where the keys are.
+    /// The discovery document does not contain the address of the keys.
     #[error("the discovery document has no usable `jwks_uri`")]
     NoJwksUri,
     /// The discovery document names another issuer than the configured domain.
-    #[error("the discovery document is of another issuer than {domain}: {found:?}")]
+    #[error("the discovery document names another issuer ({found:?}) than {domain}")]
     ForeignIssuer {
         /// The configured domain.
         domain: String,
@@ -245,7 +245,7 @@ pub enum SetupError {
         source_name: String,
     },
     /// The HTTP client could not be made.
-    #[error("the HTTP client for fetching keys could not be made")]
+    #[error("the HTTP client for fetching keys could not be created")]
     Client(#[from] reqwest::Error),
 }
 

@@ -16,11 +16,11 @@ pub struct Explained {
     pub decided: Result<Arc<Authenticated>, TokenError>,
     /// The rule that was picked, counted over all sources in configured order.
     pub rule: Option<usize>,
-    /// What the token says of itself, if it has the form of a token.
+    /// The token's header and claims, if it has the form of a token.
     pub claimed: Option<Claimed>,
 }
 
-/// What a token says of itself, verified or not, as far as it is neither secret nor about its user. Strings
+/// The header and claims of a token, verified or not, without secrets and without data about its user. Strings
 /// are cut.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Claimed {
@@ -43,8 +43,8 @@ pub struct Claimed {
 }
 
 impl Authenticator {
-    /// Decides about a token by the same steps as [`Self::authenticate`], without its cache, and tells what
-    /// they found.
+    /// Checks a token by the same steps as [`Self::authenticate`], without its cache, and returns the result of each
+    /// step.
     pub async fn explain(&self, token: &str) -> Explained {
         let token = match Token::parse(token) {
             Ok(token) => token,

@@ -1,12 +1,12 @@
 //! The rules for one token, given its keys and the time: no socket, no clock.
 //!
-//! The way of a token is one line: [`Token::parse`], then a rule is picked by its claims
+//! A token is processed in these steps: [`Token::parse`], then a rule is picked by its claims
 //! ([`pick`](super::rule::pick)), [`Candidate::new`] checks the header by that rule, and
 //! [`Candidate::verify`] checks the signature and the claims with the rule's keys. Each step takes the
 //! result of the one before, so none can be left out.
 //!
-//! `jsonwebtoken` only does the mathematics: its own validation reads the system clock, accepts an absent
-//! `iss` or `aud` and never looks at `iat`, `azp` and `crit`.
+//! `jsonwebtoken` only verifies the signature: its own validation reads the system clock, accepts an absent
+//! `iss` or `aud` and never checks `iat`, `azp` and `crit`.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::error::{TokenError, excerpt};
 use super::keys::KeySet;
-use super::machine;
+use super::program;
 use super::rule::Rule;
 use crate::config::{Algorithm, origin_matches};
 use crate::domain::{Change, ChangeKind, Identity, Timestamp, TokenKind, UserKey, lenient_json};
@@ -30,32 +30,32 @@ const LAST_SECOND: f64 = 253_402_300_799.0;
 
 const NOT_THREE_PARTS: TokenError = TokenError::Malformed("it does not have three parts");
 
-/// What a token proves that passed every check.
+/// What is known from a token that passed every check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Authenticated {
-    /// Whom the token speaks for: the source whose rule decided, and the user's id in `sub`.
+    /// The user of the token: the source whose rule matched, and the user's id in `sub`.
     pub user: UserKey,
-    /// What the token says about its user.
+    /// The identity in the token's claims.
     pub identity: Identity,
     /// `iat`; always there for an oidc token.
     pub issued_at: Option<Timestamp>,
     /// `exp`, without leeway.
     pub expires_at: Timestamp,
-    /// By which sign the token is that of a program, if it is not that of a person.
-    pub machine: Option<&'static str>,
+    /// What shows that the token belongs to a program, if it does.
+    pub program_evidence: Option<&'static str>,
 }
 
 /// The token is that of a program, which is not a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token is that of a program: {0}")]
+#[error("the token belongs to a program: {0}")]
 pub struct NotAUser(&'static str);
 
 impl Authenticated {
-    /// What its claims say of the user, stamped with the time of issue. Without `iat` the claims rank below
+    /// The facts about the user in its claims, stamped with the time of issue. Without `iat` the claims rank below
     /// all others.
     pub fn claims(&self) -> Result<Change, NotAUser> {
-        if let Some(sign) = self.machine {
-            return Err(NotAUser(sign));
+        if let Some(evidence) = self.program_evidence {
+            return Err(NotAUser(evidence));
         }
         let stamp = self.issued_at.unwrap_or(Timestamp::EPOCH);
         let kind = ChangeKind::Claims { facts: self.identity.facts() };
@@ -162,10 +162,16 @@ impl<'t> Candidate<'t> {
             return Err(TokenError::PendingSession);
         }
         let identity = Identity::from_claims(claims, rule.kind)
-            .filter(|identity| UserKey::flaw_of(rule.user_id(identity.subject())).is_none())
+            .filter(|identity| UserKey::id_error(rule.user_id(identity.subject())).is_none())
             .ok_or(TokenError::NoSubject)?;
         let user = UserKey::new(&rule.source, rule.user_id(identity.subject()));
-        Ok(Authenticated { user, identity, issued_at, expires_at, machine: machine::sign(claims) })
+        Ok(Authenticated {
+            user,
+            identity,
+            issued_at,
+            expires_at,
+            program_evidence: program::evidence(claims),
+        })
     }
 
     /// The key must have the algorithm, and the token's `kid` if it has one. Without a `kid`, only one key
@@ -216,8 +222,8 @@ fn object(part: &str) -> Result<Map<String, Value>, TokenError> {
     serde_json::from_slice(&bytes(part)?).map_err(|_| NOT_AN_OBJECT)
 }
 
-/// The claims. A name that was cut within an emoji costs nobody their token; a subject has to be exact, since two that
-/// were repaired could be the same.
+/// The claims. A name that was cut within an emoji does not make a token invalid. A subject has to be exact, because
+/// two repaired ones could be the same.
 fn claims_of(part: &str) -> Result<Map<String, Value>, TokenError> {
     let bytes = bytes(part)?;
     if let Ok(claims) = serde_json::from_slice(&bytes) {

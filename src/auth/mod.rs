@@ -1,4 +1,4 @@
-//! Who a token speaks for: `rule` picks the rule, `keys` fetches and caches its keys, `jwt` decides (pure,
+//! Which user a token identifies: `rule` picks the rule, `keys` fetches and caches its keys, `jwt` decides (pure,
 //! given keys and time), and `authenticator` joins them.
 
 mod authenticator;
@@ -6,7 +6,7 @@ mod error;
 mod explain;
 mod jwt;
 mod keys;
-mod machine;
+mod program;
 mod rule;
 pub mod service_key;
 #[cfg(test)]

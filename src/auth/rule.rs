@@ -50,7 +50,7 @@ impl Rule {
         }
     }
 
-    /// The algorithm of this name, if it is one of the rule's: a header chooses none by itself.
+    /// The algorithm of this name, if it is one of the rule's: the token's header alone never decides.
     pub(super) fn algorithm(&self, name: &str) -> Result<Algorithm, TokenError> {
         self.algorithms.iter().copied().find(|one| is_named(*one, name)).ok_or_else(|| {
             let expected = self.algorithms.iter().map(|one| algorithm_name(*one).to_owned()).collect();

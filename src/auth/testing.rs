@@ -1,4 +1,4 @@
-//! Keys, tokens and rules for the tests of this room.
+//! Keys, tokens and rules for the tests of this module.
 
 mod mutation;
 mod provider;

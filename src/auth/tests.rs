@@ -76,12 +76,12 @@ async fn a_new_key_is_found_at_once_and_the_old_one_is_then_refused() {
     scene.provider.publish(&[&old]);
     assert_eq!(scene.verdict(&old).await, "accepted");
     assert_eq!(scene.verdict(&old).await, "accepted");
-    assert_eq!(scene.provider.asked(), 1);
+    assert_eq!(scene.provider.key_requests(), 1);
 
     scene.provider.publish(&[&new]);
     assert_eq!(scene.verdict(&new).await, "accepted");
     assert_eq!(scene.verdict(&old).await, "key");
-    assert_eq!(scene.provider.asked(), 2);
+    assert_eq!(scene.provider.key_requests(), 2);
     assert_eq!(scene.fetches("ok"), 2);
 }
 
@@ -113,7 +113,7 @@ async fn a_key_that_left_is_refused_after_the_ttl_at_the_latest() {
 }
 
 #[actix_web::test]
-async fn a_flood_of_unknown_kids_is_one_fetch_a_cool_down() {
+async fn many_unknown_kids_cause_one_fetch_per_cool_down() {
     let (scene, known) = (Scene::oidc(), p256("known"));
     scene.provider.publish(&[&known]);
     assert_eq!(scene.verdict(&known).await, "accepted");
@@ -124,7 +124,7 @@ async fn a_flood_of_unknown_kids_is_one_fetch_a_cool_down() {
         assert!(verdicts.iter().all(|verdict| *verdict == "key"));
         scene.later(29);
         assert_eq!(scene.verdict(&strangers[0]).await, "key");
-        assert_eq!(scene.provider.asked(), fetches);
+        assert_eq!(scene.provider.key_requests(), fetches);
         scene.later(1);
     }
 }
@@ -133,7 +133,7 @@ async fn a_flood_of_unknown_kids_is_one_fetch_a_cool_down() {
 async fn a_token_refused_by_its_header_causes_no_fetch() {
     let (scene, signer) = (Scene::custom_jwt(), p256("k"));
     assert_eq!(scene.verdict(&signer).await, "algorithm");
-    assert_eq!(scene.provider.asked(), 0);
+    assert_eq!(scene.provider.key_requests(), 0);
 }
 
 #[actix_web::test]
@@ -147,7 +147,7 @@ async fn a_provider_that_is_down_keeps_its_last_good_keys() {
     for _ in 0..3 {
         assert_eq!(scene.verdict(&old).await, "accepted");
     }
-    assert_eq!((scene.provider.asked(), scene.fetches("failed")), (2, 1));
+    assert_eq!((scene.provider.key_requests(), scene.fetches("failed")), (2, 1));
 
     scene.provider.publish(&[&new]);
     scene.later(60);
@@ -164,7 +164,7 @@ async fn without_any_keys_the_check_keys_fails_and_retries_are_spaced() {
         assert_eq!(refused.check(), "keys");
         assert!(refused.to_string().contains("503"), "{refused}");
     }
-    assert_eq!(scene.provider.asked(), 1);
+    assert_eq!(scene.provider.key_requests(), 1);
 
     scene.provider.publish(&[&signer]);
     scene.later(1);
@@ -180,14 +180,14 @@ async fn an_empty_key_set_refuses_the_token() {
 }
 
 #[actix_web::test]
-async fn a_slow_provider_is_waited_for_together_and_not_for_long() {
+async fn requests_share_one_wait_for_a_slow_provider_until_the_timeout() {
     let impatient = Tokens { fetch_timeout: Duration::from_millis(100), ..settings() };
     let (scene, signer) = (Scene::new(custom_jwt_rule, impatient), rsa("k"));
     scene.provider.page("/jwks", Page::ok(key_set(&[&signer])).after(Duration::from_mins(1)));
     let all = join_all((0..20).map(|_| scene.verdict(&signer)));
     let verdicts = tokio::time::timeout(Duration::from_secs(5), all).await.unwrap();
     assert!(verdicts.iter().all(|verdict| *verdict == "keys"));
-    assert_eq!(scene.provider.asked(), 1);
+    assert_eq!(scene.provider.key_requests(), 1);
 }
 
 #[actix_web::test]
@@ -197,7 +197,7 @@ async fn a_request_that_is_given_up_does_not_stop_the_fetch() {
     let given_up = tokio::time::timeout(Duration::from_millis(20), scene.verdict(&signer)).await;
     assert!(given_up.is_err());
     assert_eq!(scene.verdict(&signer).await, "accepted");
-    assert_eq!(scene.provider.asked(), 1);
+    assert_eq!(scene.provider.key_requests(), 1);
 }
 
 #[actix_web::test]
@@ -312,7 +312,7 @@ async fn keys_are_kept_fresh_in_the_background_until_the_service_stops() {
     scene.jobs.stop();
     scene.later(3600);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert_eq!((scene.provider.asked(), scene.fetches("ok")), (2, 2));
+    assert_eq!((scene.provider.key_requests(), scene.fetches("ok")), (2, 2));
 }
 
 async fn until(condition: impl Fn() -> bool) {
@@ -349,7 +349,7 @@ async fn keys_in_the_configuration_are_never_fetched() {
 }
 
 #[actix_web::test]
-async fn the_source_of_the_picked_rule_is_told() {
+async fn the_result_names_the_source_of_the_selected_rule() {
     let signer = rsa("k");
     let rules = ["https://a.example", "https://b.example"].map(|issuer| {
         let jwks = JwksLocation::Inline(key_set(&[&signer]));
@@ -358,7 +358,7 @@ async fn the_source_of_the_picked_rule_is_told() {
     let clock = Clock::fixed(Timestamp::from_seconds(NOW));
     let authenticator =
         Authenticator::new(rules.to_vec(), settings(), clock, Metrics::default(), Jobs::default()).unwrap();
-    let ask = async |issuer: &str| {
+    let decide = async |issuer: &str| {
         let token = signer.token(&json!({"iss": issuer, "sub": "user_1", "exp": NOW + 60}));
         let explained = authenticator.explain(&token).await;
         let decided = authenticator.authenticate(&token).await;
@@ -366,7 +366,7 @@ async fn the_source_of_the_picked_rule_is_told() {
         let source = |token: &Authenticated| token.user.source.clone();
         (explained.rule, decided.map_or_else(|error| error.check().to_owned(), |token| source(&token)))
     };
-    assert_eq!(ask("https://a.example").await, (Some(0), "source of https://a.example".to_owned()));
-    assert_eq!(ask("https://b.example").await, (Some(1), "source of https://b.example".to_owned()));
-    assert_eq!(ask("https://c.example").await, (None, "issuer".to_owned()));
+    assert_eq!(decide("https://a.example").await, (Some(0), "source of https://a.example".to_owned()));
+    assert_eq!(decide("https://b.example").await, (Some(1), "source of https://b.example".to_owned()));
+    assert_eq!(decide("https://c.example").await, (None, "issuer".to_owned()));
 }

@@ -1,10 +1,9 @@
 //! A cache of tokens that passed every check, so that the next request with the same token need not check
 //! the signature again.
 //!
-//! The keys of the cache are SHA-256 digests, and its size is bounded. A token is never used from the cache
-//! longer than what it was checked against: not past `exp`, and only while the rule has the same key set. A
-//! new key set makes every token of its rule be checked again, so that a key that left the set takes its
-//! tokens with it.
+//! The keys of the cache are SHA-256 digests, and its size is bounded. A token is never used from the cache longer than
+//! what it was checked against: not past `exp`, and only while the rule has the same key set. A new key set makes every
+//! token of its rule be checked again, so that the tokens of a removed key are refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use super::jwt::Authenticated;
 use super::keys::{KeySet, Keys};
 use crate::domain::Timestamp;
 
-/// What the entries may weigh in all, in bytes; an estimate.
+/// The total size limit of the entries, in bytes; an estimate.
 const CAPACITY: u64 = 32 << 20;
 /// What an entry weighs beside its claims, which are about as long as the token.
 const ENTRY_OVERHEAD: usize = 512;
@@ -74,7 +73,7 @@ impl TokenCache {
         self.0.insert(fingerprint, Entry { token: Arc::new(token), length });
     }
 
-    /// Removes those that are past `exp`: nobody asks about them again.
+    /// Removes those that are past `exp`: they are not used again.
     pub(super) fn remove_expired(&self, now: Timestamp, leeway: Duration) {
         self.0.retain(|_, entry| now < entry.token.authenticated.expires_at.plus(leeway));
     }
@@ -88,7 +87,7 @@ impl TokenCache {
 impl CachedToken {
     /// Whether the same checks would pass now: the claims stay good until `exp`, and the signature stays good
     /// while the key set is the one that it was checked with.
-    pub(super) async fn is_still_good(&self, now: Timestamp, leeway: Duration) -> bool {
+    pub(super) async fn is_still_valid(&self, now: Timestamp, leeway: Duration) -> bool {
         let keys = self.keys.current().await;
         keys.is_ok_and(|keys| Arc::ptr_eq(&keys, &self.checked_with))
             && now < self.authenticated.expires_at.plus(leeway)

@@ -1,4 +1,4 @@
-//! `usersync backfill`: reads in everybody whom a provider has.
+//! `usersync backfill`: imports all users of a provider.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -8,8 +8,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Usage;
-use super::pulling::{Origin, Pulling};
-use super::run_bar::RunBar;
+use super::pulling::{PullCommand, UserSource};
+use super::run_bar::RunProgressBar;
 use crate::clock::Clock;
 use crate::providers::Source;
 use crate::pull::{BackfillOptions, Summary};
@@ -19,10 +19,10 @@ use crate::store::RunCounts;
 pub(super) struct Backfill {
     /// The sources whose users are read [default: every source that has [sources.api] or [sources.list]]
     sources: Vec<String>,
-    /// Read this export file of the provider instead of asking its API; `-` is standard input
+    /// Read this export file of the provider instead of its API; `-` is standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Begin anew instead of continuing an unfinished run, or of leaving a finished one alone
+    /// Start from the beginning, even if an earlier run is unfinished or finished
     #[arg(long)]
     restart: bool,
     /// Only show what would change
@@ -57,27 +57,27 @@ enum End {
 
 impl Backfill {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
-        let origin = if self.file.is_some() { Origin::File } else { Origin::ApiOrFile };
-        let pulling = Pulling::open(config, &self.sources, origin, clock).await?;
+        let origin = if self.file.is_some() { UserSource::File } else { UserSource::ApiOrFile };
+        let pulling = PullCommand::open(config, &self.sources, origin, clock).await?;
         let result = pulling.until_signalled(self.read_all(&pulling)).await;
         pulling.close().await?;
         result
     }
 
-    async fn read_all(&self, pulling: &Pulling) -> anyhow::Result<()> {
+    async fn read_all(&self, pulling: &PullCommand) -> anyhow::Result<()> {
         let mut worst = End::Complete;
         for source in pulling.sources() {
             worst = worst.max(self.read(pulling, source).await?);
         }
         match worst {
             End::Complete => Ok(()),
-            End::Stopped => bail!("unfinished: run it again, it continues where it stopped"),
-            End::Failed => bail!("unfinished: correct what is said above, then run it again"),
+            End::Stopped => bail!("not finished; run the command again: it continues where it stopped"),
+            End::Failed => bail!("unfinished: correct the errors above, then run it again"),
         }
     }
 
     /// Reads one source.
-    async fn read(&self, pulling: &Pulling, source: &Source) -> anyhow::Result<End> {
+    async fn read(&self, pulling: &PullCommand, source: &Source) -> anyhow::Result<End> {
         let options = BackfillOptions {
             file: self.file.clone(),
             restart: self.restart,
@@ -85,7 +85,7 @@ impl Backfill {
             requests_per_second: pulling.requests_per_second(source),
         };
         let started = Instant::now();
-        let mut progress = RunBar::new(source.name());
+        let mut progress = RunProgressBar::new(source.name());
         // Boxed: it is large.
         let result = Box::pin(pulling.puller.backfill(source, &options, &mut progress)).await;
         progress.finish();
@@ -104,7 +104,7 @@ impl Backfill {
         let name = source.name();
         match result {
             Ok(Summary { was_complete: true, .. }) if !self.json => {
-                say!("{name}: was read before ({seen} users); --restart reads it again");
+                say!("{name}: already complete ({seen} users read); use --restart to read it again");
             }
             Ok(_) if !self.json => {
                 let would = if self.dry_run { "would be " } else { "" };

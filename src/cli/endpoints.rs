@@ -14,19 +14,19 @@ use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Endpoints {
-    /// List the endpoints: state, events that wait, last attempt
+    /// List the endpoints: state, waiting events, last attempt
     List,
     /// Send a signed test event (`users.test`) now; exit code 1 if it is not accepted
     Test {
         /// The endpoint's name
         name: String,
     },
-    /// Send to an endpoint again that is disabled or failing
+    /// Enable an endpoint that is disabled or failing
     Enable {
         /// The endpoint's name
         name: String,
     },
-    /// Tell an endpoint again of every user who changed within the retention, as new events
+    /// Send an endpoint a new event for every user who changed within the retention
     Replay {
         /// The endpoint's name
         name: String,
@@ -40,7 +40,7 @@ impl Endpoints {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
         let config = super::configure_quietly(config)?;
         if let Self::Test { name } = &self {
-            // Needs no database: what is tested is the way to the app.
+            // Needs no database: it only tests whether the app can be reached.
             return test(find(&config, name)?, clock).await;
         }
         let store = Store::connect_for_command(&config.database).await?;
@@ -94,13 +94,13 @@ async fn test(endpoint: &Endpoint, clock: Clock) -> anyhow::Result<()> {
             Ok(())
         }
         Some(status) => bail!(
-            "{name} answered {status} after {milliseconds} ms; an event is accepted by 2xx, and a redirect is not followed"
+            "{name} answered {status} after {milliseconds} ms; only 2xx accepts an event, and redirects are not followed"
         ),
         None => bail!(
             "{name} gave no answer: {}",
             match label {
                 "refused_address" =>
-                    "its address is link-local, of cloud metadata, or not that of one machine",
+                    "its address is refused: link-local, of a cloud metadata service, or not an address of one host",
                 "timeout" => "it took longer than 15 seconds",
                 _ => "it cannot be reached; check the URL, the certificate, and that the app runs",
             }
@@ -111,9 +111,9 @@ async fn test(endpoint: &Endpoint, clock: Clock) -> anyhow::Result<()> {
 async fn enable(store: &Store, clock: &Clock, name: &str) -> anyhow::Result<()> {
     let before = events::enable(store, clock, name).await?;
     if before.state == EndpointState::Healthy {
-        say!("{name} is healthy already; what waits for it is sent now");
+        say!("{name} was already healthy; its waiting events are sent now");
     } else {
-        say!("{name} was {} and is enabled; a running service sends what waits for it", before.state);
+        say!("{name} was {} and is enabled; a running service sends its waiting events", before.state);
     }
     Ok(())
 }
@@ -145,7 +145,7 @@ async fn list(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<(
                 format!("{status}, {} ms", last.latency.as_millis())
             },
         );
-        // A query may hold a secret of the app.
+        // A query may contain a secret of the app.
         let mut url = configured.url.clone();
         url.set_query(None);
         line([&name, state, &since, &backlog.events.to_string(), &oldest, &last, url.as_str()]);

@@ -1,18 +1,18 @@
 //! What to do when the keys of an issuer cannot be fetched.
 
-use super::rules::Placed;
+use super::rules::ConfiguredRule;
 use crate::auth::FetchError;
 
 /// How to fix a rule whose keys could not be fetched.
-pub(super) fn fix(error: &FetchError, rule: &Placed<'_>) -> String {
+pub(super) fn fix(error: &FetchError, rule: &ConfiguredRule<'_>) -> String {
     let key = rule.key(rule.issuer_key());
-    let url = rule.asks().unwrap_or_default();
+    let url = rule.keys_url().unwrap_or_default();
     match error {
         FetchError::Transport(_) | FetchError::TooSlow(_) => format!(
             "this machine must be able to reach {url}: try curl from here; check DNS, the firewall, \
-                proxy variables, certificates and {key}; if this machine can reach the provider only by \
-                another address than the issuer of its tokens, use a customJwt rule with both: `issuer`, and \
-                the URL of the keys from here in `jwks`"
+                proxy variables, certificates and {key}; if this machine reaches the provider at another \
+                address than the issuer in its tokens, use a customJwt rule with both: that `issuer`, and in \
+                `jwks` the URL of the keys that this machine can reach"
         ),
         FetchError::Status(status) if status.is_client_error() => {
             format!(
@@ -53,8 +53,9 @@ pub(super) fn fix(error: &FetchError, rule: &Placed<'_>) -> String {
             let jwks = jwks.as_ref().map_or("the URL of its keys".to_owned(), |url| format!("{url:?}"));
             format!(
                 "tokens will have the issuer {found:?}. If it is your provider and this machine can reach that \
-                    address, set {key} to it. If it has one address outside and another one inside (Keycloak \
-                    in a container network), use a customJwt rule with issuer = {found:?} and jwks = {jwks}"
+                    address, set {key} to it. If the provider has different addresses inside and outside your \
+                    network (for example Keycloak in a container network), use a customJwt rule with issuer = \
+                    {found:?} and jwks = {jwks}"
             )
         }
         FetchError::Interrupted => "try again".to_owned(),

@@ -64,7 +64,7 @@ async fn create(store: &Store, name: String, scopes: Scopes, clock: &Clock) -> a
     let key = ServiceKey::generate()?;
     let row = ApiKey::new(name, key.prefix(), scopes, clock);
     store.api_keys().insert(row, key.hash()).await?;
-    // Nobody has a key that could not be shown, so it must not stay active.
+    // A key that could not be shown is of no use, so it must not stay active.
     if writeln!(std::io::stdout(), "{}", key.reveal()).is_err() {
         store.api_keys().revoke(key.prefix(), clock.now()).await?;
         bail!(
@@ -91,9 +91,10 @@ async fn list(store: &Store) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Somebody who revokes a leaked key may paste the whole key. It is reduced to its prefix, and never printed.
+/// An operator who revokes a leaked key may paste the whole key. It is reduced to its prefix, and never printed.
 async fn revoke(store: &Store, key: &str, clock: &Clock) -> anyhow::Result<()> {
-    let name_or_prefix = if service_key::is_whole(key) { &key[..service_key::SHOWN] } else { key };
+    let name_or_prefix =
+        if service_key::is_complete_key(key) { &key[..service_key::PREFIX_LENGTH] } else { key };
     if store.api_keys().revoke(name_or_prefix, clock.now()).await? == 0 {
         bail!("no active key has the name or prefix {name_or_prefix:?}; `usersync keys list` shows all keys");
     }

@@ -22,8 +22,8 @@ impl Migrate {
             .context("cannot connect to apply migrations")?;
         if let Some(encoding) = store.narrow_encoding().await? {
             eprintln!(
-                "warning: the database is encoded in {encoding}, which lacks many letters of people's names: use a database \
-                 that was made with ENCODING 'UTF8'"
+                "warning: the database is encoded in {encoding}, which lacks many characters in people's \
+                    names: use a database that was created with ENCODING 'UTF8'"
             );
         }
         if !self.status {

@@ -1,7 +1,7 @@
 //! The command line: one file a command.
 #![expect(clippy::print_stderr, reason = "a command speaks to the terminal")]
 
-/// Prints a line. A closed standard output (`| head`) is ignored, and the work goes on.
+/// Prints a line. A closed standard output (`| head`) is ignored, and the work continues.
 macro_rules! say {
     ($($what:tt)*) => {{
         use std::io::Write as _;
@@ -67,20 +67,21 @@ enum Command {
     Token(token::Token),
     /// Process deliveries again: event files, the journal, parked deliveries; or rebuild the users table
     Replay(replay::Replay),
-    /// Read in the users who were there before, from a provider's API or an export file
+    /// Import existing users from a provider's API or an export file
     Backfill(backfill::Backfill),
-    /// Compare the table with a provider's list: report what differs, and repair it if asked
+    /// Compare the table with a provider's list of users; report differences, and repair them with --repair and
+    /// --delete
     Reconcile(reconcile::Reconcile),
-    /// Check configuration, database, keys and clock; each finding says what is wrong, why it matters, and the
+    /// Check configuration, database, keys and clock; each finding has the problem, why it matters, and the
     /// fix
     Doctor,
     /// Show each check of a token or a delivery, and how to fix the first one that failed
     #[command(subcommand)]
     Explain(explain::Explain),
-    /// Show the endpoints that events are sent to; test one, enable one, or tell one again of what changed
+    /// Show the endpoints that events are sent to; test or enable one, or send it all changed users again
     #[command(subcommand)]
     Endpoints(endpoints::Endpoints),
-    /// Manage service API keys
+    /// Manage service keys
     #[command(subcommand)]
     Keys(keys::Keys),
 }
@@ -158,7 +159,7 @@ fn configure(file: Option<&Path>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-/// The same for a command that prints its own findings: it logs only what `RUST_LOG` asks for.
+/// The same for a command that prints its own findings: it logs only if `RUST_LOG` is set.
 fn configure_quietly(file: Option<&Path>) -> anyhow::Result<Config> {
     let config = settings(file)?;
     start_logs(&Log { level: LevelFilter::OFF.to_string(), ..config.log.clone() })?;
@@ -172,7 +173,7 @@ fn settings(file: Option<&Path>) -> Result<Config, ConfigErrors> {
     Config::load(file, &environment, &providers::kinds())
 }
 
-/// Starts logging as configured, or as `RUST_LOG` says.
+/// Starts logging as configured, or as set by `RUST_LOG`.
 fn start_logs(settings: &Log) -> anyhow::Result<()> {
     let directives = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
     telemetry::start_logs(settings, directives.as_deref()).map_err(|error| {

@@ -19,7 +19,7 @@ use crate::telemetry::Metrics;
 
 /// Where a command reads users from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum UserSource {
     /// The provider's API; the command takes no file.
     Api,
     /// The provider's API; the command would also take a file.
@@ -41,7 +41,7 @@ pub(super) fn puller(config: &Config, sources: &Arc<Sources>, store: &Store, clo
 }
 
 /// The sources that a command reads, and what it reads them with.
-pub(super) struct Pulling {
+pub(super) struct PullCommand {
     pub(super) puller: Puller,
     config: Config,
     sources: Arc<Sources>,
@@ -49,24 +49,24 @@ pub(super) struct Pulling {
     store: Store,
 }
 
-impl Pulling {
-    /// `asked` are names of sources; without any, all whose provider can be asked are read.
+impl PullCommand {
+    /// `requested` are names of sources; without any, all sources with API credentials are read.
     pub(super) async fn open(
         config: Option<&Path>,
-        asked: &[String],
-        origin: Origin,
+        requested: &[String],
+        origin: UserSource,
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let config = super::configure_quietly(config)?;
         let sources = Arc::new(Sources::new(&config.sources).map_err(|error| Usage(error.to_string()))?);
-        let names = names(&config.sources, asked, origin)?;
+        let names = names(&config.sources, requested, origin)?;
         let store = Store::connect_for_command(&config.database).await?;
         store.migrate().await?;
         let puller = puller(&config, &sources, &store, clock);
         Ok(Self { puller, config, sources, names, store })
     }
 
-    /// In the order asked.
+    /// In the requested order.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
         self.names.iter().filter_map(|name| self.sources.get(name))
     }
@@ -98,38 +98,43 @@ impl Pulling {
 }
 
 /// The names of the sources to read.
-fn names(sources: &[config::Source], asked: &[String], origin: Origin) -> anyhow::Result<Vec<String>> {
-    for name in asked {
+fn names(
+    sources: &[config::Source],
+    requested: &[String],
+    origin: UserSource,
+) -> anyhow::Result<Vec<String>> {
+    for name in requested {
         let source = sources
             .iter()
             .find(|source| source.name == *name)
             .ok_or_else(|| Usage(format!("the configuration has no source named {name:?}")))?;
-        if origin != Origin::File && !can_be_asked(source) {
-            let or_file = if origin == Origin::ApiOrFile { ", or read an export with --file" } else { "" };
+        if origin != UserSource::File && !can_be_asked(source) {
+            let or_file =
+                if origin == UserSource::ApiOrFile { ", or read an export with --file" } else { "" };
             bail!(Usage(format!(
-                "the provider of {name:?} cannot be asked: write its credentials under [sources.api] \
-                 ([sources.list] of a standard source){or_file}"
+                "source {name:?} has no API credentials: write them under [sources.api] ([sources.list] for a \
+                    standard source){or_file}"
             )));
         }
     }
-    if origin == Origin::File && asked.len() != 1 {
+    if origin == UserSource::File && requested.len() != 1 {
         bail!(Usage(
             "name the one source whose users are in the file: usersync backfill NAME --file FILE".to_owned()
         ));
     }
-    if !asked.is_empty() {
-        return Ok(asked.to_vec());
+    if !requested.is_empty() {
+        return Ok(requested.to_vec());
     }
     let all: Vec<String> =
         sources.iter().filter(|one| can_be_asked(one)).map(|one| one.name.clone()).collect();
     if all.is_empty() {
         let or_file = match origin {
-            Origin::ApiOrFile => "; or read an export: usersync backfill NAME --file FILE",
-            Origin::Api | Origin::File => "",
+            UserSource::ApiOrFile => "; or read an export: usersync backfill NAME --file FILE",
+            UserSource::Api | UserSource::File => "",
         };
         bail!(Usage(format!(
-            "no provider can be asked: set CLERK_SECRET_KEY, WORKOS_API_KEY or AUTH0_MANAGEMENT_CLIENT_ID, or write \
-             [sources.api]{or_file}"
+            "no source has API credentials: set CLERK_SECRET_KEY, WORKOS_API_KEY or \
+             AUTH0_MANAGEMENT_CLIENT_ID, or write [sources.api]{or_file}"
         )));
     }
     Ok(all)

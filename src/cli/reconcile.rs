@@ -1,4 +1,4 @@
-//! `usersync reconcile`: compares the table with a provider's list, and repairs it if asked.
+//! `usersync reconcile`: compares the table with a provider's list, and repairs it if requested.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -7,8 +7,8 @@ use anyhow::bail;
 use clap::Args;
 
 use super::Usage;
-use super::pulling::{Origin, Pulling};
-use super::run_bar::RunBar;
+use super::pulling::{PullCommand, UserSource};
+use super::run_bar::RunProgressBar;
 use crate::clock::Clock;
 use crate::providers::Source;
 use crate::pull::{Difference, Drift, ReconcileOptions, Report};
@@ -20,13 +20,13 @@ const IDS_PRINTED: usize = 10;
 pub(super) struct Reconcile {
     /// The sources that are compared [default: every source that has [sources.api] or [sources.list]]
     sources: Vec<String>,
-    /// Write the users who are missing here or different
+    /// Write rows that are missing or different
     #[arg(long)]
     repair: bool,
-    /// Delete the users of whom the provider says that they are gone
+    /// Delete users who no longer exist at the provider
     #[arg(long)]
     delete: bool,
-    /// Allow so many deletions [default: 10, or 5 % of the rows if that is more]
+    /// Allow this many deletions [default: 10, or 5 % of the rows if that is more]
     #[arg(long, value_name = "N", requires = "delete")]
     max_deletions: Option<u64>,
     /// Print one JSON object for each source
@@ -36,41 +36,41 @@ pub(super) struct Reconcile {
 
 /// How a reconciliation ended; the worst of several sources counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
-    InStep,
-    Drift,
-    /// The list was not read to its end, or a guard refused.
-    Unknown,
+enum Outcome {
+    Matches,
+    Differs,
+    /// The list was not read to its end, or a check refused to delete.
+    Incomplete,
 }
 
 impl Reconcile {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<ExitCode> {
-        let pulling = Pulling::open(config, &self.sources, Origin::Api, clock).await?;
+        let pulling = PullCommand::open(config, &self.sources, UserSource::Api, clock).await?;
         let result = pulling.until_signalled(self.compare_all(&pulling)).await;
         pulling.close().await?;
         Ok(match result? {
-            Verdict::InStep => ExitCode::SUCCESS,
-            Verdict::Drift => ExitCode::FAILURE,
-            Verdict::Unknown => ExitCode::from(3),
+            Outcome::Matches => ExitCode::SUCCESS,
+            Outcome::Differs => ExitCode::FAILURE,
+            Outcome::Incomplete => ExitCode::from(3),
         })
     }
 
-    async fn compare_all(&self, pulling: &Pulling) -> anyhow::Result<Verdict> {
-        let mut worst = Verdict::InStep;
+    async fn compare_all(&self, pulling: &PullCommand) -> anyhow::Result<Outcome> {
+        let mut worst = Outcome::Matches;
         for source in pulling.sources() {
             worst = worst.max(self.compare(pulling, source).await?);
         }
         Ok(worst)
     }
 
-    async fn compare(&self, pulling: &Pulling, source: &Source) -> anyhow::Result<Verdict> {
+    async fn compare(&self, pulling: &PullCommand, source: &Source) -> anyhow::Result<Outcome> {
         let options = ReconcileOptions {
             repair: self.repair,
             delete: self.delete,
             max_deletions: self.max_deletions,
             requests_per_second: pulling.requests_per_second(source),
         };
-        let mut progress = RunBar::new(source.name());
+        let mut progress = RunProgressBar::new(source.name());
         // Boxed: it is large.
         let result = Box::pin(pulling.puller.reconcile(source, &options, &mut progress)).await;
         progress.finish();
@@ -82,9 +82,9 @@ impl Reconcile {
                     self.print(&report);
                 }
                 Ok(match &report.refused {
-                    Some(_) => Verdict::Unknown,
-                    None if report.is_in_step() => Verdict::InStep,
-                    None => Verdict::Drift,
+                    Some(_) => Outcome::Incomplete,
+                    None if report.matches_provider() => Outcome::Matches,
+                    None => Outcome::Differs,
                 })
             }
             Err(error) if error.is_setup() => bail!(Usage(format!("{}: {error}", source.name()))),
@@ -94,10 +94,13 @@ impl Reconcile {
                     report.refused = Some(error.to_string());
                     say!("{}", report.to_json());
                 }
-                let again =
-                    if error.may_pass() { "; run it again, it continues where it stopped" } else { "" };
-                eprintln!("{}: the comparison did not finish: {error}{again}", source.name());
-                Ok(Verdict::Unknown)
+                let again = if error.may_pass() {
+                    "; run the command again: it continues where it stopped"
+                } else {
+                    ""
+                };
+                eprintln!("{}: not finished: {error}{again}", source.name());
+                Ok(Outcome::Incomplete)
             }
         }
     }
@@ -107,13 +110,17 @@ impl Reconcile {
         let Drift { missing, different, repaired, deleted_here } = drift;
         say!("{source}: {provider} users at the provider, {rows} rows here");
         let fields = |one: &Difference| format!("{} ({})", one.external_id, one.fields.join(", "));
-        list("missing here", missing.count, missing.first.iter().cloned());
-        list("different here", different.count, different.first.iter().map(fields));
+        list("missing (at the provider, no row here)", missing.count, missing.first.iter().cloned());
+        list("different (row and provider differ)", different.count, different.first.iter().map(fields));
         let extra = report.extra.len() as u64;
-        list("here, but gone at the provider", extra, report.extra.iter().map(|(id, _)| id.clone()));
+        list(
+            "extra (row here, no such user at the provider)",
+            extra,
+            report.extra.iter().map(|(id, _)| id.clone()),
+        );
         let not_listed = &report.not_listed;
         list(
-            "at the provider by id, but not in its list",
+            "notListed (at the provider, but not in its list)",
             not_listed.len() as u64,
             not_listed.iter().cloned(),
         );
@@ -121,9 +128,9 @@ impl Reconcile {
             say!("{repaired} repaired, {deleted} deleted");
         }
         if let Some(refused) = &report.refused {
-            say!("it cannot be told who is gone: {refused}");
-        } else if report.is_in_step() {
-            say!("the table is in step with the provider");
+            say!("no user was deleted: {refused}");
+        } else if report.matches_provider() {
+            say!("the table matches the provider's list");
         } else {
             if *deleted_here > 0 {
                 say!(
@@ -132,10 +139,10 @@ impl Reconcile {
                 );
             }
             if missing.count + different.count > *deleted_here && !self.repair {
-                say!("usersync reconcile {source} --repair writes who is missing or different");
+                say!("`usersync reconcile {source} --repair` writes the missing and different rows");
             }
             if !self.delete && extra > 0 {
-                say!("usersync reconcile {source} --delete deletes who is gone");
+                say!("`usersync reconcile {source} --delete` deletes the extra rows");
             }
         }
     }
@@ -150,6 +157,6 @@ fn list(what: &str, count: u64, ids: impl Iterator<Item = String>) {
         say!("  {id}");
     }
     if count > IDS_PRINTED as u64 {
-        say!("  and {} more; --json has up to a thousand", count - IDS_PRINTED as u64);
+        say!("  and {} more; --json lists up to 1000", count - IDS_PRINTED as u64);
     }
 }

@@ -12,8 +12,8 @@ use super::{Usage, since};
 use crate::clock::Clock;
 use crate::domain::Outcome;
 use crate::providers::Sources;
-use crate::store::{Journaled, Store, Which};
-use crate::sync::{Rebuilt, Replay as Replaying, Replayed};
+use crate::store::{JournalEntry, Store, Which};
+use crate::sync::{Rebuilt, Replay as Replayer, Replayed};
 
 /// Parked deliveries that `--list` reads at a time.
 const LIST_PAGE: u64 = 100;
@@ -69,7 +69,7 @@ impl Replay {
         if self.list {
             return list(store, which).await;
         }
-        let replay = Replaying::new(Arc::clone(&sources), store.clone(), clock, logs_events);
+        let replay = Replayer::new(Arc::clone(&sources), store.clone(), clock, logs_events);
         if self.rebuild {
             return rebuild(&replay).await;
         }
@@ -79,7 +79,7 @@ impl Replay {
         self.replay_files(&replay, &sources).await
     }
 
-    async fn replay_files(&self, replay: &Replaying, sources: &Sources) -> anyhow::Result<()> {
+    async fn replay_files(&self, replay: &Replayer, sources: &Sources) -> anyhow::Result<()> {
         let name = self.source.as_deref().unwrap_or_default();
         let source = sources
             .get(name)
@@ -99,7 +99,7 @@ impl Replay {
     }
 }
 
-async fn replay_journal(replay: &Replaying, store: &Store, which: &Which) -> anyhow::Result<()> {
+async fn replay_journal(replay: &Replayer, store: &Store, which: &Which) -> anyhow::Result<()> {
     let progress = Progress::new("deliveries");
     let counting = async {
         replay.count(which, |counted| progress.set_total(counted)).await?;
@@ -130,7 +130,7 @@ async fn replay_journal(replay: &Replaying, store: &Store, which: &Which) -> any
     Ok(())
 }
 
-async fn rebuild(replay: &Replaying) -> anyhow::Result<()> {
+async fn rebuild(replay: &Replayer) -> anyhow::Result<()> {
     let progress = Progress::new("users");
     let counting = async {
         replay.count_users(|counted| progress.set_total(counted)).await?;
@@ -157,7 +157,7 @@ async fn list(store: &Store, which: Which) -> anyhow::Result<()> {
         let page = store.journal().page(&which, after.as_ref(), LIST_PAGE).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.position());
-        for Journaled { key, received_at, event_type, external_id, reason, .. } in page {
+        for JournalEntry { key, received_at, event_type, external_id, reason, .. } in page {
             let [event_type, external_id] =
                 [event_type, external_id].map(|value| value.unwrap_or_else(|| "-".to_owned()));
             let reason = reason.unwrap_or_default();

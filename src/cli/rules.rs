@@ -6,25 +6,25 @@ use crate::config::{Config, JwksLocation, RuleKind, Source, TokenRule};
 
 /// A token rule, its source, and its path in the configuration. Displayed as `` sources[0].tokens[1] of source `clerk` ``.
 #[derive(Debug)]
-pub(super) struct Placed<'c> {
+pub(super) struct ConfiguredRule<'c> {
     pub(super) path: String,
     pub(super) source: &'c Source,
     pub(super) rule: &'c TokenRule,
 }
 
 /// All rules, in the order in which they are tried.
-pub(super) fn all(config: &Config) -> Vec<Placed<'_>> {
+pub(super) fn all(config: &Config) -> Vec<ConfiguredRule<'_>> {
     let mut rules = Vec::new();
     for (index, source) in config.sources.iter().enumerate() {
         rules.extend(source.tokens.iter().enumerate().map(|(number, rule)| {
             let path = format!("sources[{index}].tokens[{number}]");
-            Placed { path, source, rule }
+            ConfiguredRule { path, source, rule }
         }));
     }
     rules
 }
 
-impl Placed<'_> {
+impl ConfiguredRule<'_> {
     /// The issuer whose tokens the rule is for, as configured.
     pub(super) fn issuer(&self) -> &str {
         match &self.rule.kind {
@@ -43,7 +43,7 @@ impl Placed<'_> {
 
     /// The URL of its discovery document or its keys, without the query, which may hold a secret; `None` if
     /// the configuration itself holds the keys.
-    pub(super) fn asks(&self) -> Option<String> {
+    pub(super) fn keys_url(&self) -> Option<String> {
         match &self.rule.kind {
             RuleKind::Oidc { domain, .. } => {
                 let domain = domain.as_str().trim_end_matches('/');
@@ -72,7 +72,7 @@ impl Placed<'_> {
     }
 }
 
-impl fmt::Display for Placed<'_> {
+impl fmt::Display for ConfiguredRule<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of source `{}`", self.path, self.source.name)
     }

@@ -12,7 +12,7 @@ use crate::store::RunCounts;
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A bar on a terminal, with rate and time left where the number of users is known; a line every ten seconds elsewhere.
-pub(super) struct RunBar {
+pub(super) struct RunProgressBar {
     on_terminal: Option<ProgressBar>,
     source: String,
     pub(super) counts: RunCounts,
@@ -21,7 +21,7 @@ pub(super) struct RunBar {
     last_line: Instant,
 }
 
-impl RunBar {
+impl RunProgressBar {
     pub(super) fn new(source: &str) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let on_terminal = is_terminal.then(|| {
@@ -54,7 +54,7 @@ impl RunBar {
     }
 }
 
-impl Progress for RunBar {
+impl Progress for RunProgressBar {
     fn read(&mut self, counts: RunCounts, total: Option<u64>) {
         self.counts = counts;
         let first = *self.first.get_or_insert(counts.seen);
@@ -82,7 +82,7 @@ impl Progress for RunBar {
             .filter(|_| rate > 0.0)
             .map(|total| format!(", about {:.0} s left", total.saturating_sub(counts.seen) as f64 / rate))
             .unwrap_or_default();
-        self.line(&format!("{}{of} users read, {rate:.0} a second{left}", counts.seen));
+        self.line(&format!("{}{of} users read, {rate:.0} per second{left}", counts.seen));
     }
 
     fn preparing(&mut self, percent: Option<u64>) {

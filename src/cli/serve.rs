@@ -46,7 +46,7 @@ pub(super) fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpList
     });
     bound.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => {
-            anyhow!("{address} is taken by another program; choose another address with {setting}")
+            anyhow!("{address} is in use by another program; choose another address with {setting}")
         }
         _ => anyhow!("cannot listen on {address}: {error}; choose another address with {setting}"),
     })

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use url::{Host, Url};
 
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::Shape;
 use super::provider::ProviderKind;
 use super::settings::Kind;
@@ -77,7 +77,7 @@ impl Kind for Issuer {
 
 /// Refuses what is often pasted in place of an issuer: a key, the dashboard, a similar host, or the address of one
 /// of the issuer's documents. The remedy is the right value.
-fn check_issuer(text: &str, providers: &[ProviderKind]) -> Result<(), Fault> {
+fn check_issuer(text: &str, providers: &[ProviderKind]) -> Result<(), ValueError> {
     let bare = text.split_once("://").map_or(text, |(_, bare)| bare).trim_end_matches('/');
     let prefixes = || providers.iter().flat_map(|kind| kind.domain_key_prefixes);
     if let Some(encoded) = prefixes().find_map(|prefix| bare.strip_prefix(prefix)) {
@@ -122,7 +122,7 @@ fn check_issuer(text: &str, providers: &[ProviderKind]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The host that a publishable key holds; the key may be cut.
+/// The host that a publishable key contains; the key may be truncated.
 fn domain_in_key(encoded: &str) -> Option<String> {
     let decoded = String::from_utf8(STANDARD_NO_PAD.decode(encoded.trim_end_matches('=')).ok()?).ok()?;
     let domain = decoded.strip_suffix('$')?;
@@ -135,7 +135,7 @@ fn write(right: &str) -> String {
 }
 
 /// Whether keys, discovery documents and lists of users may be fetched from the address: `https`, or `http` to a
-/// loopback host or where `[tokens] allow_http` says so. Holds for discovered addresses and redirects too.
+/// loopback host or with `[tokens] allow_http`. Applies to discovered addresses and redirects too.
 pub fn is_permitted(url: &Url, allow_http: bool) -> bool {
     match url.scheme() {
         "https" => true,
@@ -155,7 +155,7 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 /// An address that may be fetched; `https://` is assumed where no scheme is given.
-pub(super) fn parse(text: &str, allow_http: bool) -> Result<Url, Fault> {
+pub(super) fn parse(text: &str, allow_http: bool) -> Result<Url, ValueError> {
     let full = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let url = Url::parse(&full).map_err(|error| {
         fault(format!("is not a web address: {error}"), "write one such as \"https://tenant.example.com\"")
@@ -177,7 +177,7 @@ pub(super) fn parse(text: &str, allow_http: bool) -> Result<Url, Fault> {
 }
 
 /// The address of a key set.
-pub(super) fn parse_jwks(text: &str, allow_http: bool) -> Result<Url, Fault> {
+pub(super) fn parse_jwks(text: &str, allow_http: bool) -> Result<Url, ValueError> {
     let url = parse(text, allow_http)?;
     match url.path().trim_end_matches('/').strip_suffix(DISCOVERY) {
         None => Ok(url),
@@ -189,7 +189,7 @@ pub(super) fn parse_jwks(text: &str, allow_http: bool) -> Result<Url, Fault> {
     }
 }
 
-fn parse_domain(text: &str, allow_http: bool) -> Result<Url, Fault> {
+fn parse_domain(text: &str, allow_http: bool) -> Result<Url, ValueError> {
     let url = parse(text, allow_http)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(fault("has a ? or # in it", "leave that part out"));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_web_address_is_refused() {
+    fn a_string_that_is_not_a_web_address_is_refused() {
         for wrong in
             ["ftp://example.com", "file:///etc/passwd", "https://", "https://a b", "https://me:pw@a.com"]
         {

@@ -11,15 +11,15 @@ use super::settings::settings;
 use super::units::PeriodOrOff;
 
 settings! {
-    /// The management API of a source's provider. If it is left out, the provider is never asked.
+    /// The management API of a source's provider. If it is left out, no request is sent to the provider.
     #[derive(Clone, Debug)]
     pub struct SourceApi {
-        /// For clerk and workos: the key that reads users.
+        /// For clerk and workos: the API key, which must be allowed to read users.
         ///
-        /// A secret: `sk_live_…` or `sk_test_…`. The same instance as the webhooks'.
+        /// A secret: `sk_live_…` or `sk_test_…`. It must belong to the same instance as the webhooks.
         #[example = "\"env:CLERK_SECRET_KEY\""]
         pub secret_key: Option<SecretString>,
-        /// For auth0: the tenant's own domain, also where tokens come from a custom one.
+        /// For auth0: the tenant's own domain, even if tokens come from a custom domain.
         #[example = "\"tenant.us.auth0.com\""]
         pub domain: Option<Url> as Option<Domain>,
         /// For auth0: the client id of a machine-to-machine application that may `read:users`.
@@ -33,16 +33,16 @@ settings! {
         /// By default the provider's own.
         #[example = "\"https://api.clerk.com/v1\""]
         pub base_url: Option<Url> as Option<Domain>,
-        /// How fast the API is asked.
+        /// The most requests to the API per second.
         ///
         /// By default half of what the provider allows.
         #[example = "50"]
         pub requests_per_second: Option<NonZeroU32>,
-        /// Whether `serve` also reads the provider's own log of events and looks for differences.
+        /// Whether `serve` also reads the provider's own log of events and checks for differences.
         ///
-        /// See [watch.md](watch.md). Without it only what the deliveries themselves tell is watched.
+        /// See [watch.md](watch.md). Without it only the deliveries are watched.
         pub watch: bool = true,
-        /// How often `serve` compares the table with the provider's list: a report, never a repair. `off`: never.
+        /// How often `serve` compares the table with the provider's list, without repairs. `off`: never.
         ///
         /// Counted from the last comparison, or from the first start.
         pub reconcile_every: Option<Duration> as PeriodOrOff = Some(Duration::from_hours(24)),

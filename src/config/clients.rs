@@ -1,19 +1,19 @@
-//! Who asks: the origins of web pages, and the networks of proxies.
+//! Settings about clients: the allowed origins of web pages, and the networks of trusted proxies.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use url::Url;
 
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::Shape;
 use super::settings::{Kind, parsed};
 use super::slot::Slot;
 
-/// Stands for every origin.
+/// Matches every origin.
 const ANY_ORIGIN: &str = "*";
 
-/// A list of origins, in which the one that stands for all must be alone.
+/// A list of origins, in which the one that matches all must be alone.
 pub(super) struct Origins;
 
 impl Kind for Origins {
@@ -36,10 +36,10 @@ impl Kind for Origins {
 
 parsed!(IpNet as IpNet, Text, network, |network| format!("\"{network}\""));
 
-/// Stands for one label of a host name, or for a part of one.
+/// Matches one label of a host name, or a part of one.
 const ANY_LABEL: char = '*';
 
-/// Whether a value is the configured one. A `*` in an origin's first label stands for letters, digits and hyphens, at
+/// Whether a value is the configured one. A `*` in an origin's first label matches letters, digits and hyphens, at
 /// least one: `https://*.example.com` matches `https://a.example.com`, but not `https://a.b.example.com`.
 pub fn matches(configured: &str, value: &str) -> bool {
     let Some((before, after)) = configured.split_once(ANY_LABEL) else { return configured == value };
@@ -53,15 +53,15 @@ pub(super) struct Party;
 
 parsed!(Party as String, Text, party, |party: &String| format!("{party:?}"));
 
-fn party(text: &str) -> Result<String, Fault> {
+fn party(text: &str) -> Result<String, ValueError> {
     if text.contains(ANY_LABEL) { pattern(text) } else { Ok(text.to_owned()) }
 }
 
 /// An origin whose first label has a `*`.
-fn pattern(text: &str) -> Result<String, Fault> {
+fn pattern(text: &str) -> Result<String, ValueError> {
     let host = text.split("://").nth(1).unwrap_or_default();
     let (first, rest) = host.split_once('.').unwrap_or((host, ""));
-    // With one label after it, it would match everybody's domains.
+    // With one label after it, it would match the domains of other owners.
     let is_narrow = rest.contains('.') && !rest.contains(ANY_LABEL) && first.matches(ANY_LABEL).count() == 1;
     let example = text.replacen(ANY_LABEL, "x", 1);
     match origin(&example) {
@@ -73,8 +73,8 @@ fn pattern(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// `https://app.example.com`, exactly as a browser sends it: it is compared letter by letter.
-fn origin(text: &str) -> Result<String, Fault> {
+/// `https://app.example.com`, exactly as a browser sends it: it is compared exactly.
+fn origin(text: &str) -> Result<String, ValueError> {
     if text == ANY_ORIGIN {
         return Ok(text.to_owned());
     }
@@ -90,7 +90,7 @@ fn origin(text: &str) -> Result<String, Fault> {
 }
 
 /// `10.0.0.0/8`, `fd00::/8`, or one address.
-fn network(text: &str) -> Result<IpNet, Fault> {
+fn network(text: &str) -> Result<IpNet, ValueError> {
     let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     network.map_err(|_| {
         fault(

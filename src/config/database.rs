@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use url::{ParseError, Url};
 
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::Shape;
 use super::settings::{Kind, parsed};
 use super::slot::Slot;
@@ -59,7 +59,7 @@ fn is_sqlite(url: &SecretString) -> bool {
 }
 
 /// A URL whose form is right. It is never shown: it holds the password.
-fn database_url(url: SecretString) -> Result<SecretString, Fault> {
+fn database_url(url: SecretString) -> Result<SecretString, ValueError> {
     let text = url.expose_secret();
     if is_sqlite(&url) {
         return Ok(url);
@@ -93,7 +93,7 @@ pub(super) struct SchemaName;
 
 parsed!(SchemaName as String, Text, schema_name, |name: &String| format!("{name:?}"));
 
-fn schema_name(text: &str) -> Result<String, Fault> {
+fn schema_name(text: &str) -> Result<String, ValueError> {
     let fits = |letter: u8| matches!(letter, b'a'..=b'z' | b'0'..=b'9' | b'_');
     let starts_well = text.bytes().next().is_some_and(|letter| fits(letter) && !letter.is_ascii_digit());
     if text.starts_with("pg_") || text == "information_schema" {

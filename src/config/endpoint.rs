@@ -1,4 +1,4 @@
-//! `[[endpoints]]` and `[events]`: who is told of changes.
+//! `[[endpoints]]` and `[events]`: the events about changed users, and where they are sent.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,10 +9,10 @@ use strum::VariantArray as _;
 use url::{Host, Url};
 
 use super::address::is_permitted;
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::Shape;
 use super::secret;
-use super::settings::{Filled, Kind, Located, choices, parsed, settings};
+use super::settings::{Kind, Located, NonEmptyList, choices, parsed, settings};
 use super::slot::Slot;
 use super::source::Source;
 use super::units::Positive;
@@ -24,7 +24,7 @@ settings! {
     pub struct Events {
         /// How long events are kept, for readers of `GET /v1/events` and for endpoints that do not answer.
         ///
-        /// Events have no personal data. Who comes later than that lists the users instead.
+        /// Events have no personal data. A reader that comes later has to list the users instead.
         pub retention: Duration as Positive = Duration::from_hours(30 * 24),
     }
 }
@@ -39,36 +39,37 @@ settings! {
         name: Option<String> as Option<Name>,
         /// The URL that events are sent to by POST.
         ///
-        /// `https://`; `http://` only to this machine, or with `[tokens] allow_http`. Redirects are not followed, and no
-        /// proxy is used. Link-local addresses and those of cloud metadata are refused, also after a name is resolved.
+        /// `https://`; `http://` only to this machine, or with `[tokens] allow_http`. Redirects are not followed, and
+        /// no proxy is used. Link-local addresses and those of cloud metadata are refused, also after a name is
+        /// resolved.
         #[required = "write the address that events are sent to"]
         #[example = "\"https://app.example.com/hooks/users\""]
         url: Option<Url> as Option<EndpointUrl>,
         /// The secrets that events are signed with, `whsec_…`. All of them sign: that is how one is rotated.
         ///
-        /// `usersync endpoints list` says nothing of them. Make one with `echo whsec_$(openssl rand -base64 32)`.
+        /// `usersync endpoints list` does not show them. Make one with `echo whsec_$(openssl rand -base64 32)`.
         #[required = "write one, such as \"env:APP_WEBHOOK_SECRET\": events are signed with it"]
         secrets: Vec<Located<SecretString>>,
-        /// What it is told: `user.created`, `user.updated`, `user.deleted`.
-        events: Vec<EventKind> as Filled<EventKind> = EventKind::VARIANTS.to_vec(),
-        /// Only of users of these sources. By default of all.
+        /// Which events are sent: `user.created`, `user.updated`, `user.deleted`.
+        events: Vec<EventKind> as NonEmptyList<EventKind> = EventKind::VARIANTS.to_vec(),
+        /// Only events of users of these sources are sent. By default of all.
         #[example = "[\"clerk\"]"]
-        sources: Vec<String> as Filled<String>,
+        sources: Vec<String> as NonEmptyList<String>,
     }
 }
 
 /// A URL of an app that events are sent to.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// In commands, metrics and logs.
+    /// The name in commands, metrics and logs.
     pub name: String,
     /// Where events are sent.
     pub url: Url,
-    /// Each of them signs; at least one, `whsec_…`.
+    /// The secrets that sign each event; at least one, `whsec_…`.
     pub secrets: Vec<SecretString>,
-    /// What it is told.
+    /// The kinds of events that are sent.
     pub events: Vec<EventKind>,
-    /// Of which sources; of all, if there is none.
+    /// The sources whose events are sent; all of them if the list is empty.
     pub sources: Vec<String>,
 }
 
@@ -139,7 +140,7 @@ struct Name;
 
 parsed!(Name as String, Text, endpoint_name, |name: &String| format!("{name:?}"));
 
-fn endpoint_name(text: &str) -> Result<String, Fault> {
+fn endpoint_name(text: &str) -> Result<String, ValueError> {
     let fits = |letter: u8| matches!(letter, b'a'..=b'z' | b'0'..=b'9');
     let starts_well = text.bytes().next().is_some_and(fits);
     if starts_well && text.len() <= 63 && text.bytes().all(|letter| fits(letter) || b"_-".contains(&letter)) {
@@ -161,7 +162,7 @@ impl Kind for EndpointUrl {
     }
 }
 
-fn endpoint_url(text: &str, allow_http: bool) -> Result<Url, Fault> {
+fn endpoint_url(text: &str, allow_http: bool) -> Result<Url, ValueError> {
     const SUCH_AS: &str = "write one such as \"https://app.example.com/hooks/users\"";
     let url = Url::parse(text).map_err(|error| fault(format!("is not a URL: {error}"), SUCH_AS))?;
     if !url.username().is_empty() || url.password().is_some() {

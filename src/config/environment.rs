@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::error::{Fault, Problems, fault};
+use super::error::{Problems, ValueError, fault};
 use super::key::{self, Key, Shape};
 use super::text;
 use super::tree::{Step, Tree};
@@ -51,7 +51,7 @@ pub(super) fn apply(
     listen_at_port(tree, environment, problems);
 }
 
-/// Hosts such as Heroku, Railway and Cloud Run tell the port by `PORT`. An address that is set wins over it.
+/// Hosts such as Heroku, Railway and Cloud Run set the port in `PORT`. A configured address takes precedence.
 fn listen_at_port(tree: &mut Tree, environment: &BTreeMap<String, String>, problems: &Problems) {
     let port = environment.get(PORT).map(|text| text::clean(text)).filter(|text| !text.is_empty());
     let is_set = tree.root().get("server").is_some_and(|server| server.get("listen").is_some());
@@ -73,7 +73,7 @@ fn meant_by(name: &str, root: Shape) -> Option<String> {
 }
 
 /// Follows a variable's name down the tables of keys. Where it names no key, the nearest right name is in the error.
-fn locate(name: &str, root: Shape) -> Result<(Vec<Step>, Shape), Fault> {
+fn locate(name: &str, root: Shape) -> Result<(Vec<Step>, Shape), ValueError> {
     let mut shape = root;
     let mut steps = Vec::new();
     let mut exact = true;
@@ -85,7 +85,7 @@ fn locate(name: &str, root: Shape) -> Result<(Vec<Step>, Shape), Fault> {
             if index.is_some() {
                 continue;
             }
-            // The index was forgotten: go on as if the first had been meant.
+            // The index is missing: continue as if it were 0.
             exact = false;
         }
         let Shape::Table(keys) = shape else {
@@ -112,7 +112,7 @@ fn locate(name: &str, root: Shape) -> Result<(Vec<Step>, Shape), Fault> {
 /// What may follow the steps that were right.
 fn continuations(right: &[Step], keys: &[Key]) -> String {
     let start = if right.is_empty() { PREFIX.to_owned() } else { format!("{}__", variable(right)) };
-    format!("after {start} comes one of {}", key::names(keys).to_uppercase())
+    format!("{start} must be followed by one of {}", key::names(keys).to_uppercase())
 }
 
 fn variable(steps: &[Step]) -> String {
@@ -123,7 +123,7 @@ fn variable(steps: &[Step]) -> String {
     format!("{PREFIX}{}", segments.collect::<Vec<_>>().join("__"))
 }
 
-fn value(shape: Shape, text: &str) -> Result<Value, Fault> {
+fn value(shape: Shape, text: &str) -> Result<Value, ValueError> {
     match (shape, text::clean(text)) {
         (Shape::Flag, "true" | "1") => Ok(Value::Boolean(true)),
         (Shape::Flag, "false" | "0") => Ok(Value::Boolean(false)),
@@ -136,7 +136,7 @@ fn value(shape: Shape, text: &str) -> Result<Value, Fault> {
     }
 }
 
-fn entry(pair: &str) -> Result<(String, Value), Fault> {
+fn entry(pair: &str) -> Result<(String, Value), ValueError> {
     let (name, value) = pair
         .split_once('=')
         .ok_or_else(|| fault("has an entry without =", "write NAME=VALUE, and a comma before the next"))?;

@@ -38,7 +38,7 @@ impl ConfigErrors {
         self.0.iter()
     }
 
-    pub(super) fn one(path: impl Into<String>, fault: Fault) -> Self {
+    pub(super) fn one(path: impl Into<String>, fault: ValueError) -> Self {
         Self(vec![fault.at(path.into())])
     }
 }
@@ -57,17 +57,17 @@ impl std::error::Error for ConfigErrors {}
 
 /// An error without its path: what a parser of one value returns.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct ValueError {
     problem: String,
     pub(super) remedy: String,
 }
 
 /// Says what is wrong, and what to do.
-pub(super) fn fault(problem: impl Into<String>, remedy: impl Into<String>) -> Fault {
-    Fault { problem: problem.into(), remedy: remedy.into() }
+pub(super) fn fault(problem: impl Into<String>, remedy: impl Into<String>) -> ValueError {
+    ValueError { problem: problem.into(), remedy: remedy.into() }
 }
 
-impl Fault {
+impl ValueError {
     fn at(self, path: String) -> ConfigError {
         ConfigError { path, variable: None, problem: self.problem, remedy: self.remedy }
     }
@@ -79,7 +79,7 @@ pub(super) struct Problems(RefCell<Vec<ConfigError>>);
 
 impl Problems {
     /// Reports an error at `path`.
-    pub(super) fn add(&self, path: impl Into<String>, fault: Fault) {
+    pub(super) fn add(&self, path: impl Into<String>, fault: ValueError) {
         self.0.borrow_mut().push(fault.at(path.into()));
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::address;
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::Shape;
 use super::settings::Kind;
 use super::slot::Slot;
@@ -38,14 +38,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// An address that may be fetched, or the key set in a `data:` URI (base64 or percent-encoded).
-fn location(text: &str, allow_http: bool) -> Result<JwksLocation, Fault> {
+fn location(text: &str, allow_http: bool) -> Result<JwksLocation, ValueError> {
     match text.strip_prefix("data:") {
         Some(data) => inline(data).map(JwksLocation::Inline),
         None => address::parse_jwks(text, allow_http).map(JwksLocation::Url),
     }
 }
 
-fn inline(data: &str) -> Result<String, Fault> {
+fn inline(data: &str) -> Result<String, ValueError> {
     let wrong = |problem: &str| {
         fault(
             format!("is a data: URI that {problem}"),

@@ -4,7 +4,7 @@
 
 use toml::Value;
 
-use super::error::{Fault, Problems, fault};
+use super::error::{Problems, ValueError, fault};
 
 /// One key of a table.
 #[derive(Clone, Copy)]
@@ -16,7 +16,7 @@ pub(super) struct Key {
     pub(super) about: About,
 }
 
-/// What the generated documents say of a key.
+/// The description of a key in the generated documents.
 #[cfg(test)]
 #[derive(Clone, Copy)]
 pub(super) struct About {
@@ -59,7 +59,7 @@ pub(super) enum Shape {
 }
 
 /// Usual mistakes that are not misspellings: what was written, the right key, the reason.
-const SLIPS: &[(&str, &str, &str)] = &[
+const COMMON_MISTAKES: &[(&str, &str, &str)] = &[
     ("aud", "applicationID", "it is what the token's `aud` must hold"),
     ("audience", "applicationID", "it is what the token's `aud` must hold"),
     ("client_id", "applicationID", "it is what the token's `aud` must hold, in ID tokens the client id"),
@@ -83,11 +83,11 @@ pub(super) fn find(name: &str, keys: &'static [Key]) -> Option<Key> {
 
 /// The key that was probably meant, and the reason where it is not a misspelling.
 pub(super) fn nearest(name: &str, keys: &'static [Key]) -> Option<(Key, Option<&'static str>)> {
-    let slip = SLIPS
+    let mistake = COMMON_MISTAKES
         .iter()
         .filter(|(wrong, ..)| plain(wrong) == plain(name))
         .find_map(|(_, right, reason)| Some((find(right, keys)?, Some(*reason))));
-    slip.or_else(|| {
+    mistake.or_else(|| {
         keys.iter()
             .map(|key| (strsim::normalized_damerau_levenshtein(&plain(key.name), &plain(name)), *key))
             .filter(|(similarity, _)| *similarity >= LEAST_SIMILARITY)
@@ -159,7 +159,7 @@ fn expected(shape: Shape, path: &str) -> String {
     }
 }
 
-fn unknown(name: &str, keys: &'static [Key]) -> Fault {
+fn unknown(name: &str, keys: &'static [Key]) -> ValueError {
     let remedy = match nearest(name, keys) {
         Some((right, Some(reason))) => format!("write `{}`: {reason}", right.name),
         Some((right, None)) => format!("did you mean `{}`?", right.name),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::address;
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::Shape;
 use super::map::{Pointer, ProfilePointers};
 use super::settings::{Kind, choices, parsed, settings};
@@ -24,7 +24,7 @@ settings! {
         pub url: Option<Url> as Option<ListUrl>,
         /// `GET` or `POST`.
         pub method: ListMethod = ListMethod::Get,
-        /// Parameters of the first page and every other, such as `["per_page=100"]`.
+        /// Query parameters of every request, such as `["per_page=100"]`.
         #[example = "[\"per_page=100\"]"]
         pub query: Vec<(String, String)> as Vec<Parameter>,
         /// For POST: the body, as JSON.
@@ -42,15 +42,14 @@ settings! {
         /// The header that has the number of all users.
         #[example = "\"X-Total-Count\""]
         pub total_header: Option<String>,
-        /// The address of one user, with `{id}` where the id is. If it is left out, nobody is ever deleted by a
-        /// reconciliation.
+        /// The address of one user, with `{id}` where the id is. If it is left out, `reconcile` never deletes a user.
         #[example = "\"https://auth.example.com/admin/users/{id}\""]
         pub get: Option<Url> as Option<ListUrl>,
         /// How requests are authorised.
         pub auth: ListAuth,
         /// How the next page is found.
         pub next: ListNext,
-        /// Where things are in a listed user, as JSON pointers.
+        /// Where the values are in a listed user, as JSON pointers.
         pub map: ListMap,
     }
 }
@@ -71,7 +70,7 @@ settings! {
         /// For basic: the password.
         #[example = "\"env:API_SECRET\""]
         pub password: Option<SecretString>,
-        /// For clientCredentials: where tokens are given out.
+        /// For clientCredentials: the token endpoint.
         #[example = "\"https://auth.example.com/oauth/token\""]
         pub token_url: Option<Url> as Option<ListUrl>,
         /// For clientCredentials.
@@ -96,16 +95,16 @@ settings! {
     /// How the next page of a list is found.
     #[derive(Clone, Debug)]
     pub struct ListNext, check = check_next {
-        /// `cursor`: the answer has it. `link`: the header Link has it. `page` and `offset`: they are counted. `lastId`:
-        /// the id of the last user.
+        /// `cursor`: a cursor in the answer. `link`: the header `Link`. `page`, `offset`: the number of the page, or of
+        /// users before it. `lastId`: the id of the last user.
         #[key = "type"]
         #[required = "write \"cursor\", \"link\", \"page\", \"offset\" or \"lastId\""]
         #[example = "\"cursor\""]
         pub kind: NextKind = NextKind::Link,
-        /// For cursor: where the answer has it, as a JSON pointer.
+        /// For cursor: where the cursor is in the answer, as a JSON pointer.
         #[example = "\"/next_cursor\""]
         pub from: Option<String> as Option<Pointer>,
-        /// For all but link: the parameter that asks for the page; of a body, a JSON pointer.
+        /// For all except link: the query parameter that selects the page; for POST, a JSON pointer into the body.
         #[example = "\"cursor\""]
         pub to: Option<String>,
         /// For page and offset: 0 or 1, whichever the provider begins with.
@@ -115,7 +114,7 @@ settings! {
 }
 
 settings! {
-    /// Where things are in a listed user, as JSON pointers.
+    /// Where the values are in a listed user, as JSON pointers.
     #[derive(Clone, Debug)]
     pub struct ListMap {
         /// Where the user's id is.
@@ -125,8 +124,7 @@ settings! {
         /// Where the time of the user's creation is.
         #[example = "\"/created_at\""]
         pub created_at: Option<String> as Option<Pointer>,
-        /// Where the time of the last change is. If the provider does not tell it, what the list says ranks below
-        /// every webhook.
+        /// Where the time of the last change is. Without it, a listed user ranks below every webhook.
         #[example = "\"/updated_at\""]
         pub updated_at: Option<String> as Option<Pointer>,
         /// Where the user's fields are, by the names that they have in the API.
@@ -148,13 +146,13 @@ choices!(ListMethod, "a method", "GET" => Self::Get, "POST" => Self::Post);
 /// How requests are authorised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthKind {
-    /// Anyone may ask.
+    /// No authentication.
     None,
     /// By a token that lasts.
     Bearer,
     /// By a user and a password.
     Basic,
-    /// By a token that the client gets for itself.
+    /// By an access token that the client requests.
     ClientCredentials,
 }
 
@@ -264,7 +262,7 @@ parsed!(Parameter as (String, String), Text, parameter, |(name, value): &(String
     "\"{name}={value}\""
 ));
 
-fn parameter(text: &str) -> Result<(String, String), Fault> {
+fn parameter(text: &str) -> Result<(String, String), ValueError> {
     let pair = text.split_once('=').filter(|(name, _)| !name.trim().is_empty());
     let (name, value) =
         pair.ok_or_else(|| fault(format!("`{text}` is not a parameter"), "write \"name=value\""))?;
@@ -287,7 +285,7 @@ impl Kind for Header {
         let is_name = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'-' || letter == b'_';
         let name = name.trim();
         if name.is_empty() || !name.bytes().all(is_name) {
-            slot.refuse(fault("has no name of a header before the colon", "write \"name: value\""));
+            slot.refuse(fault("has no header name before the colon", "write \"name: value\""));
             return None;
         }
         Some((name.to_ascii_lowercase(), slot.secret_of(value.trim())?))
@@ -314,10 +312,10 @@ struct First;
 
 parsed!(First as u64, Count(0), first, u64::to_string);
 
-fn first(text: &str) -> Result<u64, Fault> {
+fn first(text: &str) -> Result<u64, ValueError> {
     match text {
         "0" => Ok(0),
         "1" => Ok(1),
-        _ => Err(fault(format!("`{text}` is not where a list begins"), "write 0 or 1")),
+        _ => Err(fault(format!("`{text}` is not a valid first page or offset"), "write 0 or 1")),
     }
 }

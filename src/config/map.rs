@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::{Key, Shape};
 use super::settings::{Kind, choices, parsed, settings};
 use super::slot::Slot;
@@ -22,14 +22,15 @@ settings! {
         /// `upsert`, `delete` or both must be set. Events of other types are `ignored`.
         #[example = "[\"user.created\", \"user.updated\"]"]
         pub upsert: Vec<String>,
-        /// The event types that say that a user was deleted.
+        /// The types of the events about a deleted user.
         #[example = "[\"user.deleted\"]"]
         pub delete: Vec<String>,
         /// What else an event must have to be about a user, such as `{ "/object_type" = "user" }`. Other events are
         /// `ignored`.
         ///
         /// Each pointer must lead to the string beside it; all of them must match. For senders that use the same event
-        /// types for organizations, sessions and the like. As a variable: `/object_type=user`, with commas between several.
+        /// types for organizations, sessions and the like. As a variable: `/object_type=user`, with commas between
+        /// several.
         #[example = "{ \"/object_type\" = \"user\" }"]
         pub only: BTreeMap<String, String> as Conditions,
         /// Where the user's id is: a string or a whole number.
@@ -42,15 +43,16 @@ settings! {
         /// Where the time of the change is: epoch seconds, epoch milliseconds or RFC 3339. `"delivery"` is for senders
         /// that have no such time, and means the time when a delivery is received here.
         ///
-        /// With `"delivery"` the order of arrival decides: a delivery that the sender repeats late, or that arrives late,
-        /// overwrites newer values until the next change. Never choose it where the payload has a time of the change.
+        /// With `"delivery"` the order of arrival decides: a delivery that the sender repeats late, or that arrives
+        /// late, overwrites newer values until the next change. Never choose it where the payload has a time of the
+        /// change.
         #[required = "write the pointer to the time of the change, such as \"/data/updated_at\""]
         #[example = "\"/data/updated_at\""]
         pub updated_at: ChangeTime,
         /// Where the time of a deletion is. If a payload has none there, `updated_at` is used.
         #[example = "\"/data/deleted_at\""]
         pub deleted_at: Option<String> as Option<Pointer>,
-        /// `final` if the id of a deleted user never comes back, else `reusable`.
+        /// `final` if the id of a deleted user is never used again, else `reusable`.
         pub ids: IdPolicy = IdPolicy::Final,
         /// Where the user's fields are, by the names that they have in the API.
         pub profile: BTreeMap<Field, String> as ProfilePointers,
@@ -62,7 +64,7 @@ choices!(IdPolicy, "a policy for ids", "final" => Self::Final, "reusable" => Sel
 fn check(slot: &Slot<'_>, map: &SourceMap) {
     if map.ids == IdPolicy::Reusable {
         let problem =
-            "is missing, and only a user's creation tells one lifetime of a reusable id from the next";
+            "is missing; with reusable ids it is required, to distinguish a new user from a deleted one";
         let created_at = slot.key("created_at");
         if !created_at.is_set() {
             created_at.refuse(fault(problem, "write its pointer, or ids = \"final\""));
@@ -120,7 +122,7 @@ parsed!(ChangeTime as ChangeTime, Text, change_time, |time: &ChangeTime| match t
     ChangeTime::Delivery => "\"delivery\"".to_owned(),
 });
 
-fn change_time(text: &str) -> Result<ChangeTime, Fault> {
+fn change_time(text: &str) -> Result<ChangeTime, ValueError> {
     match text {
         "delivery" => Ok(ChangeTime::Delivery),
         _ => pointer(text).map(ChangeTime::At),
@@ -148,7 +150,7 @@ pub(super) struct Pointer;
 
 parsed!(Pointer as String, Text, pointer, |pointer: &String| format!("{pointer:?}"));
 
-fn pointer(text: &str) -> Result<String, Fault> {
+fn pointer(text: &str) -> Result<String, ValueError> {
     if text.starts_with('/') {
         return Ok(text.to_owned());
     }

@@ -1,4 +1,4 @@
-//! The settings: read once at the start and checked completely, then plain data for every other room.
+//! The settings: read once at the start and checked completely, then plain data for every other module.
 //!
 //! - A setting is a field of a struct in [`settings!`](settings): `sections`, `source`, `rule`, `map`.
 //! - `file`, `environment` and `variables` are merged into one `tree` of values.
@@ -60,8 +60,8 @@ settings! {
     pub struct Config {
         /// Where the service listens, and what it accepts.
         pub server: Server,
-        /// How much one client may use. A client is an IPv4 address, or the /64 of an IPv6 address. A trusted proxy
-        /// that forwards for nobody is not limited.
+        /// How much one client may use. A client is an IPv4 address, or the /64 of an IPv6 address. A request of a
+        /// trusted proxy without `X-Forwarded-For` is not limited.
         pub limits: Limits,
         /// Where the users are kept.
         pub database: Database,
@@ -69,12 +69,12 @@ settings! {
         pub tokens: Tokens,
         /// The record of every delivery.
         pub journal: Journal,
-        /// What the log looks like.
+        /// The format and the level of the log.
         pub log: Log,
         /// One for each instance of a provider. Its webhook's address is `/webhooks/{name}`.
         // In configured order, which is the order in which token rules are tried. Names are unique.
         pub sources: Vec<Source> as source::Sources,
-        /// Where an app is told of changes: a URL of its own that events are sent to.
+        /// An app's URL that events about changed users are sent to.
         // Names are unique, and the sources are configured.
         pub endpoints: Vec<Endpoint> as endpoint::Endpoints,
         /// The log of changes, for `GET /v1/events` and the endpoints. It is written if this section or an endpoint is
@@ -108,7 +108,7 @@ impl Config {
         problems.finish(config, &tree)
     }
 
-    /// Whether changes are logged as events, because somebody is told of them.
+    /// Whether changes are logged as events, because events or endpoints are configured.
     pub fn logs_events(&self) -> bool {
         self.events.is_some() || !self.endpoints.is_empty()
     }

@@ -1,6 +1,6 @@
-//! What the configuration has to know of each provider. The providers themselves say it.
+//! What the configuration needs to know about each provider. The providers themselves define it.
 
-/// What the configuration has to know of a provider; each provider's own file says it.
+/// What the configuration needs to know about a provider; defined in the provider's own folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderKind {
     /// Its name in the configuration.
@@ -11,7 +11,7 @@ pub struct ProviderKind {
     pub takes_bearer_tokens: bool,
     /// Whether its format is not known, but described in `[sources.map]`.
     pub is_mapped: bool,
-    /// The keys of `[sources.api]` that its API is asked with; none for a provider whose list is configured.
+    /// The keys of `[sources.api]` for requests to its API; none for a provider whose list is configured.
     pub api_credentials: &'static [&'static str],
     /// The environment variables that make a source of it without a file.
     pub variables: Option<&'static Variables>,
@@ -34,7 +34,7 @@ pub enum Signing {
     StandardWebhooks,
     /// A timestamp and an HMAC in one header; secrets are any text.
     TimestampedHmac {
-        /// The header's name, in small letters.
+        /// The header's name, in lower case.
         header: &'static str,
     },
 }
@@ -63,7 +63,7 @@ pub enum RuleValue {
     Fixed(&'static str),
     /// It is what the variable holds, after the prefix.
     Variable {
-        /// What stands before the variable's value, or nothing.
+        /// The text before the variable's value, or nothing.
         prefix: &'static str,
         /// The variable.
         name: &'static str,

@@ -4,11 +4,11 @@ use url::Url;
 
 use super::address::{Domain, Issuer};
 use super::clients::Party;
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::jwks::JwksLocation;
 use super::key::Shape;
 use super::provider::ProviderKind;
-use super::settings::{Filled, Kind, choices, parsed, settings};
+use super::settings::{Kind, NonEmptyList, choices, parsed, settings};
 use super::slot::Slot;
 
 settings! {
@@ -22,7 +22,7 @@ settings! {
         ///
         /// `https://` may be left out.
         domain: Option<Url> as Option<Domain>,
-        /// What the token's `aud` must hold. If it is left out, `aud` is not checked.
+        /// What the token's `aud` must contain. If it is left out, `aud` is not checked.
         ///
         /// It cannot be left out for issuers known to sign for everyone's applications (Google, WorkOS' shared one, …).
         #[key = "applicationID"]
@@ -30,31 +30,33 @@ settings! {
         /// If it is set, the token's `azp` must be one of these.
         ///
         /// A token without `azp` is then refused. In an origin, a `*` in the first label stands for letters, digits and
-        /// hyphens of that label: `https://*.example.com`, `https://app-*-team.vercel.app`. `https://*.vercel.app` matches
-        /// everybody's pages on Vercel.
+        /// hyphens of that label: `https://*.example.com`, `https://app-*-team.vercel.app`. `https://*.vercel.app`
+        /// matches the pages of all customers of Vercel.
         #[key = "authorizedParties"]
         #[example = "[\"https://app.example.com\"]"]
-        authorized_parties: Vec<String> as Filled<Party>,
-        /// Also accepts users who have signed in at Clerk, but have a task left there (`sts` is `pending`).
+        authorized_parties: Vec<String> as NonEmptyList<Party>,
+        /// Also accepts users who have signed in at Clerk, but still have to complete a task there (`sts` is
+        /// `pending`).
         #[key = "allowPendingSessions"]
         allow_pending_sessions: bool = false,
         /// The user's id is what `sub` holds before this text, if `sub` holds more than the id.
         ///
-        /// For Convex Auth, whose `sub` is the user's id, `|` and the session's id: `"|"`. Otherwise every session would be
-        /// a user. Leave it out for Auth0, whose ids contain `|` themselves.
+        /// For Convex Auth, whose `sub` is the user's id, `|` and the session's id: `"|"`. Otherwise every session
+        /// would be a user. Leave it out for Auth0, whose ids contain `|` themselves.
         #[key = "subjectSeparator"]
         #[example = "\"|\""]
         subject_separator: Option<String> as Option<Separator>,
-        /// For oidc. What a token may be signed with.
-        algorithms: Vec<Algorithm> as Filled<Algorithm> = Algorithm::ALL.to_vec(),
+        /// For oidc: the algorithms that a token may be signed with.
+        algorithms: Vec<Algorithm> as NonEmptyList<Algorithm> = Algorithm::ALL.to_vec(),
         /// For customJwt, required. The token's `iss`.
         ///
-        /// `https://` may be left out, and a slash at the end is ignored. `http://` is allowed without `allow_http`: the
-        /// issuer is only compared, and nothing is fetched from it.
+        /// `https://` may be left out, and a slash at the end is ignored. `http://` is allowed without `allow_http`:
+        /// the issuer is only compared, and nothing is fetched from it.
         issuer: Option<String> as Option<Issuer>,
         /// For customJwt, required. The address of the key set, or a `data:` URI that holds it.
         jwks: Option<JwksLocation>,
-        /// For customJwt, required: `RS256`, `ES256` or `EdDSA` (the same as `Ed25519`). A token must be signed with exactly this one.
+        /// For customJwt, required: `RS256`, `ES256` or `EdDSA` (the same as `Ed25519`). A token must be signed with
+        /// exactly this one.
         algorithm: Option<Algorithm>,
     }
 }
@@ -79,14 +81,14 @@ pub struct TokenRule {
 pub enum RuleKind {
     /// By discovery.
     Oidc {
-        /// The discovery document stands under `{domain}/.well-known/openid-configuration`.
+        /// The discovery document is at `{domain}/.well-known/openid-configuration`.
         domain: Url,
         /// What a token may be signed with; at least one.
         algorithms: Vec<Algorithm>,
     },
     /// By the configuration alone.
     CustomJwt {
-        /// As configured: `https://` may be left out, and a trailing slash says nothing.
+        /// As configured: `https://` may be left out, and a trailing slash is ignored.
         issuer: String,
         /// Where the keys are.
         jwks: JwksLocation,
@@ -107,7 +109,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// What an oidc rule takes if it does not say.
+    /// The default of an oidc rule.
     pub const ALL: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
 }
 
@@ -129,7 +131,7 @@ impl Kind for Algorithm {
     }
 }
 
-fn algorithm(text: &str) -> Result<Algorithm, Fault> {
+fn algorithm(text: &str) -> Result<Algorithm, ValueError> {
     let problem = match text {
         "RS256" => return Ok(Algorithm::Rs256),
         "ES256" => return Ok(Algorithm::Es256),
@@ -137,7 +139,9 @@ fn algorithm(text: &str) -> Result<Algorithm, Fault> {
         "EdDSA" | "Ed25519" => return Ok(Algorithm::EdDsa),
         "none" => "`none` means unsigned, and an unsigned token proves nothing".to_owned(),
         "HS256" | "HS384" | "HS512" => {
-            format!("`{text}` signs with a shared secret, so whoever can check a token could make one")
+            format!(
+                "`{text}` signs with a shared secret, so everyone who can check a token can also make one"
+            )
         }
         _ => format!("`{text}` is not a supported algorithm"),
     };
@@ -175,7 +179,7 @@ struct Separator;
 
 parsed!(Separator as String, Text, separator, |separator: &String| format!("{separator:?}"));
 
-fn separator(text: &str) -> Result<String, Fault> {
+fn separator(text: &str) -> Result<String, ValueError> {
     if text.is_empty() {
         return Err(fault(
             "is empty, and so would be every user's id",
@@ -221,21 +225,21 @@ impl Kind for TokenRule {
 }
 
 fn check_oidc(slot: &Slot<'_>) {
-    let slips = [
+    let misplaced_keys = [
         ("issuer", "write `domain`: an oidc rule finds its issuer by discovery"),
         ("jwks", "leave it out: an oidc rule finds its keys by discovery; or write type = \"customJwt\""),
         ("algorithm", "write `algorithms`, a list: an oidc rule may take several"),
     ];
-    refuse_slips(slot, "an oidc rule", &slips);
+    refuse_misplaced_keys(slot, "an oidc rule", &misplaced_keys);
     slot.key("domain").require("write the provider's address, such as \"https://tenant.us.auth0.com\"");
 }
 
 fn check_custom_jwt(slot: &Slot<'_>) {
-    let slips = [
+    let misplaced_keys = [
         ("domain", "write `issuer` and `jwks`: only an oidc rule finds them by discovery"),
         ("algorithms", "write `algorithm`, a single one: a customJwt rule takes exactly that"),
     ];
-    refuse_slips(slot, "a customJwt rule", &slips);
+    refuse_misplaced_keys(slot, "a customJwt rule", &misplaced_keys);
     slot.key("issuer").require("write the token's `iss`");
     slot.key("jwks").require("write the address of the issuer's key set, or a data: URI that holds it");
     slot.key("algorithm").require("write RS256, ES256 or EdDSA");
@@ -255,11 +259,11 @@ fn check_shared(slot: &Slot<'_>, kind: &RuleKind) {
 }
 
 /// Refuses keys that exist, but for the other type of rule.
-fn refuse_slips(slot: &Slot<'_>, here: &str, slips: &[(&str, &str)]) {
-    for (key, remedy) in slips {
+fn refuse_misplaced_keys(slot: &Slot<'_>, here: &str, misplaced_keys: &[(&str, &str)]) {
+    for (key, remedy) in misplaced_keys {
         let slot = slot.key(key);
         if slot.is_set() {
-            slot.refuse(fault(format!("does not belong on {here}"), *remedy));
+            slot.refuse(fault(format!("is not a key of {here}"), *remedy));
         }
     }
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::Shape;
 use super::settings::Kind;
 use super::slot::Slot;
@@ -13,7 +13,7 @@ use super::slot::Slot;
 const LEAST_BYTES: usize = 16;
 
 /// A secret of the Standard Webhooks scheme: base64, usually after `whsec_`.
-fn standard_webhooks(secret: SecretString, source: &str) -> Result<SecretString, Fault> {
+fn standard_webhooks(secret: SecretString, source: &str) -> Result<SecretString, ValueError> {
     let text = secret.expose_secret();
     let key = text.strip_prefix("whsec_").unwrap_or(text);
     match STANDARD.decode(key) {
@@ -28,7 +28,7 @@ fn standard_webhooks(secret: SecretString, source: &str) -> Result<SecretString,
 }
 
 /// The secret of an endpoint. A short one could be guessed.
-pub(super) fn of_endpoint(secret: SecretString, endpoint: &str) -> Result<SecretString, Fault> {
+pub(super) fn of_endpoint(secret: SecretString, endpoint: &str) -> Result<SecretString, ValueError> {
     let text = secret.expose_secret();
     let key = text.strip_prefix("whsec_").unwrap_or(text);
     match STANDARD.decode(key) {
@@ -46,7 +46,7 @@ pub(super) fn of_endpoint(secret: SecretString, endpoint: &str) -> Result<Secret
 pub(super) fn split_standard_webhooks(
     secret: &SecretString,
     source: &str,
-) -> Result<Vec<SecretString>, Fault> {
+) -> Result<Vec<SecretString>, ValueError> {
     secret
         .expose_secret()
         .split('|')

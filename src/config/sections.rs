@@ -1,4 +1,4 @@
-//! The sections that are read as they stand. To add a setting: add a field, with its doc comment.
+//! The sections that are read without further conversion. To add a setting: add a field, with its doc comment.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -16,22 +16,23 @@ settings! {
     /// `[server]`
     #[derive(Clone, Debug)]
     pub struct Server {
-        /// Where the service listens. If it is not set, but the variable `PORT`, that port of all addresses.
+        /// Where the service listens. If it is not set but the variable `PORT` is, the service listens on that port of
+        /// all addresses.
         ///
         /// The container image sets `PORT` to 8787.
         pub listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)),
-        /// Where `/metrics` is served instead, and nothing else. Then `listen` does not serve it.
+        /// A listen address for `/metrics` alone. If it is set, `listen` does not serve `/metrics`.
         #[example = "\"127.0.0.1:9787\""]
         pub metrics_listen: Option<SocketAddr>,
         /// The largest body of a delivery; larger ones get 413.
         pub body_limit: usize as Bytes = 1024 * 1024,
         /// The origins of the web pages whose scripts may call `/v1`, such as `["https://app.example.com"]`.
-        /// `["*"]`, alone, is every page.
+        /// `["*"]` alone allows every page.
         ///
         /// Written as a browser sends them: no path, no slash at the end. A `*` in the first label stands for letters,
-        /// digits and hyphens of that label: `https://*.example.com` is `https://a.example.com`, but not
-        /// `https://a.b.example.com`. Where others can have a name too (`https://*.vercel.app`), narrow it:
-        /// `https://app-*-team.vercel.app`.
+        /// digits and hyphens of that label: `https://*.example.com` matches `https://a.example.com`, but not
+        /// `https://a.b.example.com`. If other people can have names under the same domain (`https://*.vercel.app`),
+        /// use a narrower pattern: `https://app-*-team.vercel.app`.
         pub cors_origins: Vec<String> as Origins,
         /// The proxies in front of this service, such as `["10.0.0.0/8", "127.0.0.1"]`. Only their
         /// `X-Forwarded-For` is trusted.
@@ -55,7 +56,7 @@ settings! {
         pub streams_per_user: NonZeroU32 = count(100),
         /// Open streams and waiting requests of all clients; more get 429.
         pub streams: NonZeroU32 = count(10_000),
-        /// All connections. More wait until one ends. Each is an open file: see `ulimit -n`.
+        /// All connections. Further connections wait until one ends. Each is an open file: see `ulimit -n`.
         ///
         /// Leave room above `streams`.
         pub connections: NonZeroU32 = count(25_000),
@@ -79,14 +80,14 @@ settings! {
         /// A secret. `mode=rwc` creates the SQLite file; a relative path is in the working directory.
         /// `USERSYNC_DATABASE__URL` wins over `DATABASE_URL`.
         pub url: SecretString as DatabaseUrl = SecretString::from("sqlite://usersync.db?mode=rwc"),
-        /// PostgreSQL only: the schema of the tables. `migrate` and `serve` make it if it does not exist.
+        /// PostgreSQL only: the schema of the tables. `migrate` and `serve` create it if it does not exist.
         ///
         /// A schema of its own keeps the tables apart from the app's, from its migration tool, and from an API that
         /// publishes `public`. Lower-case letters, digits and `_`.
         pub schema: String as SchemaName = "usersync".to_owned(),
         /// PostgreSQL only: the connections that one replica opens at most, for all uses together; 3 or more.
         pub max_connections: u32 as Connections = 20,
-        /// PostgreSQL only: a URL that goes past a transaction pooler, for migrations and LISTEN. The variable
+        /// PostgreSQL only: a URL that bypasses a transaction pooler, for migrations and LISTEN. The variable
         /// `DIRECT_URL` is read too.
         ///
         /// A secret. Without it, `url` is used. `USERSYNC_DATABASE__DIRECT_URL` wins over `DIRECT_URL`.
@@ -106,23 +107,23 @@ settings! {
     /// `[tokens]`
     #[derive(Clone, Debug)]
     pub struct Tokens {
-        /// How long fetched keys are used. A key that left the JWKS is refused after this time.
+        /// How long fetched keys are used. A key that was removed from the JWKS is refused after this time.
         ///
         /// While the provider does not answer, the last good keys stay in use.
         pub jwks_ttl: Duration = Duration::from_mins(10),
         /// The least time between two fetches caused by unknown key ids.
         ///
-        /// Also after a failed fetch, if there are keys.
+        /// This also applies after a failed fetch, if keys were fetched before.
         pub jwks_cooldown: Duration = Duration::from_secs(30),
         /// How long one fetch of keys or of a discovery document may take.
         ///
         /// Discovery and keys are two fetches. Not zero.
         pub fetch_timeout: Duration as Positive = Duration::from_secs(3),
-        /// How far the times in a token (`exp`, `nbf`, `iat`) may be off.
+        /// The tolerance for the times in a token (`exp`, `nbf`, `iat`).
         pub leeway: Duration = Duration::from_secs(5),
         /// Allows `http://` for other hosts than loopback: only for a provider inside a private network.
         ///
-        /// Holds for discovered addresses and redirects too.
+        /// Applies to discovered addresses and redirects too.
         pub allow_http: bool = false,
     }
 }
@@ -148,7 +149,7 @@ settings! {
         pub format: LogFormat = LogFormat::Text,
         /// A filter such as `info` or `usersync=debug`. The variable `RUST_LOG` wins.
         ///
-        /// Targets and levels only. Libraries are never logged below info.
+        /// Only targets and levels can be used. Libraries are never logged below info.
         pub level: String = "info".to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 
 use secrecy::SecretString;
 
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::Shape;
 use super::slot::Slot;
 
@@ -32,9 +32,9 @@ pub(super) trait Kind {
 /// field: Type as Kind = default,       `as Kind` and `= default` may be left out
 /// ```
 ///
-/// A default that is left out is the type's own. It is also what stands for a value that was refused: nobody sees
-/// it, for then there are no settings, only errors. With `check = function` after the name, the function gets the
-/// place and the value, to report what does not go together.
+/// A default that is left out is the type's own. It also replaces a refused value; it is never used, because then
+/// loading returns errors. With `check = function` after the name, the function gets the place and the value, to report
+/// what does not go together.
 macro_rules! settings {
     (
         $(#[$meta:meta])*
@@ -153,7 +153,7 @@ macro_rules! choices {
 pub(super) use choices;
 
 /// The choice of this name.
-pub(super) fn choose<T: Copy>(text: &str, what: &str, choices: &[(&str, T)]) -> Result<T, Fault> {
+pub(super) fn choose<T: Copy>(text: &str, what: &str, choices: &[(&str, T)]) -> Result<T, ValueError> {
     choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         fault(format!("`{text}` is not {what}"), format!("write {}", words.join(" or ")))
@@ -232,9 +232,9 @@ impl<K: Kind> Kind for Located<K> {
 }
 
 /// A list that must not be empty where it is set: an empty one looks like a check, but checks nothing.
-pub(super) struct Filled<K>(std::marker::PhantomData<K>);
+pub(super) struct NonEmptyList<K>(std::marker::PhantomData<K>);
 
-impl<K: Kind> Kind for Filled<K> {
+impl<K: Kind> Kind for NonEmptyList<K> {
     type Value = Vec<K::Value>;
     const SHAPE: Shape = Shape::List(&K::SHAPE);
 

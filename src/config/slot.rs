@@ -1,12 +1,12 @@
 //! A place in the tree of settings. Reading it gives a typed value; what is wrong is reported with its path,
-//! and reading goes on.
+//! and reading continues.
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use toml::Value;
 
-use super::error::{Fault, Problems, fault};
+use super::error::{Problems, ValueError, fault};
 use super::provider::ProviderKind;
 use super::text;
 
@@ -79,7 +79,7 @@ impl<'a> Slot<'a> {
     }
 
     /// Reports what is wrong here.
-    pub(super) fn refuse(&self, fault: Fault) {
+    pub(super) fn refuse(&self, fault: ValueError) {
         self.context.problems.add(&self.path, fault);
     }
 
@@ -91,7 +91,7 @@ impl<'a> Slot<'a> {
     }
 
     /// The result's value; its fault is reported.
-    pub(super) fn accept<T>(&self, result: Result<T, Fault>) -> Option<T> {
+    pub(super) fn accept<T>(&self, result: Result<T, ValueError>) -> Option<T> {
         result.map_err(|fault| self.refuse(fault)).ok()
     }
 
@@ -115,7 +115,7 @@ impl<'a> Slot<'a> {
     }
 
     /// A parsed string.
-    pub(super) fn parse<T>(&self, parse: impl Fn(&str) -> Result<T, Fault>) -> Option<T> {
+    pub(super) fn parse<T>(&self, parse: impl Fn(&str) -> Result<T, ValueError>) -> Option<T> {
         self.accept(parse(&self.text()?))
     }
 
@@ -136,7 +136,7 @@ impl<'a> Slot<'a> {
 }
 
 /// The secret itself, or what `env:NAME` or `file:/path` refers to, without what is around it.
-fn resolve(reference: &str, environment: &BTreeMap<String, String>) -> Result<SecretString, Fault> {
+fn resolve(reference: &str, environment: &BTreeMap<String, String>) -> Result<SecretString, ValueError> {
     let found = if let Some(name) = reference.strip_prefix("env:") {
         environment.get(name).cloned().ok_or_else(|| {
             fault(format!("the variable {name} is not set"), format!("set {name}, or correct its name"))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use super::api::SourceApi;
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::key::Shape;
 use super::list::SourceList;
 use super::map::SourceMap;
@@ -30,24 +30,24 @@ settings! {
         #[required = "write the name of one, such as \"clerk\"; docs/providers has a page on each"]
         provider: Option<ProviderKind>,
         /// The secrets that deliveries are signed with. Several can be valid at a time: that is how a secret is rotated.
-        /// If it is left out, the source only answers for tokens.
+        /// If it is left out, the source only accepts tokens.
         ///
-        /// Base64, with or without `whsec_`; of WorkOS any text. Supabase's `v1,whsec_…|v1,whsec_…` is accepted. To
+        /// Base64, with or without `whsec_`; for WorkOS any text. Supabase's `v1,whsec_…|v1,whsec_…` is accepted. To
         /// rotate: add the new one, change it at the provider, remove the old one.
         webhook_secrets: Vec<Located<SecretString>>,
         /// For auth0 (event streams) and standard: bearer tokens of deliveries that are not signed. May be set beside
         /// `webhook_secrets`.
         ///
-        /// A message with signature headers is judged by its signature, any other by its bearer token.
+        /// A message with signature headers is checked by its signature, any other by its bearer token.
         bearer_tokens: Vec<SecretString> as Vec<BearerToken>,
         /// What the source's tokens look like. The first rule that matches decides. If there is none, the source only
         /// receives webhooks.
         tokens: Vec<TokenRule>,
-        /// For standard, required there if the source receives webhooks: where things are in its payloads, as JSON
+        /// For standard, required there if the source receives webhooks: where the values are in its payloads, as JSON
         /// pointers.
         map: Option<SourceMap>,
-        /// The provider's management API, for `usersync backfill`, `usersync reconcile` and the watch in `serve`. If it is
-        /// left out, the provider is never asked.
+        /// The provider's management API, for `usersync backfill`, `usersync reconcile` and the watch in `serve`. If it
+        /// is left out, no request is sent to the provider.
         api: Option<SourceApi>,
         /// For standard: how the provider's list of users is read.
         list: Option<SourceList>,
@@ -70,7 +70,7 @@ pub struct Source {
     pub tokens: Vec<TokenRule>,
     /// Always there for a source of a mapped provider that receives deliveries; never for the others.
     pub map: Option<SourceMap>,
-    /// The provider's management API; without it the provider is never asked.
+    /// The provider's management API; without it no request is sent to the provider.
     pub api: Option<SourceApi>,
     /// Only for a mapped provider.
     pub list: Option<SourceList>,
@@ -203,7 +203,7 @@ struct Name;
 
 parsed!(Name as String, Text, source_name, |name: &String| format!("{name:?}"));
 
-fn source_name(text: &str) -> Result<String, Fault> {
+fn source_name(text: &str) -> Result<String, ValueError> {
     let fits = |letter: u8| matches!(letter, b'a'..=b'z' | b'0'..=b'9');
     let starts_well = text.bytes().next().is_some_and(fits);
     if starts_well && text.len() <= 63 && text.bytes().all(|letter| fits(letter) || b"_-".contains(&letter)) {

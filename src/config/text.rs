@@ -19,7 +19,7 @@ pub(super) fn has_loose_quote(text: &str) -> bool {
     text.starts_with(is_quote) || text.ends_with(is_quote)
 }
 
-/// Whether there is a line break or another character that nobody sees.
+/// Whether there is a line break or another invisible character.
 pub(super) fn has_invisible(text: &str) -> bool {
     text.contains(|letter: char| letter.is_control() || is_zero_width(letter))
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::error::{Fault, fault};
+use super::error::{ValueError, fault};
 use super::settings::parsed;
 
 /// A duration that is not zero.
@@ -30,7 +30,7 @@ parsed!(Connections as u32, Count(3), connections, u32::to_string);
 parsed!(SocketAddr as SocketAddr, Text, socket_address, |address: &SocketAddr| format!("\"{address}\""));
 
 /// `10m`, `1h 30m`, `90d`; a bare number has no unit and is refused.
-fn duration(text: &str) -> Result<Duration, Fault> {
+fn duration(text: &str) -> Result<Duration, ValueError> {
     humantime::parse_duration(text).map_err(|_| {
         fault(
             format!("`{text}` is not a duration"),
@@ -40,7 +40,7 @@ fn duration(text: &str) -> Result<Duration, Fault> {
 }
 
 /// A duration that is not zero.
-fn positive_duration(text: &str) -> Result<Duration, Fault> {
+fn positive_duration(text: &str) -> Result<Duration, ValueError> {
     let duration = duration(text)?;
     if duration.is_zero() {
         return Err(fault("is zero", "write a longer one, such as \"3s\""));
@@ -49,7 +49,7 @@ fn positive_duration(text: &str) -> Result<Duration, Fault> {
 }
 
 /// `24h`, or `off`.
-fn period_or_off(text: &str) -> Result<Option<Duration>, Fault> {
+fn period_or_off(text: &str) -> Result<Option<Duration>, ValueError> {
     if text == "off" {
         return Ok(None);
     }
@@ -63,7 +63,7 @@ fn period_or_off(text: &str) -> Result<Option<Duration>, Fault> {
 }
 
 /// `1MiB`, `512KiB`, `1MB` or plain bytes; in bytes, never zero.
-fn size(text: &str) -> Result<usize, Fault> {
+fn size(text: &str) -> Result<usize, ValueError> {
     let wrong = || {
         fault(
             format!("`{text}` is not a size"),
@@ -90,7 +90,7 @@ fn size(text: &str) -> Result<usize, Fault> {
 const HIGHEST_COUNT: u32 = 1_000_000;
 
 /// A whole number that is not zero.
-fn count(text: &str) -> Result<NonZeroU32, Fault> {
+fn count(text: &str) -> Result<NonZeroU32, ValueError> {
     let number = text.parse().ok().filter(|number: &NonZeroU32| number.get() <= HIGHEST_COUNT);
     number.ok_or_else(|| {
         fault(
@@ -103,7 +103,7 @@ fn count(text: &str) -> Result<NonZeroU32, Fault> {
 /// Three uses of the database need a connection at the same time: listening, writing a batch, answering requests.
 const LEAST_CONNECTIONS: u32 = 3;
 
-fn connections(text: &str) -> Result<u32, Fault> {
+fn connections(text: &str) -> Result<u32, ValueError> {
     let number = count(text)?.get();
     if number < LEAST_CONNECTIONS {
         let problem = format!("`{number}` is too few: listening, writing and reading need one each");
@@ -113,10 +113,10 @@ fn connections(text: &str) -> Result<u32, Fault> {
 }
 
 /// `127.0.0.1:8787`, `[::]:8787`.
-fn socket_address(text: &str) -> Result<SocketAddr, Fault> {
+fn socket_address(text: &str) -> Result<SocketAddr, ValueError> {
     text.parse().map_err(|_| {
         let remedy = "write an IP address and a port, such as \"127.0.0.1:8787\" or \"0.0.0.0:8787\"";
-        fault(format!("`{text}` is not an address to listen at"), remedy)
+        fault(format!("`{text}` is not a listen address"), remedy)
     })
 }
 
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_is_neither_nothing_nor_without_end() {
+    fn a_count_is_from_1_to_1000000() {
         assert_eq!(count("1").unwrap().get(), 1);
         assert_eq!(count("1000000").unwrap().get(), 1_000_000);
         for wrong in ["0", "-1", "1000001", "1.5", "many", "99999999999999999999"] {

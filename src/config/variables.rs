@@ -27,21 +27,21 @@ pub(super) fn add_sources(
         let Some(variables) = provider.variables.filter(|_| !tree.has_source(provider.name)) else {
             continue;
         };
-        let mut draft = Draft { environment, problems, entries: Vec::new() };
-        draft.read(variables);
-        draft.add_to(tree, provider.name);
+        let mut source = SourceFromVariables { environment, problems, entries: Vec::new() };
+        source.read(variables);
+        source.add_to(tree, provider.name);
     }
 }
 
 /// A source in the making.
-struct Draft<'a> {
+struct SourceFromVariables<'a> {
     environment: &'a BTreeMap<String, String>,
     problems: &'a Problems,
     /// Where under the source, what, and from which variable.
     entries: Vec<(Vec<Step>, String, &'static str)>,
 }
 
-impl Draft<'_> {
+impl SourceFromVariables<'_> {
     fn read(&mut self, variables: &'static Variables) {
         self.secrets("webhook_secrets", variables.webhook_secrets);
         self.secrets("bearer_tokens", variables.bearer_tokens);

@@ -1,11 +1,11 @@
-//! What came from a source: when a delivery was last accepted, and what was refused since then.
+//! The activity of a source: when a delivery was last accepted, and which deliveries were refused since then.
 
 use super::Timestamp;
 
-/// The deliveries of one source, in short.
+/// A summary of the deliveries of one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
-    /// When a delivery was last accepted, whatever became of it.
+    /// When a delivery was last accepted, whatever its outcome.
     pub last_delivery_at: Option<Timestamp>,
     /// When a delivery was last refused because of its signature or token.
     pub last_refused_at: Option<Timestamp>,
@@ -16,21 +16,21 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// A delivery was accepted.
+    /// Notes an accepted delivery.
     pub fn accept(&mut self, at: Timestamp) {
         self.last_delivery_at = self.last_delivery_at.max(Some(at));
         self.refused_since = None;
         self.refused = 0;
     }
 
-    /// A delivery was refused.
+    /// Notes a refused delivery.
     pub fn refuse(&mut self, at: Timestamp) {
         self.last_refused_at = self.last_refused_at.max(Some(at));
         self.refused_since.get_or_insert(at);
         self.refused += 1;
     }
 
-    /// What is known after `later` is added, which another replica or a later moment has seen.
+    /// Adds `later`, the activity that another replica noted or that came later.
     #[must_use]
     pub fn and(self, later: Self) -> Self {
         let mut both = self;
@@ -51,7 +51,7 @@ mod tests {
     use super::Activity;
     use crate::domain::Timestamp;
 
-    fn seen(events: &[bool], from: i64) -> Activity {
+    fn activity_of(events: &[bool], from: i64) -> Activity {
         let mut activity = Activity::default();
         for (second, is_accepted) in (from..).zip(events) {
             let at = Timestamp::from_seconds(second);
@@ -62,23 +62,23 @@ mod tests {
 
     #[test]
     fn refusals_are_counted_since_the_last_delivery() {
-        let activity = seen(&[false, true, false, false], 10);
+        let activity = activity_of(&[false, true, false, false], 10);
         assert_eq!(activity.last_delivery_at, Some(Timestamp::from_seconds(11)));
         assert_eq!(activity.refused_since, Some(Timestamp::from_seconds(12)));
         assert_eq!(activity.last_refused_at, Some(Timestamp::from_seconds(13)));
         assert_eq!(activity.refused, 2);
-        assert_eq!(seen(&[false, true], 10).refused_since, None);
+        assert_eq!(activity_of(&[false, true], 10).refused_since, None);
     }
 
     proptest! {
         #[test]
-        fn it_does_not_matter_in_how_many_pieces_it_is_written(
+        fn adding_in_parts_gives_the_same_result(
             events in proptest::collection::vec(any::<bool>(), 0..30),
             cut in 0_usize..30,
         ) {
             let (before, after) = events.split_at(cut.min(events.len()));
-            let later = seen(after, i64::try_from(before.len()).unwrap());
-            prop_assert_eq!(seen(before, 0).and(later), seen(&events, 0));
+            let later = activity_of(after, i64::try_from(before.len()).unwrap());
+            prop_assert_eq!(activity_of(before, 0).and(later), activity_of(&events, 0));
         }
     }
 }

@@ -1,42 +1,42 @@
-//! What a delivery says about one user.
+//! A change of one user, from a delivery.
 
 use super::{Facts, Timestamp, UserKey};
 
-/// One thing said about one user, dated by its provider.
+/// A change of one user, dated by its provider.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// Whom it speaks of.
+    /// The user that it is about.
     pub user: UserKey,
     /// The provider's own time of the change, which decides what is newer; never the attempt's time.
     pub stamp: Timestamp,
-    /// What it says.
+    /// The kind of change.
     pub kind: ChangeKind,
 }
 
-/// What a change says.
+/// The kind of a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChangeKind {
-    /// The provider tells facts of a user that lives.
+    /// The provider sends fields of a user who is not deleted.
     Upsert {
         /// The user's `created_at` at the provider; always there where ids are reusable.
         lifetime: Option<Timestamp>,
-        /// When the provider told it, by its own clock, where the event says so. Of two changes with the same stamp the
-        /// one that was told later is the newer one. Never the time of an attempt.
-        told_at: Option<Timestamp>,
+        /// The time of the event, by the provider's clock, if the event has one. Of two changes with the same stamp the
+        /// one with the later event is the newer one. Never the time of an attempt.
+        event_time: Option<Timestamp>,
         /// The fields that the change carries.
         facts: Facts,
     },
-    /// A token tells facts of a user; any fact from the provider outranks them.
+    /// Fields of a user from a token's claims; any field from the provider outranks them.
     Claims {
-        /// What the token's claims say.
+        /// The facts in the token's claims.
         facts: Facts,
     },
-    /// The provider deleted the user; every lifetime begun by the stamp has ended.
+    /// The provider deleted the user; every lifetime that began at or before the stamp has ended.
     Delete,
 }
 
 impl Change {
-    /// The lifetime that the change speaks of, where it names one.
+    /// The lifetime that the change belongs to, if it names one.
     pub fn lifetime(&self) -> Option<Timestamp> {
         match self.kind {
             ChangeKind::Upsert { lifetime, .. } => lifetime,
@@ -65,8 +65,8 @@ impl IdPolicy {
         self == Self::Final
     }
 
-    /// Whether a token speaks of a lifetime that the deletion ended: always where ids are final, else if it
-    /// was issued by then. A later one speaks of the lifetime to come.
+    /// Whether a token belongs to a lifetime that the deletion ended: always if ids are final, else if it was issued at
+    /// or before the deletion. A token that was issued later belongs to the next lifetime.
     pub fn ended(self, deleted_at: Timestamp, issued_at: Option<Timestamp>) -> bool {
         self.is_final() || issued_at <= Some(deleted_at)
     }

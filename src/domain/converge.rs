@@ -15,15 +15,15 @@
 //! 1. **Commutative, associative, idempotent.** Any order, any grouping (batches, replicas, restarts) and any
 //!    repetition of the same changes give the same record.
 //! 2. **Newer wins, field by field.** A change sets only the fields it carries, and a field keeps the value with the
-//!    highest stamp. Of equal stamps the change that the provider told later wins, by the time of its event. Only then a
-//!    digest of what the changes say decides, so that fields which belong together (an address and whether it is
+//!    highest stamp. Of equal stamps the change with the later event wins. Only then a
+//!    digest of the changes' contents decides, so that fields which belong together (an address and whether it is
 //!    verified) come from one change. Arrival never decides.
-//! 3. **A deletion always leaves its mark**, also when there was nothing to delete.
-//! 4. **Final ids stay deleted.** Whatever else is said of the user, before or after.
+//! 3. **A deletion always leaves a tombstone**, also when there was nothing to delete.
+//! 4. **Final ids stay deleted.** No other change of the user, before or after, undoes that.
 //! 5. **Reusable ids come back only as a new lifetime**: with a `created_at` after the deletion, and without the fields
 //!    of the earlier lifetime. The latest lifetime wins, and a late deletion of an earlier one leaves it alone.
-//! 6. **Claims rank below the provider.** A fact from a token shows only where the provider has not spoken. A token
-//!    speaks of a lifetime only if it was issued in it.
+//! 6. **Claims rank below the provider.** A value from a token is used only if the provider has sent none. A token
+//!    counts for a lifetime only if it was issued in it.
 
 mod written;
 
@@ -40,17 +40,17 @@ use super::{Change, ChangeKind, Facts, Field, IdPolicy, Profile, Timestamp};
 pub struct Record {
     /// The highest stamp of a deletion; the tombstone.
     pub deleted_at: Option<Timestamp>,
-    /// What is known of the user, if it lives.
+    /// What is known of the user, if it is not deleted.
     pub life: Option<Life>,
 }
 
 /// What is known of a living user.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Life {
-    /// What the provider said of the latest lifetime.
+    /// The provider's facts about the latest lifetime.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<Lifetime>,
-    /// What tokens said.
+    /// The facts from tokens.
     #[serde(with = "written", skip_serializing_if = "BTreeMap::is_empty", default)]
     claims: Registers,
 }
@@ -65,8 +65,8 @@ struct Lifetime {
 
 type Registers = BTreeMap<Field, Register>;
 
-/// A last-writer-wins register: the stamp and the digest of the change that wrote it, the field's value, and when the
-/// provider told the change, which is missing in records of earlier versions.
+/// A last-writer-wins register: the stamp and the digest of the change that wrote it, the field's value, and the
+/// provider's time of the event, which is missing in records of earlier versions.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Register(i64, u64, Value, #[serde(default)] Option<i64>);
 
@@ -85,12 +85,12 @@ impl Register {
 }
 
 impl Record {
-    /// What one change says by itself.
+    /// The record of one change alone.
     pub fn of(change: &Change) -> Self {
         match &change.kind {
             ChangeKind::Delete => Self { deleted_at: Some(change.stamp), life: None },
-            ChangeKind::Upsert { lifetime, told_at, facts } => {
-                let facts = registers(facts, change.stamp, *told_at);
+            ChangeKind::Upsert { lifetime, event_time, facts } => {
+                let facts = registers(facts, change.stamp, *event_time);
                 let provider = Lifetime { created_at: *lifetime, updated_at: change.stamp, facts };
                 Self {
                     deleted_at: None,
@@ -115,7 +115,7 @@ impl Record {
         Self { deleted_at, life: life.and_then(|life| life.after(deleted_at, ids)) }
     }
 
-    /// What is known without the provider's word for the life: deletions, and what tokens said.
+    /// The record without the provider's fields: only deletions and claims.
     #[must_use]
     pub fn without_provider(&self) -> Self {
         let claims = self.life.as_ref().map(|life| life.claims.clone()).unwrap_or_default();
@@ -123,7 +123,7 @@ impl Record {
         Self { deleted_at: self.deleted_at, life }
     }
 
-    /// Whether a change speaks of a lifetime that has ended: nothing that it carries may be kept.
+    /// Whether a change belongs to a lifetime that has ended: nothing of it may be stored.
     pub fn has_ended(&self, change: &Change, ids: IdPolicy) -> bool {
         let Some(deleted_at) = self.deleted_at else { return false };
         let ended = |began: Option<Timestamp>| ids == IdPolicy::Final || began <= Some(deleted_at);
@@ -145,12 +145,12 @@ impl Record {
 }
 
 impl Life {
-    /// When the user was created at the provider, where it said so.
+    /// When the user was created at the provider, if known.
     pub fn created_at(&self) -> Option<Timestamp> {
         self.provider.as_ref().and_then(|lifetime| lifetime.created_at)
     }
 
-    /// The highest stamp; the provider's where it has spoken.
+    /// The highest stamp; the provider's if there is one.
     pub fn updated_at(&self) -> Timestamp {
         let claimed = || self.claims.values().map(Register::stamp).max();
         self.provider
@@ -160,15 +160,15 @@ impl Life {
             .unwrap_or(Timestamp::EPOCH)
     }
 
-    /// Whether only tokens have spoken of this user so far.
+    /// Whether everything known of this user comes from tokens.
     pub fn is_claimed_only(&self) -> bool {
         self.provider.is_none()
     }
 
-    /// What is known of the user, worked out from all that was said.
+    /// The user's profile, from all registers.
     ///
-    /// The name is made of what the provider said, if that makes one: a name that a token claims must not
-    /// outlast the given and family name that the provider changes.
+    /// The name is made from the provider's facts, if these contain one: a claimed name must not remain when the
+    /// provider changes the given or family name.
     pub fn profile(&self) -> Profile {
         let value = |(field, register): (&Field, &Register)| (*field, register.2.clone());
         let said: Vec<(Field, Value)> =
@@ -188,7 +188,7 @@ impl Life {
         Self { provider, claims: newest(self.claims, other.claims) }
     }
 
-    /// What of this life outlasts a deletion, and the beginning of its own lifetime.
+    /// The part of this life that is valid after a deletion and after the beginning of the provider's lifetime.
     fn after(mut self, deleted_at: Option<Timestamp>, ids: IdPolicy) -> Option<Self> {
         if ids == IdPolicy::Final {
             return deleted_at.is_none().then_some(self);
@@ -214,10 +214,10 @@ impl Lifetime {
     }
 }
 
-fn registers(facts: &Facts, stamp: Timestamp, told_at: Option<Timestamp>) -> Registers {
+fn registers(facts: &Facts, stamp: Timestamp, event_time: Option<Timestamp>) -> Registers {
     let digest = facts.digest();
-    let told_at = told_at.map(Timestamp::as_micros);
-    let register = |(field, value)| (field, Register(stamp.as_micros(), digest, value, told_at));
+    let event_time = event_time.map(Timestamp::as_micros);
+    let register = |(field, value)| (field, Register(stamp.as_micros(), digest, value, event_time));
     facts.clone().into_iter().map(register).collect()
 }
 

@@ -1,4 +1,4 @@
-//! One verified message from a source, and what became of it.
+//! One verified message from a source, and its outcome.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub struct Delivery {
     pub payload: String,
     /// The provider's own name of the event, where it could be read.
     pub event_type: Option<String>,
-    /// What it says.
+    /// The content that was read.
     pub content: Content,
 }
 
@@ -35,9 +35,9 @@ pub struct DeliveryKey {
 pub enum Content {
     /// A change of one user.
     Change(Change),
-    /// About a user, but not understood: kept, to be read again by a version that does.
+    /// About a user, but not readable; stored, so that a later version can read it again.
     Unreadable {
-        /// Whom it is about, where that could be read.
+        /// The user that it is about, if that could be read.
         user: Option<UserKey>,
         /// Why, without any value from the message.
         reason: String,
@@ -50,7 +50,7 @@ impl Delivery {
         DeliveryKey { source: self.source.clone(), message_id: self.message_id.clone() }
     }
 
-    /// Whom it is about, where that could be read.
+    /// The user that it is about, if that could be read.
     pub fn user(&self) -> Option<&UserKey> {
         match &self.content {
             Content::Change(change) => Some(&change.user),
@@ -68,8 +68,8 @@ impl Delivery {
 }
 
 impl Delivery {
-    /// The same delivery in ASCII alone, for a database whose encoding lacks some of its letters: the payload means the
-    /// same, and what cannot be written so is left out.
+    /// The same delivery in ASCII alone, for a database whose encoding lacks some of its characters: the payload means
+    /// the same, and what cannot be written so is left out.
     #[must_use]
     pub fn into_ascii(self) -> Self {
         let Self { payload, event_type, content, .. } = self;
@@ -85,7 +85,7 @@ impl Delivery {
     }
 }
 
-/// JSON with every other letter as `\u` and its code. They are in strings alone, where that is the same.
+/// JSON with every non-ASCII character as a `\u` escape. They occur only in strings, where that is equivalent.
 fn escape_non_ascii(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for letter in json.chars() {
@@ -104,19 +104,19 @@ fn escape_non_ascii(json: &str) -> String {
     escaped
 }
 
-/// What became of a verified message.
+/// The outcome of a verified message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It changed what is known of the user.
     Applied,
-    /// Everything it says was known, or known better.
+    /// It contains nothing new.
     Stale,
     /// The message was received before.
     Duplicate,
     /// It is not about a user.
     Ignored,
-    /// It was not understood, or failed by itself; kept to be replayed.
+    /// It could not be read or written; kept to be replayed.
     Parked,
 }
 

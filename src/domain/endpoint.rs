@@ -1,4 +1,4 @@
-//! When an endpoint is sent something, and when it is left alone: the schedule of retries, and the endpoint's states.
+//! When events may be sent to an endpoint: the schedule of retries, and the endpoint's states.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ const PAUSES: [Duration; 9] = [
 ];
 /// How much of a pause is random, in either direction.
 const JITTER: f64 = 0.2;
-/// After so many failures in a row the endpoint is failing.
+/// The endpoint is failing after this number of failures in a row.
 const FAILURES_UNTIL_FAILING: u32 = 5;
-/// An endpoint that has failed for so long is disabled.
+/// An endpoint that has failed for this long is disabled.
 const FAILING_UNTIL_DISABLED: Duration = Duration::from_hours(5 * 24);
-/// The longest pause that an app can ask for.
-const LONGEST_ASKED_PAUSE: Duration = Duration::from_hours(24);
+/// The longest pause that an app can request.
+const LONGEST_REQUESTED_PAUSE: Duration = Duration::from_hours(24);
 
-/// How an endpoint stands.
+/// The state of an endpoint.
 #[derive(
     Clone,
     Copy,
@@ -40,7 +40,7 @@ const LONGEST_ASKED_PAUSE: Duration = Duration::from_hours(24);
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum EndpointState {
-    /// It is sent what there is.
+    /// It is sent all events.
     Healthy,
     /// The last attempts have failed: it is sent one event at a time, on the schedule.
     Failing,
@@ -55,12 +55,12 @@ impl EndpointState {
     }
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptResult {
     /// The status of the answer; `None` if there was none.
     pub status: Option<u16>,
-    /// The pause that the app asks for.
+    /// The pause that the app requests with `Retry-After`.
     pub retry_after: Option<Duration>,
     /// When the attempt began.
     pub began_at: Timestamp,
@@ -75,35 +75,35 @@ impl AttemptResult {
     }
 }
 
-/// How an endpoint stands, and since when.
+/// The state of an endpoint, with what decides the next state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Health {
     /// The state.
     pub state: EndpointState,
-    /// Since when it has this state.
+    /// When it got this state.
     pub changed_at: Timestamp,
     /// Failures in a row.
     pub failures: u32,
-    /// When the first of them was.
+    /// The time of the first of these failures.
     pub failing_since: Option<Timestamp>,
-    /// Failed attempts since the endpoint is failing.
+    /// Failed attempts since the endpoint began to fail.
     pub probes: u32,
-    /// Nothing is sent before this.
+    /// Nothing is sent before this time.
     pub resume_at: Option<Timestamp>,
 }
 
 impl Health {
-    /// A new endpoint, or one that was enabled by hand.
+    /// The health of a new endpoint, or of one that was enabled by hand.
     pub fn healthy(now: Timestamp) -> Self {
         let state = EndpointState::Healthy;
         Self { state, changed_at: now, failures: 0, failing_since: None, probes: 0, resume_at: None }
     }
 
-    /// After an attempt. `jitter` is a random number from -1 to 1.
+    /// The health after an attempt. `jitter` is a random number from -1 to 1.
     #[must_use]
     pub fn after(self, result: &AttemptResult, now: Timestamp, jitter: f64) -> Self {
         if self.state == EndpointState::Disabled {
-            // Attempts that had begun before change nothing.
+            // The results of attempts that began earlier change nothing.
             return self;
         }
         if result.is_success() {
@@ -111,7 +111,7 @@ impl Health {
             let changed_at = if is_same { self.changed_at } else { now };
             return Self { changed_at, ..Self::healthy(now) };
         }
-        // A probe is sent after a pause; what began at the very moment of the change, or before, is none.
+        // A probe is sent after a pause; an attempt that began no later than the change of state is not a probe.
         let is_probe = self.state == EndpointState::Failing && result.began_at > self.changed_at;
         let mut after = Self {
             failures: self.failures.saturating_add(1),
@@ -125,7 +125,7 @@ impl Health {
         if after.state == EndpointState::Failing {
             after.pause_until(now.plus(retry_pause(after.probes + 1, jitter)));
         }
-        if let Some(pause) = result.asked_pause() {
+        if let Some(pause) = result.requested_pause() {
             after.pause_until(now.plus(pause));
         }
         let is_too_long = after.failing_since.is_some_and(|since| now.since(since) >= FAILING_UNTIL_DISABLED);
@@ -135,13 +135,13 @@ impl Health {
         after
     }
 
-    /// How many events may be sent now, if so many are on their way.
-    pub fn room(&self, in_flight: usize, most: usize, now: Timestamp) -> usize {
+    /// How many events may be sent now, if `in_flight` are in flight. `limit` is the most for a healthy endpoint.
+    pub fn capacity(&self, in_flight: usize, limit: usize, now: Timestamp) -> usize {
         if self.resume_at.is_some_and(|resume_at| now < resume_at) {
             return 0;
         }
         match self.state {
-            EndpointState::Healthy => most.saturating_sub(in_flight),
+            EndpointState::Healthy => limit.saturating_sub(in_flight),
             EndpointState::Failing => usize::from(in_flight == 0),
             EndpointState::Disabled => 0,
         }
@@ -153,13 +153,14 @@ impl Health {
 }
 
 impl AttemptResult {
-    /// The pause that the app asked for, within its limit.
-    pub fn asked_pause(&self) -> Option<Duration> {
-        self.retry_after.map(|pause| pause.min(LONGEST_ASKED_PAUSE))
+    /// The pause that the app requested, up to the limit.
+    pub fn requested_pause(&self) -> Option<Duration> {
+        self.retry_after.map(|pause| pause.min(LONGEST_REQUESTED_PAUSE))
     }
 }
 
-/// The pause after the failure of the attempt with this number, from 1. `jitter` is a random number from -1 to 1.
+/// The pause after the failure of an attempt. `attempts` is the number of that attempt, from 1. `jitter` is a random
+/// number from -1 to 1.
 pub fn retry_pause(attempts: u32, jitter: f64) -> Duration {
     let step = usize::try_from(attempts.max(1) - 1).unwrap_or(usize::MAX).min(PAUSES.len() - 1);
     let pause = PAUSES.get(step).copied().unwrap_or_default();
@@ -201,16 +202,16 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_fails_is_probed_one_event_at_a_time_and_at_last_disabled() {
+    fn a_failing_endpoint_is_probed_one_event_at_a_time_and_finally_disabled() {
         let healthy = Health::healthy(at(0));
-        assert_eq!(healthy.room(3, 8, at(0)), 5);
+        assert_eq!(healthy.capacity(3, 8, at(0)), 5);
         let nearly = failed(FAILURES_UNTIL_FAILING - 1, healthy, 10);
-        assert_eq!((nearly.state, nearly.room(0, 8, at(10))), (EndpointState::Healthy, 8));
+        assert_eq!((nearly.state, nearly.capacity(0, 8, at(10))), (EndpointState::Healthy, 8));
         let failing = failed(1, nearly, 10);
         assert_eq!((failing.state, failing.changed_at), (EndpointState::Failing, at(10)));
-        assert_eq!(failing.room(0, 8, at(14)), 0);
-        assert_eq!((failing.room(0, 8, at(15)), failing.room(1, 8, at(15))), (1, 0));
-        // Attempts that had begun before are no probes.
+        assert_eq!(failing.capacity(0, 8, at(14)), 0);
+        assert_eq!((failing.capacity(0, 8, at(15)), failing.capacity(1, 8, at(15))), (1, 0));
+        // Attempts that began before the change of state are no probes.
         assert_eq!(failing.after(&result(None, 9), at(12), 0.0).probes, 0);
         let probed = failing.after(&result(None, 15), at(15), 0.0);
         assert_eq!((probed.probes, probed.resume_at), (1, Some(at(15 + 300))));
@@ -218,7 +219,10 @@ mod tests {
         let nearly = probed.after(&result(500, five_days), at(five_days), 0.0);
         assert_eq!(nearly.state, EndpointState::Failing);
         let disabled = nearly.after(&result(500, five_days + 10), at(five_days + 10), 0.0);
-        assert_eq!((disabled.state, disabled.room(0, 8, at(five_days * 9))), (EndpointState::Disabled, 0));
+        assert_eq!(
+            (disabled.state, disabled.capacity(0, 8, at(five_days * 9))),
+            (EndpointState::Disabled, 0)
+        );
         assert_eq!(disabled.after(&result(200, 0), at(five_days + 11), 0.0), disabled);
     }
 
@@ -234,14 +238,14 @@ mod tests {
     fn gone_disables_it_and_retry_after_pauses_it() {
         let healthy = Health::healthy(at(0));
         assert_eq!(healthy.after(&result(410, 1), at(1), 0.0).state, EndpointState::Disabled);
-        let asked =
+        let requested =
             |seconds| AttemptResult { retry_after: Some(Duration::from_secs(seconds)), ..result(429, 0) };
-        let paused = healthy.after(&asked(60), at(1), 0.0);
+        let paused = healthy.after(&requested(60), at(1), 0.0);
         assert_eq!(
-            (paused.state, paused.room(0, 8, at(60)), paused.room(0, 8, at(61))),
+            (paused.state, paused.capacity(0, 8, at(60)), paused.capacity(0, 8, at(61))),
             (EndpointState::Healthy, 0, 8)
         );
-        assert_eq!(healthy.after(&asked(u64::MAX), at(0), 0.0).resume_at, Some(at(24 * 3600)));
+        assert_eq!(healthy.after(&requested(u64::MAX), at(0), 0.0).resume_at, Some(at(24 * 3600)));
     }
 
     #[test]
@@ -254,7 +258,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_it_is_sent_something_again_or_is_disabled(
+        fn any_endpoint_is_sent_events_again_or_is_disabled(
             results in prop::collection::vec((prop::option::of(200..600_u16), prop::option::of(0..100_000_u64), 0..50_000_i64), 0..50),
             jitter in -1.0..1.0_f64,
         ) {
@@ -268,7 +272,7 @@ mod tests {
                 prop_assert!(health.state != EndpointState::Healthy || health.failures < FAILURES_UNTIL_FAILING);
                 prop_assert!(before.state != EndpointState::Disabled || health == before);
                 if health.state != EndpointState::Disabled {
-                    prop_assert!(health.room(0, 8, at(now + 29 * 3600)) > 0);
+                    prop_assert!(health.capacity(0, 8, at(now + 29 * 3600)) > 0);
                 }
             }
         }

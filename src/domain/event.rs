@@ -1,7 +1,7 @@
 //! Which events a change makes, and how events of one user become one.
 //!
-//! An event says that a user changed, not how: whoever is told reads the row as it is then. So events of one user that
-//! have not been told yet collapse to the newest.
+//! An event reports that a user changed, not how: its body is made from the row as it is when the event is sent. So
+//! events of one user that have not been sent yet collapse to the newest.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use super::{Life, StoredUser, Timestamp, UserId, UserKey};
     strum::VariantArray,
 )]
 pub enum EventKind {
-    /// A row was made.
+    /// A row was created.
     #[strum(serialize = "user.created")]
     Created,
     /// What the API shows of the user changed.
@@ -43,16 +43,16 @@ impl EventKind {
     }
 }
 
-/// That a user changed. Holds no personal data but the provider's id, as a tombstone does.
+/// A user changed. Contains no personal data but the provider's id, as a tombstone does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Whose row.
+    /// The user.
     pub user: UserKey,
     /// The id of the row, which is another one for each lifetime.
     pub id: UserId,
     /// What happened.
     pub kind: EventKind,
-    /// The names of the changed fields, of an update.
+    /// For an update, the names of the changed fields.
     pub changed: Vec<String>,
     /// The provider's time of the change.
     pub stamp: Timestamp,
@@ -61,11 +61,11 @@ pub struct Event {
 /// An event of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedEvent {
-    /// Its place in the log; later events have higher ones.
+    /// Its sequence number in the log; later events have higher ones.
     pub sequence: i64,
-    /// Its own id.
+    /// The id of the event.
     pub event_id: Uuid,
-    /// What it says.
+    /// The event.
     pub event: Event,
     /// When it was logged.
     pub at: Timestamp,
@@ -73,8 +73,8 @@ pub struct LoggedEvent {
 
 /// The events that a change of what is stored of a user makes, in order.
 ///
-/// There is none if the API shows the same as before, or only another `updatedAt`. A row in the place of another one is
-/// the deletion of the old one and the creation of the new one.
+/// There is none if the API shows the same as before, or only another `updatedAt`. If a new row replaces another one,
+/// the events are the deletion of the old row and the creation of the new one.
 pub fn events_of(user: &UserKey, before: Option<&StoredUser>, now: &StoredUser) -> Vec<Event> {
     let row = |stored: &StoredUser| stored.id.zip(stored.record.life.clone());
     let event = |id, kind, changed, stamp| Event { user: user.clone(), id, kind, changed, stamp };
@@ -109,13 +109,13 @@ fn changed_fields(old: &Life, new: &Life) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// What two events of one row are together; `None` if nothing has to be told.
+/// Merges two events of one row; `None` if nothing has to be sent.
 ///
-/// `was_told` says whether the older one may have been received: then its deletion must be told as well.
-fn merge(older: LoggedEvent, was_told: bool, newer: LoggedEvent) -> Option<LoggedEvent> {
+/// `may_be_received` is whether the older one may have been received: then the deletion must be sent as well.
+fn merge(older: LoggedEvent, may_be_received: bool, newer: LoggedEvent) -> Option<LoggedEvent> {
     use EventKind::{Created, Deleted, Updated};
     let kind = match (older.event.kind, newer.event.kind) {
-        (Created, Deleted) if !was_told => return None,
+        (Created, Deleted) if !may_be_received => return None,
         (_, Deleted) => Deleted,
         (Created, _) | (_, Created) => Created,
         (Updated | Deleted, Updated) => Updated,
@@ -132,21 +132,21 @@ fn merge(older: LoggedEvent, was_told: bool, newer: LoggedEvent) -> Option<Logge
     Some(LoggedEvent { event: Event { kind, changed, ..newer.event }, ..newer })
 }
 
-/// What the events of one row are together, in the order of the log; each with whether it may have been received.
+/// Merges the events of one row, given in the order of the log, each with whether it may have been received.
 pub fn collapse_user(events: impl IntoIterator<Item = (LoggedEvent, bool)>) -> Option<LoggedEvent> {
     let mut merged: Option<LoggedEvent> = None;
-    let mut was_told = false;
-    for (event, is_told) in events {
+    let mut may_be_received = false;
+    for (event, may_this_be_received) in events {
         merged = match merged {
-            Some(older) => merge(older, was_told, event),
+            Some(older) => merge(older, may_be_received, event),
             None => Some(event),
         };
-        was_told |= is_told;
+        may_be_received |= may_this_be_received;
     }
     merged
 }
 
-/// What events of any users are together for somebody who has received none of them, in the order of the log.
+/// Merges the events of each row, for a receiver that has received none of them, in the order of the log.
 pub fn collapse(events: impl IntoIterator<Item = LoggedEvent>) -> Vec<LoggedEvent> {
     let mut of_row: BTreeMap<UserId, Vec<(LoggedEvent, bool)>> = BTreeMap::new();
     for event in events {
@@ -179,7 +179,7 @@ mod tests {
             read.set(field(&name), value).unwrap();
         }
         let lifetime = Some(Timestamp::from_seconds(created_at));
-        let kind = ChangeKind::Upsert { lifetime, told_at: None, facts: read };
+        let kind = ChangeKind::Upsert { lifetime, event_time: None, facts: read };
         Change { user: ada(), stamp: Timestamp::from_seconds(stamp), kind }
     }
 
@@ -188,7 +188,7 @@ mod tests {
     }
 
     /// The events of each change in a history: kind, number of the row's id, changed fields.
-    fn told(history: &[Change]) -> Vec<Vec<(&'static str, u128, String)>> {
+    fn events_of_history(history: &[Change]) -> Vec<Vec<(&'static str, u128, String)>> {
         let mut last = 0;
         let mut stored = StoredUser::default();
         let mut events = |change: &Change| {
@@ -197,8 +197,8 @@ mod tests {
                 last += 1;
                 UserId(Uuid::from_u128(last))
             });
-            let told = events_of(&ada(), Some(&before), &stored);
-            told.iter().map(|it| (it.kind.name(), it.id.0.as_u128(), it.changed.join(","))).collect()
+            let events = events_of(&ada(), Some(&before), &stored);
+            events.iter().map(|it| (it.kind.name(), it.id.0.as_u128(), it.changed.join(","))).collect()
         };
         history.iter().map(&mut events).collect()
     }
@@ -207,7 +207,7 @@ mod tests {
     fn a_change_makes_an_event_only_if_the_api_shows_something_else() {
         let history = [
             upsert(1, 1, json!({"email": "a@example.com"})),
-            // Only the stamp.
+            // Only the stamp is different.
             upsert(1, 2, json!({"email": "a@example.com"})),
             upsert(1, 3, json!({"email": "b@example.com", "nickname": "ada", "givenName": "Ada"})),
             // Older than what is known.
@@ -215,13 +215,13 @@ mod tests {
             deletion(5),
             deletion(6),
             upsert(7, 7, json!({})),
-            // The next lifetime without a deletion of this one.
+            // The next lifetime, without a deletion before it.
             upsert(8, 8, json!({})),
         ];
         let none = Vec::new();
         let one = |kind, id, changed: &str| vec![(kind, id, changed.to_owned())];
         assert_eq!(
-            told(&history),
+            events_of_history(&history),
             [
                 one("user.created", 1, ""),
                 none.clone(),
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_deletion_of_a_user_without_a_row_makes_no_event() {
-        assert_eq!(told(&[deletion(1)]), [vec![]]);
+        assert_eq!(events_of_history(&[deletion(1)]), [vec![]]);
     }
 
     fn logged(sequence: i64, id: u128, kind: EventKind, changed: &[&str]) -> LoggedEvent {
@@ -248,11 +248,11 @@ mod tests {
     }
 
     #[test]
-    fn events_of_a_user_become_the_newest() {
+    fn events_of_a_user_collapse_to_the_newest() {
         use EventKind::{Created, Deleted, Updated};
         let merged = |events: &[(EventKind, bool)]| {
             let events = events.iter().zip(1..);
-            collapse_user(events.map(|((kind, told), number)| (logged(number, 1, *kind, &["email"]), *told)))
+            collapse_user(events.map(|((kind, sent), number)| (logged(number, 1, *kind, &["email"]), *sent)))
                 .map(|it| (it.event.kind, it.sequence))
         };
         assert_eq!(merged(&[(Created, false), (Updated, false)]), Some((Created, 2)));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_lifetime_is_told_after_the_end_of_the_last_one() {
+    fn the_next_lifetime_comes_after_the_end_of_the_previous_one() {
         use EventKind::{Created, Deleted, Updated};
         let log = [
             logged(1, 1, Updated, &["email"]),
@@ -276,15 +276,15 @@ mod tests {
             logged(6, 2, Deleted, &[]),
             logged(7, 3, Updated, &["email"]),
         ];
-        let told: Vec<_> =
+        let collapsed: Vec<_> =
             collapse(log).iter().map(|it| (it.sequence, it.event.id.0.as_u128(), it.event.kind)).collect();
-        assert_eq!(told, [(4, 1, Deleted), (7, 3, Created)]);
+        assert_eq!(collapsed, [(4, 1, Deleted), (7, 3, Created)]);
         let changed =
             collapse([logged(1, 1, Updated, &["email"]), logged(2, 1, Updated, &["name", "email"])]);
         assert_eq!(changed[0].event.changed, ["email", "name"]);
     }
 
-    /// A log as changes make it: each row is created, updated, and at last deleted.
+    /// A log like that of real changes: each row is created, updated, and finally deleted.
     fn logs() -> impl Strategy<Value = Vec<LoggedEvent>> {
         let fields = prop::collection::vec(prop::sample::select(vec!["email", "name", "nickname"]), 1..3);
         prop::collection::vec((0..4_u128, prop::bool::weighted(0.2), fields), 0..40).prop_map(|steps| {
@@ -314,14 +314,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_not_matter_in_which_pieces_events_are_collapsed(log in logs(), cut in 0..40_usize) {
+        fn collapsing_in_parts_gives_the_same_result(log in logs(), cut in 0..40_usize) {
             let (first, rest) = log.split_at(cut.min(log.len()));
-            let pieces: Vec<_> = collapse(first.to_vec()).into_iter().chain(rest.to_vec()).collect();
-            prop_assert_eq!(collapse(pieces), collapse(log));
+            let parts: Vec<_> = collapse(first.to_vec()).into_iter().chain(rest.to_vec()).collect();
+            prop_assert_eq!(collapse(parts), collapse(log));
         }
 
         #[test]
-        fn whoever_starts_with_nothing_ends_with_the_rows_that_are_there(log in logs()) {
+        fn a_new_receiver_ends_up_with_the_rows_that_exist(log in logs()) {
             let rows = |events: &[LoggedEvent]| {
                 let mut rows = std::collections::BTreeSet::new();
                 for it in events {
@@ -329,20 +329,20 @@ mod tests {
                 }
                 rows
             };
-            let told = collapse(log.clone());
-            prop_assert_eq!(rows(&told), rows(&log));
-            prop_assert!(told.iter().all(|it| it.event.kind == EventKind::Created), "a row's first event is there");
-            prop_assert!(told.is_sorted_by(|one, next| one.sequence < next.sequence));
+            let collapsed = collapse(log.clone());
+            prop_assert_eq!(rows(&collapsed), rows(&log));
+            prop_assert!(collapsed.iter().all(|it| it.event.kind == EventKind::Created), "each row has its first event");
+            prop_assert!(collapsed.is_sorted_by(|one, next| one.sequence < next.sequence));
         }
 
         #[test]
-        fn what_may_have_been_received_is_taken_back(log in logs()) {
+        fn a_row_that_may_have_been_received_is_reported_as_deleted(log in logs()) {
             for id in log.iter().map(|it| it.event.id) {
                 let of_row: Vec<_> = log.iter().filter(|it| it.event.id == id).cloned().collect();
                 let last = of_row.last().unwrap().clone();
-                let told = collapse_user(of_row.into_iter().map(|it| (it, true))).unwrap();
-                prop_assert_eq!(told.event.kind == EventKind::Deleted, last.event.kind == EventKind::Deleted);
-                prop_assert_eq!(told.sequence, last.sequence);
+                let merged = collapse_user(of_row.into_iter().map(|it| (it, true))).unwrap();
+                prop_assert_eq!(merged.event.kind == EventKind::Deleted, last.event.kind == EventKind::Deleted);
+                prop_assert_eq!(merged.sequence, last.sequence);
             }
         }
     }

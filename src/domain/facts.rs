@@ -1,4 +1,4 @@
-//! What a change says about a user, field by field.
+//! The facts of a change about a user, field by field.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map;
@@ -26,7 +26,7 @@ pub enum ImpossibleValue {
         field: Field,
     },
     /// Some number in it cannot be stored.
-    #[error("`{}` holds a number of more digits than PostgreSQL can store", .field.name())]
+    #[error("`{}` contains a number with more digits than PostgreSQL can store", .field.name())]
     TooManyDigits {
         /// The field.
         field: Field,
@@ -37,11 +37,11 @@ pub enum ImpossibleValue {
 /// some around it.
 const DEEPEST: usize = 100;
 
-/// How many zeros the numbers of one value may gain by being written without an exponent. Else a few bytes such as
-/// `1e100000`, said often, would become a value of gigabytes.
+/// How many zeros the numbers of one value may gain by being written without an exponent. Otherwise a few bytes such as
+/// `1e100000`, repeated, would become a value of gigabytes.
 const MOST_ADDED_DIGITS: usize = 1 << 20;
 
-/// The fields that one change carries. A field that is absent is not spoken of; an explicit null is a fact.
+/// The fields that one change carries. An absent field leaves the value unchanged; an explicit null is a value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts(BTreeMap<Field, Value>);
 
@@ -57,18 +57,18 @@ impl Facts {
         if is_deeper_than(&value, DEEPEST) {
             return Err(ImpossibleValue::TooDeep { field });
         }
-        let mut room = MOST_ADDED_DIGITS;
-        let value = storable(value, &mut room).ok_or(ImpossibleValue::TooManyDigits { field })?;
+        let mut remaining_digits = MOST_ADDED_DIGITS;
+        let value = storable(value, &mut remaining_digits).ok_or(ImpossibleValue::TooManyDigits { field })?;
         self.0.insert(field, value);
         Ok(())
     }
 
-    /// Whether nothing is said.
+    /// Whether there are no facts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Tells two changes of the same stamp apart by what they say, never by when they arrived.
+    /// Orders two changes of the same stamp by their content, never by when they arrived.
     pub(super) fn digest(&self) -> u64 {
         // serde_json keeps object keys sorted, so equal facts are equal bytes; a test holds it to that.
         let text = serde_json::to_vec(&self.0).unwrap_or_default();
@@ -107,20 +107,21 @@ fn is_deeper_than(value: &Value, levels: usize) -> bool {
 }
 
 /// The value as both databases can store it; `None` if its numbers have too many digits.
-fn storable(value: Value, room: &mut usize) -> Option<Value> {
+fn storable(value: Value, remaining_digits: &mut usize) -> Option<Value> {
     Some(match value {
         Value::Number(number) => {
             let plain = number::plain(&number)?;
             let added = plain.as_str().len().saturating_sub(number.as_str().len());
-            *room = room.checked_sub(added)?;
+            *remaining_digits = remaining_digits.checked_sub(added)?;
             Value::Number(plain)
         }
         Value::String(text) => Value::String(without_nul(text)),
         Value::Array(items) => {
-            items.into_iter().map(|item| storable(item, room)).collect::<Option<Value>>()?
+            items.into_iter().map(|item| storable(item, remaining_digits)).collect::<Option<Value>>()?
         }
         Value::Object(entries) => {
-            let entry = |(key, value): (String, Value)| Some((storable_key(key), storable(value, room)?));
+            let entry =
+                |(key, value): (String, Value)| Some((storable_key(key), storable(value, remaining_digits)?));
             entries.into_iter().map(entry).collect::<Option<Value>>()?
         }
         other => other,
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_kept_to_the_digit_and_what_cannot_be_stored_is_told() {
+    fn numbers_keep_every_digit_and_too_long_ones_are_refused() {
         let set = |metadata: &str| {
             let mut facts = Facts::default();
             facts.set(Field::Metadata, serde_json::from_str(metadata).unwrap()).map(|()| facts)
@@ -185,7 +186,7 @@ mod tests {
             let error = set(&refused).unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "`metadata` holds a number of more digits than PostgreSQL can store"
+                "`metadata` contains a number with more digits than PostgreSQL can store"
             );
         }
     }

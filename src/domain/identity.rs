@@ -1,4 +1,4 @@
-//! What a verified token says about its user, under the names that apps know.
+//! The claims of a verified token about its user, under the names that apps know.
 
 use std::fmt;
 
@@ -16,10 +16,10 @@ const MAX_PATH_BYTES: usize = 256;
 /// Claims about the token, not about its user; `iss` and `sub` are shown as `issuer` and `subject`.
 const NOT_SHOWN: [&str; 7] = ["aud", "exp", "nbf", "iat", "jti", "iss", "sub"];
 
-/// The names that every identity has, whatever a custom claim of the same name says.
+/// The names that every identity has, even if a custom claim has the same name.
 const ALWAYS: [&str; 3] = ["tokenIdentifier", "subject", "issuer"];
 
-/// The OpenID claims that have a type, beside those that tell a [`Field`]: the claim, its name in an identity, and how
+/// The OpenID claims that have a type, beside those that set a [`Field`]: the claim, its name in an identity, and how
 /// it is read.
 const TYPED: [(&str, &str, ReadClaim); 9] = [
     ("preferred_username", "preferredUsername", string),
@@ -89,9 +89,9 @@ impl Identity {
         format!("{}|{}", self.issuer, self.subject)
     }
 
-    /// What the claims say of the user's profile.
+    /// The facts about the user's profile in the claims.
     ///
-    /// A token without profile claims still says that the user exists: then the only fact is a null name.
+    /// A token without profile claims still shows that the user exists: then the only fact is a null name.
     pub fn facts(&self) -> Facts {
         let mut facts = Facts::default();
         for field in Field::ALL {
@@ -106,7 +106,7 @@ impl Identity {
         facts
     }
 
-    /// What the claim of a field says.
+    /// The value of a field in the claims.
     fn fact(&self, field: Field) -> Option<Value> {
         let shown = match self.kind {
             TokenKind::Oidc => field.name(),
@@ -134,7 +134,7 @@ fn typed_claims() -> impl Iterator<Item = (&'static str, &'static str, ReadClaim
     Field::ALL.iter().filter_map(of_field).chain(TYPED)
 }
 
-/// How a claim that tells a field is read.
+/// How a claim that sets a field is read.
 fn reader(kind: Kind) -> ReadClaim {
     match kind {
         Kind::Text => string,

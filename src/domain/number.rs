@@ -1,6 +1,6 @@
 //! JSON numbers, to the digit: written without an exponent, as PostgreSQL's `jsonb` writes them.
 //!
-//! A number has one spelling in both databases, in records and in the API, so that what nobody changed looks the same
+//! A number has one spelling in both databases, in records and in the API, so that an unchanged value looks the same
 //! everywhere.
 
 use serde_json::Number;

@@ -1,14 +1,14 @@
-//! The fields of a user's profile. Each stands once, in the table of this file; everything else follows from it.
+//! The fields of a user's profile. Each is defined once, in the table of this file; everything else follows from it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// Makes [`Field`] and [`Profile`] of one table. A line has the field of `Profile`, its name as a [`Field`], its name in
-/// the API, the type of its values, and the OpenID claim that tells it.
+/// Makes [`Field`] and [`Profile`] of one table. A line has the field of `Profile`, its name as a [`Field`], its name
+/// in the API, the type of its values, and the OpenID claim that contains it.
 macro_rules! profile {
     ($($field:ident, $variant:ident, $name:tt, $value:ty, $claim:expr;)*) => {
-        /// A field of the profile that a provider can speak about.
+        /// A field of the profile that a provider can send.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Field {
             $(#[serde(rename = $name)] $variant,)*
@@ -27,7 +27,7 @@ macro_rules! profile {
                 }
             }
 
-            /// The OpenID claim that tells the field, if there is one.
+            /// The OpenID claim that contains the field, if there is one.
             pub fn claim(self) -> Option<&'static str> {
                 match self {
                     $(Self::$variant => $claim,)*
@@ -105,7 +105,7 @@ impl Field {
 trait FieldValue: Sized {
     const KIND: Kind;
 
-    /// The value that a fact tells; `None` if it tells nothing.
+    /// The value of a fact; `None` if it has none.
     fn read(fact: &Value) -> Option<Self>;
 }
 
@@ -136,7 +136,7 @@ impl FieldValue for Value {
 impl Profile {
     /// The profile that these facts make. Of several facts about one field the last one counts.
     ///
-    /// `name` is the provider's own where it has one, else what is there of given and family name.
+    /// `name` is the provider's own if it has one, otherwise given and family name.
     pub(super) fn from_facts<'a>(facts: impl IntoIterator<Item = (Field, &'a Value)>) -> Self {
         let mut profile = Self::default();
         for (field, value) in facts {

@@ -34,7 +34,7 @@ pub enum Scope {
 
 /// A string that names no scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the scopes are {}", Scope::VARIANTS.join(", "))]
+#[error("unknown scope; the scopes are {}", Scope::VARIANTS.join(", "))]
 pub struct UnknownScope;
 
 fn unknown_scope(_: &str) -> UnknownScope {
@@ -54,7 +54,7 @@ pub trait RequiredScope {
     const SCOPE: Scope;
 }
 
-/// Stands for [`Scope::UsersRead`].
+/// The type for [`Scope::UsersRead`].
 #[derive(Clone, Copy, Debug)]
 pub enum UsersRead {}
 
@@ -62,7 +62,7 @@ impl RequiredScope for UsersRead {
     const SCOPE: Scope = Scope::UsersRead;
 }
 
-/// Stands for [`Scope::Admin`].
+/// The type for [`Scope::Admin`].
 #[derive(Clone, Copy, Debug)]
 pub enum Admin {}
 
@@ -70,7 +70,7 @@ impl RequiredScope for Admin {
     const SCOPE: Scope = Scope::Admin;
 }
 
-/// Stands for [`Scope::EventsRead`].
+/// The type for [`Scope::EventsRead`].
 #[derive(Clone, Copy, Debug)]
 pub enum EventsRead {}
 
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(Scopes::parse("users:read events:read admin"), all);
         assert_eq!(Scopes::parse("users:write"), Scopes::default());
         assert_eq!("users".parse::<Scope>(), Err(UnknownScope));
-        assert_eq!(UnknownScope.to_string(), "the scopes are users:read, events:read, admin");
+        assert_eq!(UnknownScope.to_string(), "unknown scope; the scopes are users:read, events:read, admin");
     }
 
     #[test]

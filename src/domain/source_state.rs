@@ -1,4 +1,5 @@
-//! Whether a source is alive and in step with its provider: a pure function of what the watch has found.
+//! Whether the deliveries of a source arrive, and whether its rows match the provider: a pure function of the results
+//! of the watch.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,22 +9,22 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::{Activity, Timestamp};
 
-/// A source that is usually quiet is not called silent before.
-const LEAST_SILENCE: Duration = Duration::from_hours(6);
-/// So many times the usual pause between two deliveries is silence.
+/// A source is not silent before this time without a delivery.
+const MIN_SILENCE: Duration = Duration::from_hours(6);
+/// A source is silent after this multiple of the usual pause between two deliveries.
 const USUAL_PAUSES: u32 = 8;
-/// So many refusals without an accepted delivery are no accident.
-const REFUSALS: u64 = 3;
-/// A difference of counts in one check may be users who are just signing up.
+/// The number of refusals without an accepted delivery that makes a source silent.
+const MIN_REFUSALS: u64 = 3;
+/// In how many checks in a row the counts must differ: in one check it may be users who are just signing up.
 const CHECKS_WITH_DIFFERENCE: u32 = 2;
-/// What a webhook may need after the event log has its event.
+/// How much later than in the event log an event may arrive by webhook.
 const WEBHOOK_DELAY: Duration = Duration::from_mins(5);
-/// With a delivery in this time the webhook's endpoint exists, whatever address the provider shows.
+/// If a delivery arrived within this time, the webhook's endpoint exists, whatever URL the provider shows.
 const ENDPOINT_IN_USE: Duration = Duration::from_hours(24);
-/// Checks are made every five minutes; older ones say nothing of now.
+/// Checks are made every five minutes; the results expire after this time.
 const CHECKS_EXPIRE: Duration = Duration::from_mins(30);
 
-/// How a source stands. Of several reasons the worst decides; the worst is the last here.
+/// The state of a source. The worst of several reasons decides; the states are ordered from best to worst.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, EnumString, IntoStaticStr, VariantArray,
 )]
@@ -32,15 +33,15 @@ const CHECKS_EXPIRE: Duration = Duration::from_mins(30);
 pub enum SourceState {
     /// Deliveries arrive, and nothing differs.
     Ok,
-    /// Deliveries do not arrive as they should.
+    /// Deliveries do not arrive as expected.
     Silent,
-    /// It cannot be told.
+    /// It cannot be determined.
     Unknown,
-    /// The table is not what the provider says.
+    /// The rows differ from the provider's users.
     Drifting,
 }
 
-/// Why a source is not `ok`. The names are stable.
+/// The reason why a source is not `ok`. The names are stable.
 #[derive(
     Clone,
     Copy,
@@ -58,27 +59,27 @@ pub enum SourceState {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Reason {
-    /// Users who signed up lately have no row.
+    /// Users who signed up recently have no row.
     UsersMissing,
-    /// The provider has another number of users than there are rows.
+    /// The provider's number of users differs from the number of rows.
     CountDiffers,
     /// The last comparison found differences.
     ReconcileDiffers,
-    /// The provider has not been asked yet, or not for half an hour.
+    /// The provider has not been checked yet, or not for half an hour.
     NotChecked,
     /// The provider does not accept the credentials.
     ApiUnauthorized,
     /// The credentials lack a permission.
     ApiForbidden,
-    /// The API's address is not one that may be asked, or it answers with a redirect.
+    /// Requests to the API's address are not allowed, or it answers with a redirect.
     ApiMisconfigured,
     /// The provider did not answer, or answered with an error.
     ApiUnavailable,
-    /// The answer is not what the provider's API answers.
+    /// The answer is not one of the provider's API.
     UnexpectedAnswer,
-    /// The key is of another instance than the webhooks.
+    /// The key is for another instance than the webhooks.
     WrongInstance,
-    /// The last comparison could not tell who is gone.
+    /// The last comparison could not determine which users were deleted.
     ReconcileRefused,
     /// The credentials may not read the event log.
     EventLogForbidden,
@@ -86,13 +87,13 @@ pub enum Reason {
     EventLogUnavailable,
     /// The position in the event log was lost, and no comparison has followed yet.
     EventsLost,
-    /// No delivery was ever accepted, and the provider is not asked.
+    /// No delivery was ever accepted, and there are no requests to the provider.
     NoDeliveryYet,
     /// No delivery for much longer than usual.
     NoDeliveries,
     /// Deliveries are refused, and none is accepted.
     DeliveriesRefused,
-    /// The event log has events that no webhook brought.
+    /// The event log has events that no webhook delivered.
     WebhooksMissing,
     /// The provider has no endpoint with this source's path.
     EndpointMissing,
@@ -100,7 +101,7 @@ pub enum Reason {
     EndpointDisabled,
     /// The endpoint does not subscribe to every event about users.
     EndpointEventsMissing,
-    /// The provider says that deliveries to the endpoint failed lately.
+    /// The provider reports that deliveries to the endpoint failed recently.
     DeliveriesFailed,
 }
 
@@ -117,7 +118,7 @@ impl Reason {
         self.into()
     }
 
-    /// What it makes of a source.
+    /// The state of a source that has this reason.
     pub fn state(self) -> SourceState {
         match self {
             Self::UsersMissing | Self::CountDiffers | Self::ReconcileDiffers => SourceState::Drifting,
@@ -143,85 +144,85 @@ impl Reason {
         }
     }
 
-    /// Whether it only says that there was no time yet to find anything out.
-    pub fn is_only_early(self) -> bool {
+    /// Whether it only means that nothing was checked yet.
+    pub fn is_not_checked_yet(self) -> bool {
         matches!(self, Self::NotChecked | Self::NoDeliveryYet)
     }
 }
 
-/// What the provider was last asked, and what it answered.
+/// The results of the last checks at the provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Checks {
-    /// When it was asked.
+    /// When the checks were made.
     pub at: Option<Timestamp>,
-    /// Why it could not be asked to the end.
+    /// Why the checks could not be completed.
     pub failure: Option<Reason>,
-    /// How many of its newest users have no row.
+    /// How many of the newest users have no row.
     pub missing: Option<u64>,
-    /// How many users more it has than there are rows; less than zero if there are too many rows.
+    /// The provider's number of users minus the number of rows.
     pub difference: Option<i64>,
-    /// In how many checks in a row there was a difference.
+    /// In how many checks in a row there was a difference of the same sign.
     pub difference_seen: u32,
-    /// What is wrong with the webhook's endpoint.
+    /// The problems of the webhook's endpoint.
     pub endpoint: Vec<Reason>,
 }
 
-/// How the reading of the event log stands.
+/// The state of reading the event log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogState {
-    /// When it was last read without an error.
+    /// When the log was last read without an error.
     pub read_at: Option<Timestamp>,
-    /// Why it cannot be read now.
+    /// Why the log cannot be read now.
     pub failure: Option<Reason>,
     /// When events were lost.
     pub gap_at: Option<Timestamp>,
-    /// When an event was last read that no webhook had brought.
+    /// When an event was last read that no webhook had delivered.
     pub only_in_log_at: Option<Timestamp>,
 }
 
-/// What the last comparison with the provider's list left.
+/// The result of the last comparison with the provider's list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
     /// When it ended.
     pub at: Option<Timestamp>,
-    /// Listed, without a row.
+    /// Users in the list without a row.
     pub missing: u64,
     /// Rows with other fields.
     pub different: u64,
-    /// Rows of users who are gone.
+    /// Rows of users who were deleted at the provider.
     pub extra: u64,
-    /// Users who are there, but not listed.
+    /// Users who exist at the provider, but are not in the list.
     pub not_listed: u64,
-    /// Of those missing or different, how many were repaired.
+    /// How many of the missing and different ones were repaired.
     pub repaired: u64,
-    /// Of the extra ones, how many were deleted.
+    /// How many of the extra ones were deleted.
     pub deleted: u64,
-    /// Whether it could not tell who is gone.
+    /// Whether it could not determine which users were deleted.
     pub is_refused: bool,
 }
 
-/// Everything that the state follows from.
+/// Everything that decides the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signals {
-    /// The present.
+    /// The current time.
     pub now: Timestamp,
     /// Whether the source has a secret, and so receives deliveries.
     pub receives: bool,
-    /// Its deliveries.
+    /// The times of its deliveries.
     pub activity: Activity,
-    /// The pause between two deliveries that 95 of 100 stay below, if there were enough of them.
+    /// The 95th percentile of the pauses between two deliveries, if there were enough deliveries.
     pub usual_pause: Option<Duration>,
-    /// What the provider says; `None` if it is not asked.
-    pub asked: Option<Asked>,
+    /// What the requests to the provider have shown; `None` if there are none.
+    pub provider_report: Option<ProviderReport>,
 }
 
-/// What the provider says.
+/// What the requests to the provider have shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// The checks.
+pub struct ProviderReport {
+    /// The results of the checks.
     pub checks: Checks,
-    /// The event log; `None` if the provider has none.
+    /// The state of the event log; `None` if the provider has none.
     pub log: Option<LogState>,
     /// The last comparison.
     pub comparison: Option<Comparison>,
@@ -230,10 +231,10 @@ pub struct Asked {
 /// The state of a source, and the reasons for it in a fixed order.
 pub fn judge(signals: &Signals) -> (SourceState, Vec<Reason>) {
     let mut reasons = BTreeSet::new();
-    if let Some(asked) = &signals.asked {
-        reasons.extend(of_checks(signals, &asked.checks));
-        reasons.extend(asked.log.iter().flat_map(|log| of_log(signals, log, asked.comparison)));
-        reasons.extend(asked.comparison.iter().flat_map(of_comparison));
+    if let Some(report) = &signals.provider_report {
+        reasons.extend(of_checks(signals, &report.checks));
+        reasons.extend(report.log.iter().flat_map(|log| of_log(signals, log, report.comparison)));
+        reasons.extend(report.comparison.iter().flat_map(of_comparison));
     }
     if signals.receives {
         reasons.extend(of_activity(signals));
@@ -258,7 +259,7 @@ fn of_checks(signals: &Signals, checks: &Checks) -> Vec<Reason> {
     let last = signals.activity.last_delivery_at;
     let is_in_use = last.is_some_and(|at| signals.now.since(at) < ENDPOINT_IN_USE);
     let endpoint = checks.endpoint.iter().copied();
-    reasons.extend(endpoint.filter(|flaw| !(is_in_use && *flaw == Reason::EndpointMissing)));
+    reasons.extend(endpoint.filter(|reason| !(is_in_use && *reason == Reason::EndpointMissing)));
     reasons
 }
 
@@ -291,15 +292,15 @@ fn of_comparison(comparison: &Comparison) -> Vec<Reason> {
 fn of_activity(signals: &Signals) -> Vec<Reason> {
     let Activity { last_delivery_at, refused, .. } = signals.activity;
     let mut reasons = Vec::new();
-    if refused >= REFUSALS {
+    if refused >= MIN_REFUSALS {
         reasons.push(Reason::DeliveriesRefused);
     }
     match (last_delivery_at, signals.usual_pause) {
-        (None, _) if signals.asked.is_none() && refused < REFUSALS => {
+        (None, _) if signals.provider_report.is_none() && refused < MIN_REFUSALS => {
             reasons.push(Reason::NoDeliveryYet);
         }
         (Some(last), Some(usual)) => {
-            let silence = LEAST_SILENCE.max(usual.saturating_mul(USUAL_PAUSES));
+            let silence = MIN_SILENCE.max(usual.saturating_mul(USUAL_PAUSES));
             if signals.now.since(last) > silence {
                 reasons.push(Reason::NoDeliveries);
             }
@@ -309,12 +310,13 @@ fn of_activity(signals: &Signals) -> Vec<Reason> {
     reasons
 }
 
-/// Deliveries before which it cannot be told what is usual.
-const ENOUGH_DELIVERIES: usize = 20;
+/// How many deliveries are needed to calculate the usual pause.
+const MIN_DELIVERIES: usize = 20;
 
-/// The pause that 95 of 100 pauses between these moments, newest first, stay below; `None` if there are too few.
+/// The 95th percentile of the pauses between these times, which are sorted from new to old; `None` if there are too
+/// few.
 pub fn usual_pause(received: &[Timestamp]) -> Option<Duration> {
-    if received.len() < ENOUGH_DELIVERIES {
+    if received.len() < MIN_DELIVERIES {
         return None;
     }
     let mut pauses: Vec<Duration> = received.windows(2).map(|pair| pair[0].since(pair[1])).collect();

@@ -16,7 +16,7 @@ pub struct StoredUser {
 pub enum StaleReason {
     /// The user, or the lifetime that the change belongs to, was deleted.
     Deleted,
-    /// Everything that the change says was known, or something newer is known.
+    /// All facts of the change were already known, or newer ones are known.
     NothingNew,
 }
 
@@ -24,8 +24,8 @@ impl StaleReason {
     /// The reason, for the log.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Deleted => "the user was deleted before, and no later event of a deleted user is applied",
-            Self::NothingNew => "everything that it says was known, or something newer is known",
+            Self::Deleted => "the user was deleted before; later events about a deleted user are not applied",
+            Self::NothingNew => "it contains nothing new: the stored data is the same or newer",
         }
     }
 }
@@ -72,7 +72,7 @@ mod tests {
 
     fn upsert(created_at: i64, stamp: i64) -> Change {
         let lifetime = Some(Timestamp::from_seconds(created_at));
-        change(stamp, ChangeKind::Upsert { lifetime, told_at: None, facts: Facts::default() })
+        change(stamp, ChangeKind::Upsert { lifetime, event_time: None, facts: Facts::default() })
     }
 
     /// Applies changes one after the other; each outcome, and the number of the row's id after it.

@@ -21,7 +21,7 @@ impl Timestamp {
     const MIN: Self = Self(-62_135_596_800_000_000);
     const MAX: Self = Self(253_402_300_799_999_999);
 
-    /// From microseconds since the epoch; what lies outside the years 0001 to 9999 is brought to their edge.
+    /// From microseconds since the epoch; values outside the years 0001 to 9999 are clamped.
     pub fn from_micros(micros: i64) -> Self {
         Self(micros).clamp(Self::MIN, Self::MAX)
     }

@@ -11,7 +11,7 @@ use super::{Profile, Timestamp};
 /// Longer than any provider's ids, in bytes, and short enough for the keys of both databases.
 const LONGEST_ID: usize = 512;
 
-/// Whom a provider speaks of: the source's name and the provider's own id for the user.
+/// A user of a provider: the source's name and the provider's own id for the user.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserKey {
     /// The configured source.
@@ -26,9 +26,9 @@ impl UserKey {
         Self { source: source.into(), external_id: external_id.into() }
     }
 
-    /// What is wrong with a provider's id, if anything: nobody's ids are so, and neither database could keep
-    /// all of these.
-    pub fn flaw_of(external_id: &str) -> Option<&'static str> {
+    /// What is wrong with a provider's id, if anything. No provider has such ids, and not every database can store
+    /// them.
+    pub fn id_error(external_id: &str) -> Option<&'static str> {
         match external_id {
             "" => Some("the user's id is empty"),
             id if id.len() > LONGEST_ID => Some("the user's id is too long"),
@@ -37,8 +37,8 @@ impl UserKey {
         }
     }
 
-    /// A number that stands for the user in locks and notifications, the same in every process: 64 bits of
-    /// SHA-256. Two users share one about never, and then are only locked and woken together.
+    /// A number that identifies the user in locks and notifications, the same in every process: 64 bits of
+    /// SHA-256. In the rare case that two users have the same number, they are only locked and notified together.
     pub fn fingerprint(&self) -> i64 {
         let mut hash = Sha256::new();
         hash.update(&self.source);
@@ -60,7 +60,7 @@ impl UserId {
     }
 
     /// When the row was made here, to the millisecond.
-    pub(crate) fn made_at(self) -> Timestamp {
+    pub(crate) fn created_at(self) -> Timestamp {
         let (seconds, nanoseconds) = self.0.get_timestamp().map(|time| time.to_unix()).unwrap_or_default();
         let seconds = Timestamp::from_seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
         seconds.plus(std::time::Duration::from_nanos(nanoseconds.into()))
@@ -78,11 +78,11 @@ impl fmt::Display for UserId {
 pub struct User {
     /// Lasts as long as the user's lifetime at the provider.
     pub id: UserId,
-    /// Whom the provider means.
+    /// The source and the provider's id of the user.
     pub key: UserKey,
     /// What is known of the user.
     pub profile: Profile,
-    /// When the user was created at the provider, where the provider said so.
+    /// When the user was created at the provider, if the provider reports it.
     pub created_at: Option<Timestamp>,
     /// The highest stamp of the living lifetime.
     pub updated_at: Timestamp,

@@ -1,4 +1,4 @@
-//! The full view of a user, as the API shows it and as events tell it.
+//! The full view of a user, as in the API and in events.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! What an event says: made when it is told, from the row as it is then.
+//! The body of an event: made when the event is sent, from the row as it is at that moment.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::domain::{EventKind, LoggedEvent, Timestamp, User, UserId, UserView};
 use crate::store::{Message, Store, StoreError};
 
-/// An event as it is told, in the form of Standard Webhooks.
+/// The body of an event, in the form of Standard Webhooks.
 #[derive(Debug, Serialize)]
 pub struct EventBody {
     /// `user.created`, `user.updated`, `user.deleted`, `users.resync` or `users.test`.
@@ -15,7 +15,7 @@ pub struct EventBody {
     /// The provider's time of the change.
     timestamp: Timestamp,
     data: Data,
-    /// Its place in the log, a number.
+    /// Its sequence number in the log, as text.
     sequence: String,
     /// The names of the changed fields, of an update.
     changed: Vec<String>,
@@ -35,7 +35,7 @@ enum Data {
 }
 
 impl EventBody {
-    /// What an event says; `None` if its user was deleted meanwhile: that is told by a later event.
+    /// The body of an event; `None` if its user was deleted meanwhile: a later event reports the deletion.
     pub fn of_event(logged: &LoggedEvent, user: Option<User>) -> Option<Self> {
         let event = &logged.event;
         let (timestamp, data) = match (event.kind, user) {
@@ -51,12 +51,12 @@ impl EventBody {
         Some(Self { r#type: event.kind.name(), timestamp, data, sequence, changed })
     }
 
-    /// That events up to a place in the log are missing.
+    /// Reports that events up to this sequence number are missing.
     pub fn resync(sequence: i64, now: Timestamp) -> Self {
         Self::without_user("users.resync", sequence, now)
     }
 
-    /// That an endpoint can be reached.
+    /// A test message, to find out whether an endpoint can be reached.
     pub fn test(now: Timestamp) -> Self {
         Self::without_user("users.test", 0, now)
     }
@@ -66,7 +66,7 @@ impl EventBody {
         Self { r#type, timestamp, data, sequence, changed: Vec::new() }
     }
 
-    /// What a message says.
+    /// The body of a message; `None` if its user was deleted meanwhile.
     pub fn of_message(message: &Message, user: Option<User>, now: Timestamp) -> Option<Self> {
         match message {
             Message::Event(logged) => Self::of_event(logged, user),
@@ -95,7 +95,7 @@ pub(super) async fn users_of<'a>(
     Ok(users.into_iter().map(|user| (user.id, user)).collect())
 }
 
-/// What these events say now; those whose user was deleted meanwhile are left out.
+/// The bodies of these events as of now; events whose user was deleted meanwhile are left out.
 pub(super) async fn bodies(store: &Store, events: &[LoggedEvent]) -> Result<Vec<EventBody>, StoreError> {
     let mut rows = users_of(store, events.iter()).await?;
     Ok(events.iter().filter_map(|it| EventBody::of_event(it, rows.remove(&it.event.id))).collect())

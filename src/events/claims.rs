@@ -1,5 +1,5 @@
-//! What an endpoint is told next: the one transaction that records what came of attempts, gives the endpoint the new
-//! events of the log, and claims those that may be told now.
+//! What an endpoint is sent next: the one transaction that records the results of attempts, copies the new events of
+//! the log to the endpoint, and claims those that may be sent now.
 //!
 //! Attempts are recorded before their requests are sent, so nothing is lost if the process is killed in between.
 
@@ -11,14 +11,14 @@ use crate::clock::{Clock, random_bytes};
 use crate::domain::{EndpointState, Health, Timestamp, UserId, UserKey, collapse_user, retry_pause};
 use crate::store::{Claimant, Endpoint, LastAttempt, Message, Order, Pending, Store, StoreError, Tx, Wanted};
 
-/// How long a process has an event for itself. An attempt takes half of it at most.
+/// How long a claim lasts. An attempt takes at most half of that time.
 const LEASE: Duration = Duration::from_secs(30);
-/// Pages of the log in one transaction.
-const LARGEST_FAN_OUT: usize = 5;
-/// The pause before an event is claimed again whose row could not be read.
+/// How many pages of the log one transaction copies to the endpoint, at most.
+const MAX_FAN_OUT_PAGES: usize = 5;
+/// The pause before an event whose row could not be read is claimed again.
 const UNREAD_PAUSE: Duration = Duration::from_secs(5);
 
-/// Claims for one endpoint, in one process.
+/// Claims events for one endpoint, in one process.
 #[derive(Debug)]
 pub(super) struct Claims {
     pub(super) store: Store,
@@ -26,11 +26,11 @@ pub(super) struct Claims {
     pub(super) endpoint: String,
     pub(super) wanted: Wanted,
     pub(super) retention: Duration,
-    /// This process.
+    /// The id of this process.
     pub(super) holder: String,
 }
 
-/// What came of a claimed event.
+/// A claimed event whose attempt has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Finished {
     pub(super) sequence: i64,
@@ -38,32 +38,33 @@ pub(super) struct Finished {
     pub(super) outcome: Outcome,
 }
 
-/// What came of a claimed event.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Outcome {
     /// It was sent, whatever the answer.
     Sent(Sent),
-    /// There is nothing to tell any more: the user was deleted, which a later event tells.
-    Gone,
-    /// It could not be sent, for a reason that is not the endpoint's.
+    /// The event is not needed any more: the user was deleted, and a later event reports the deletion.
+    Obsolete,
+    /// It could not be sent, for a reason that is not the endpoint's fault.
     NotSent,
 }
 
-/// What a transaction gave.
+/// The result of one transaction.
 #[derive(Debug)]
 pub(super) struct Claimed {
-    /// To be told now.
+    /// The events to send now.
     pub(super) pending: Vec<Pending>,
-    /// Whether there may be more that can be told now.
+    /// Whether there may be more that can be sent now.
     pub(super) may_be_more: bool,
-    /// How the endpoint stood before, and how it stands now.
+    /// The endpoint's health before the transaction.
     pub(super) before: Health,
+    /// The endpoint's health after it.
     pub(super) after: Health,
 }
 
 impl Claims {
-    /// Records what is finished, and claims so many events at most. If it fails, nothing was recorded or claimed.
-    pub(super) async fn next(&self, finished: &[Finished], room: usize) -> Result<Claimed, StoreError> {
+    /// Records what is finished, and claims at most `limit` events. If it fails, nothing was recorded or claimed.
+    pub(super) async fn next(&self, finished: &[Finished], limit: usize) -> Result<Claimed, StoreError> {
         let now = self.clock.now();
         let tx = self.store.begin().await?;
         let mut endpoint = tx.lock_endpoint(&self.endpoint, now).await?;
@@ -74,9 +75,9 @@ impl Claims {
             let before = now.minus(self.retention);
             tx.expire(&mut endpoint, before, || self.clock.fresh_id(), now).await?;
             if self.fan_out(&tx, &mut endpoint, now).await? {
-                (pending, may_be_more) = self.claim(&tx, &endpoint, room, now).await?;
+                (pending, may_be_more) = self.claim(&tx, &endpoint, limit, now).await?;
             } else {
-                // Only once it has been given all of them is it known which events are the newest of their users.
+                // The newest event of each user is known only after all events of the log were copied.
                 may_be_more = true;
             }
         }
@@ -102,15 +103,15 @@ impl Claims {
         let mut done = Vec::new();
         for Finished { sequence, attempts, outcome } in finished {
             let next_at = match outcome {
-                Outcome::Gone => None,
+                Outcome::Obsolete => None,
                 Outcome::NotSent => Some(now.plus(UNREAD_PAUSE)),
                 Outcome::Sent(Sent { result, .. }) => {
                     endpoint.health = endpoint.health.after(result, now, jitter());
                     let last =
                         LastAttempt { at: result.began_at, status: result.status, latency: result.latency };
                     endpoint.last = endpoint.last.filter(|known| known.at > last.at).or(Some(last));
-                    let asked = result.asked_pause().unwrap_or_default();
-                    let pause = retry_pause(*attempts, jitter()).max(asked);
+                    let requested = result.requested_pause().unwrap_or_default();
+                    let pause = retry_pause(*attempts, jitter()).max(requested);
                     (!result.is_success()).then(|| now.plus(pause))
                 }
             };
@@ -121,14 +122,14 @@ impl Claims {
         }
         tx.delete_sent(self.claimant(), done).await?;
         if !was_healthy && endpoint.health.state == EndpointState::Healthy {
-            // What has waited for the endpoint, and not for its own next attempt.
+            // These events have waited for the endpoint to be healthy, not only for their own next attempt.
             tx.make_due(&self.endpoint, now).await?;
         }
         Ok(())
     }
 
     async fn fan_out(&self, tx: &Tx, endpoint: &mut Endpoint, now: Timestamp) -> Result<bool, StoreError> {
-        for _ in 0..LARGEST_FAN_OUT {
+        for _ in 0..MAX_FAN_OUT_PAGES {
             if tx.fan_out(endpoint, &self.wanted, now).await? {
                 return Ok(true);
             }
@@ -140,33 +141,33 @@ impl Claims {
         &self,
         tx: &Tx,
         endpoint: &Endpoint,
-        room: usize,
+        limit: usize,
         now: Timestamp,
     ) -> Result<(Vec<Pending>, bool), StoreError> {
         let is_failing = endpoint.health.state == EndpointState::Failing;
         let in_flight = if is_failing { tx.count_held(&self.endpoint, now).await? } else { 0 };
         let in_flight = usize::try_from(in_flight).unwrap_or(usize::MAX);
-        let room = endpoint.health.room(in_flight, room, now).min(room);
-        if room == 0 {
+        let limit = endpoint.health.capacity(in_flight, limit, now).min(limit);
+        if limit == 0 {
             return Ok((Vec::new(), false));
         }
         let first = tx.first_pending(&self.endpoint).await?;
         let due = match first {
-            // Before everything else, and alone.
+            // A resync is sent before everything else, and alone.
             Some(resync @ Pending { message: Message::Resync { .. }, .. }) => {
                 let is_due = resync.next_at <= now && resync.held_until.is_none_or(|until| until <= now);
                 if is_due { vec![resync] } else { Vec::new() }
             }
             Some(_) => {
                 let order = if is_failing { Order::FewestAttempts } else { Order::Sequence };
-                tx.due(&self.endpoint, now, order, room).await?
+                tx.due(&self.endpoint, now, order, limit).await?
             }
             None => Vec::new(),
         };
         if due.is_empty() {
             return Ok((Vec::new(), false));
         }
-        let is_full = due.len() == room;
+        let is_full = due.len() == limit;
         let users: BTreeSet<UserKey> =
             due.iter().filter_map(|it| Some(it.message.event()?.event.user.clone())).collect();
         let waiting =
@@ -186,22 +187,22 @@ impl Claims {
     }
 }
 
-/// What becomes of the events that are due.
+/// What to do with the events that are due.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Plan {
-    /// To be told as they are.
+    /// To be sent as they are.
     unchanged: Vec<Pending>,
-    /// To be told in place of others.
+    /// To be sent instead of several events.
     merged: Vec<Pending>,
-    /// The others, and those of users of whom nothing has to be told.
+    /// To be deleted: a merged event replaces them, or their user was created and deleted before anything was sent.
     obsolete: Vec<i64>,
 }
 
 impl Plan {
-    /// `waiting` is everything that waits of the users whose events are due, in the order of the log.
+    /// `waiting` contains all pending events of the users whose events are due, in the order of the log.
     ///
-    /// Events of one row become one, with the number of attempts of the oldest, and the place and id of the newest: a
-    /// receiver that has seen the older id must not take it for a repetition.
+    /// Events of one row become one, with the number of attempts of the oldest, and the sequence number and id of the
+    /// newest: a receiver that has seen the older id must not take the event for a repetition.
     fn of(due: Vec<Pending>, waiting: Vec<Pending>) -> Self {
         let mut rows: BTreeMap<UserId, Vec<Pending>> = BTreeMap::new();
         for pending in waiting {
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_of_a_user_is_told_at_once_with_the_newest_id_and_the_attempts_of_the_oldest() {
+    fn pending_events_of_a_user_are_merged_with_the_newest_id_and_the_attempts_of_the_oldest() {
         use EventKind::{Created, Deleted, Updated};
         let waiting = vec![
             pending(1, 1, Created, 2),
@@ -273,11 +274,11 @@ mod tests {
         let Plan { unchanged, merged, obsolete } = Plan::of(due, waiting);
         assert_eq!(sequences(&unchanged), [(4, 1)]);
         assert_eq!(sequences(&merged), [(6, 3)]);
-        assert_eq!(obsolete, [1, 3, 2, 5], "nothing is told of the user who was made and deleted");
+        assert_eq!(obsolete, [1, 3, 2, 5], "nothing is sent about the user who was created and deleted");
     }
 
     #[test]
-    fn a_resync_is_told_as_it_is() {
+    fn a_resync_is_sent_unchanged() {
         let at = Timestamp::from_seconds(1);
         let message = Message::Resync { sequence: 7, event_id: Uuid::nil() };
         let resync = Pending { message, attempts: 0, next_at: at, at, held_until: None };

@@ -1,5 +1,6 @@
-//! A task for each endpoint, which tells it what it has not been told yet. Several events are on their way at the same
-//! time, never two of one user. On several replicas each has such a task; what one of them has claimed, the others leave.
+//! A task for each endpoint, which sends it the pending events. Several events are in flight at the same time, never
+//! two of one user. Each replica has such a task for each endpoint; an event that one of them has claimed is not sent
+//! by the others.
 
 use std::time::Duration;
 
@@ -21,27 +22,27 @@ use crate::telemetry::Metrics;
 
 /// How many events one process sends to one endpoint at the same time.
 const MAX_IN_FLIGHT: usize = 32;
-/// How often to look for events: whatever else tells of them may be lost.
+/// How often to look for events: notifications may be lost.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long attempts that have begun are waited for at the end. The others are made again by another process.
+/// How long to wait at shutdown for attempts that have begun. Another process repeats those that take longer.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What dispatching needs.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    /// Where the events are.
+    /// The database with the events.
     pub store: Store,
-    /// What time it is.
+    /// The time of day.
     pub clock: Clock,
     /// Counts the attempts.
     pub metrics: Metrics,
-    /// Tells of changes.
+    /// Notifies the dispatchers of changes.
     pub feed: Feed,
     /// How long events are kept.
     pub retention: Duration,
 }
 
-/// Makes the endpoints known that are new: what changes from now on is for them.
+/// Registers the endpoints that are new: they are sent what changes from now on.
 pub async fn register(store: &Store, endpoints: &[Endpoint], clock: &Clock) -> Result<(), StoreError> {
     for endpoint in endpoints {
         if store.endpoints().find(&endpoint.name).await?.is_none() {
@@ -73,9 +74,9 @@ struct Dispatcher {
     metrics: Metrics,
     changes: AnyChange,
     in_flight: JoinSet<Finished>,
-    /// Not recorded yet.
+    /// Attempts whose results are not recorded yet.
     finished: Vec<Finished>,
-    /// Whether the database was away at the last try.
+    /// Whether the database was unavailable at the last try.
     is_database_unavailable: bool,
 }
 
@@ -107,13 +108,13 @@ impl Dispatcher {
         while !stop.is_cancelled() {
             let may_be_more = self.step().await;
             self.collect();
-            let has_room = self.in_flight.len() < MAX_IN_FLIGHT;
-            if !self.is_database_unavailable && (!self.finished.is_empty() || (may_be_more && has_room)) {
+            let has_capacity = self.in_flight.len() < MAX_IN_FLIGHT;
+            if !self.is_database_unavailable && (!self.finished.is_empty() || (may_be_more && has_capacity)) {
                 continue;
             }
             tokio::select! {
                 Some(finished) = self.in_flight.join_next() => self.finished.extend(finished.ok()),
-                () = self.changes.changed(), if !self.is_database_unavailable && has_room => {}
+                () = self.changes.changed(), if !self.is_database_unavailable && has_capacity => {}
                 () = tokio::time::sleep(INTERVAL) => {}
                 () = stop.cancelled() => {}
             }
@@ -121,7 +122,7 @@ impl Dispatcher {
         self.end().await;
     }
 
-    /// Records what is finished, claims what may be told, and begins to tell it. Tells whether there may be more.
+    /// Records what is finished, claims what may be sent, and begins to send it. Returns whether there may be more.
     async fn step(&mut self) -> bool {
         let stepped = self.try_step().await;
         if let Err(error) = &stepped
@@ -135,18 +136,19 @@ impl Dispatcher {
 
     async fn try_step(&mut self) -> Result<bool, StoreError> {
         let (name, now) = (&self.endpoint.name, self.claims.clock.now());
-        let room = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
+        let capacity = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
         if self.finished.is_empty() && !self.claims.store.endpoints().has_work(name, now).await? {
             return Ok(false);
         }
-        let Claimed { pending, may_be_more, before, after } = self.claims.next(&self.finished, room).await?;
+        let Claimed { pending, may_be_more, before, after } =
+            self.claims.next(&self.finished, capacity).await?;
         self.finished.clear();
         self.log_change(before, after);
         self.begin(pending).await;
         Ok(may_be_more)
     }
 
-    /// Begins to tell what was claimed, as the rows are now.
+    /// Begins to send what was claimed, with the rows as they are now.
     async fn begin(&mut self, pending: Vec<Pending>) {
         let events = pending.iter().filter_map(|it| it.message.event());
         let mut users = match users_of(&self.claims.store, events).await {
@@ -165,7 +167,7 @@ impl Dispatcher {
             };
             let user = message.event().and_then(|logged| users.remove(&logged.event.id));
             let Some(body) = EventBody::of_message(&message, user, self.claims.clock.now()) else {
-                self.finished.push(finished(Outcome::Gone));
+                self.finished.push(finished(Outcome::Obsolete));
                 continue;
             };
             let (sender, endpoint, metrics) =
@@ -183,14 +185,14 @@ impl Dispatcher {
         }
     }
 
-    /// Takes what is finished, without waiting.
+    /// Collects the attempts that have ended, without waiting.
     fn collect(&mut self) {
         while let Some(finished) = self.in_flight.try_join_next() {
             self.finished.extend(finished.ok());
         }
     }
 
-    /// Waits a while for attempts that have begun, and records what came of them.
+    /// Waits a while for attempts that have begun, and records their results.
     async fn end(&mut self) {
         let waiting = async {
             while let Some(finished) = self.in_flight.join_next().await {
@@ -201,7 +203,7 @@ impl Dispatcher {
         if !self.finished.is_empty()
             && let Err(error) = self.claims.next(&self.finished, 0).await
         {
-            warn!(%error, endpoint = self.endpoint.name, "the last attempts were not recorded, and are made again");
+            warn!(%error, endpoint = self.endpoint.name, "the results of the last attempts could not be recorded; the events are sent again");
         }
     }
 
@@ -211,7 +213,7 @@ impl Dispatcher {
         }
         let (endpoint, state) = (&self.endpoint.name, after.state.name());
         match after.state {
-            EndpointState::Healthy => info!(endpoint, state, "the endpoint takes events again"),
+            EndpointState::Healthy => info!(endpoint, state, "the endpoint accepts events again"),
             EndpointState::Failing => {
                 warn!(
                     endpoint,
@@ -220,7 +222,8 @@ impl Dispatcher {
             }
             EndpointState::Disabled => warn!(
                 endpoint,
-                state, "the endpoint is sent nothing any more; `usersync endpoints enable` enables it again"
+                state,
+                "the endpoint is disabled: nothing is sent until `usersync endpoints enable` enables it"
             ),
         }
     }

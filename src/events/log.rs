@@ -10,11 +10,11 @@ use crate::store::{EventFilter, Store, StoreError};
 /// The log of events, for readers with a cursor.
 #[derive(Clone, Debug)]
 pub struct EventLog {
-    /// Where it is.
+    /// The database with the log.
     pub store: Store,
     /// How long an event is kept.
     pub retention: Duration,
-    /// Retention is judged when the log is read.
+    /// To find out which events are older than the retention, whether or not they are deleted yet.
     pub clock: Clock,
 }
 
@@ -23,17 +23,17 @@ pub struct EventLog {
 pub struct EventBodies {
     /// The events in order, those of one user collapsed.
     pub events: Vec<EventBody>,
-    /// The cursor to go on from.
+    /// The cursor to continue from.
     pub next: i64,
 }
 
-/// The log cannot be read from there.
+/// Why the log cannot be read from a cursor.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Events after the cursor are not kept any more.
-    #[error("events after the cursor are not kept any more, or the cursor is one of another database")]
+    #[error("events after the cursor are not kept any more, or the cursor is from another database")]
     Expired {
-        /// Where to go on, once the users were listed.
+        /// The cursor to continue from, after the users were listed.
         next: i64,
     },
     /// The database.
@@ -47,7 +47,7 @@ impl EventLog {
         self.store.outbox().start(self.clock.now().minus(self.retention)).await
     }
 
-    /// The events after a cursor, so many at most. There is none only if there are no more.
+    /// At most `limit` events after a cursor. The answer is empty only if there are no more.
     pub async fn read(&self, after: i64, filter: &EventFilter, limit: u64) -> Result<EventBodies, ReadError> {
         let since = self.clock.now().minus(self.retention);
         if !self.store.outbox().has_kept(after, since).await? {
@@ -58,7 +58,7 @@ impl EventLog {
             let page = self.store.outbox().page(next, filter, limit).await?;
             let events = bodies(&self.store, &collapse(page.events)).await?;
             next = page.next;
-            // A user who was made and deleted meanwhile is not told of.
+            // A user who was created and deleted meanwhile has no event.
             if !events.is_empty() || page.is_last {
                 return Ok(EventBodies { events, next });
             }

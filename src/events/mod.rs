@@ -1,5 +1,5 @@
-//! What others are told of changes: `log` is read by `GET /v1/events`, and a `dispatcher` for each endpoint sends it what
-//! it has not been told yet.
+//! Events about changed users, for apps: `log` reads them for `GET /v1/events`, and a `dispatcher` for each endpoint
+//! sends the pending ones.
 //!
 //! The events themselves are made where users change (`sync`), by the rule in `domain`.
 

@@ -1,4 +1,4 @@
-//! Telling an endpoint again of every user who changed.
+//! Replay: an endpoint is sent a new event for every user who changed.
 
 use crate::clock::Clock;
 use crate::domain::{LoggedEvent, Timestamp, collapse_user};
@@ -9,7 +9,8 @@ const BATCH: u64 = 200;
 
 /// Logs, for one endpoint alone, a new event for each user who changed at or after a moment; returns how many.
 ///
-/// What the endpoint was told is not known, so a user who was made and deleted meanwhile is told of as deleted.
+/// It is unknown which events the endpoint has received, so a user who was created and deleted meanwhile has a deletion
+/// event.
 pub async fn replay_changes(
     store: &Store,
     clock: &Clock,
@@ -31,7 +32,7 @@ pub async fn replay_changes(
     }
 }
 
-/// One event for each row, in the order of the log within each user. The events of a user stand together.
+/// One event for each row, in the order of the log within each user. `page` has the events of each user together.
 fn of_rows(page: Vec<LoggedEvent>) -> Vec<LoggedEvent> {
     let mut of_row: Vec<Vec<LoggedEvent>> = Vec::new();
     for logged in page {

@@ -1,4 +1,4 @@
-//! One attempt to tell an endpoint something: signed, bounded in time and size, and never to an address that is refused.
+//! One attempt to send a message to an endpoint: signed, bounded in time and size, never to a refused address.
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
@@ -17,10 +17,10 @@ use crate::config::{Endpoint, is_refused_address};
 use crate::domain::{AttemptResult, Timestamp};
 use crate::signature::{SigningError, sign_with_all};
 
-/// How long an attempt may take, from the name's resolution to the end of the answer.
+/// How long an attempt may take, from the DNS lookup to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// What of an answer is read, so that its connection can be used again. Nothing of it is kept.
-const LONGEST_ANSWER: usize = 16 << 10;
+/// How many bytes of an answer are read, so that the connection can be reused. Nothing of it is kept.
+const MAX_ANSWER_BYTES: usize = 16 << 10;
 
 /// Sends messages to one endpoint.
 #[derive(Clone, Debug)]
@@ -29,21 +29,21 @@ pub struct Sender {
     clock: Clock,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
-    /// For the endpoint's state.
+    /// The result, for the endpoint's state.
     pub result: AttemptResult,
-    /// In a word, for metrics and people: `2xx`, `timeout`, ….
+    /// The result in one word, for metrics and people: `2xx`, `timeout`, ….
     pub label: &'static str,
 }
 
-/// A name has only addresses that nothing is ever sent to.
+/// All addresses of a host name are refused.
 #[derive(Debug, thiserror::Error)]
 #[error("the address is refused")]
 struct RefusedAddress;
 
-/// Resolves names as the system does, without the addresses that are refused.
+/// Resolves host names as the system does, without the refused addresses.
 #[derive(Debug)]
 struct Resolver;
 
@@ -60,8 +60,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// The addresses of a name that something may be sent to. `localhost`, which may be asked without encryption, is this
-/// machine only.
+/// The addresses of a host name that messages may be sent to. `localhost`, which needs no TLS, is only this machine.
 fn permitted(name: &str, found: impl Iterator<Item = SocketAddr>) -> impl Iterator<Item = SocketAddr> {
     let is_localhost = name.eq_ignore_ascii_case("localhost");
     found.filter(move |address| {
@@ -70,7 +69,7 @@ fn permitted(name: &str, found: impl Iterator<Item = SocketAddr>) -> impl Iterat
 }
 
 impl Sender {
-    /// A sender with connections of its own.
+    /// A sender with its own connections.
     pub fn new(clock: Clock) -> reqwest::Result<Self> {
         let client = Client::builder()
             .redirect(redirect::Policy::none())
@@ -109,10 +108,10 @@ impl Sender {
                 Ok(answer) => {
                     let status = answer.status().as_u16();
                     let retry_after = retry_after(&answer, self.clock.now());
-                    read_some(answer).await;
+                    drain(answer).await;
                     (Some(status), retry_after, label_of(status))
                 }
-                Err(error) => (None, None, why_not(&error)),
+                Err(error) => (None, None, failure_label(&error)),
             }
         };
         let result = AttemptResult { status, retry_after, began_at, latency: started.elapsed() };
@@ -120,7 +119,7 @@ impl Sender {
     }
 }
 
-/// Whether the URL has an address, not a name, and it is one that nothing is sent to: the resolver is not asked then.
+/// Whether the URL's host is a refused IP address: such a URL does not use the resolver.
 fn is_refused(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => is_refused_address(IpAddr::V4(address)),
@@ -130,12 +129,12 @@ fn is_refused(url: &Url) -> bool {
     }
 }
 
-/// The status has decided. A longer answer costs its connection.
-async fn read_some(mut answer: Response) {
+/// Reads the body, which does not matter for the result. The connection of a longer answer is closed.
+async fn drain(mut answer: Response) {
     let mut read = 0;
     while let Ok(Some(chunk)) = answer.chunk().await {
         read += chunk.len();
-        if read > LONGEST_ANSWER {
+        if read > MAX_ANSWER_BYTES {
             return;
         }
     }
@@ -164,7 +163,7 @@ fn label_of(status: u16) -> &'static str {
     }
 }
 
-fn why_not(error: &reqwest::Error) -> &'static str {
+fn failure_label(error: &reqwest::Error) -> &'static str {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.is::<RefusedAddress>() {
@@ -185,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_no_address_that_is_refused() {
+    fn a_host_name_has_no_refused_address() {
         let found = ["169.254.169.254", "10.0.0.1", "fe80::1", "::ffff:169.254.169.254", "::1"];
         assert_eq!(addresses("app.example.com", &found), ["10.0.0.1", "::1"]);
         assert_eq!(addresses("metadata.google.internal", &["169.254.169.254"]), [""; 0]);

@@ -1,22 +1,22 @@
-//! How every configured endpoint stands, for operators.
+//! The status of every configured endpoint, for operators.
 
 use crate::clock::Clock;
 use crate::config::Endpoint as Configured;
 use crate::domain::Health;
 use crate::store::{Backlog, Endpoint, Store, StoreError, Wanted};
 
-/// How an endpoint stands.
+/// The status of an endpoint.
 #[derive(Clone, Debug)]
 pub struct EndpointStatus {
     /// Its configured name.
     pub name: String,
-    /// `None` if it was never begun.
+    /// `None` if it is not registered yet.
     pub endpoint: Option<Endpoint>,
-    /// What waits for it.
+    /// Its pending events.
     pub backlog: Backlog,
 }
 
-/// How these endpoints stand, in their order.
+/// The status of these endpoints, in their order.
 pub async fn statuses(store: &Store, endpoints: &[Configured]) -> Result<Vec<EndpointStatus>, StoreError> {
     let mut statuses = Vec::new();
     for configured in endpoints {
@@ -30,12 +30,12 @@ pub async fn statuses(store: &Store, endpoints: &[Configured]) -> Result<Vec<End
     Ok(statuses)
 }
 
-/// What an endpoint is told.
+/// Which events an endpoint is sent.
 pub(super) fn wanted(endpoint: &Configured) -> Wanted {
     Wanted { kinds: endpoint.events.clone(), sources: endpoint.sources.clone() }
 }
 
-/// Enables an endpoint again: what has waited for it is due now. Tells how it stood before.
+/// Enables an endpoint again: its pending events are due now. Returns its health before.
 pub async fn enable(store: &Store, clock: &Clock, name: &str) -> Result<Health, StoreError> {
     let now = clock.now();
     let tx = store.begin().await?;

@@ -11,7 +11,7 @@ use crate::store::{Store, StoreError};
 
 /// How often to look for events that are too old.
 const INTERVAL: Duration = Duration::from_hours(1);
-/// The pause after each transaction, for deliveries.
+/// The pause after each transaction, so that deliveries are not held up.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Deletes events older than the retention: now and every hour. Must be called within a tokio runtime.
@@ -30,7 +30,7 @@ pub fn start_sweeping_events(jobs: &Jobs, store: Store, clock: Clock, retention:
     });
 }
 
-/// Deletes every event that is older than the retention, unless it is told to stop; returns how many it deleted.
+/// Deletes every event that is older than the retention, until `stop` is cancelled; returns how many it deleted.
 pub async fn sweep_events(
     store: &Store,
     clock: &Clock,

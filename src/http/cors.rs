@@ -20,7 +20,8 @@ pub(super) fn allow(origins: &[String]) -> Condition<Cors> {
         .allowed_methods(["GET", "HEAD", "POST"])
         // Tracing libraries add headers of their own to each request of a page. Headers that are not read do no harm.
         .allow_any_header()
-        // `date` tells a page how far its own clock is from the service's, by which tokens expire.
+        // With `date` a page can calculate the difference between its clock and the service's, which decides when
+        // tokens expire.
         .expose_headers(["date", "retry-after", "www-authenticate", "x-request-id"])
         .max_age(MAX_AGE);
     let cors = if origins == ["*"] {

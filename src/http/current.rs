@@ -13,11 +13,11 @@ use utoipa::IntoParams;
 use super::extract::{Caller, user_of};
 use super::problem::{Code, Problem};
 use super::query;
-use super::state::{Access, Deliveries, Waiting};
+use super::state::{AuthContext, IntakeContext, WaitContext};
 use super::views::shown;
 use crate::sync::CachedUser;
 
-/// The longest wait that can be asked for, in seconds.
+/// The longest wait that can be requested, in seconds.
 const LONGEST_WAIT: u64 = 30;
 /// The row is read again after this time, in case a notification was lost.
 const REREAD_INTERVAL: Duration = Duration::from_secs(5);
@@ -35,8 +35,8 @@ pub(super) struct CurrentQuery {
 
 /// The row of the token's user.
 pub(super) async fn show(
-    access: web::Data<Access>,
-    waiting: web::Data<Waiting>,
+    access: web::Data<AuthContext>,
+    waiting: web::Data<WaitContext>,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -52,10 +52,10 @@ pub(super) async fn show(
     Ok(HttpResponse::Ok().content_type(ContentType::json()).body(shown(&user)))
 }
 
-/// Stores the user from the claims of the token, as long as no webhook has told of the user.
+/// Stores the user from the claims of the token, as long as no webhook about the user has arrived.
 pub(super) async fn store(
-    access: web::Data<Access>,
-    deliveries: web::Data<Deliveries>,
+    access: web::Data<AuthContext>,
+    deliveries: web::Data<IntakeContext>,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -69,8 +69,8 @@ pub(super) async fn store(
 
 /// Waits until this replica or another has written the row; `user_not_synced` after the time.
 async fn wait_for(
-    access: &Access,
-    waiting: &Waiting,
+    access: &AuthContext,
+    waiting: &WaitContext,
     caller: &Caller,
     wait: Duration,
 ) -> Result<Arc<CachedUser>, Problem> {

@@ -55,9 +55,9 @@ pub(super) const FORWARD_AUTH: &str = "\
 Takes every method, and every path below `/v1/auth/`: some proxies use the method and the path of the original request.";
 
 pub(super) const CHECK: &str = "\
-The provider is asked once more, beside the checks that are made every five minutes, and its log of events is read on. This \
-may take up to 20 seconds; if a check is under way already, its result is the answer. Nothing is repaired. A source \
-whose provider is not asked is only judged anew.";
+Makes the checks at the provider now, in addition to those every five minutes, and continues to read its log of events. This \
+may take up to 20 seconds; if a check is already running, its result is the answer. Nothing is repaired. If no requests are \
+sent to the source's provider, only its state is calculated again.";
 
 /// What a delivery can be refused with.
 pub(super) const DELIVERY_REFUSALS: [Code; 12] = [

@@ -32,7 +32,7 @@ const SERVICE_KEY_REFUSALS: [Code; 4] =
 pub(super) enum Methods {
     /// GET, and HEAD for probes.
     Read,
-    /// GET without HEAD: an answer that does not end by itself.
+    /// GET without HEAD: a stream, which stays open.
     Stream,
     /// POST.
     Post,

@@ -11,14 +11,14 @@ use utoipa::IntoParams;
 use super::extract::ServiceKey;
 use super::problem::{Code, Problem};
 use super::query;
-use super::state::{Events, Waiting};
+use super::state::{Events, WaitContext};
 use crate::domain::{EventKind, EventsRead};
 use crate::events::{EventBodies, EventBody};
 use crate::store::EventFilter;
 
 const DEFAULT_LIMIT: u64 = 100;
 const HIGHEST_LIMIT: u64 = 1_000;
-/// The longest wait that can be asked for, in seconds.
+/// The longest wait that can be requested, in seconds.
 const LONGEST_WAIT: u64 = 30;
 /// The log is read again after this time, in case a notification was lost.
 const REREAD_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(1);
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct EventsQuery {
-    /// `next` of the previous answer, or the `sequence` of an event. Without it, the beginning of what is kept.
+    /// `next` of the previous answer, or the `sequence` of an event. Without it, from the oldest event that is kept.
     after: Option<String>,
     /// The most events in one answer.
     #[param(minimum = 1, maximum = 1000, default = 100)]
@@ -43,7 +43,7 @@ pub(super) struct EventsQuery {
     r#type: Option<String>,
 }
 
-/// Events, and where to go on.
+/// Events, and the cursor to continue from.
 #[derive(Debug, Serialize)]
 pub(super) struct EventList {
     events: Vec<EventBody>,
@@ -92,14 +92,14 @@ fn cursor(text: &str) -> Option<i64> {
 /// What changed since a cursor.
 pub(super) async fn list(
     events: web::Data<Events>,
-    waiting: web::Data<Waiting>,
+    waiting: web::Data<WaitContext>,
     _key: ServiceKey<EventsRead>,
     request: HttpRequest,
 ) -> Result<web::Json<EventList>, Problem> {
     let Request { after, limit, wait, filter } = query::read::<EventsQuery>(&request)?.try_into()?;
     if !events.is_logged {
         warn!(
-            "events are asked for, but none are logged: write [events] or [[endpoints]] into the configuration"
+            "events are requested, but none are logged: write [events] or [[endpoints]] into the configuration"
         );
     }
     let _place = if wait.is_zero() { None } else { Some(waiting.limits.place(&request, None)?) };

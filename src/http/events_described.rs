@@ -1,4 +1,4 @@
-//! The events in the OpenAPI document: the answer of `GET /v1/events`, and what endpoints are sent (`webhooks`).
+//! The events in the OpenAPI document: the answer of `GET /v1/events`, and the messages to endpoints (`webhooks`).
 
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -7,8 +7,8 @@ use super::endpoint::reference;
 use super::views::UserView;
 
 pub(super) const EVENTS: &str = "\
-Each event says what its user is like now, not how it was: events of one user on the same page are one event, with the \
-sequence of the newest. A user who was made and deleted since the cursor is not on the page. If there are no events, `next` \
+Each event has its user as it is now, not as it was: events of one user on the same page are merged into one, with the \
+sequence of the newest. A user who was created and deleted since the cursor is not on the page. If there are no events, `next` \
 may still be higher than `after`. A cursor that is older than `[events] retention` is refused with `cursor_expired`.";
 
 const CREATED: &str = "UserCreatedEvent";
@@ -33,15 +33,15 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
     let user = reference("schemas", &UserView::name());
     let of_users = [CREATED, UPDATED, DELETED].map(|name| reference("schemas", name));
     vec![
-        (CREATED, event("user.created", "A user has a row now.", &user)),
-        (UPDATED, event("user.updated", "What is known of a user changed.", &user)),
+        (CREATED, event("user.created", "A user was created.", &user)),
+        (UPDATED, event("user.updated", "Something that the API shows of a user has changed.", &user)),
         (DELETED, event("user.deleted", "A user was deleted, with the row.", &deleted)),
         (
             RESYNC,
             event(
                 "users.resync",
-                "Events up to `sequence` are not kept any more: list the users, and go on with later events. Only \
-                 endpoints are told this.",
+                "Events up to `sequence` are not kept any more: list the users, and continue with later events. Sent only to \
+                 endpoints.",
                 &nothing,
             ),
         ),
@@ -73,12 +73,12 @@ fn event(name: &str, description: &str, data: &Value) -> Value {
             "sequence": {
                 "type": "string",
                 "pattern": "^[0-9]+$",
-                "description": "The event's place in the log. Later events of a user have a higher one.",
+                "description": "The event's number in the log. Later events of a user have a higher one.",
             },
             "changed": {
                 "type": "array",
                 "items": {"type": "string"},
-                "description": "The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`.",
+                "description": "For `user.updated`, the names of the changed fields. Never `updatedAt` or `syncedAt`.",
             },
         },
     })
@@ -96,11 +96,11 @@ pub(super) fn response() -> Value {
     }}}})
 }
 
-/// What endpoints are sent.
+/// The messages that are sent to endpoints.
 pub(super) fn webhooks() -> Value {
     let described = [
-        ("user.created", CREATED, "A user has a row now."),
-        ("user.updated", UPDATED, "What is known of a user changed."),
+        ("user.created", CREATED, "A user was created."),
+        ("user.updated", UPDATED, "Something that the API shows of a user has changed."),
         ("user.deleted", DELETED, "A user was deleted."),
         ("users.resync", RESYNC, "Events are missing: list the users."),
         ("users.test", TEST, "A test of the endpoint."),
@@ -126,7 +126,7 @@ fn webhook(schema: &str, summary: &str) -> Value {
         },
         "responses": {
             "2XX": {"description": "The event was received."},
-            "410": {"description": "The endpoint is gone: nothing is sent to it any more."},
+            "410": {"description": "The endpoint no longer exists: nothing more is sent to it."},
             "default": {"description": "The event is sent again later, after `Retry-After` at the earliest."},
         },
     }})

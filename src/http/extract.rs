@@ -1,4 +1,4 @@
-//! Authority as types: a handler that takes one of these is only called for an authorised request.
+//! Authorization by types: a handler that takes one of these is only called for an authorized request.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -11,10 +11,10 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 
 use super::problem::{Code, Problem};
-use super::state::Access;
+use super::state::AuthContext;
 use crate::auth::{Authenticated, service_key};
 use crate::domain::{RequiredScope, User, UsersRead};
-use crate::sync::{CachedUser, Found};
+use crate::sync::{CachedLookup, CachedUser};
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -54,8 +54,8 @@ impl FromRequest for Reader {
     type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        // The prefix only tells which check applies.
-        if bearer(request.headers()).is_ok_and(service_key::looks_like_one) {
+        // The prefix only decides which check applies.
+        if bearer(request.headers()).is_ok_and(service_key::looks_like_service_key) {
             let key = ServiceKey::<UsersRead>::from_request(request, payload);
             return Box::pin(async move { key.await.map(|_| Self::Service) });
         }
@@ -134,25 +134,25 @@ pub(super) async fn body(payload: web::Payload, limit: usize) -> Result<Vec<u8>,
 }
 
 /// What every handler works with.
-fn access(request: &HttpRequest) -> Result<&Access, Problem> {
-    let access = request.app_data::<web::Data<Access>>();
+fn access(request: &HttpRequest) -> Result<&AuthContext, Problem> {
+    let access = request.app_data::<web::Data<AuthContext>>();
     let missing = "the app was not given usersync's data: `.app_data(usersync.data())`";
     Ok(access.ok_or_else(|| Problem::because(Code::Internal, missing))?)
 }
 
-async fn authenticate(access: &Access, headers: &HeaderMap) -> Result<Arc<Authenticated>, Problem> {
+async fn authenticate(access: &AuthContext, headers: &HeaderMap) -> Result<Arc<Authenticated>, Problem> {
     Ok(access.authenticator.authenticate(bearer(headers)?).await?)
 }
 
 /// The row of the token's user. The token of a deleted user is refused, even before it expires.
 pub(super) async fn user_of(
-    access: &Access,
+    access: &AuthContext,
     token: &Authenticated,
 ) -> Result<Option<Arc<CachedUser>>, Problem> {
     let ids = access.sources.ids(&token.user.source);
     let (user, deleted_at) = match access.users.get(&token.user).await? {
-        Found::Living(user) => (Some(Arc::clone(&user)), user.deleted_at),
-        Found::Nobody(deleted_at) => (None, deleted_at),
+        CachedLookup::Row(user) => (Some(Arc::clone(&user)), user.deleted_at),
+        CachedLookup::NoRow(deleted_at) => (None, deleted_at),
     };
     match deleted_at {
         Some(deleted_at) if ids.ended(deleted_at, token.issued_at) => Err(Problem::new(Code::UserDeleted)),

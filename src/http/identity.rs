@@ -1,4 +1,4 @@
-//! `GET /v1/identity`: what a token says, with or without a row for its user.
+//! `GET /v1/identity`: the content of a token, with or without a row for its user.
 
 use actix_web::{HttpRequest, HttpResponse};
 

@@ -46,7 +46,7 @@ struct Open {
 
 /// One place among the open streams. It is free again when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct StreamPermit {
     limits: Limits,
     client: Option<Client>,
     user: Option<UserKey>,
@@ -98,7 +98,11 @@ impl Limits {
     ///
     /// Many users may share one address, such as those of an office. So what one user may have open is counted
     /// by user, and the limit of an address leaves room for many of them.
-    pub(super) fn place(&self, request: &HttpRequest, user: Option<&UserKey>) -> Result<Place, Problem> {
+    pub(super) fn place(
+        &self,
+        request: &HttpRequest,
+        user: Option<&UserKey>,
+    ) -> Result<StreamPermit, Problem> {
         let settings = &self.0.settings;
         let client = self.client(request);
         let mut open = self.open();
@@ -120,7 +124,7 @@ impl Limits {
             *open.by_user.entry(user.clone()).or_default() += 1;
         }
         open.all += 1;
-        Ok(Place { limits: self.clone(), client, user: user.cloned() })
+        Ok(StreamPermit { limits: self.clone(), client, user: user.cloned() })
     }
 
     fn client(&self, request: &HttpRequest) -> Option<Client> {
@@ -133,7 +137,7 @@ impl Limits {
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut open = self.limits.open();
         open.all -= 1;
@@ -169,7 +173,7 @@ fn refusal(limit: &str, client: Option<Client>, request: &HttpRequest) -> Proble
     } else {
         ""
     };
-    Problem::because(Code::TooManyRequests, format!("limits.{limit} is reached by {client}{hint}"))
+    Problem::because(Code::TooManyRequests, format!("{client} has reached limits.{limit}{hint}"))
 }
 
 #[cfg(test)]
@@ -207,10 +211,10 @@ mod tests {
         let user = |number: u8| UserKey::new("clerk", format!("user_{number}"));
         let [first, second] = [1, 2].map(|number| limits.place(&ada, Some(&user(number))).unwrap());
         let refused = limits.place(&ada, Some(&user(3))).unwrap_err();
-        assert_eq!(refused.cause(), "limits.streams_per_client is reached by 192.0.2.1");
+        assert_eq!(refused.cause(), "192.0.2.1 has reached limits.streams_per_client");
         let third = limits.place(&grace, Some(&user(3))).unwrap();
         let refused = limits.place(&own, Some(&user(4))).unwrap_err();
-        assert_eq!(refused.cause(), "limits.streams is reached by a trusted address");
+        assert_eq!(refused.cause(), "a trusted address has reached limits.streams");
         drop(first);
         let again = limits.place(&own, Some(&user(1))).unwrap();
         drop((second, third, again));
@@ -225,7 +229,7 @@ mod tests {
         let [ada, grace] = ["user_ada", "user_grace"].map(|id| UserKey::new("clerk", id));
         let [first, second] = [&office, &own].map(|request| limits.place(request, Some(&ada)).unwrap());
         let refused = limits.place(&office, Some(&ada)).unwrap_err();
-        assert_eq!(refused.cause(), "limits.streams_per_user is reached by 192.0.2.1");
+        assert_eq!(refused.cause(), "192.0.2.1 has reached limits.streams_per_user");
         let of_another_user = limits.place(&office, Some(&grace)).unwrap();
         drop(first);
         let again = limits.place(&office, Some(&ada)).unwrap();

@@ -35,7 +35,7 @@ pub use key_use::KeyUse;
 pub use limits::Limits;
 pub use problem::Problem;
 pub use server::{Running, serve};
-pub use state::{Access, Deliveries, Events, State, Waiting};
+pub use state::{AuthContext, Events, IntakeContext, State, WaitContext};
 
 use current::CurrentQuery;
 use endpoint::{Endpoint, Methods, resource};
@@ -50,21 +50,21 @@ use crate::domain::Scope;
 
 /// Which endpoints a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
+pub enum Routes {
     /// Everything.
     All,
     /// Everything except metrics, which have a listener of their own.
-    NoMetrics,
+    WithoutMetrics,
     /// Only metrics.
-    MetricsAlone,
+    MetricsOnly,
 }
 
-/// The endpoints of a listener. They are served as they stand here, and `/openapi.json` describes them.
-fn endpoints(offer: Offer) -> Vec<Endpoint> {
-    match offer {
-        Offer::All => [api(), operations(), metrics()].into_iter().flatten().collect(),
-        Offer::NoMetrics => [api(), operations()].into_iter().flatten().collect(),
-        Offer::MetricsAlone => metrics(),
+/// The endpoints of a listener. The routes and `/openapi.json` are made from this list.
+fn endpoints(served: Routes) -> Vec<Endpoint> {
+    match served {
+        Routes::All => [api(), operations(), metrics()].into_iter().flatten().collect(),
+        Routes::WithoutMetrics => [api(), operations()].into_iter().flatten().collect(),
+        Routes::MetricsOnly => metrics(),
     }
 }
 
@@ -88,7 +88,7 @@ fn api() -> Vec<Endpoint> {
         Endpoint::new(Post, "/v1/users/current", "storeCurrentUser", current::store)
             .about(
                 "users",
-                "Stores the user from the claims of the token, unless a webhook has told of the user.",
+                "Stores the user from the claims of the token, unless a webhook about the user has arrived.",
             )
             .for_users()
             .without_parameters()
@@ -134,22 +134,25 @@ fn api() -> Vec<Endpoint> {
             .answers::<View>(200, "The user.")
             .refuses(&[Code::UserNotFound]),
         Endpoint::new(Read, "/v1/events", "listEvents", events::list)
-            .about("events", "What changed since a cursor, in order.")
+            .about("events", "The changes since a cursor, in order.")
             .description(events_described::EVENTS)
             .for_services(Scope::EventsRead)
             .query::<EventsQuery>()
             .schema::<UserView>()
             .named_schemas(events_described::schemas())
-            .answers_with(200, "The events, and the cursor to go on from.", events_described::response())
+            .answers_with(200, "The events, and the cursor to continue from.", events_described::response())
             .refuses(&[Code::CursorExpired]),
         Endpoint::new(Read, "/v1/sources", "listSources", sources::list)
-            .about("sources", "Whether each source is alive and in step with its provider.")
+            .about(
+                "sources",
+                "Whether the deliveries of each source arrive, and whether its rows match the provider.",
+            )
             .for_services(Scope::Admin)
             .without_parameters()
             .schema::<SourceView>()
             .answers_with(200, "Every source, by name.", described::sources_response()),
         Endpoint::new(Post, "/v1/sources/{name}/check", "checkSource", sources::check)
-            .about("sources", "Asks a source's provider now, and tells how the source stands.")
+            .about("sources", "Checks a source at its provider now, and returns its state.")
             .description(described::CHECK)
             .for_services(Scope::Admin)
             .without_parameters()
@@ -193,8 +196,8 @@ fn metrics() -> Vec<Endpoint> {
 }
 
 /// Mounts everything that a listener serves.
-fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
-    let endpoints = endpoints(offer);
+fn routes(app: &mut ServiceConfig, state: &State, served: Routes) {
+    let endpoints = endpoints(served);
     state.provide(app);
     app.app_data(web::Data::new(OpenApi::of(&endpoints)));
     let (limited, others): (Vec<_>, Vec<_>) = by_path(endpoints)
@@ -208,7 +211,7 @@ fn routes(app: &mut ServiceConfig, state: &State, offer: Offer) {
     for group in others {
         app.service(resource("", group));
     }
-    if offer != Offer::MetricsAlone {
+    if served != Routes::MetricsOnly {
         app.service(web::redirect("/docs", "/docs/")).service(openapi::page("/docs/{_:.*}"));
         if let Some(issuer) = &state.development {
             development::mount(app, issuer);
@@ -235,12 +238,12 @@ fn by_path(endpoints: Vec<Endpoint>) -> Vec<Vec<Endpoint>> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Offer, endpoints, openapi};
+    use super::{Routes, endpoints, openapi};
 
     #[test]
     fn every_endpoint_is_described_once_under_an_id_of_its_own() {
-        for offer in [Offer::All, Offer::NoMetrics, Offer::MetricsAlone] {
-            let endpoints = endpoints(offer);
+        for served in [Routes::All, Routes::WithoutMetrics, Routes::MetricsOnly] {
+            let endpoints = endpoints(served);
             let document = openapi::document(&endpoints);
             let paths = document["paths"].as_object().unwrap();
             let described: usize = paths.values().map(|methods| methods.as_object().unwrap().len()).sum();

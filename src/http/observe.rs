@@ -10,7 +10,7 @@ use actix_web::web;
 use tracing::{Instrument, debug, error, error_span, info, warn};
 
 use super::problem::Problem;
-use super::state::Access;
+use super::state::AuthContext;
 use crate::clock::Clock;
 use crate::telemetry::Request;
 
@@ -22,7 +22,7 @@ pub(super) async fn observe(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let started = Instant::now();
-    let access = request.app_data::<web::Data<Access>>();
+    let access = request.app_data::<web::Data<AuthContext>>();
     let clock = access.map_or_else(Clock::system, |access| access.clock.clone());
     let id = request_id(&request, &clock);
     // The pattern of the route, without the real path and query: both can contain personal data.
@@ -44,7 +44,7 @@ pub(super) async fn observe(
             // The answer is for this client only, and true only now.
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
-        if let Some(access) = response.request().app_data::<web::Data<Access>>() {
+        if let Some(access) = response.request().app_data::<web::Data<AuthContext>>() {
             let status = response.status().as_u16();
             access.metrics.request(Request { method, route, status }, elapsed);
         }
@@ -57,8 +57,8 @@ pub(super) async fn observe(
 fn known_method(request: &ServiceRequest) -> &'static str {
     const METHODS: [&str; 9] =
         ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
-    let asked = request.method().as_str();
-    METHODS.into_iter().find(|method| *method == asked).unwrap_or("other")
+    let name = request.method().as_str();
+    METHODS.into_iter().find(|method| *method == name).unwrap_or("other")
 }
 
 fn log<B>(response: &ServiceResponse<B>, method: &str, route: &str, elapsed: Duration) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problem::{Code, Problem};
-use super::state::{Deliveries, Events};
+use super::state::{Events, IntakeContext};
 use crate::domain::EndpointState;
 use crate::events::{EndpointStatus, statuses};
 use crate::pull::Watch;
@@ -48,10 +48,10 @@ pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: Alive::Ok })
 }
 
-/// A delivery would be written: the queue has room, and the database answers and has every migration.
+/// A delivery would be written: the queue is not full, and the database answers and has every migration.
 pub(super) async fn readyz(
     store: web::Data<Store>,
-    deliveries: web::Data<Deliveries>,
+    deliveries: web::Data<IntakeContext>,
 ) -> Result<HttpResponse, Problem> {
     if !deliveries.intake.has_room() {
         return Err(Problem::new(Code::QueueFull));

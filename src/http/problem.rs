@@ -1,4 +1,5 @@
-//! Every refusal, as `application/problem+json` (RFC 9457). No other file of this room chooses the status of a refusal.
+//! Every refusal, as `application/problem+json` (RFC 9457). No other file of this module chooses the status of a
+//! refusal.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,7 +25,7 @@ pub struct Problem {
     cause: Option<String>,
     /// The scope that a service key lacks.
     missing_scope: Option<Scope>,
-    /// The cursor to go on from.
+    /// The cursor to continue from.
     next: Option<i64>,
 }
 
@@ -79,7 +80,7 @@ pub(super) struct Document {
     code: Code,
     /// What the client can do. It is the same for a code, but for the name of a missing scope.
     detail: Cow<'static, str>,
-    /// Of `cursor_expired`: the cursor to go on from, once all users were listed.
+    /// Of `cursor_expired`: the cursor to continue from, after all users were listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -131,8 +132,8 @@ impl Code {
             Self::UserNotFound => (404, "User not found", "No user has this id."),
             Self::NotAUser => (
                 403,
-                "The token is not that of a user",
-                "Send the token of a person. A program's own token (client credentials) makes no user.",
+                "The token does not belong to a user",
+                "Send a user's token. The token of a program (client credentials) creates no user.",
             ),
             Self::UnknownSource => {
                 (404, "Unknown source", "The URL must have the name of a configured source.")
@@ -145,7 +146,7 @@ impl Code {
             Self::InvalidSignature => (
                 400,
                 "The signature is not valid",
-                "Check that the secret is the secret of this endpoint, and that nothing changes the body on the way.",
+                "Check that the secret is the secret of this endpoint, and that nothing changes the body in transit.",
             ),
             Self::StaleTimestamp => (
                 400,
@@ -160,19 +161,19 @@ impl Code {
             Self::InvalidJson => (400, "The body is not valid JSON", "Send the event as JSON in UTF-8."),
             Self::BodyTooLarge => (413, "The body is too large", "The limit is `server.body_limit`."),
             Self::BodyTimeout => (408, "The body did not arrive in time", "Send it again."),
-            Self::BodyBroken => {
-                (400, "The connection closed before the whole body arrived", "Send it again.")
-            }
+            Self::BodyBroken => (400, "The connection closed too early", "Send it again."),
             Self::InvalidQuery => (
                 400,
                 "A query parameter is not valid",
                 "See /openapi.json for the parameters and their limits.",
             ),
-            Self::CursorExpired => (410, "The cursor is too old", "List the users, then go on from `next`."),
+            Self::CursorExpired => {
+                (410, "The cursor is too old", "List the users, then continue from `next`.")
+            }
             Self::NotFound => (404, "Not found", "See /openapi.json for the routes."),
             Self::MethodNotAllowed => (
                 405,
-                "The route does not have this method",
+                "The method is not allowed on this route",
                 "The Allow header lists the methods of the route.",
             ),
             Self::PreflightRefused => (
@@ -185,7 +186,7 @@ impl Code {
             }
             Self::QueueFull => (
                 503,
-                "Too many deliveries wait to be written",
+                "Too many deliveries are waiting to be written",
                 "Send it again soon. It is safe to repeat it.",
             ),
             Self::TooManyRequests => (
@@ -218,7 +219,7 @@ impl Code {
 }
 
 impl Problem {
-    /// A problem whose code says everything.
+    /// A problem without a cause in addition to its code.
     pub(super) fn new(code: Code) -> Self {
         Self { code, status: code.meaning().status, cause: None, missing_scope: None, next: None }
     }
@@ -271,7 +272,7 @@ impl Problem {
         }
     }
 
-    /// The cause, for the log and never for the client. Empty if the code says everything.
+    /// The cause, for the log and never for the client. Empty if there is none in addition to the code.
     pub fn cause(&self) -> &str {
         self.cause.as_deref().unwrap_or_default()
     }
@@ -417,7 +418,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_service_key_is_told_which_scope_it_lacks() {
+    async fn insufficient_scope_names_the_missing_scope() {
         for scope in [Scope::UsersRead, Scope::EventsRead, Scope::Admin] {
             let answer = Problem::insufficient_scope(scope, "usk_12345678").error_response();
             assert_eq!(answer.status(), 403);

@@ -15,7 +15,7 @@ struct NoParameters {}
 pub(super) fn read<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let query = web::Query::<T>::from_query(request.query_string());
     // The error of serde repeats the unknown name, which may be anything.
-    let cause = "a parameter is unknown, or is there twice, or is not a number";
+    let cause = "a parameter is unknown, appears twice, or is not a number";
     query.map(web::Query::into_inner).map_err(|_| Problem::because(Code::InvalidQuery, cause))
 }
 

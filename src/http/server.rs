@@ -13,13 +13,13 @@ use actix_web::{App, HttpServer};
 use tokio::task::JoinHandle;
 
 use super::observe::observe;
-use super::{Offer, State, routes, webhooks};
+use super::{Routes, State, routes, webhooks};
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may be idle between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// How long open requests may take after the service was told to stop.
+/// How long open requests may take after the service began to stop.
 const DRAIN_TIMEOUT_SECONDS: u64 = 25;
 
 /// A server that runs until it is stopped.
@@ -32,7 +32,7 @@ pub struct Running {
 }
 
 /// Serves on a listener that is already bound.
-pub fn serve(listener: TcpListener, state: State, offer: Offer) -> io::Result<Running> {
+pub fn serve(listener: TcpListener, state: State, which: Routes) -> io::Result<Running> {
     let address = listener.local_addr()?;
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let limits = state.waiting.limits.settings();
@@ -43,7 +43,7 @@ pub fn serve(listener: TcpListener, state: State, offer: Offer) -> io::Result<Ru
             .wrap(from_fn(observe))
             // Around the observer, so that a corrected path is logged and counted as the route that it is.
             .wrap(from_fn(webhooks::ignore_extra_slashes))
-            .configure(|app| routes(app, &state, offer))
+            .configure(|app| routes(app, &state, which))
     })
     .workers(workers)
     .max_connections(connections.div_ceil(workers))
@@ -80,12 +80,12 @@ impl Running {
         self.task.await.map_err(io::Error::other)?
     }
 
-    /// Returns only if the server ends without having been told to.
+    /// Returns only if the server ends unexpectedly.
     pub async fn failed(&mut self) -> io::Error {
         match (&mut self.task).await {
             Ok(Err(error)) => error,
             Err(panicked) => io::Error::other(panicked),
-            Ok(Ok(())) => io::Error::other("the server ended by itself"),
+            Ok(Ok(())) => io::Error::other("the HTTP server stopped unexpectedly"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `/v1/sources`: whether each source is alive and in step with its provider.
+//! `/v1/sources`: whether the deliveries of each source arrive, and whether its rows match the provider.
 
 use actix_web::{HttpRequest, web};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use crate::domain::{Activity, Admin, Comparison, Reason, SourceState, Timestamp}
 use crate::pull::{SourceStatus, Watch, WatchedDrift};
 use crate::store::{Run, RunCounts, RunState};
 
-/// A source: how it stands, and why.
+/// A source, with its state and the reasons for it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Source)]
@@ -23,13 +23,13 @@ pub(super) struct SourceView {
     name: String,
     /// The name of its provider.
     provider: &'static str,
-    /// `ok`, or what the worst of the reasons makes of it.
+    /// `ok`, or the state that follows from the worst reason.
     #[schema(schema_with = state_schema)]
     state: SourceState,
-    /// Why it is not `ok`. Later versions may have further reasons.
+    /// Why it is not `ok`. Later versions may add reasons.
     #[schema(schema_with = reasons_schema)]
     reasons: Vec<Reason>,
-    /// Where its webhooks come in.
+    /// The path of its webhooks.
     webhook_path: String,
     /// The number of its rows.
     users: u64,
@@ -47,12 +47,12 @@ pub(super) struct SourceView {
     /// The last backfill or reconciliation.
     #[schema(required)]
     last_run: Option<RunView>,
-    /// What differs from the provider; null if it was never asked.
+    /// What differs from the provider; null if it was never checked.
     #[schema(required)]
     drift: Option<DriftView>,
 }
 
-/// A walk through the provider's list of users.
+/// A run through the provider's list of users.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Run)]
@@ -65,45 +65,45 @@ pub(super) struct RunView {
     started_at: Timestamp,
     #[schema(required, value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
-    /// The users that it has read.
+    /// How many users it has read.
     seen: u64,
-    /// Those of them that changed a row.
+    /// How many of them changed a row.
     applied: u64,
-    /// Those that changed nothing.
+    /// How many changed nothing.
     unchanged: u64,
-    /// Those that could not be understood.
+    /// How many could not be read, and were parked.
     parked: u64,
 }
 
-/// What differs between the table and the provider. A number is null if it was not looked at.
+/// What differs between the table and the provider. A number is null if it was not checked.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Drift)]
 pub(super) struct DriftView {
-    /// When it was last looked at.
+    /// When it was last checked.
     #[schema(value_type = String, format = DateTime)]
     checked_at: Timestamp,
-    /// Of the provider's newest users, those without a row.
+    /// How many of the provider's newest users have no row.
     #[schema(required)]
     canary: Option<u64>,
-    /// The provider's number of users less the number of rows.
+    /// The provider's number of users minus the number of rows.
     #[schema(required)]
     count: Option<i64>,
     /// In the last comparison: users without a row.
     #[schema(required)]
     missing: Option<u64>,
-    /// In the last comparison: rows whose fields are not what the provider says.
+    /// In the last comparison: rows whose fields differ from the provider's.
     #[schema(required)]
     different: Option<u64>,
-    /// In the last comparison: rows of users who are gone.
+    /// In the last comparison: rows of users who were deleted at the provider.
     #[schema(required)]
     extra: Option<u64>,
-    /// In the last comparison: users who are there, but not listed.
+    /// In the last comparison: users who exist at the provider, but are not in the list.
     #[schema(required)]
     not_listed: Option<u64>,
 }
 
-/// How every source stands.
+/// Lists the sources with their states.
 pub(super) async fn list(
     watch: web::Data<Watch>,
     _key: ServiceKey<Admin>,
@@ -113,7 +113,7 @@ pub(super) async fn list(
     Ok(web::Json(watch.all().await?.into_iter().map(SourceView::from).collect()))
 }
 
-/// Asks a source's provider now, and tells how the source stands.
+/// Checks a source at its provider now, and returns its state.
 pub(super) async fn check(
     watch: web::Data<Watch>,
     _key: ServiceKey<Admin>,

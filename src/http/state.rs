@@ -1,4 +1,4 @@
-//! What the handlers need, in parts. A handler asks for the part that it uses, by its type: `web::Data<Access>`.
+//! What the handlers need, in parts. A handler gets the part that it uses by its type: `web::Data<AuthContext>`.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ use crate::telemetry::Metrics;
 #[derive(Clone, Debug)]
 pub struct State {
     /// Who sends a request.
-    pub access: Access,
+    pub access: AuthContext,
     /// Accepting deliveries.
-    pub deliveries: Deliveries,
+    pub deliveries: IntakeContext,
     /// Waiting for changes.
-    pub waiting: Waiting,
-    /// How the sources stand.
+    pub waiting: WaitContext,
+    /// The states of the sources.
     pub(crate) watch: Watch,
-    /// Telling others of changes.
+    /// The events about changed users.
     pub events: Events,
     /// Which web pages may call the API.
     pub cors_origins: Vec<String>,
@@ -37,9 +37,9 @@ pub struct State {
     pub development: Option<DevelopmentProvider>,
 }
 
-/// What is needed to tell who sends a request: the user of a token, or the owner of a service key.
+/// What is needed to identify the sender of a request: the user of a token, or the owner of a service key.
 #[derive(Clone, Debug)]
-pub struct Access {
+pub struct AuthContext {
     /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
     /// The configured sources.
@@ -50,7 +50,7 @@ pub struct Access {
     pub store: Store,
     /// When service keys were last used.
     pub key_use: KeyUse,
-    /// The time.
+    /// The clock for the checks of tokens.
     pub clock: Clock,
     /// Counts the results of token checks.
     pub metrics: Metrics,
@@ -58,7 +58,7 @@ pub struct Access {
 
 /// What is needed to accept deliveries and claims.
 #[derive(Clone, Debug)]
-pub struct Deliveries {
+pub struct IntakeContext {
     /// Verifies, decodes and writes them.
     pub intake: Intake,
     /// The largest delivery that is accepted, in bytes.
@@ -67,16 +67,16 @@ pub struct Deliveries {
 
 /// What is needed by requests that wait for changes of a user.
 #[derive(Clone, Debug)]
-pub struct Waiting {
+pub struct WaitContext {
     /// Notifies them.
     pub feed: Feed,
-    /// Cancelled when the service is told to stop.
+    /// Cancelled when the service stops.
     pub stopping: CancellationToken,
     /// The places for them.
     pub limits: Limits,
 }
 
-/// What is needed to tell others of changes.
+/// What the routes for events need.
 #[derive(Clone, Debug)]
 pub struct Events {
     /// The log of events.

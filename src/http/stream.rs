@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::extract::{Caller, user_of};
-use super::limits::Place;
+use super::limits::StreamPermit;
 use super::problem::{Code, Problem};
 use super::query;
-use super::state::{Access, Waiting};
+use super::state::{AuthContext, WaitContext};
 use super::views::shown;
 use crate::auth::Authenticated;
 use crate::sync::Subscription;
@@ -31,8 +31,8 @@ const HEARTBEATS_PER_READ: u32 = 4;
 
 /// The current user, now and on every change.
 pub(super) async fn follow(
-    access: web::Data<Access>,
-    waiting: web::Data<Waiting>,
+    access: web::Data<AuthContext>,
+    waiting: web::Data<WaitContext>,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -71,13 +71,13 @@ pub(super) async fn follow(
     Ok(response)
 }
 
-/// The events of one user for one client. The next event is made when the client reads, so a slow client delays nobody
-/// else.
+/// The events of one user for one client. The next event is made when the client reads, so a slow client does not delay
+/// others.
 struct UserEventStream {
-    access: web::Data<Access>,
+    access: web::Data<AuthContext>,
     stopping: CancellationToken,
     token: Arc<Authenticated>,
-    _place: Place,
+    _place: StreamPermit,
     changes: Subscription,
     heartbeat: Interval,
     expiry: Instant,
@@ -93,7 +93,7 @@ struct UserEventStream {
 }
 
 /// What the stream waits for.
-enum Wake {
+enum StreamWakeup {
     Changed,
     Heartbeat,
     Expired,
@@ -116,7 +116,7 @@ impl UserEventStream {
                     Ok(Some(event)) => return Some(event),
                     Ok(None) => {}
                     Err(problem) => {
-                        // The client connects again, and that answer tells it why.
+                        // The client connects again, and that answer contains the reason.
                         warn!(
                             code = problem.code(),
                             cause = problem.cause(),
@@ -127,14 +127,14 @@ impl UserEventStream {
                 }
             }
             match self.wait().await {
-                Wake::Changed => self.read_is_due = true,
-                Wake::Heartbeat => {
+                StreamWakeup::Changed => self.read_is_due = true,
+                StreamWakeup::Heartbeat => {
                     self.heartbeats += 1;
                     self.read_is_due = self.heartbeats.is_multiple_of(HEARTBEATS_PER_READ);
                     return Some(web::Bytes::from_static(b":\n\n"));
                 }
-                Wake::Expired => return Some(self.last("expired")),
-                Wake::Stopping => return None,
+                StreamWakeup::Expired => return Some(self.last("expired")),
+                StreamWakeup::Stopping => return None,
             }
         }
         None
@@ -159,12 +159,12 @@ impl UserEventStream {
         Ok(Some(text.into()))
     }
 
-    async fn wait(&mut self) -> Wake {
+    async fn wait(&mut self) -> StreamWakeup {
         tokio::select! {
-            () = self.changes.changed() => Wake::Changed,
-            () = sleep_until(self.expiry) => Wake::Expired,
-            () = self.stopping.cancelled() => Wake::Stopping,
-            _ = self.heartbeat.tick() => Wake::Heartbeat,
+            () = self.changes.changed() => StreamWakeup::Changed,
+            () = sleep_until(self.expiry) => StreamWakeup::Expired,
+            () = self.stopping.cancelled() => StreamWakeup::Stopping,
+            _ = self.heartbeat.tick() => StreamWakeup::Heartbeat,
         }
     }
 

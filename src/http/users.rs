@@ -117,7 +117,7 @@ pub(super) struct UsersById {
     users: Vec<View>,
 }
 
-/// The ids asked for.
+/// The requested ids.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct IdsQuery {

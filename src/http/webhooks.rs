@@ -14,7 +14,7 @@ use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use super::extract;
 use super::problem::{Code, Problem};
-use super::state::Deliveries;
+use super::state::IntakeContext;
 use crate::domain::Outcome;
 use crate::sync::{Receipt, Refusal};
 
@@ -23,7 +23,7 @@ use crate::sync::{Receipt, Refusal};
 #[serde(rename_all = "camelCase")]
 #[schema(as = DeliveryAnswer)]
 pub(super) struct Answer {
-    /// What became of the delivery.
+    /// The outcome of the delivery.
     #[schema(schema_with = outcome_schema)]
     outcome: Outcome,
     /// The provider's id of the message.
@@ -32,7 +32,7 @@ pub(super) struct Answer {
 
 /// Accepts one delivery.
 pub(super) async fn receive(
-    deliveries: web::Data<Deliveries>,
+    deliveries: web::Data<IntakeContext>,
     source: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
@@ -56,7 +56,7 @@ fn outcome_schema() -> Object {
         .build()
 }
 
-/// Accepts a webhook URL that was registered with a slash too many, such as `/webhooks/clerk/` or
+/// Accepts a webhook URL that was registered with an extra slash, such as `/webhooks/clerk/` or
 /// `//webhooks/clerk`. Some providers never repeat a delivery that was answered with a 404.
 pub(super) async fn ignore_extra_slashes(
     mut request: ServiceRequest,

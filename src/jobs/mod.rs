@@ -1,8 +1,8 @@
-//! Background tasks: everything that goes on beside the requests, on one tracker, with one way to end.
+//! Background tasks: all work in addition to the requests, on one tracker, with one way to shut down.
 //!
-//! A service ends in two steps. First it is told to stop: [loops](Jobs::spawn_loop) end at once, and so do open
-//! streams, while open requests are still answered. Once the last one is answered, the [workers](Jobs::spawn_worker)
-//! that answered them are told to end. [Tasks](Jobs::spawn_task) end by themselves. All of them are waited for.
+//! A service shuts down in two steps. First [loops](Jobs::spawn_loop) and open streams end immediately, while open
+//! requests are still answered. After the last request, the [workers](Jobs::spawn_worker) that answer requests end.
+//! [Tasks](Jobs::spawn_task) run until they are complete. The service waits for all of them.
 
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
@@ -14,22 +14,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, error, warn};
 
-/// The background tasks of one service. A clone stands for the same ones.
+/// The background tasks of one service. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Jobs {
     tracker: TaskTracker,
-    tokens: Tokens,
+    tokens: Signals,
 }
 
 #[derive(Clone, Debug)]
-struct Tokens {
-    /// Cancelled when the service is told to stop.
+struct Signals {
+    /// Cancelled when the service stops.
     stop: CancellationToken,
-    /// Cancelled when the last request is answered; then nothing goes on.
+    /// Cancelled when the last request is answered.
     end: CancellationToken,
 }
 
-impl Default for Tokens {
+impl Default for Signals {
     fn default() -> Self {
         let end = CancellationToken::new();
         Self { stop: end.child_token(), end }
@@ -37,13 +37,13 @@ impl Default for Tokens {
 }
 
 impl Jobs {
-    /// Runs a loop until the service is told to stop; it is then dropped where it waits.
+    /// Runs a loop until the service stops; it is then dropped where it waits.
     pub fn spawn_loop(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.tokens.stop.clone();
         self.spawn(name, async move { stop.run_until_cancelled_owned(work).await.unwrap_or_default() });
     }
 
-    /// Runs what must not be dropped half-way: it is given the token, and ends by itself soon after the token is
+    /// Runs work that must not be dropped half-way: it gets the token, and has to end soon after the token is
     /// cancelled.
     pub fn spawn_stoppable<Work>(&self, name: &'static str, work: impl FnOnce(CancellationToken) -> Work)
     where
@@ -52,7 +52,7 @@ impl Jobs {
         self.spawn(name, work(self.tokens.stop.clone()));
     }
 
-    /// Runs what answers requests: it is given a token that is cancelled only after the last request.
+    /// Runs work that answers requests: it gets a token that is cancelled only after the last request.
     pub fn spawn_worker<Work>(&self, name: &'static str, work: impl FnOnce(CancellationToken) -> Work)
     where
         Work: Future<Output = ()> + Send + 'static,
@@ -60,7 +60,7 @@ impl Jobs {
         self.spawn(name, work(self.tokens.end.clone()));
     }
 
-    /// Does a piece of work beside the request that caused it, and to its end though nobody waits for it.
+    /// Runs work in the background of a request; it is finished even if the request is cancelled.
     pub fn spawn_task<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -68,17 +68,17 @@ impl Jobs {
         self.tracker.spawn(work.in_current_span())
     }
 
-    /// Cancelled when the service is told to stop.
+    /// Cancelled when the service stops.
     pub fn stopping(&self) -> CancellationToken {
         self.tokens.stop.clone()
     }
 
-    /// Tells loops and open streams to end.
+    /// Signals loops and open streams to end.
     pub fn stop(&self) {
         self.tokens.stop.cancel();
     }
 
-    /// Tells everything to end, and waits for it so long at most.
+    /// Signals everything to end, and waits for it at most this long.
     pub async fn end(&self, longest: Duration) {
         self.tokens.end.cancel();
         self.tracker.close();
@@ -93,11 +93,11 @@ impl Jobs {
     }
 
     fn spawn(&self, job: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        // A panic would otherwise be told in other words than everything else, and not say which job is missing now.
+        // Otherwise a panic would not be logged in the usual format, with the name of the job.
         let work = AssertUnwindSafe(work).catch_unwind();
         self.tracker.spawn(async move {
             if work.await.is_err() {
-                error!(job, "a background job has panicked and does not go on");
+                error!(job, "a background task has panicked and does not run any more");
             }
         });
     }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_is_waited_for_and_a_panic_holds_up_nobody() {
+    async fn a_task_is_waited_for_and_a_panic_does_not_delay_the_end() {
         let jobs = Jobs::default();
         let task = jobs.spawn_task(async {
             tokio::task::yield_now().await;
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_end_is_not_waited_for_without_end() {
+    async fn a_worker_that_does_not_end_is_waited_for_until_the_timeout() {
         let jobs = Jobs::default();
         jobs.spawn_worker("stubborn", |_| std::future::pending());
         jobs.end(Duration::from_millis(10)).await;

@@ -3,10 +3,10 @@
 use super::REGISTRY;
 use crate::config::Signing;
 
-/// What people are told about a vendor. A part that a vendor does not have is left out.
+/// The texts of advice about a vendor. A part that a vendor does not have is left out.
 #[derive(Clone, Copy, Debug)]
 pub struct Advice {
-    /// The vendor's name as people write it; none for a provider that stands for many vendors.
+    /// The vendor's name as people write it; none for a provider that covers many vendors.
     pub vendor: Option<&'static str>,
     /// What of the vendor's sends bearer tokens.
     pub bearer_sender: Option<&'static str>,

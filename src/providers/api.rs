@@ -1,4 +1,4 @@
-//! How a source's provider is asked: its address, the credentials, and who reads the answers.
+//! Requests to a source's provider: the address, the credentials, and the code that reads the answers.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -7,25 +7,25 @@ use super::directory::Directory;
 use super::watch::Watch;
 use crate::signature;
 
-/// How a source's provider is asked.
+/// How to send requests to a source's provider.
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) directory: Box<dyn Directory>,
     pub(crate) watch: Box<dyn Watch>,
     pub(crate) base_url: Url,
-    pub(crate) authority: Authority,
-    /// Beside the credentials, in every request.
+    pub(crate) authority: ApiCredentials,
+    /// Sent with every request, in addition to the credentials.
     pub(crate) headers: Vec<(String, SecretString)>,
 }
 
 impl Api {
-    /// Tells whom and as whom it asks from any other. Nobody can tell the key from it.
+    /// Identifies the address and the credentials. The key cannot be read from it.
     pub(crate) fn fingerprint(&self) -> String {
         let who = match &self.authority {
-            Authority::None => String::new(),
-            Authority::Bearer(key) => key.expose_secret().to_owned(),
-            Authority::Basic { user, .. } => user.clone(),
-            Authority::Client(client) => format!("{} {}", client.token_url, client.id),
+            ApiCredentials::None => String::new(),
+            ApiCredentials::Bearer(key) => key.expose_secret().to_owned(),
+            ApiCredentials::Basic { user, .. } => user.clone(),
+            ApiCredentials::OAuthClient(client) => format!("{} {}", client.token_url, client.id),
         };
         let mut digest = signature::digest(format!("{} {who}", self.base_url).as_bytes());
         digest.truncate(12);
@@ -33,9 +33,9 @@ impl Api {
     }
 }
 
-/// With what a provider is asked.
+/// The credentials for requests to a provider.
 #[derive(Debug)]
-pub(crate) enum Authority {
+pub(crate) enum ApiCredentials {
     None,
     Bearer(SecretString),
     Basic {
@@ -43,21 +43,21 @@ pub(crate) enum Authority {
         password: SecretString,
     },
     /// OAuth 2.0 client credentials (RFC 6749, 4.4).
-    Client(Client),
+    OAuthClient(OAuthClient),
 }
 
-/// A client that gets a token for itself.
+/// A client that requests its own access token.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct OAuthClient {
     pub(crate) token_url: Url,
     pub(crate) id: String,
     pub(crate) secret: SecretString,
-    /// Beside the grant: `audience`, `scope`, `resource`.
+    /// Parameters in addition to the grant: `audience`, `scope`, `resource`.
     pub(crate) parameters: Vec<(&'static str, String)>,
-    /// Whether a token is asked for with JSON, as Auth0 wants it, or with a form, as the RFC does.
+    /// Whether a token is requested with JSON, as Auth0 requires, or with a form, as in the RFC.
     pub(crate) is_json: bool,
-    /// What a token must be good for, where the provider says what it is good for.
+    /// The scope that a token must have, if the provider returns the token's scopes.
     pub(crate) scope: Option<&'static str>,
-    /// What has to be granted to it, for whoever set it up.
+    /// The permissions that it needs, for an error message.
     pub(crate) needs: &'static str,
 }

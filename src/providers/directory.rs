@@ -1,7 +1,8 @@
-//! A provider's own list of users, read as a pure state machine: from the last answer follows the next request.
+//! A provider's own list of users, read by a pure state machine: the last answer determines the next request.
 //!
-//! Nothing here does any I/O, so every trap of a management API is a unit test. `pull` sends the requests, with pace,
-//! retry and credentials. A position is kept in the database as JSON, so a walk continues where it stopped.
+//! Nothing here does any I/O, so every pitfall of a management API has a unit test. `pull` sends the requests, with a
+//! rate limit, retries and credentials. A position is stored in the database as JSON, so a run continues where it
+//! stopped.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,19 +14,19 @@ use serde_json::Value;
 
 use crate::domain::Timestamp;
 
-/// How far a walk has come, in the provider's own terms.
+/// The position in the list, in the provider's own format.
 pub(crate) type Position = Value;
 
 /// Reads one provider's list of users.
 pub(crate) trait Directory: fmt::Debug + Send + Sync {
-    /// What to ask for at a position; `None` at the beginning of a walk.
+    /// The request for a position; `None` at the beginning of a list.
     fn request(&self, position: Option<&Position>) -> Request;
 
-    /// What the answer to that request says. Its status is 2xx.
+    /// Reads the answer to that request. Its status is 2xx.
     fn read(&self, position: Option<&Position>, answer: &Answer) -> Result<Page, ListError>;
 
-    /// Where to go on when the request was refused with a 4xx that is no matter of credentials or pace; `None` if the
-    /// walk cannot go on.
+    /// Where to continue after the request was refused with a 4xx that is not about credentials or the rate limit;
+    /// `None` if the run cannot continue.
     fn after_refusal(&self, _position: Option<&Position>, _answer: &Answer) -> Option<Position> {
         None
     }
@@ -35,12 +36,12 @@ pub(crate) trait Directory: fmt::Debug + Send + Sync {
         0
     }
 
-    /// The position after so many lines of a download.
+    /// The position after this many lines of a download.
     fn after_lines(&self, position: &Position, _lines: u64) -> Position {
         position.clone()
     }
 
-    /// Asks for the number of users, where the provider tells it exactly.
+    /// The request for the number of users, if the provider reports it exactly.
     fn count(&self) -> Option<Request> {
         None
     }
@@ -50,28 +51,28 @@ pub(crate) trait Directory: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Asks for one user; `None` where the provider has no such request.
+    /// The request for one user; `None` if the provider has no such request.
     fn lookup(&self, external_id: &str) -> Option<Request>;
 
-    /// What the answer to [`Self::lookup`] says, whatever its status.
-    fn read_lookup(&self, answer: &Answer) -> Presence;
+    /// Reads the answer to [`Self::lookup`], which may have any status.
+    fn read_lookup(&self, answer: &Answer) -> Lookup;
 
-    /// Asks whose users these are.
+    /// The request for the instance that the credentials are for.
     fn instance(&self) -> Option<Request> {
         None
     }
 
-    /// The name of the instance in the answer to [`Self::instance`], as the provider's webhooks tell it.
+    /// The name of the instance in the answer to [`Self::instance`], in the form that webhooks contain.
     fn read_instance(&self, _answer: &Answer) -> Option<String> {
         None
     }
 
-    /// The name of the instance that a webhook is of, where webhooks tell it.
+    /// The name of the instance that a webhook is from, if webhooks contain it.
     fn instance_of_event(&self, _event: &Value) -> Option<String> {
         None
     }
 
-    /// How fast the provider may be asked: half of what it allows.
+    /// The rate of requests to the provider: half of what it allows.
     fn pace(&self) -> Pace;
 }
 
@@ -80,13 +81,13 @@ pub(crate) trait Directory: fmt::Debug + Send + Sync {
 pub(crate) struct Request {
     /// `GET` or `POST`.
     pub(crate) method: Method,
-    /// Below the API's base URL, or a whole URL of the same origin.
+    /// The path below the API's base URL, or a complete URL of the same origin.
     pub(crate) path: String,
-    /// In this order; encoded by who sends it.
+    /// The parameters in this order, not encoded yet.
     pub(crate) query: Vec<(String, String)>,
     /// Sent as JSON.
     pub(crate) body: Option<Value>,
-    /// Beside the credentials.
+    /// Headers in addition to the credentials.
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -117,11 +118,11 @@ impl Request {
     }
 }
 
-/// What a management API answered.
+/// The answer of a management API.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// `Null` where the body is not JSON.
+    /// The body; `Null` if it is not JSON.
     pub(crate) body: Value,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
@@ -143,10 +144,10 @@ impl Answer {
 /// A page of the list.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Page {
-    /// The users, as the provider describes them.
+    /// The users in the provider's format.
     pub(crate) users: Vec<Value>,
     pub(crate) next: Next,
-    /// How many users there are in all, where the answer tells.
+    /// The total number of users, if the answer contains it.
     pub(crate) total: Option<u64>,
 }
 
@@ -155,38 +156,38 @@ pub(crate) struct Page {
 pub(crate) enum Next {
     /// The next page.
     At(Position),
-    /// The same question again, after a while: the provider is preparing the list.
+    /// Repeat the request after a pause: the provider is preparing the list.
     After { pause: Duration, at: Position, percent: Option<u64> },
-    /// The list as a file of one JSON object a line, perhaps compressed. The URL has its own authority: no credential
-    /// is sent to it.
+    /// The list as a file with one JSON object per line, possibly compressed. The URL contains its own authorization:
+    /// no credentials are sent to it.
     Download { url: String, at: Position },
     /// The provider's documented end of the list.
     End,
 }
 
-/// Whether a user is there.
+/// The result of a lookup by id.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Presence {
-    There(Value),
-    /// The provider itself says, in its own words, that there is no such user.
-    Gone,
-    /// Anything else, such as a proxy's 404: it says nothing about the user.
+pub(crate) enum Lookup {
+    Found(Value),
+    /// The provider itself answers, with its own error code, that there is no such user.
+    NotFound,
+    /// Anything else, such as a proxy's 404: it does not show whether the user exists.
     Unknown(String),
 }
 
-/// How fast a provider may be asked.
+/// The rate limit for requests to a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
     pub(crate) requests_per_second: u32,
 }
 
-/// The answer is not a page with which the walk can go on.
+/// The run cannot continue with this answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ListError {
     /// It is not what the provider documents.
     #[error("{0}")]
     Unusable(String),
-    /// The walk would never come to its end.
+    /// The list repeats itself, so reading it would never end.
     #[error("the list repeats itself: {0}")]
     Repeats(String),
 }
@@ -194,16 +195,16 @@ pub(crate) enum ListError {
 impl ListError {
     pub(super) fn not_a_list(what: &str) -> Self {
         Self::Unusable(format!(
-            "the answer is not {what}: check `base_url` under [sources.api], and what stands between"
+            "the answer is not {what}: check `base_url` under [sources.api], and any proxy in between"
         ))
     }
 
     pub(super) fn repeats(parameter: &str) -> Self {
-        Self::Repeats(format!("the server ignores `{parameter}`, so the walk cannot come to its end"))
+        Self::Repeats(format!("the server ignores `{parameter}`, so the list has no end"))
     }
 }
 
-/// A provider's own state from a position. A position of an older version begins the walk anew.
+/// A provider's own state from a position. A position of an older version starts the run from the beginning.
 pub(super) fn state<T: DeserializeOwned + Default>(position: Option<&Position>) -> T {
     position.and_then(|position| serde_json::from_value(position.clone()).ok()).unwrap_or_default()
 }
@@ -228,12 +229,12 @@ pub(super) fn items(body: &Value, pointer: &str, what: &str) -> Result<Vec<Value
     list.cloned().ok_or_else(|| ListError::not_a_list(what))
 }
 
-/// The text at a key of a user.
+/// The string at a key of a user.
 pub(super) fn text(user: &Value, key: &str) -> Option<String> {
     user.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Takes members out of an object.
+/// A copy of an object without these members.
 pub(super) fn without(user: &Value, names: &[&str]) -> Value {
     let mut user = user.clone();
     if let Some(members) = user.as_object_mut() {

@@ -1,4 +1,4 @@
-//! A provider's own log of events, read as a pure state machine: from the last answer follows where to go on.
+//! A provider's own log of events, read by a pure state machine: the last answer determines where to continue.
 
 use std::fmt;
 
@@ -7,25 +7,25 @@ use serde_json::Value;
 use super::directory::{Answer, ListError, Request};
 use crate::domain::Timestamp;
 
-/// Reads one provider's log of events about users. The events are those that its webhooks bring, with the same ids.
+/// Reads one provider's log of events about users. The events are those of its webhooks, with the same ids.
 pub(crate) trait EventLog: fmt::Debug + Send + Sync {
     /// How the log is read.
     fn form(&self) -> LogForm;
 
-    /// Asks for what follows a place.
+    /// The request for the events after a position.
     fn request(&self, from: &LogStart) -> Request;
 
-    /// What a page of the log says. Its status is 2xx.
+    /// Reads a page of the log. Its status is 2xx.
     fn read_page(&self, _from: &LogStart, _answer: &Answer) -> Result<LogPage, ListError> {
         Err(ListError::not_a_list("a page of events"))
     }
 
-    /// What a message of the stream says.
+    /// Reads a message of the stream.
     fn read_message(&self, _message: &StreamMessage) -> LogMessage {
         LogMessage::Nothing
     }
 
-    /// What it means that a request was refused with this 4xx.
+    /// Why a request was refused with this 4xx.
     fn refusal(&self, from: &LogStart, answer: &Answer) -> LogRefusal;
 }
 
@@ -38,30 +38,30 @@ pub(crate) enum LogForm {
     Stream,
 }
 
-/// Where to begin.
+/// Where to start reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LogStart {
-    /// After a place that was read before, in the provider's own terms.
+    /// After a position that was read before, in the provider's own format.
     After(String),
-    /// With the events since a moment.
+    /// With the events since a time.
     Since(Timestamp),
 }
 
 /// A page of a log.
 #[derive(Debug, PartialEq)]
 pub(crate) struct LogPage {
-    /// The events, oldest first, as webhooks bring them.
+    /// The events, oldest first, in the format of the webhooks.
     pub(crate) events: Vec<Value>,
-    /// The place after them; `None` if there are none.
+    /// The position after them; `None` if there are none.
     pub(crate) cursor: Option<String>,
-    /// Whether more follow now.
+    /// Whether there are more events now.
     pub(crate) has_more: bool,
 }
 
 /// A message of a stream (Server-Sent Events), as it was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StreamMessage {
-    /// `message` if it was not sent.
+    /// The type of the message; empty if it was not sent.
     pub(crate) event: String,
     pub(crate) data: String,
 }
@@ -69,26 +69,26 @@ pub(crate) struct StreamMessage {
 /// What a message of a stream means.
 #[derive(Debug, PartialEq)]
 pub(crate) enum LogMessage {
-    /// An event, as webhooks bring it, and the place after it.
+    /// An event, in the format of the webhooks, and the position after it.
     Event { event: Value, cursor: String },
-    /// Nothing happened until this place.
+    /// There are no events up to this position.
     Position(String),
-    /// The log cannot give what comes before this place.
+    /// The log cannot return the events before this position.
     Skipped(String),
-    /// The place where the stream began is not known any more.
+    /// The provider no longer knows the position from which the stream was requested.
     PositionLost,
     /// The stream has ended with an error.
     Failed(String),
-    /// Of no interest.
+    /// A message without meaning for the log.
     Nothing,
 }
 
 /// Why a request for the log was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogRefusal {
-    /// The place is not known any more.
+    /// The provider no longer knows the position.
     PositionLost,
-    /// Another connection is still open; later it may be free.
+    /// Another connection is still open; a later attempt may succeed.
     Busy,
     /// The credentials may not read it.
     Forbidden,

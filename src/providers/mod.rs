@@ -54,7 +54,7 @@ pub const CLERK: ProviderKind = clerk::REGISTERED.kind;
 /// A provider's entry in the registry.
 #[derive(Debug)]
 struct Registered {
-    /// What the configuration has to know of it.
+    /// What the configuration needs to know about it.
     kind: ProviderKind,
     /// Makes it, for a source with these settings.
     make: fn(&config::Source) -> Box<dyn Provider>,
@@ -62,7 +62,7 @@ struct Registered {
     api: fn(&config::Source) -> Option<Api>,
     /// Whether a user of a file can only be of this vendor, by the form of its id and the names of its members.
     is_own: fn(&FileUser) -> bool,
-    /// What people are told about it.
+    /// The texts about it for doctor and explain.
     advice: Advice,
 }
 
@@ -94,7 +94,7 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
     fn event_type<'a>(&self, event: &'a Value) -> Result<&'a str, Unreadable>;
 
     /// Where an event has the vendor's id of the user, as a JSON pointer. With it, the payload of an event
-    /// that cannot be understood is still erased with its user.
+    /// that cannot be read is still erased with its user.
     fn user_pointer(&self) -> &str;
 
     /// What an event of this type says. The event is an object.
@@ -107,7 +107,7 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
     }
 
     /// What the description of a user in the vendor's list says. It is dated by the time of the last change. Where the
-    /// vendor does not tell that, the time of creation, or the beginning of time, dates it below every event.
+    /// vendor does not send that, the time of creation, or the beginning of time, dates it below every event.
     fn listed(&self, _user: &Value) -> Result<DecodedEvent, Unreadable> {
         Err(Unreadable::new("the provider has no list of users"))
     }
@@ -127,10 +127,10 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
     }
 }
 
-/// The type of the events that stand for listed users in the journal.
+/// The type of the journal's events for listed users.
 pub(crate) const LISTED: &str = "usersync.user.listed";
 
-/// The type of the events that stand, in the journal, for users of whom the provider has said that they are gone.
+/// The type of the journal's events for users who no longer exist at the provider.
 pub(crate) const GONE: &str = "usersync.user.gone";
 
 /// When a listed user was last changed, by what its description says.
@@ -148,7 +148,7 @@ fn listed_user(
     Ok(DecodedEvent::Change {
         external_id: string_at(user, id_key)?.to_owned(),
         stamp: listed_stamp(time_at(user, "updated_at")?, lifetime),
-        kind: ChangeKind::Upsert { lifetime, told_at: None, facts: facts(user)? },
+        kind: ChangeKind::Upsert { lifetime, event_time: None, facts: facts(user)? },
     })
 }
 
@@ -176,7 +176,7 @@ pub enum DecodedEvent {
     NotAboutUsers,
 }
 
-/// Why an event about a user could not be understood. The message carries no value of the event.
+/// Why an event about a user could not be read. The message carries no value of the event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(String);
@@ -217,9 +217,9 @@ fn time_of(value: Option<&Value>, name: &str) -> Result<Option<Timestamp>, Unrea
     time.map(Some).ok_or_else(|| Unreadable::new(format!("`{name}` is not a time")))
 }
 
-/// When the vendor told an event, by the envelope's own time. It only decides between changes of one stamp, so one that
-/// cannot be read does not park the event.
-fn told_at(event: &Value, key: &str) -> Option<Timestamp> {
+/// The time of the event, from its envelope. It is used only for changes with equal stamps, so an event whose time
+/// cannot be read is not parked.
+fn event_time(event: &Value, key: &str) -> Option<Timestamp> {
     time_at(event, key).unwrap_or_default()
 }
 

@@ -72,7 +72,7 @@ pub(super) struct ReadEvent {
     event_type: Option<String>,
     /// The vendor's id of the user, where it is one.
     user: Option<String>,
-    /// What it says, or why it could not be understood.
+    /// The content, or why it could not be read.
     decoded: Result<DecodedEvent, Unreadable>,
 }
 
@@ -138,7 +138,7 @@ impl ReadEvent {
 }
 
 impl ReadEvent {
-    /// A user of whom the provider has said that there is no such user, as the journal has it.
+    /// A user who does not exist at the provider, as the journal stores it.
     fn of_gone(data: &Value) -> Self {
         let id = data.get("id").and_then(Value::as_str).map(str::to_owned);
         let change = id.clone().zip(data.get("at").and_then(Timestamp::from_json));
@@ -150,7 +150,7 @@ impl ReadEvent {
         Self {
             id: None,
             event_type: Some(GONE.to_owned()),
-            user: id.filter(|id| UserKey::flaw_of(id).is_none()),
+            user: id.filter(|id| UserKey::id_error(id).is_none()),
             decoded: decoded.ok_or_else(|| Unreadable::new("`id` or `at` is missing")),
         }
     }
@@ -163,7 +163,7 @@ fn user_id(value: &Value) -> Option<String> {
         Value::Number(id) if !id.is_f64() => id.to_string(),
         _ => return None,
     };
-    UserKey::flaw_of(&id).is_none().then_some(id)
+    UserKey::id_error(&id).is_none().then_some(id)
 }
 
 /// A user of the provider's list, as a delivery.
@@ -196,7 +196,7 @@ pub(super) fn listed(
     Delivery { source: source.to_owned(), message_id, received_at, payload, event_type, content }
 }
 
-/// A user of whom the provider has said, at this time of its own clock, that there is no such user.
+/// A user who, by the provider's answer at this time of its own clock, does not exist.
 pub(super) fn gone(source: &str, external_id: &str, stamp: Timestamp, received_at: Timestamp) -> Delivery {
     let change = Change { user: UserKey::new(source, external_id), stamp, kind: ChangeKind::Delete };
     Delivery {
@@ -215,7 +215,7 @@ fn change(source: &str, event: DecodedEvent, received_at: Timestamp) -> Result<O
         DecodedEvent::UndatedChange { external_id, kind } => (external_id, received_at, kind),
         DecodedEvent::NotAboutUsers => return Ok(None),
     };
-    match UserKey::flaw_of(&external_id) {
+    match UserKey::id_error(&external_id) {
         None => Ok(Some(Change { user: UserKey::new(source, external_id), stamp, kind })),
         Some(flaw) => Err(Unreadable::new(flaw)),
     }

@@ -108,7 +108,7 @@ impl Source {
         read::listed(&self.name, &*self.provider, &user, received_at)
     }
 
-    /// The deletion of a user of whom the provider has said, at this time of its own clock, that they are gone.
+    /// The deletion of a user who, by the provider's answer at this time of its own clock, no longer exists.
     pub(crate) fn gone(&self, external_id: &str, stamp: Timestamp, received_at: Timestamp) -> Delivery {
         read::gone(&self.name, external_id, stamp, received_at)
     }
@@ -124,7 +124,7 @@ impl Source {
         Ok(read::listed(&self.name, &*self.provider, &user, received_at))
     }
 
-    /// An event of the provider's own log as the delivery that brings it; `None` if it is not about a user.
+    /// An event of the provider's own log as a delivery; `None` if it is not about a user.
     pub(crate) fn logged(&self, event: &Value, received_at: Timestamp) -> Option<Delivery> {
         let message = Verified::trusted(Message { id: None, body: event.to_string().into_bytes() });
         match self.read(message, received_at) {

@@ -221,7 +221,7 @@ fn assert_storable(read: &ReadMessage) {
     );
     let ReadMessage::Delivery(delivery) = read else { return };
     assert!(event_type.as_ref().is_none_or(|name| !name.is_empty() && !name.contains('\0')), "{read:?}");
-    assert!(delivery.user().is_none_or(|user| UserKey::flaw_of(&user.external_id).is_none()), "{read:?}");
+    assert!(delivery.user().is_none_or(|user| UserKey::id_error(&user.external_id).is_none()), "{read:?}");
     if let Some(Change { kind: ChangeKind::Upsert { facts, .. }, .. }) = delivery.change() {
         for (_, value) in facts.clone() {
             assert!(!value.to_string().contains("\\u0000"), "{read:?}");

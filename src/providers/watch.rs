@@ -1,5 +1,5 @@
-//! What the watch asks a provider for, beside its list of users: the newest of them, the webhook's endpoints, and the log
-//! of events. As in `directory`, nothing here does any I/O.
+//! What the watch requests from a provider in addition to its list of users: the newest users, the webhook's endpoints,
+//! and the log of events. As in `directory`, nothing here does any I/O.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,24 +13,24 @@ use crate::domain::{Reason, Timestamp};
 /// The events that a webhook's endpoint needs.
 pub(crate) const USER_EVENTS: [&str; 3] = ["user.created", "user.updated", "user.deleted"];
 
-/// What can be watched of one provider.
+/// What can be checked at one provider.
 pub(crate) trait Watch: fmt::Debug + Send + Sync {
-    /// Asks for the users who signed up last.
+    /// The request for the users who signed up last.
     fn newest(&self) -> Option<Request> {
         None
     }
 
-    /// What the answer to [`Self::newest`] says.
+    /// Reads the answer to [`Self::newest`].
     fn read_newest(&self, _answer: &Answer) -> Result<Newest, ListError> {
         Ok(Newest::default())
     }
 
-    /// How long after signing up a user has a row, if webhooks arrive.
-    fn row_is_due_after(&self) -> Duration {
+    /// How long after the sign-up a user has a row at the latest, if webhooks arrive.
+    fn row_expected_after(&self) -> Duration {
         Duration::from_mins(2)
     }
 
-    /// Asks for the webhook's endpoints.
+    /// The request for the webhook's endpoints.
     fn endpoints(&self) -> Option<Request> {
         None
     }
@@ -40,12 +40,12 @@ pub(crate) trait Watch: fmt::Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Asks for the deliveries to an endpoint that failed since a moment.
+    /// The request for the deliveries to an endpoint that failed since a time.
     fn failed_deliveries(&self, _endpoint: &Endpoint, _since: Timestamp) -> Option<Request> {
         None
     }
 
-    /// Whether the answer to [`Self::failed_deliveries`] names any.
+    /// Whether the answer to [`Self::failed_deliveries`] contains any.
     fn has_failed_deliveries(&self, _answer: &Answer) -> bool {
         false
     }
@@ -59,21 +59,21 @@ pub(crate) trait Watch: fmt::Debug + Send + Sync {
 /// The users who signed up last.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Newest {
-    /// As the provider describes them.
+    /// The users in the provider's format.
     pub(crate) users: Vec<Value>,
-    /// How many users there are in all, where the answer tells.
+    /// The total number of users, if the answer contains it.
     pub(crate) total: Option<u64>,
 }
 
-/// Where a provider sends its webhooks.
+/// An endpoint to which a provider sends its webhooks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// The provider's id of it.
+    /// Its id at the provider.
     pub(crate) id: String,
     /// `None` if it is code at the provider, which may send anywhere.
     pub(crate) url: Option<String>,
     pub(crate) is_enabled: bool,
-    /// The events that it is told of.
+    /// The events that are sent to it.
     pub(crate) events: Vec<String>,
 }
 
@@ -85,8 +85,8 @@ impl Endpoint {
     }
 }
 
-/// What is wrong with the endpoints of a source whose webhooks come to this path.
-pub(crate) fn endpoint_flaws(endpoints: &[Endpoint], path: &str) -> Vec<Reason> {
+/// The problems of the endpoints of a source whose webhooks are received at this path.
+pub(crate) fn endpoint_problems(endpoints: &[Endpoint], path: &str) -> Vec<Reason> {
     let ours: Vec<&Endpoint> = endpoints.iter().filter(|endpoint| endpoint.is_at(path)).collect();
     if ours.is_empty() {
         let may_be_elsewhere = endpoints.iter().any(|endpoint| endpoint.is_enabled && endpoint.url.is_none());
@@ -103,7 +103,7 @@ pub(crate) fn endpoint_flaws(endpoints: &[Endpoint], path: &str) -> Vec<Reason> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoint, USER_EVENTS, endpoint_flaws};
+    use super::{Endpoint, USER_EVENTS, endpoint_problems};
     use crate::domain::Reason;
 
     fn endpoint(url: Option<&str>, is_enabled: bool, events: &[&str]) -> Endpoint {
@@ -134,7 +134,7 @@ mod tests {
             (vec![other, code], vec![]),
             (vec![endpoint(Some("not a URL"), true, &USER_EVENTS)], vec![Reason::EndpointMissing]),
         ] {
-            assert_eq!(endpoint_flaws(&endpoints, "/webhooks/workos"), expected, "{endpoints:?}");
+            assert_eq!(endpoint_problems(&endpoints, "/webhooks/workos"), expected, "{endpoints:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading everybody in: each page of the list is one transaction with the run's progress.
+//! Imports all users: each page of the list is one transaction with the run's progress.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,12 +12,12 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::Puller;
-use super::client::{ApiClient, Patience};
+use super::client::{ApiClient, RetryPolicy};
+use super::completeness;
 use super::error::PullError;
 use super::file::FileError;
+use super::paging::{PageHandler, read_ahead, read_list};
 use super::progress::Progress;
-use super::walk::{Visitor, read_ahead, walk};
-use super::whole;
 use crate::domain::{Content, Delivery};
 use crate::providers::Source;
 use crate::providers::api::Api;
@@ -26,26 +26,26 @@ use crate::store::{
     Chain, Listing, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError,
 };
 
-/// How often a page is tried again while the database is away.
+/// How often a page is tried again while the database is unavailable.
 const DATABASE_ATTEMPTS: u32 = 8;
 const FIRST_DATABASE_PAUSE: Duration = Duration::from_millis(500);
-/// At the most so many different reasons why users are parked are told.
-const REASONS_TOLD: usize = 5;
+/// The most reasons for parked users that are printed.
+const MAX_REASONS_PRINTED: usize = 5;
 
 /// What to read, and how.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct BackfillOptions {
-    /// From this file instead of the API; `-` is standard input.
+    /// Reads from this file instead of the API; `-` is standard input.
     pub(crate) file: Option<PathBuf>,
-    /// Begins anew, also if the last run is finished.
+    /// Starts from the beginning, even if the last run is finished.
     pub(crate) restart: bool,
     /// Writes nothing.
     pub(crate) dry_run: bool,
-    /// Before the provider's own.
+    /// Overrides the provider's own rate.
     pub(crate) requests_per_second: Option<NonZeroU32>,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) counts: RunCounts,
@@ -55,7 +55,7 @@ pub(crate) struct Summary {
 }
 
 impl Puller {
-    /// Reads the users of one source in. A failure leaves the run unfinished: the next one continues from there.
+    /// Imports the users of one source. A failure leaves the run unfinished: the next one continues from there.
     pub(crate) async fn backfill(
         &self,
         source: &Source,
@@ -120,8 +120,8 @@ impl Puller {
         source: &'a Source,
         run: Option<&'a Run>,
         progress: &'a mut dyn Progress,
-    ) -> Reading<'a> {
-        Reading {
+    ) -> BackfillState<'a> {
+        BackfillState {
             puller: self,
             source,
             run: run.map(|run| run.id),
@@ -138,13 +138,13 @@ impl Puller {
         source: &Source,
         options: &BackfillOptions,
         run: Option<&Run>,
-        reading: &mut Reading<'_>,
+        reading: &mut BackfillState<'_>,
     ) -> Result<(), PullError> {
         let position = run.and_then(|run| run.position.clone());
         if let Some(file) = &options.file {
             read_file(file, position, reading).await?;
             if reading.counts.seen == 0 {
-                return Err(PullError::NotWhole("the file has no users".to_owned()));
+                return Err(PullError::Incomplete("the file has no users".to_owned()));
             }
         } else {
             let api = source.api().ok_or_else(|| PullError::NoApi(source.name().to_owned()))?;
@@ -152,7 +152,7 @@ impl Puller {
         }
         let any = Listing { source: Some(source.name().to_owned()), limit: 1, ..Listing::default() };
         let has_rows = !self.writer.store.users().list(&any).await?.users.is_empty();
-        whole::check(reading.counts, reading.total, has_rows)
+        completeness::check(reading.counts, reading.total, has_rows)
     }
 
     async fn read_api(
@@ -161,10 +161,10 @@ impl Puller {
         api: &Arc<Api>,
         options: &BackfillOptions,
         position: Option<Position>,
-        reading: &mut Reading<'_>,
+        reading: &mut BackfillState<'_>,
     ) -> Result<(), PullError> {
         let pace = options.requests_per_second;
-        let client = ApiClient::new(api, pace, self.allow_http, self.clock.clone(), Patience::RUN)?;
+        let client = ApiClient::new(api, pace, self.allow_http, self.clock.clone(), RetryPolicy::RUN)?;
         super::instance::check(&client, api.directory.as_ref(), &self.writer.store, source.name()).await?;
         if position.is_none()
             && let Some(count) = api.directory.count()
@@ -175,11 +175,11 @@ impl Puller {
                 self.writer.store.runs().describe(run, reading.total, answer.date).await?;
             }
         }
-        walk(&client, source, position, reading).await
+        read_list(&client, source, position, reading).await
     }
 }
 
-/// A run with another file, or of the API, is another run.
+/// A run with another file, or with the API, is another run.
 fn parameters(options: &BackfillOptions) -> String {
     let Some(file) = &options.file else { return "api".to_owned() };
     let size = std::fs::metadata(file).map(|file| file.len()).unwrap_or_default();
@@ -193,7 +193,7 @@ fn is_pipe(options: &BackfillOptions) -> bool {
 async fn read_file(
     file: &Path,
     position: Option<Position>,
-    reading: &mut Reading<'_>,
+    reading: &mut BackfillState<'_>,
 ) -> Result<(), PullError> {
     let source: Box<dyn Read + Send> = if file == Path::new("-") {
         Box::new(io::stdin())
@@ -221,7 +221,7 @@ async fn read_file(
 }
 
 /// The state of a run while it reads.
-struct Reading<'a> {
+struct BackfillState<'a> {
     puller: &'a Puller,
     source: &'a Source,
     /// `None` for a dry run.
@@ -229,12 +229,12 @@ struct Reading<'a> {
     chain: Chain,
     counts: RunCounts,
     total: Option<u64>,
-    /// Why users are parked, as far as it was told.
+    /// The reasons for parked users that were printed.
     reasons: Vec<String>,
     progress: &'a mut dyn Progress,
 }
 
-impl Visitor for Reading<'_> {
+impl PageHandler for BackfillState<'_> {
     async fn page(
         &mut self,
         users: Vec<Value>,
@@ -252,9 +252,9 @@ impl Visitor for Reading<'_> {
     }
 }
 
-impl Reading<'_> {
+impl BackfillState<'_> {
     async fn write(&mut self, deliveries: &[Delivery], next: Option<&Position>) -> Result<(), PullError> {
-        self.tell_reasons(deliveries);
+        self.print_reasons(deliveries);
         let written = match self.run {
             Some(run) => self.write_with_retries(run, deliveries, next).await?,
             None => self.puller.writer.try_listed(&mut self.chain, deliveries).await?,
@@ -264,7 +264,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Writes a page. A database that is away for some seconds does not end the run.
+    /// Writes a page. A database that is unavailable for some seconds does not end the run.
     async fn write_with_retries(
         &mut self,
         run: Uuid,
@@ -288,11 +288,11 @@ impl Reading<'_> {
         }
     }
 
-    /// Tells each reason for parking once.
-    fn tell_reasons(&mut self, deliveries: &[Delivery]) {
+    /// Prints each reason for parking once.
+    fn print_reasons(&mut self, deliveries: &[Delivery]) {
         for delivery in deliveries {
             let Content::Unreadable { reason, .. } = &delivery.content else { continue };
-            if self.reasons.len() < REASONS_TOLD && !self.reasons.contains(reason) {
+            if self.reasons.len() < MAX_REASONS_PRINTED && !self.reasons.contains(reason) {
                 self.progress.note(&format!("a user is parked: {reason}"));
                 self.reasons.push(reason.clone());
             }

@@ -1,4 +1,4 @@
-//! The one HTTP client of management APIs: pace, retry, credentials, and limits of size, time and place.
+//! The HTTP client for management APIs: rate limit, retries, credentials, and limits of size, time and host.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,7 @@ use tracing::debug;
 use url::Url;
 
 use super::credentials::Credentials;
-use super::error::{ATTEMPTS, ApiError};
+use super::error::ApiError;
 use super::file::BYTE_ORDER_MARK;
 use crate::clock::{Clock, random_bytes};
 use crate::config::{is_loopback, is_permitted};
@@ -25,19 +25,19 @@ use crate::providers::directory::{Answer, Directory, Method, Request};
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause, also where the provider asks for a longer one.
+/// The longest pause, even if the provider asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// How long the beginning of a stream may take, with the wait for its turn and for a token.
-const LONGEST_OPENING: Duration = Duration::from_secs(30);
+/// How long it may take to open a stream, including the wait for the rate limit and for a token.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 const EVENT_STREAM: &str = "text/event-stream";
 /// How long a download or a stream may go without a byte.
-const DOWNLOAD_SILENCE: Duration = Duration::from_mins(1);
-/// The largest answer: 500 users with the largest metadata are a tenth of it.
+const DOWNLOAD_READ_TIMEOUT: Duration = Duration::from_mins(1);
+/// The largest answer: 500 users with the largest metadata need a tenth of it.
 const LARGEST_ANSWER: usize = 64 << 20;
-/// What of an error's own words is told.
-const LONGEST_WORDS: usize = 300;
+/// The longest error message of a provider that is shown.
+const MAX_MESSAGE_CHARS: usize = 300;
 
-/// Asks one source's management API.
+/// Sends requests to one source's management API.
 #[derive(Debug)]
 pub(super) struct ApiClient {
     http: reqwest::Client,
@@ -46,47 +46,47 @@ pub(super) struct ApiClient {
     limiter: DefaultDirectRateLimiter,
     clock: Clock,
     allow_http: bool,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     /// The provider's clock at its first answer.
     first_date: OnceLock<Timestamp>,
 }
 
-/// How long a request is tried.
+/// How often and how long a request is tried.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct RetryPolicy {
     attempts: u32,
     /// How long one answer may take, from the first byte to the last.
     answer_timeout: Duration,
 }
 
-impl Patience {
-    /// For a run, which a passing fault should not end.
-    pub(super) const RUN: Self = Self { attempts: ATTEMPTS, answer_timeout: Duration::from_mins(1) };
-    /// For what is asked again in a minute, and for somebody who waits for the answer.
+impl RetryPolicy {
+    /// For a run: a temporary failure should not end it.
+    pub(super) const RUN: Self = Self { attempts: 8, answer_timeout: Duration::from_mins(1) };
+    /// For a check: it is repeated after some minutes, and a caller of the API may wait for it.
     pub(super) const WATCH: Self = Self { attempts: 2, answer_timeout: Duration::from_secs(8) };
 }
 
-/// Why one attempt failed, and when the next one makes sense.
-struct Trouble {
+/// Why one attempt failed, and the pause before the next one.
+struct Failure {
     what: String,
-    /// As the provider asks for.
+    /// The pause that the provider requests.
     pause: Option<Duration>,
 }
 
 impl ApiClient {
-    /// A client of a source's API. `pace` goes before the provider's own.
+    /// A client of a source's API. `pace` overrides the provider's default rate.
     pub(super) fn new(
         api: &Arc<Api>,
         pace: Option<NonZeroU32>,
         allow_http: bool,
         clock: Clock,
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> Result<Self, ApiError> {
         let mut http = reqwest::Client::builder()
-            // A redirect would take the credentials elsewhere.
+            // A redirect would send the credentials to another host.
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
-            .read_timeout(DOWNLOAD_SILENCE)
+            .read_timeout(DOWNLOAD_READ_TIMEOUT)
             .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")));
         if is_loopback(&api.base_url) {
             // A proxy cannot reach what is on this machine.
@@ -94,59 +94,59 @@ impl ApiClient {
         }
         let http = http
             .build()
-            .map_err(|error| ApiError::Refused(format!("no HTTP client can be made: {error}")))?;
+            .map_err(|error| ApiError::Refused(format!("the HTTP client could not be created: {error}")))?;
         let own = || NonZeroU32::new(api.directory.pace().requests_per_second).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(pace.unwrap_or_else(own)).allow_burst(NonZeroU32::MIN);
         let api = Arc::clone(api);
         let (credentials, limiter) = (Credentials::new(Arc::clone(&api)), RateLimiter::direct(quota));
         let first_date = OnceLock::new();
-        Ok(Self { http, api, credentials, limiter, clock, allow_http, patience, first_date })
+        Ok(Self { http, api, credentials, limiter, clock, allow_http, retry_policy, first_date })
     }
 
-    /// Sends a request until it has an answer. Any 2xx or 4xx is one, but for those of credentials and pace.
+    /// Sends a request, with retries, until it has an answer: any 2xx or 4xx, except 401, 403, 408 and 429.
     pub(super) async fn send(&self, request: &Request) -> Result<Answer, ApiError> {
         let mut is_renewed = false;
         let mut failures = 0;
         loop {
-            let trouble = match self.send_once(request).await {
+            let failure = match self.send_once(request).await {
                 Ok(answer) if answer.status == 401 && !is_renewed && self.credentials.can_be_renewed() => {
-                    // A token that was withdrawn before its time.
+                    // The token was revoked before it expired.
                     is_renewed = true;
                     self.credentials.forget().await;
                     continue;
                 }
-                Ok(answer) => match self.judge(&answer) {
+                Ok(answer) => match self.classify(&answer) {
                     Ok(()) => return Ok(answer),
-                    Err(Judgement::Final(error)) => return Err(error),
-                    Err(Judgement::Passing(trouble)) => trouble,
+                    Err(Verdict::Permanent(error)) => return Err(error),
+                    Err(Verdict::Temporary(failure)) => failure,
                 },
-                Err(Judgement::Final(error)) => return Err(error),
-                Err(Judgement::Passing(trouble)) => trouble,
+                Err(Verdict::Permanent(error)) => return Err(error),
+                Err(Verdict::Temporary(failure)) => failure,
             };
             failures += 1;
-            if failures >= self.patience.attempts {
-                return Err(ApiError::Unavailable(trouble.what));
+            if failures >= self.retry_policy.attempts {
+                return Err(ApiError::Unavailable(format!("{} ({failures} attempts)", failure.what)));
             }
-            let pause = Self::pause(&trouble, failures);
-            debug!(what = trouble.what, failures, ?pause, "a request to the provider is tried again");
+            let pause = Self::pause(&failure, failures);
+            debug!(what = failure.what, failures, ?pause, "retrying a request to the provider");
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// The same, but a 404 of one user is an answer as well.
-    pub(super) async fn ask(&self, request: &Request) -> Result<Answer, ApiError> {
+    /// The same, but a refusal of the request, such as 404 for one user, is an answer as well.
+    pub(super) async fn send_for_any_answer(&self, request: &Request) -> Result<Answer, ApiError> {
         match self.send(request).await {
             Err(ApiError::Answered { answer, .. }) => Ok(*answer),
             result => result,
         }
     }
 
-    /// What is asked.
+    /// The API that requests are sent to.
     pub(super) fn api(&self) -> &Api {
         &self.api
     }
 
-    /// How the provider's list is read.
+    /// Reads the provider's list.
     pub(super) fn directory(&self) -> &dyn Directory {
         self.api.directory.as_ref()
     }
@@ -156,7 +156,7 @@ impl ApiClient {
         self.first_date.get().copied()
     }
 
-    /// Begins to read a file at an address that has its own authority. No credential is sent.
+    /// Starts a download from a URL that contains its own signature. No credentials are sent.
     pub(super) async fn download(
         &self,
         url: &str,
@@ -165,43 +165,43 @@ impl ApiClient {
             Url::parse(url).map_err(|_| ApiError::Refused("the file's address is not a URL".to_owned()))?;
         self.check_place(&url)?;
         let failed = |what: String| ApiError::Unavailable(what);
-        let response = self.http.get(url).send().await.map_err(|error| failed(words_of(&error)))?;
+        let response = self.http.get(url).send().await.map_err(|error| failed(describe(&error)))?;
         if !response.status().is_success() {
             return Err(failed(format!("the file's address answered {}", response.status().as_u16())));
         }
-        Ok(Box::pin(response.bytes_stream().map_err(|error| std::io::Error::other(words_of(&error)))))
+        Ok(Box::pin(response.bytes_stream().map_err(|error| std::io::Error::other(describe(&error)))))
     }
 
-    async fn send_once(&self, request: &Request) -> Result<Answer, Judgement> {
+    async fn send_once(&self, request: &Request) -> Result<Answer, Verdict> {
         let builder = self.prepare(request, "application/json").await?;
-        let response = builder.timeout(self.patience.answer_timeout).send().await;
-        let passing = |what: String| Judgement::Passing(Trouble { what, pause: None });
-        let answer = read(response.map_err(|error| passing(words_of(&error)))?).await?;
+        let response = builder.timeout(self.retry_policy.answer_timeout).send().await;
+        let temporary = |what: String| Verdict::Temporary(Failure { what, pause: None });
+        let answer = read(response.map_err(|error| temporary(describe(&error)))?).await?;
         if let Some(date) = answer.date {
             self.first_date.get_or_init(|| date);
         }
         Ok(answer)
     }
 
-    /// Begins to read a stream, which has no end of its own. It is tried once; whoever reads it knows when to try again.
+    /// Opens a stream. There are no retries; the caller decides when to try again.
     pub(super) async fn open(
         &self,
         request: &Request,
     ) -> Result<impl Stream<Item = Result<Bytes, String>> + Unpin + use<>, ApiError> {
         for is_renewed in [false, true] {
             let opening = async {
-                let builder = self.prepare(request, EVENT_STREAM).await.map_err(Judgement::into_error)?;
+                let builder = self.prepare(request, EVENT_STREAM).await.map_err(Verdict::into_error)?;
                 let response =
-                    builder.send().await.map_err(|error| ApiError::Unavailable(words_of(&error)))?;
+                    builder.send().await.map_err(|error| ApiError::Unavailable(describe(&error)))?;
                 if is_event_stream(&response) {
                     return Ok(Ok(response));
                 }
-                Ok(Err(read(response).await.map_err(Judgement::into_error)?))
+                Ok(Err(read(response).await.map_err(Verdict::into_error)?))
             };
-            let late = |_| Err(ApiError::Unavailable("no answer came in time".to_owned()));
-            let answer = match tokio::time::timeout(LONGEST_OPENING, opening).await.unwrap_or_else(late)? {
+            let timed_out = |_| Err(ApiError::Unavailable("the provider did not answer in time".to_owned()));
+            let answer = match tokio::time::timeout(OPEN_TIMEOUT, opening).await.unwrap_or_else(timed_out)? {
                 Ok(response) => {
-                    return Ok(Box::pin(response.bytes_stream().map_err(|error| words_of(&error))));
+                    return Ok(Box::pin(response.bytes_stream().map_err(|error| describe(&error))));
                 }
                 Err(answer) => answer,
             };
@@ -209,21 +209,21 @@ impl ApiClient {
                 self.credentials.forget().await;
                 continue;
             }
-            return match self.judge(&answer) {
-                Ok(()) => Err(ApiError::Unexpected("the answer is no stream of events".to_owned())),
-                Err(judgement) => Err(judgement.into_error()),
+            return match self.classify(&answer) {
+                Ok(()) => Err(ApiError::Unexpected("the answer is not a stream of events".to_owned())),
+                Err(verdict) => Err(verdict.into_error()),
             };
         }
-        Err(ApiError::Unauthorized("the provider does not take the token".to_owned()))
+        Err(ApiError::Unauthorized("the provider does not accept the token".to_owned()))
     }
 
-    /// A request with its headers and credentials, at its turn.
+    /// Builds a request with its headers and credentials, and waits for the rate limit.
     async fn prepare(
         &self,
         request: &Request,
         accept: &'static str,
-    ) -> Result<reqwest::RequestBuilder, Judgement> {
-        let url = self.url(request).map_err(Judgement::Final)?;
+    ) -> Result<reqwest::RequestBuilder, Verdict> {
+        let url = self.url(request).map_err(Verdict::Permanent)?;
         let method = match request.method {
             Method::Get => HttpMethod::GET,
             Method::Post => HttpMethod::POST,
@@ -239,8 +239,8 @@ impl ApiClient {
             builder = builder.json(body);
         }
         let builder = self.credentials.add_to(builder, &self.http).await.map_err(|error| match error {
-            ApiError::Unavailable(what) => Judgement::Passing(Trouble { what, pause: None }),
-            error => Judgement::Final(error),
+            ApiError::Unavailable(what) => Verdict::Temporary(Failure { what, pause: None }),
+            error => Verdict::Permanent(error),
         })?;
         self.limiter.until_ready().await;
         Ok(builder)
@@ -258,7 +258,7 @@ impl ApiClient {
         };
         if url.origin() != self.api.base_url.origin() {
             return Err(refused(format!(
-                "{} is another host than the API's, and gets no credentials",
+                "{} is not the API's host, so no credentials are sent to it",
                 url.origin().ascii_serialization()
             )));
         }
@@ -273,60 +273,65 @@ impl ApiClient {
         if is_permitted(url, self.allow_http) {
             return Ok(());
         }
-        Err(ApiError::Refused("the API is asked over https, or http on loopback".to_owned()))
+        Err(ApiError::Refused(
+            "the URL of the API must be https (http only for loopback hosts, or with \
+            allow_http under [tokens])"
+                .to_owned(),
+        ))
     }
 
-    fn judge(&self, answer: &Answer) -> Result<(), Judgement> {
+    fn classify(&self, answer: &Answer) -> Result<(), Verdict> {
         let status = answer.status;
-        let words = words(&answer.body);
+        let words = error_message_in(&answer.body);
         let refused =
-            |what: &str| Err(Judgement::Final(ApiError::Refused(format!("{what} ({status}{words})"))));
+            |what: &str| Err(Verdict::Permanent(ApiError::Refused(format!("{what} ({status}{words})"))));
         match status {
             200..=299 => Ok(()),
             300..=399 => refused("the API answered with a redirect: check `base_url` under [sources.api]"),
-            401 => Err(Judgement::Final(ApiError::Unauthorized(format!(
-                "the provider does not take the credentials under [sources.api]: check them ({status}{words})"
+            401 => Err(Verdict::Permanent(ApiError::Unauthorized(format!(
+                "the provider does not accept the credentials under [sources.api]: check them \
+                    ({status}{words})"
             )))),
-            403 => Err(Judgement::Final(ApiError::Forbidden {
+            403 => Err(Verdict::Permanent(ApiError::Forbidden {
                 words: format!(
-                    "the credentials may not do this: {} ({status}{words})",
+                    "the credentials lack a permission: {} ({status}{words})",
                     self.credentials.hint()
                 ),
                 answer: Box::new(answer.clone()),
             })),
             408 | 429 | 500..=599 => {
-                let pause = asked_pause(answer, self.clock.now());
-                Err(Judgement::Passing(Trouble {
+                let pause = requested_pause(answer, self.clock.now());
+                Err(Verdict::Temporary(Failure {
                     what: format!("the provider answered {status}{words}"),
                     pause,
                 }))
             }
-            _ => Err(Judgement::Final(ApiError::Answered {
+            _ => Err(Verdict::Permanent(ApiError::Answered {
                 answer: Box::new(answer.clone()),
                 words: words.trim_start_matches(", ").to_owned(),
             })),
         }
     }
 
-    fn pause(trouble: &Trouble, failures: u32) -> Duration {
+    fn pause(failure: &Failure, failures: u32) -> Duration {
         let backoff = FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10));
-        let pause = trouble.pause.unwrap_or(backoff).min(LONGEST_PAUSE);
-        // Up to a fifth more, so that several clients do not come at the same time.
+        let pause = failure.pause.unwrap_or(backoff).min(LONGEST_PAUSE);
+        // Up to 20 % more, so that several clients do not retry at the same time.
         let [random] = random_bytes().unwrap_or([128]);
         pause.mul_f64(1.0 + f64::from(random) / 255.0 / 5.0)
     }
 }
 
-enum Judgement {
-    Final(ApiError),
-    Passing(Trouble),
+enum Verdict {
+    Permanent(ApiError),
+    Temporary(Failure),
 }
 
-impl Judgement {
+impl Verdict {
     fn into_error(self) -> ApiError {
         match self {
-            Self::Final(error) => error,
-            Self::Passing(trouble) => ApiError::Unavailable(trouble.what),
+            Self::Permanent(error) => error,
+            Self::Temporary(failure) => ApiError::Unavailable(failure.what),
         }
     }
 }
@@ -336,11 +341,14 @@ fn is_event_stream(response: &Response) -> bool {
     response.status().is_success() && content_type.is_some_and(|kind| kind.starts_with(EVENT_STREAM))
 }
 
-async fn read(mut response: Response) -> Result<Answer, Judgement> {
-    let passing = |what: &str| Judgement::Passing(Trouble { what: what.to_owned(), pause: None });
+async fn read(mut response: Response) -> Result<Answer, Verdict> {
+    let temporary = |what: &str| Verdict::Temporary(Failure { what: what.to_owned(), pause: None });
     let too_large = || {
-        // It is as large the next time.
-        Judgement::Final(ApiError::Refused(format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20)))
+        // Another attempt would have the same size.
+        Verdict::Permanent(ApiError::Refused(format!(
+            "the answer is larger than {} MiB",
+            LARGEST_ANSWER >> 20
+        )))
     };
     let codings = content_coding::of(response.headers());
     let status = response.status();
@@ -352,20 +360,20 @@ async fn read(mut response: Response) -> Result<Answer, Judgement> {
         })
         .collect();
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| passing(&words_of(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| temporary(&describe(&error)))? {
         body.extend_from_slice(&chunk);
         if body.len() > LARGEST_ANSWER {
             return Err(too_large());
         }
     }
-    let is_cut = status == StatusCode::OK && body.is_empty();
-    if is_cut {
-        return Err(passing("the answer is empty"));
+    let is_truncated = status == StatusCode::OK && body.is_empty();
+    if is_truncated {
+        return Err(temporary("the answer is empty"));
     }
     let body = content_coding::decode(body, &codings, LARGEST_ANSWER).map_err(|error| match error {
         CodingError::TooLarge(_) => too_large(),
-        // Perhaps it was cut off.
-        CodingError::Undecodable(_) => passing(&error.to_string()),
+        // Perhaps it was truncated.
+        CodingError::Undecodable(_) => temporary(&error.to_string()),
     })?;
     let mut answer =
         Answer { status: status.as_u16(), body: json(&body).unwrap_or(Value::Null), headers, date: None };
@@ -373,13 +381,13 @@ async fn read(mut response: Response) -> Result<Answer, Judgement> {
     Ok(answer)
 }
 
-/// The body as JSON, also with a byte order mark before it, or with half of a surrogate pair in a name.
+/// The body as JSON. It may begin with a byte order mark, and may have half of a surrogate pair in a name.
 fn json(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     lenient_json::from_slice(body).ok()
 }
 
-/// The provider's clock. An answer from a cache tells of another time.
+/// The provider's clock. An answer from a cache has an older time.
 fn date(answer: &Answer) -> Option<Timestamp> {
     let is_cached = answer.header("age").is_some_and(|age| age.trim() != "0");
     if is_cached { None } else { http_date(answer.header("date")?) }
@@ -389,19 +397,19 @@ fn http_date(text: &str) -> Option<Timestamp> {
     Some(chrono::DateTime::parse_from_rfc2822(text).ok()?.to_utc().into())
 }
 
-/// How long the provider asks to wait: `Retry-After` in seconds or as a date, or `X-RateLimit-Reset` in Unix seconds.
-fn asked_pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
+/// The pause that the provider requests: `Retry-After` in seconds or as a date, or `X-RateLimit-Reset` in Unix seconds.
+fn requested_pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
     let until = |time: Timestamp| time.since(now);
-    if let Some(asked) = answer.header("retry-after") {
-        let seconds = asked.trim().parse().ok().map(Duration::from_secs);
-        return seconds.or_else(|| http_date(asked).map(until));
+    if let Some(text) = answer.header("retry-after") {
+        let seconds = text.trim().parse().ok().map(Duration::from_secs);
+        return seconds.or_else(|| http_date(text).map(until));
     }
     let reset = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
     Some(until(Timestamp::from_seconds(reset)))
 }
 
-/// The provider's own words of a refusal, as far as they are in one of the usual places.
-fn words(body: &Value) -> String {
+/// The provider's error message, if it is in one of the usual places.
+fn error_message_in(body: &Value) -> String {
     let places = [
         "/errors/0/long_message",
         "/errors/0/message",
@@ -414,15 +422,17 @@ fn words(body: &Value) -> String {
     let trace = body.get("clerk_trace_id").and_then(Value::as_str);
     let words = words.map(|words| format!(", {words}")).unwrap_or_default();
     let trace = trace.map(|trace| format!(", trace {trace}")).unwrap_or_default();
-    (words + &trace).chars().filter(|letter| !letter.is_control()).take(LONGEST_WORDS).collect()
+    (words + &trace).chars().filter(|letter| !letter.is_control()).take(MAX_MESSAGE_CHARS).collect()
 }
 
-/// What reqwest says, without the URL, whose query may hold a signature.
-fn words_of(error: &reqwest::Error) -> String {
+/// Describes an error of reqwest without the URL, whose query may contain a signature.
+fn describe(error: &reqwest::Error) -> String {
     let what = match error {
-        error if error.is_timeout() => "no answer came in time",
+        error if error.is_timeout() => "the provider did not answer in time",
         error if error.is_connect() => "the provider cannot be reached",
-        error if error.is_body() || error.is_decode() => "the answer broke off",
+        error if error.is_body() || error.is_decode() => {
+            "the connection closed before the whole answer arrived"
+        }
         _ => "the request failed",
     };
     what.to_owned()

@@ -1,4 +1,4 @@
-//! Who asks: a key, a name with a password, or a token that is got for them and renewed in time.
+//! Authenticates requests: an API key, a user name and password, or an access token that is renewed before it expires.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::ApiError;
-use crate::providers::api::{Api, Authority, Client};
+use crate::providers::api::{Api, ApiCredentials, OAuthClient};
 
 /// How requests are authorised.
 #[derive(Debug)]
 pub(super) struct Credentials {
     api: Arc<Api>,
-    /// Of a client: kept until a tenth of its life is left.
+    /// The token of a client, used until a tenth of its lifetime is left.
     token: Mutex<Option<Token>>,
 }
 
@@ -31,9 +31,9 @@ impl Credentials {
         Self { api, token: Mutex::new(None) }
     }
 
-    /// Whether a 401 may come from a token that another one can replace.
+    /// Whether a 401 can mean that the token has to be replaced.
     pub(super) fn can_be_renewed(&self) -> bool {
-        matches!(self.api.authority, Authority::Client(_))
+        matches!(self.api.authority, ApiCredentials::OAuthClient(_))
     }
 
     /// Forgets the token, so that the next request gets another one.
@@ -41,11 +41,11 @@ impl Credentials {
         *self.token.lock().await = None;
     }
 
-    /// What has to be granted.
+    /// The permissions that are needed.
     pub(super) fn hint(&self) -> &'static str {
         match &self.api.authority {
-            Authority::Client(client) => client.needs,
-            _ => "the key needs to read users",
+            ApiCredentials::OAuthClient(client) => client.needs,
+            _ => "the key needs the permission to read users",
         }
     }
 
@@ -55,26 +55,30 @@ impl Credentials {
         http: &reqwest::Client,
     ) -> Result<RequestBuilder, ApiError> {
         Ok(match &self.api.authority {
-            Authority::None => request,
-            Authority::Bearer(key) => request.bearer_auth(key.expose_secret()),
-            Authority::Basic { user, password } => request.basic_auth(user, Some(password.expose_secret())),
-            Authority::Client(client) => request.bearer_auth(self.token(client, http).await?.expose_secret()),
+            ApiCredentials::None => request,
+            ApiCredentials::Bearer(key) => request.bearer_auth(key.expose_secret()),
+            ApiCredentials::Basic { user, password } => {
+                request.basic_auth(user, Some(password.expose_secret()))
+            }
+            ApiCredentials::OAuthClient(client) => {
+                request.bearer_auth(self.token(client, http).await?.expose_secret())
+            }
         })
     }
 
-    /// The token, or a new one. Those who ask at the same time wait for one request.
-    async fn token(&self, client: &Client, http: &reqwest::Client) -> Result<SecretString, ApiError> {
+    /// The token, or a new one. Simultaneous calls wait for one request.
+    async fn token(&self, client: &OAuthClient, http: &reqwest::Client) -> Result<SecretString, ApiError> {
         let mut known = self.token.lock().await;
         if let Some(token) = known.as_ref().filter(|token| Instant::now() < token.renew_at) {
             return Ok(token.value.clone());
         }
-        let token = ask(client, http).await?;
+        let token = request_token(client, http).await?;
         *known = Some(token.clone());
         Ok(token.value)
     }
 }
 
-async fn ask(client: &Client, http: &reqwest::Client) -> Result<Token, ApiError> {
+async fn request_token(client: &OAuthClient, http: &reqwest::Client) -> Result<Token, ApiError> {
     let mut parameters = vec![("grant_type", "client_credentials".to_owned())];
     parameters.extend(client.parameters.iter().cloned());
     let request = http.post(client.token_url.clone()).timeout(Duration::from_secs(30));
@@ -93,7 +97,7 @@ async fn ask(client: &Client, http: &reqwest::Client) -> Result<Token, ApiError>
             .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form.finish())
     };
-    let passing = |_| ApiError::Unavailable("no token can be got".to_owned());
+    let passing = |_| ApiError::Unavailable("no access token could be obtained".to_owned());
     let response = request.send().await.map_err(passing)?;
     let status = response.status().as_u16();
     let body: Value = response.json().await.unwrap_or_default();
@@ -102,9 +106,9 @@ async fn ask(client: &Client, http: &reqwest::Client) -> Result<Token, ApiError>
     }
     let Some(value) = body.get("access_token").and_then(Value::as_str).filter(|_| status == 200) else {
         let why = ["error_description", "error"].iter().find_map(|name| body.get(*name)?.as_str());
-        let why = why.unwrap_or("it does not say why");
+        let why = why.unwrap_or("no reason given");
         return Err(ApiError::Unauthorized(format!(
-            "the provider gives no token for the client ({status}, {why}): check its id and secret; {}",
+            "the provider refused an access token ({status}, {why}): check client_id and client_secret; {}",
             client.needs
         )));
     };
@@ -112,11 +116,11 @@ async fn ask(client: &Client, http: &reqwest::Client) -> Result<Token, ApiError>
         && !granted.split_whitespace().any(|scope| scope == needed)
     {
         return Err(ApiError::Refused(format!(
-            "the client's token is not good for {needed}: {}",
+            "the client's token does not have the scope {needed}: {}",
             client.needs
         )));
     }
-    // An hour, where the provider does not say how long.
+    // An hour, if the provider does not report the lifetime.
     let seconds = body.get("expires_in").and_then(Value::as_u64).unwrap_or(3600);
     Ok(Token { value: value.into(), renew_at: Instant::now() + Duration::from_secs(seconds) * 9 / 10 })
 }

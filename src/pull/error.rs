@@ -1,63 +1,61 @@
-//! Why a run did not come to its end.
+//! Why a run failed.
 
 use super::file::FileError;
 use crate::domain::Timestamp;
 use crate::providers::directory::{Answer, ListError};
 use crate::store::{RunState, StoreError};
 
-/// How often a request is tried before the run stops, unfinished.
-pub(super) const ATTEMPTS: u32 = 8;
-
-/// A request did not get its answer.
+/// A request failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// Only the operator can mend it.
+    /// The operator has to fix it.
     #[error("{0}")]
     Refused(String),
-    /// The provider does not take the credentials.
+    /// The provider does not accept the credentials.
     #[error("{0}")]
     Unauthorized(String),
     /// The credentials lack a permission.
     #[error("{words}")]
     Forbidden { answer: Box<Answer>, words: String },
-    /// The provider refused this one request; the walk may know another way.
+    /// The provider refused this one request; the list may have another request for it.
     #[error("the provider answered {}: {words}", answer.status)]
     Answered { answer: Box<Answer>, words: String },
     /// The answer is not one of the provider's API.
-    #[error("{0}: check `base_url` under [sources.api], and what stands between")]
+    #[error("{0}: check `base_url` under [sources.api], and any proxy in between")]
     Unexpected(String),
-    /// Time may mend it; every attempt failed.
-    #[error("{0}, {ATTEMPTS} times in a row")]
+    /// It may succeed later; every attempt failed.
+    #[error("{0}")]
     Unavailable(String),
 }
 
-/// A run did not come to its end. What it has read is written, and the next one continues from there.
+/// A run failed. The pages before the failure are written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PullError {
-    /// The settings do not say with what the provider is asked.
-    #[error("source `{0}` has no [sources.api], so its provider cannot be asked")]
+    /// The source has no API credentials.
+    #[error("source `{0}` has no [sources.api] (standard: [sources.list]), so its users cannot be read")]
     NoApi(String),
-    /// Another process works on the source.
+    /// Another process is working on the source.
     #[error(
-        "another process is reading the users of `{source_name}` (until {until}, or longer if it is still running); wait for it"
+        "another process is reading the users of `{source_name}`: wait until it has finished; if it was \
+            killed, try again after {until}"
     )]
     Held { source_name: String, until: Timestamp },
-    /// The key is of another instance than the webhooks.
+    /// The key is for another instance than the webhooks.
     #[error("{0}")]
     WrongInstance(String),
-    /// The provider was asked and did not answer as it should.
+    /// A request to the provider failed.
     #[error(transparent)]
     Api(#[from] ApiError),
     /// The answer is not a page of the list.
     #[error(transparent)]
     List(#[from] ListError),
-    /// The list came to its end without everybody.
+    /// The list ended, but it does not have all users.
     #[error("{0}")]
-    NotWhole(String),
+    Incomplete(String),
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The database did not take it.
+    /// The database failed or rejected the data.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Ctrl-C or SIGTERM.
@@ -66,15 +64,16 @@ pub(crate) enum PullError {
 }
 
 impl PullError {
-    /// What becomes of the run: the next call continues it, or begins another one if its position cannot be trusted.
+    /// The state of the run after this error: the next call continues it, or begins another one if its position cannot
+    /// be trusted.
     pub(super) fn run_state(&self) -> RunState {
         match self {
-            Self::NotWhole(_) | Self::List(ListError::Repeats(_)) => RunState::Abandoned,
+            Self::Incomplete(_) | Self::List(ListError::Repeats(_)) => RunState::Abandoned,
             _ => RunState::Running,
         }
     }
 
-    /// Whether the same run may simply be tried again.
+    /// Whether the same run may succeed if it is tried again.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Held { .. } | Self::Interrupted | Self::Api(ApiError::Unavailable(_)) => true,

@@ -1,14 +1,14 @@
-//! Whether the key is of the instance whose webhooks came: users of another instance would all look new.
+//! Checks that the key is for the instance that sends the webhooks: users of another instance would all look new.
 
 use super::client::ApiClient;
 use super::error::PullError;
 use crate::providers::directory::Directory;
 use crate::store::Store;
 
-/// How many of the newest deliveries are looked at.
+/// How many of the newest deliveries are searched.
 const DELIVERIES: u64 = 50;
 
-/// Refuses a key of another instance, where the provider's webhooks name theirs and one of them has come.
+/// Refuses a key for another instance, if the provider's webhooks contain their instance and one was received.
 pub(super) async fn check(
     client: &ApiClient,
     directory: &dyn Directory,
@@ -25,8 +25,8 @@ pub(super) async fn check(
     let answer = client.send(&request).await?;
     match directory.read_instance(&answer) {
         Some(of_key) if of_key != of_webhooks => Err(PullError::WrongInstance(format!(
-            "the key under [sources.api] is of the instance {of_key}, and the webhooks of `{source}` are of {of_webhooks}: \
-             use the key of that instance"
+            "the key under [sources.api] is for the instance {of_key}, and the webhooks of `{source}` are from {of_webhooks}: \
+             use the key for that instance"
         ))),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The lease of a run: one process at a time works on a source, and gives the run back when it is told to stop.
+//! The lease of a run: one process at a time works on a source, and releases the run when it stops.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use super::Puller;
 use super::error::PullError;
 use super::progress::Progress;
 use crate::domain::Timestamp;
-use crate::store::{Begun, RUN_LEASE, Run, RunRequest, StoreError};
+use crate::store::{RUN_LEASE, Run, RunRequest, RunStart, StoreError};
 
 /// How often a process renews its lease: well before the lease ends.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(3);
-/// How often whoever waits for a lease looks at it.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+/// How often a process that waits for a lease checks it.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often a run is tried to begin while the database is away.
+/// How often a process tries to begin a run while the database is unavailable.
 const DATABASE_ATTEMPTS: u32 = 5;
 
-/// What can be told of a lease that another process has.
+/// Whether the process that has a lease is still running.
 #[derive(Debug, PartialEq, Eq)]
 enum Holder {
-    /// It has renewed the lease, or has it for longer than anybody should wait.
+    /// It has renewed the lease, or the lease lasts too long to wait for its end.
     Alive,
-    /// It may have been killed: the lease is waited for.
+    /// It may have been killed: wait until the lease ends.
     Unknown,
 }
 
@@ -36,7 +36,7 @@ struct OtherLease {
 
 impl OtherLease {
     fn holder(&self, until: Timestamp, now: Timestamp) -> Holder {
-        // Another machine's clock may be ahead of this one. It is not waited for without end.
+        // Another machine's clock may be ahead of this one, so the wait has a limit.
         let is_overdue = now > self.seen_at.plus(RUN_LEASE * 2);
         if until > self.until || is_overdue { Holder::Alive } else { Holder::Unknown }
     }
@@ -45,8 +45,8 @@ impl OtherLease {
 impl Puller {
     /// Begins or continues a run; one that is complete may be returned as it is.
     ///
-    /// A process that was killed cannot give its run back, so the end of its lease is waited for. A process that renews its
-    /// lease is not waited for.
+    /// A process that was killed cannot release its run, so this waits until its lease ends. If the other process
+    /// renews its lease, this fails.
     pub(super) async fn begin(
         &self,
         request: &RunRequest<'_>,
@@ -59,8 +59,8 @@ impl Puller {
                 return Err(PullError::Interrupted);
             }
             let until = match self.writer.store.runs().begin(request, &self.clock).await {
-                Ok(Begun::Ours(run) | Begun::Complete(run)) => return Ok(run),
-                Ok(Begun::Held { until }) => until,
+                Ok(RunStart::Started(run) | RunStart::AlreadyComplete(run)) => return Ok(run),
+                Ok(RunStart::LeasedByOther { until }) => until,
                 Err(StoreError::Unavailable(_)) if failures + 1 < DATABASE_ATTEMPTS => {
                     failures += 1;
                     self.pause().await;
@@ -72,7 +72,7 @@ impl Puller {
             let now = self.clock.now();
             let first = first.get_or_insert_with(|| {
                 progress.note(&format!(
-                    "another process has this source until {until}; waiting for it to renew that or to be gone, {} s at most",
+                    "another process has a lease on this source until {until}; waiting up to {} s to see whether it is still running",
                     RUN_LEASE.as_secs() * 2
                 ));
                 OtherLease { until, seen_at: now }
@@ -85,11 +85,11 @@ impl Puller {
     }
 
     async fn pause(&self) {
-        tokio::select! { () = tokio::time::sleep(LOOK_INTERVAL) => {}, () = self.stop.cancelled() => {} }
+        tokio::select! { () = tokio::time::sleep(POLL_INTERVAL) => {}, () = self.stop.cancelled() => {} }
     }
 
-    /// Does the work of a run while renewing its lease. The work ends early if this process is told to stop, or if
-    /// another one has taken the run over.
+    /// Does the work of a run while renewing its lease. The work ends early if this process has to stop, or if another
+    /// one has taken the run over.
     pub(super) async fn while_held<T>(
         &self,
         run: Uuid,
@@ -107,7 +107,7 @@ impl Puller {
         loop {
             tokio::time::sleep(RENEWAL_INTERVAL).await;
             let held = self.writer.store.runs().hold(run, &self.holder, self.clock.now()).await;
-            // A database that is away is noticed by the next page.
+            // If the database is unavailable, writing the next page fails.
             if matches!(held, Ok(false)) {
                 return StoreError::unavailable("another process has taken this run over").into();
             }
@@ -123,7 +123,7 @@ mod tests {
     use crate::domain::Timestamp;
 
     #[test]
-    fn whoever_renews_a_lease_is_alive_and_anyone_else_is_waited_for() {
+    fn a_process_that_renews_its_lease_is_alive() {
         let seen_at = Timestamp::from_seconds(1000);
         let until = seen_at.plus(RUN_LEASE);
         let lease = OtherLease { until, seen_at };
@@ -135,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_does_not_end_is_not_waited_for_without_end() {
+    fn the_wait_for_a_lease_has_a_limit() {
         let seen_at = Timestamp::from_seconds(1000);
-        // By the clock of another machine, which is an hour ahead.
+        // According to the clock of another machine, which is an hour ahead.
         let until = seen_at.plus(Duration::from_hours(1));
         let lease = OtherLease { until, seen_at };
         assert_eq!(lease.holder(until, seen_at.plus(RUN_LEASE * 2)), Holder::Unknown);

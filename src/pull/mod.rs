@@ -1,24 +1,25 @@
-//! Reading users in from a provider, and comparing the table with its list: runs, resumable and with pace.
+//! Imports users from a provider, and compares the table with its list, in runs that can be resumed.
 //!
-//! A provider's `Directory` says what to ask and what the answer means; `client` asks; `walk` goes from page to page;
-//! `backfill` writes every page as one transaction, through the same writer as deliveries; `reconcile` compares.
+//! A provider's `Directory` builds the requests and reads the answers; `client` sends them, with a rate limit; `paging`
+//! reads page after page; `backfill` writes every page in one transaction, through the same writer as deliveries;
+//! `reconcile` compares; `watch` does this while the service runs.
 
 mod backfill;
 mod client;
-mod comparing;
+mod comparison;
+mod completeness;
 mod credentials;
 mod error;
 mod file;
 mod instance;
 mod lease;
+mod paging;
 mod progress;
 mod reconcile;
 mod repetition;
 mod report;
 mod sse;
-mod walk;
 mod watch;
-mod whole;
 
 use tokio_util::sync::CancellationToken;
 
@@ -31,15 +32,15 @@ pub(crate) use watch::{SourceStatus, Watch, WatchedDrift};
 use crate::clock::Clock;
 use crate::sync::Writer;
 
-/// Works through the lists of providers.
+/// Reads the lists of providers.
 #[derive(Debug)]
 pub(crate) struct Puller {
     writer: Writer,
     clock: Clock,
     allow_http: bool,
-    /// Names this process in the runs that it has for itself.
+    /// The id of this process in its leases.
     holder: String,
-    /// Cancelled when this process is told to stop.
+    /// Cancelled when this process has to stop.
     stop: CancellationToken,
 }
 
@@ -49,7 +50,7 @@ impl Puller {
         Self { writer, clock, allow_http, holder, stop: CancellationToken::new() }
     }
 
-    /// Ends all runs soon. Each is given back at once, so that another process can continue it.
+    /// Stops all runs soon. Each is released immediately, so that another process can continue it.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }

@@ -1,20 +1,20 @@
-//! What is told while a run is under way.
+//! Reports the progress of a run.
 
 use crate::store::RunCounts;
 
-/// Whoever watches a run.
+/// Receives the progress of a run.
 pub(crate) trait Progress: Send {
-    /// So many users were read, of so many where the provider tells.
+    /// The number of users read so far, and the total if the provider reports it.
     fn read(&mut self, counts: RunCounts, total: Option<u64>);
 
     /// The provider is still preparing its list.
     fn preparing(&mut self, percent: Option<u64>);
 
-    /// Something that whoever watches should know.
+    /// A note for the operator.
     fn note(&mut self, text: &str);
 }
 
-/// Nobody watches: a run beside the service.
+/// Reports nothing: for a run inside the service.
 #[derive(Debug)]
 pub(super) struct Quiet;
 

@@ -1,7 +1,7 @@
-//! Comparing the table with the provider's list: what differs, and, if asked, its repair.
+//! Compares the table with the provider's list, and repairs the differences if requested.
 //!
-//! Nobody is deleted because a list does not have them. Every such user is asked for by id, and only the provider's own
-//! word that there is no such user counts, after guards that tell a wrong key or a list with gaps from users who left.
+//! A user is not deleted only because they are not in the list. Each such user is looked up by id and is deleted only
+//! if the provider answers that there is no such user; before that, checks detect a wrong key or an incomplete list.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,39 +10,39 @@ use std::time::Duration;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::client::{ApiClient, Patience};
-use super::comparing::{Comparing, only};
+use super::client::{ApiClient, RetryPolicy};
+use super::comparison::{Comparison, only};
 use super::error::PullError;
+use super::paging::read_list;
 use super::progress::Progress;
 use super::report::{Drift, Report};
-use super::walk::walk;
-use super::{Puller, instance, whole};
+use super::{Puller, completeness, instance};
 use crate::domain::{Delivery, Timestamp, User, UserId, UserKey};
 use crate::providers::Source;
 use crate::providers::api::Api;
-use crate::providers::directory::Presence;
+use crate::providers::directory::Lookup;
 use crate::store::{Chain, Listing, Run, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError};
 
-/// Who signed up so shortly before the walk may not be in the list yet.
-const MARGIN: Duration = Duration::from_mins(5);
-/// In percent of the rows. If fewer of them are in the list, the key may be of another instance.
-const LEAST_OVERLAP: u64 = 50;
-/// How many users may be deleted by default: this number, or one row in so many if that is more.
-const DEFAULT_CAP: u64 = 10;
+/// A user who signed up less than this before the run may not be in the list yet.
+const SIGNUP_MARGIN: Duration = Duration::from_mins(5);
+/// In percent of the rows. If fewer of them are in the list, the key may be for another instance.
+const MIN_OVERLAP_PERCENT: u64 = 50;
+/// How many users may be deleted by default: this number, or one row in this many if that is more.
+const DEFAULT_MAX_DELETIONS: u64 = 10;
 const ROWS_PER_DELETION: u64 = 20;
-/// Rows that are looked at together.
+/// How many rows are compared together.
 const PAGE: u64 = 500;
 
-/// What to do beside reporting.
+/// What to do in addition to reporting.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ReconcileOptions {
-    /// Writes who is missing or different.
+    /// Writes users who are missing or different.
     pub(crate) repair: bool,
-    /// Deletes those of whom the provider says that they are gone.
+    /// Deletes users who no longer exist at the provider.
     pub(crate) delete: bool,
     /// How many may be deleted, instead of the usual cap.
     pub(crate) max_deletions: Option<u64>,
-    /// Before the provider's own.
+    /// Overrides the provider's own rate.
     pub(crate) requests_per_second: Option<NonZeroU32>,
 }
 
@@ -65,7 +65,7 @@ impl Puller {
             holder: &self.holder,
         };
         let run = self.begin(&request, progress).await?;
-        // Of earlier runs.
+        // The ids that earlier runs have stored.
         runs.forget_seen(source.name()).await?;
         // Boxed: it is large.
         let compares = Box::pin(self.compare(source, api, &run, options, progress));
@@ -73,8 +73,8 @@ impl Puller {
         let now = self.clock.now();
         match &result {
             Ok(report) => {
-                let told = report.to_json();
-                let end = RunEnd { state: RunState::Complete, error: None, report: Some(&told), now };
+                let json = report.to_json();
+                let end = RunEnd { state: RunState::Complete, error: None, report: Some(&json), now };
                 runs.end(run.id, &self.holder, &end).await?;
                 runs.forget_seen(source.name()).await?;
                 let Report { drift: Drift { missing, different, repaired, .. }, extra, deleted, .. } = report;
@@ -107,31 +107,31 @@ impl Puller {
             options.requests_per_second,
             self.allow_http,
             self.clock.clone(),
-            Patience::RUN,
+            RetryPolicy::RUN,
         )?;
         instance::check(&client, api.directory.as_ref(), &self.writer.store, source.name()).await?;
         let count = match api.directory.count() {
             Some(count) => api.directory.read_count(&client.send(&count).await?),
             None => None,
         };
-        let mut comparing = self.comparing(source, run, &client, options.repair, progress).await?;
-        comparing.total = count;
-        let list = comparing.so_far.list.clone();
-        walk(&client, source, list, &mut comparing).await?;
-        let Comparing { so_far, mut chain, somebody, provider_time, total, .. } = comparing;
+        let mut comparison = self.comparison(source, run, &client, options.repair, progress).await?;
+        comparison.total = count;
+        let list = comparison.checkpoint.list.clone();
+        read_list(&client, source, list, &mut comparison).await?;
+        let Comparison { checkpoint, mut chain, probe_id, provider_time, total, .. } = comparison;
         let mut report = Report::new(source.name());
         report.complete = true;
-        report.drift = so_far.drift;
+        report.drift = checkpoint.drift;
         report.provider = self.writer.store.runs().count_seen(run.id).await?;
         let unlisted = self.unlisted(source, run, provider_time, &mut report).await?;
-        report.refused = doubt(&report, total);
+        report.refused = reason_not_to_delete(&report, total);
         if report.refused.is_none() && !unlisted.is_empty() {
-            let somebody = match somebody {
+            let probe_id = match probe_id {
                 Some(listed) => Some(listed),
-                // All of them were listed before the run was continued.
+                // All users of the list were read before the run was continued.
                 None => self.writer.store.runs().any_seen(run.id).await?,
             };
-            self.ask_for_each(&client, source, api, somebody, unlisted, &mut report).await?;
+            self.look_up_each(&client, source, api, probe_id, unlisted, &mut report).await?;
             if report.refused.is_none() && options.delete {
                 self.delete(source, &mut chain, options, &mut report).await?;
             }
@@ -142,7 +142,7 @@ impl Puller {
         Ok(report)
     }
 
-    /// The rows of a source that the walk has not seen, of users who were there well before it began.
+    /// The rows of a source that were not in the list, of users who were created well before the run began.
     async fn unlisted(
         &self,
         source: &Source,
@@ -152,7 +152,7 @@ impl Puller {
     ) -> Result<Vec<UserKey>, StoreError> {
         let Self { writer, .. } = self;
         let began = run.started_at;
-        let latest = provider_time.unwrap_or(began).minus(MARGIN);
+        let latest = provider_time.unwrap_or(began).minus(SIGNUP_MARGIN);
         let mut unlisted = Vec::new();
         let mut after: Option<UserId> = None;
         loop {
@@ -162,12 +162,12 @@ impl Puller {
             report.rows += page.users.len() as u64;
             let ids: Vec<String> = page.users.iter().map(|user| user.key.external_id.clone()).collect();
             let seen = writer.store.runs().seen(run.id, &ids).await?;
-            report.overlap += seen.len() as u64;
-            let was_there = |user: &User| {
-                user.created_at.is_none_or(|created_at| created_at < latest) && user.id.made_at() < began
+            report.rows_listed += seen.len() as u64;
+            let existed_before = |user: &User| {
+                user.created_at.is_none_or(|created_at| created_at < latest) && user.id.created_at() < began
             };
             let absent = page.users.into_iter().filter(|user| !seen.contains(&user.key.external_id));
-            unlisted.extend(absent.filter(was_there).map(|user| user.key));
+            unlisted.extend(absent.filter(existed_before).map(|user| user.key));
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(unlisted),
@@ -175,43 +175,47 @@ impl Puller {
         }
     }
 
-    /// Asks the provider for each of these users by id.
-    async fn ask_for_each(
+    /// Looks each of these users up by id at the provider.
+    async fn look_up_each(
         &self,
         client: &ApiClient,
         source: &Source,
         api: &Arc<Api>,
-        somebody: Option<String>,
+        probe_id: Option<String>,
         unlisted: Vec<UserKey>,
         report: &mut Report,
     ) -> Result<(), PullError> {
         let directory = api.directory.as_ref();
-        // Only where somebody who was just listed is found by id does it mean anything that another one is not.
-        let probe = somebody.and_then(|id| directory.lookup(&id));
+        // A lookup proves nothing unless a user from the list can be found by id.
+        let probe = probe_id.and_then(|id| directory.lookup(&id));
         let Some(probe) = probe else {
             report.extra.extend(unlisted.into_iter().map(|user| (user.external_id, None)));
             report.unconfirmed = true;
             return Ok(());
         };
-        let answer = client.ask(&probe).await?;
-        if !matches!(directory.read_lookup(&answer), Presence::There(_)) {
+        let answer = client.send_for_any_answer(&probe).await?;
+        if !matches!(directory.read_lookup(&answer), Lookup::Found(_)) {
             report.refused = Some(
-                "a user who was just listed is not found by id: the key or `get` under [sources.list] is not right".to_owned(),
+                "a user from the list is not found by id: check the key, or `get` under \
+                    [sources.list]"
+                    .to_owned(),
             );
             return Ok(());
         }
         for user in unlisted {
             let Some(request) = directory.lookup(&user.external_id) else { continue };
-            let answer = client.ask(&request).await?;
+            let answer = client.send_for_any_answer(&request).await?;
             match directory.read_lookup(&answer) {
-                Presence::Gone => report.extra.push((user.external_id, answer.date)),
-                Presence::There(user_there) => {
+                Lookup::NotFound => report.extra.push((user.external_id, answer.date)),
+                Lookup::Found(user_there) => {
                     report.not_listed.push(user.external_id);
                     report.found.push(source.listed(user_there, self.clock.now()));
                 }
-                Presence::Unknown(why) => {
-                    report.refused =
-                        Some(format!("{why} when asked for a user by id, which says nothing about the user"));
+                Lookup::Unknown(why) => {
+                    report.refused = Some(format!(
+                        "{why} to a request for one user, so it is not known whether that user \
+                            still exists"
+                    ));
                     return Ok(());
                 }
             }
@@ -227,10 +231,10 @@ impl Puller {
         report: &mut Report,
     ) -> Result<(), PullError> {
         let gone = report.extra.len() as u64;
-        let cap = options.max_deletions.unwrap_or(DEFAULT_CAP.max(report.rows / ROWS_PER_DELETION));
+        let cap = options.max_deletions.unwrap_or(DEFAULT_MAX_DELETIONS.max(report.rows / ROWS_PER_DELETION));
         if report.unconfirmed {
             report.refused =
-                Some("the provider cannot be asked for one user: set `get` under [sources.list]".to_owned());
+                Some("users cannot be looked up one by one: set `get` under [sources.list]".to_owned());
         } else if gone > cap {
             report.refused = Some(format!(
                 "{gone} users would be deleted, more than {cap}: allow it with --max-deletions {gone}"
@@ -241,7 +245,7 @@ impl Puller {
         }
         let now = self.clock.now();
         for page in report.extra.chunks(100) {
-            // Without the provider's clock a deletion cannot be dated; the next run asks again.
+            // Without the time of the provider's answer a deletion has no stamp; the next run tries again.
             let dated = page.iter().filter_map(|(id, date)| Some(source.gone(id, (*date)?, now)));
             let deletions: Vec<Delivery> = dated.collect();
             let count = deletions.len() as u64;
@@ -251,7 +255,7 @@ impl Puller {
         Ok(())
     }
 
-    /// Those who are there by id are written as if they had been listed.
+    /// Users who were found by id are written as if they had been listed.
     async fn repair_not_listed(
         &self,
         run: Uuid,
@@ -259,35 +263,36 @@ impl Puller {
         report: &mut Report,
     ) -> Result<(), PullError> {
         let found = std::mem::take(&mut report.found);
-        let drifted = self.drifted(chain, &found, &mut Drift::default()).await?;
+        let mismatched = self.mismatched(chain, &found, &mut Drift::default()).await?;
         let now = self.clock.now();
         let progress = RunProgress { run, holder: &self.holder, position: None, total: None, seen: &[], now };
-        report.drift.repaired += self.writer.repair_listed(chain, &only(&found, &drifted), &progress).await?;
+        report.drift.repaired +=
+            self.writer.repair_listed(chain, &only(&found, &mismatched), &progress).await?;
         Ok(())
     }
 }
 
-/// A run that asks somebody else, or that does not write what it finds, is another run.
+/// A run with another API, or with another choice of repair, is another run.
 fn parameters(api: &Api, options: &ReconcileOptions) -> String {
     let repair = if options.repair { ", repairing" } else { "" };
     format!("api {}{repair}", api.fingerprint())
 }
 
-/// Why nothing can be said of those who are not in the list, if so.
-fn doubt(report: &Report, count: Option<u64>) -> Option<String> {
-    let Report { provider, rows, overlap, .. } = *report;
+/// Why users who are not in the list must not be deleted, if there is a reason.
+fn reason_not_to_delete(report: &Report, count: Option<u64>) -> Option<String> {
+    let Report { provider, rows, rows_listed, .. } = *report;
     if provider == 0 {
         return Some(
-            "the provider's list is empty, which is no reason to believe that everybody has left".to_owned(),
+            "the provider's list is empty; this does not prove that all users were deleted".to_owned(),
         );
     }
-    if rows > 0 && overlap * 100 < rows * LEAST_OVERLAP {
+    if rows > 0 && rows_listed * 100 < rows * MIN_OVERLAP_PERCENT {
         return Some(format!(
-            "only {overlap} of {rows} rows are in the provider's list: is the key of another instance?"
+            "only {rows_listed} of {rows} rows are in the provider's list: check that the key belongs to the \
+                right instance"
         ));
     }
     let count = count?;
-    (!whole::agrees(count, provider)).then(|| {
-        format!("the provider says that it has {count} users and listed {provider}: the list has gaps")
-    })
+    (!completeness::agrees(count, provider))
+        .then(|| format!("the provider reports {count} users but listed {provider}: the list is incomplete"))
 }

@@ -4,48 +4,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Delivery, Timestamp};
 
-/// At the most so many users of each kind are told; the counts are true.
-const USERS_TOLD: usize = 1000;
+/// How many users of each kind are listed at most; the counts include all of them.
+const MAX_USERS_IN_JSON: usize = 1000;
 
 /// What a reconciliation found. Ids only: no personal data.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) source: String,
-    /// Whether the walk came to the provider's documented end.
+    /// Whether the list was read to the provider's documented end.
     pub(crate) complete: bool,
-    /// The users whom the provider listed.
+    /// The number of users in the provider's list.
     pub(crate) provider: u64,
-    /// The rows of the source.
+    /// The number of rows of the source.
     pub(crate) rows: u64,
-    /// The rows whose users were listed.
-    pub(crate) overlap: u64,
+    /// The number of rows whose users were listed.
+    pub(crate) rows_listed: u64,
     pub(crate) drift: Drift,
-    /// A row here, and nobody there; with the time of the provider's answer.
+    /// Rows without a user at the provider, with the time of the provider's answer.
     pub(crate) extra: Vec<(String, Option<Timestamp>)>,
-    /// Whether the provider could not be asked for the extra users by id.
+    /// Whether the extra users could not be looked up by id.
     pub(crate) unconfirmed: bool,
-    /// There by id, but not in the list.
+    /// Users who are found by id, but are not in the list.
     pub(crate) not_listed: Vec<String>,
-    /// The descriptions of those.
+    /// The data of those users.
     pub(crate) found: Vec<Delivery>,
     pub(crate) deleted: u64,
-    /// Why it could not be told who is gone, or why nobody was deleted.
+    /// Why no user was deleted.
     pub(crate) refused: Option<String>,
 }
 
-/// What was found of the users in the provider's list.
+/// The differences between the provider's list and the rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Drift {
-    /// Listed, without a row here.
+    /// Users in the list without a row.
     pub(crate) missing: Found<String>,
-    /// How many of those were deleted here, which no list undoes.
+    /// How many of those were deleted here. A list never undoes a deletion.
     #[serde(default)]
     pub(crate) deleted_here: u64,
     pub(crate) different: Found<Difference>,
     pub(crate) repaired: u64,
 }
 
-/// Some of the users of one kind, and how many there are.
+/// The first users of one kind, and their number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Found<T> {
     pub(crate) count: u64,
@@ -61,18 +61,18 @@ impl<T> Default for Found<T> {
 impl<T> Found<T> {
     pub(crate) fn push(&mut self, user: T) {
         self.count += 1;
-        if self.first.len() < USERS_TOLD {
+        if self.first.len() < MAX_USERS_IN_JSON {
             self.first.push(user);
         }
     }
 }
 
-/// A row whose fields are not what the provider says.
+/// A row whose fields differ from the provider's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Difference {
     pub(crate) external_id: String,
-    /// By their names in the API.
+    /// The fields, by their names in the API.
     pub(crate) fields: Vec<String>,
 }
 
@@ -104,13 +104,13 @@ struct Counts {
 }
 
 impl Report {
-    /// Of a run that has found nothing yet.
+    /// A report without findings.
     pub(crate) fn new(source: &str) -> Self {
         Self { source: source.to_owned(), ..Self::default() }
     }
 
-    /// Whether the table is as the provider says, or is now.
-    pub(crate) fn is_in_step(&self) -> bool {
+    /// Whether the table matches the provider's list, perhaps after repairs.
+    pub(crate) fn matches_provider(&self) -> bool {
         let Drift { missing, different, repaired, .. } = &self.drift;
         missing.count + different.count <= *repaired && self.extra.len() as u64 == self.deleted
     }
@@ -124,8 +124,8 @@ impl Report {
             rows: self.rows,
             missing: &missing.first,
             different: &different.first,
-            extra: self.extra.iter().take(USERS_TOLD).map(|(id, _)| id.as_str()).collect(),
-            not_listed: &self.not_listed[..self.not_listed.len().min(USERS_TOLD)],
+            extra: self.extra.iter().take(MAX_USERS_IN_JSON).map(|(id, _)| id.as_str()).collect(),
+            not_listed: &self.not_listed[..self.not_listed.len().min(MAX_USERS_IN_JSON)],
             repaired: *repaired,
             deleted: self.deleted,
             refused: self.refused.as_deref(),
@@ -136,14 +136,14 @@ impl Report {
                 not_listed: self.not_listed.len(),
             },
         };
-        // Texts and numbers, which always have a JSON form.
+        // These are strings and numbers, so serialization cannot fail.
         serde_json::to_string(&json).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, Report, USERS_TOLD};
+    use super::{Found, MAX_USERS_IN_JSON, Report};
 
     #[test]
     fn the_members_are_in_the_order_of_the_contract() {
@@ -152,11 +152,11 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_of_each_kind_are_told_and_all_are_counted() {
+    fn a_thousand_of_each_kind_are_listed_and_all_are_counted() {
         let mut found = Found::default();
         for number in 0..2500 {
             found.push(number);
         }
-        assert_eq!((found.count, found.first.len()), (2500, USERS_TOLD));
+        assert_eq!((found.count, found.first.len()), (2500, MAX_USERS_IN_JSON));
     }
 }

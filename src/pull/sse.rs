@@ -1,4 +1,4 @@
-//! Server-Sent Events, taken apart: from bytes as they arrive to whole messages.
+//! A parser for Server-Sent Events: from bytes as they arrive to complete messages.
 //!
 //! Source: the WHATWG HTML standard, section 9.2.6.
 
@@ -7,17 +7,17 @@ use crate::providers::event_log::StreamMessage;
 /// The largest message, in bytes: far more than an event with the largest metadata.
 const LARGEST_MESSAGE: usize = 4 << 20;
 
-/// Takes a stream apart, whatever the pieces that it arrives in.
+/// Parses a stream, in chunks of any size.
 #[derive(Debug, Default)]
 pub(super) struct SseParser {
     line: Vec<u8>,
-    /// Whether the last byte was a carriage return: a line feed after it ends no further line.
+    /// Whether the last byte was a carriage return: a line feed after it does not end another line.
     after_return: bool,
     message: StreamMessage,
     has_data: bool,
 }
 
-/// A message is larger than any of the provider's.
+/// A message is larger than any that the provider sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message of the stream is larger than {} MiB", LARGEST_MESSAGE >> 20)]
 pub(super) struct TooLarge;
@@ -59,7 +59,7 @@ impl SseParser {
                 }
                 self.message.data.push_str(value);
             }
-            // Comments, and what has no use here: the data has the offset, and the pauses are our own.
+            // Comments, and fields that are not needed: the offset is in the data, and the pauses are our own.
             _ => {}
         }
         None
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_separated_by_blank_lines_of_any_kind() {
+    fn messages_are_separated_by_blank_lines_with_any_line_ending() {
         assert_eq!(whole(STREAM), expected());
         assert_eq!(whole("\u{feff}data: x\n\n"), [message("", "x")]);
         assert_eq!(whole("event: no data\n\n:comment\n\nevent\ndata\n\n"), [message("", "")]);
     }
 
     #[test]
-    fn a_message_without_end_does_not_fill_the_memory() {
+    fn a_message_that_never_ends_does_not_fill_the_memory() {
         let mut parser = SseParser::default();
         let piece = vec![b'x'; 1 << 20];
         let read: Vec<_> = (0..=LARGEST_MESSAGE >> 20).map(|_| parser.read(&piece)).collect();
@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_pieces_that_it_arrives_in_do_not_matter(cuts in proptest::collection::vec(0..STREAM.len(), 0..8)) {
+        fn the_size_of_the_chunks_does_not_matter(cuts in proptest::collection::vec(0..STREAM.len(), 0..8)) {
             let mut cuts = cuts;
             cuts.extend([0, STREAM.len()]);
             cuts.sort_unstable();

@@ -26,8 +26,7 @@ pub const LONGEST_ID: usize = 256;
 pub struct Verified<T>(T);
 
 impl<T> Verified<T> {
-    /// Takes a value as verified without a signature: it was verified when it was journaled, or an operator
-    /// supplies it.
+    /// Marks a value as verified without a check: it was verified before it was journaled, or an operator supplied it.
     pub fn trusted(value: T) -> Self {
         Self(value)
     }
@@ -71,8 +70,8 @@ pub trait Scheme: fmt::Debug + Send + Sync {
 
 /// Checks a message. Only a message that passes becomes a [`Verified`] one.
 ///
-/// The first of the source's schemes that the message uses decides alone. If it uses none, the first scheme
-/// says what is missing.
+/// The first of the source's schemes that the message uses decides alone. If it uses none, the error is
+/// that of the first scheme.
 pub fn verify(
     schemes: &[Box<dyn Scheme>],
     headers: &HeaderMap,
@@ -108,7 +107,7 @@ fn plain_number(header: &str) -> Result<i64, SignatureError> {
     if number.to_string() == header { Ok(number) } else { Err(SignatureError::InvalidTimestamp) }
 }
 
-/// Whether the time of an attempt is close enough to now, before or after.
+/// Whether the time of an attempt is within the tolerance, before or after.
 fn within(tolerance: Duration, attempt: Timestamp, now: Timestamp) -> Result<(), SignatureError> {
     let age = now.as_micros().saturating_sub(attempt.as_micros());
     let off = Duration::from_micros(age.unsigned_abs());
@@ -127,7 +126,8 @@ fn within(tolerance: Duration, attempt: Timestamp, now: Timestamp) -> Result<(),
 pub enum SignatureError {
     /// A header is missing, or is there only in the other family.
     #[error(
-        "header `{0}` is missing; where there are several, all must be of one family (svix-* or webhook-*)"
+        "header `{0}` is missing; if there are several signature headers, all must begin with svix-, or all \
+            with webhook-"
     )]
     MissingHeader(&'static str),
     /// A header is there twice, or is malformed.

@@ -16,7 +16,7 @@ pub(super) enum Address {
 #[derive(Clone, Debug)]
 pub(super) struct Postgres {
     pub(super) options: PgConnectOptions,
-    /// The URL says that a pooler stands between that gives each transaction another server connection.
+    /// The URL shows that there is a pooler which gives each transaction another server connection.
     pub(super) says_pooled: bool,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Postgres {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unsupported(pub(super) String);
 
-/// Parameters of other drivers that say that there is a pooler, and the values that do not.
+/// Parameters of other drivers that announce a pooler, and the values that do not.
 const POOLER_PARAMETERS: [(&str, &[&str]); 5] = [
     ("pgbouncer", &["false", "0"]),
     ("statement-cache-capacity", &["1", "100", "256", "512", "1000"]),
@@ -32,7 +32,7 @@ const POOLER_PARAMETERS: [(&str, &[&str]); 5] = [
     ("prepareThreshold", &["1", "5"]),
     ("prepare_threshold", &["1", "5"]),
 ];
-/// Those that the driver knows; others are of other drivers, or say what is so anyway.
+/// The parameters that the driver knows; others are for other drivers, or are defaults.
 const KNOWN_PARAMETERS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
@@ -165,17 +165,18 @@ impl Postgres {
     }
 }
 
-/// The driver verifies by the certificates that the system trusts, or that `SSL_CERT_FILE` names, unless a file is given.
+/// The driver verifies by the certificates that the system trusts, or that `SSL_CERT_FILE` names, unless a file is
+/// given.
 fn ssl_mode(mode: Option<&str>, has_system_roots: bool) -> Result<Option<PgSslMode>, Unsupported> {
     Ok(Some(match mode {
-        // As libpq has it: certificates that anybody may have are worth something only with the host's name.
+        // As libpq has it: any host can have a certificate of a public CA, so the host name must be checked too.
         None if has_system_roots => PgSslMode::VerifyFull,
         None => return Ok(None),
         Some("verify-full") => PgSslMode::VerifyFull,
         Some(_) if has_system_roots => {
             return unsupported("DATABASE_URL has sslrootcert=system, which needs sslmode=verify-full");
         }
-        // As node-postgres says it: encrypted, and nobody's certificate is looked at.
+        // As in node-postgres: encrypted, and the certificate is not checked.
         Some("no-verify" | "require") => PgSslMode::Require,
         Some("verify-ca") => PgSslMode::VerifyCa,
         Some("prefer") => PgSslMode::Prefer,
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_blanks_and_a_byte_order_mark_around_the_url_do_no_harm() {
+    fn quotes_spaces_and_a_byte_order_mark_around_the_url_are_removed() {
         for url in [
             "'postgres://u:p@h/db'",
             "\"postgresql://u:p@h/db\"",

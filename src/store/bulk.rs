@@ -1,11 +1,11 @@
 //! Inserts of many rows whose text is always the same, so that they stay prepared.
 //!
-//! PostgreSQL is given one array for each column, so the text is the same for any number of rows. SQLite has no arrays; it
-//! is given the rows one after the other, and prepares one text for each number of rows.
+//! PostgreSQL is given one array for each column, so the text is the same for any number of rows. SQLite has no arrays;
+//! it is given the rows one after the other, and prepares one text for each number of rows.
 //!
 //! Over TLS a few rows are sent in chunks that fit one TLS record each. sqlx 0.9.0 leaves Nagle's algorithm on, so a
-//! statement of several records waits 40 ms for the server to acknowledge the first (sqlx #4335; fixed by #4336, which is
-//! not released yet). With many chunks, or with a row larger than a record, one statement waits less.
+//! statement of several records waits 40 ms for the server to acknowledge the first (sqlx #4335; fixed by #4336, which
+//! is not released yet). With many chunks, or with a row larger than a record, one statement waits less.
 
 use sea_orm::sea_query::{Expr, InsertStatement, OnConflict, PostgresQueryBuilder, Query, ReturningClause};
 use sea_orm::{
@@ -65,7 +65,7 @@ fn from_arrays<A: ActiveModelTrait>() -> Result<InsertStatement, DbErr> {
 }
 
 /// The values of a column. All are sent as strings. SeaORM cannot bind an array that holds NULL, so an empty string
-/// stands for NULL: no nullable column of ours ever holds an empty string.
+/// means NULL: our nullable columns never contain an empty string.
 fn unnested(column: &ColumnDef, number: u32) -> Result<String, DbErr> {
     let mut sql = format!("unnest(CAST(${number} AS text[]))");
     if column.is_null() {

@@ -1,13 +1,13 @@
-//! Transactions that follow each other on one connection.
+//! A series of transactions on one connection.
 
 use sea_orm::{ConnectionTrait, DbBackend};
 
 use super::connection::Db;
 use super::{Store, StoreError, Tx};
 
-/// Transactions one after the other.
+/// A series of transactions on one connection.
 ///
-/// Beginning a transaction is a round trip to PostgreSQL. So a commit may begin the next transaction by itself.
+/// Beginning a transaction is a round trip to PostgreSQL. So a commit can also begin the next transaction.
 #[derive(Debug)]
 pub struct Chain {
     store: Store,
@@ -16,15 +16,15 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// Transactions on the connections that are kept for batches.
+    /// A chain on the connections that are reserved for batches.
     ///
-    /// To be used where the service was started, not by the threads that answer requests: a connection that is opened
-    /// now is served by the thread that opened it from then on.
+    /// Use it on the thread that started the service, not on the threads that answer requests: a connection is always
+    /// served by the thread that opened it.
     pub fn for_batches(store: Store) -> Self {
         Self { pool: store.batches.clone(), store, next: None }
     }
 
-    /// Transactions on the connections that requests use.
+    /// A chain on the connections that requests use.
     pub fn for_request(store: Store) -> Self {
         Self { pool: store.db.clone(), store, next: None }
     }
@@ -37,10 +37,10 @@ impl Chain {
         }
     }
 
-    /// Makes everything written lasting, and begins the next transaction, which keeps the connection until it
-    /// is used or the chain [ends](Self::end).
+    /// Commits the transaction and begins the next one, which keeps the connection until it is used or the chain
+    /// [ends](Self::end).
     pub async fn commit_and_continue(&mut self, tx: Tx) -> Result<(), StoreError> {
-        // Behind a pooler each transaction begins with settings of its own.
+        // Behind a pooler each transaction begins with its own settings.
         if tx.inner.get_database_backend() != DbBackend::Postgres || tx.inner.is_pooled() {
             return tx.commit().await;
         }

@@ -2,7 +2,7 @@
 //!
 //! Entities and our own SQL name every table in the schema [`DEFAULT_SCHEMA`], written with quotes. Where another schema is
 //! configured, its name is put in that place, and on SQLite, which has none, nothing. So no statement depends on a
-//! `search_path`, which a pooler would lose or hand to somebody else.
+//! `search_path`, which a pooler would lose or give to another client.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use sea_orm::{
 use tokio::sync::Mutex;
 use tracing::trace;
 
-use super::error::says_that_the_server_is_wrong;
+use super::error::means_another_server;
 use super::pool::{Lease, Pool};
 use super::session::Session;
 
@@ -22,7 +22,7 @@ use super::session::Session;
 pub(super) const DEFAULT_SCHEMA: &str = "usersync";
 const QUALIFIER: &str = "\"usersync\".";
 
-/// A database of either kind. A clone stands for the same connections.
+/// A database of either kind. Clones share the connections.
 #[derive(Clone, Debug)]
 pub(super) enum Db {
     Sqlite(DatabaseConnection),
@@ -83,13 +83,13 @@ impl Transaction {
     }
 
     pub(super) fn is_pooled(&self) -> bool {
-        // Nobody holds the lock between statements.
+        // The lock is not held between statements.
         matches!(self, Self::Postgres { lease, .. } if lease.try_lock().is_ok_and(|lease| lease.session().is_pooled))
     }
 }
 
-/// Behind a pooler the settings hold for the transaction alone, and a `LISTEN` that somebody left on the server connection
-/// must not put notifications among our answers.
+/// Behind a pooler the settings hold for the transaction alone, and a `LISTEN` that another client left on the server
+/// connection must not put notifications among our answers.
 fn begin(session: Session) -> String {
     if session.is_pooled {
         return format!("BEGIN; UNLISTEN *; {}", session.settings("SET LOCAL"));
@@ -102,7 +102,7 @@ async fn begun(pool: &Pool) -> Result<Lease, DbErr> {
     let sql = begin(pool.session());
     let mut lease = pool.acquire().await?;
     match lease.begin(&sql).await {
-        Err(error) if says_that_the_server_is_wrong(&error) => {
+        Err(error) if means_another_server(&error) => {
             lease = pool.acquire().await?;
             lease.begin(&sql).await.map_err(statement_failed)?;
         }
@@ -115,7 +115,7 @@ async fn begun(pool: &Pool) -> Result<Lease, DbErr> {
 async fn read(pool: &Pool, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
     let again = statement.clone();
     let rows = match alone(pool, async |lease| lease.fetch_all(statement).await).await {
-        Err(DbErr::Query(RuntimeErr::SqlxError(error))) if says_that_the_server_is_wrong(&error) => {
+        Err(DbErr::Query(RuntimeErr::SqlxError(error))) if means_another_server(&error) => {
             alone(pool, async |lease| lease.fetch_all(again).await).await?
         }
         rows => rows?,

@@ -1,4 +1,5 @@
-//! The endpoints: how each stands, and how far in the log it has come. What each still has to be told is in `pending`.
+//! The endpoints: the health of each, and its position in the log. The events that each has yet to be sent are in
+//! `pending`.
 
 use std::time::Duration;
 
@@ -15,23 +16,23 @@ use super::outbox::end;
 use super::{StoreError, Tx, in_time};
 use crate::domain::{EndpointState, EventKind, Health, Timestamp};
 
-/// Events given to an endpoint by one statement.
+/// How many events one statement copies to an endpoint, at most.
 const FAN_OUT: u64 = 1_000;
 
-/// How an endpoint stands.
+/// The status of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its configured name.
     pub name: String,
-    /// Events up to this one were given to it.
+    /// Events up to this one were copied to it.
     pub position: i64,
-    /// Whether it takes what it is sent.
+    /// Whether it accepts events.
     pub health: Health,
     /// The last attempt.
     pub last: Option<LastAttempt>,
 }
 
-/// What is kept of an endpoint's last attempt.
+/// The last attempt to send to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastAttempt {
     /// When it began.
@@ -42,16 +43,16 @@ pub struct LastAttempt {
     pub latency: Duration,
 }
 
-/// Which events an endpoint is told.
+/// Which events an endpoint is sent.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// Of these kinds.
+    /// Only events of these kinds.
     pub kinds: Vec<EventKind>,
-    /// Of users of these sources; of all, if there is none.
+    /// Only events of users of these sources; of all sources if the list is empty.
     pub sources: Vec<String>,
 }
 
-/// What waits for an endpoint.
+/// The pending events of an endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// How many events.
@@ -60,30 +61,30 @@ pub struct Backlog {
     pub oldest: Option<Timestamp>,
 }
 
-/// The endpoints, to be read.
+/// Reads the endpoints.
 #[derive(Debug)]
 pub struct Endpoints<'a>(pub(super) &'a Db);
 
 impl Endpoints<'_> {
-    /// How an endpoint stands; `None` if it was never begun.
+    /// The status of an endpoint; `None` if it is not registered yet.
     pub async fn find(&self, name: &str) -> Result<Option<Endpoint>, StoreError> {
         in_time(Entity::find_by_id(name).one(self.0)).await?.map(endpoint).transpose()
     }
 
-    /// What waits for an endpoint.
+    /// The pending events of an endpoint.
     pub async fn backlog(&self, of: &Endpoint, wanted: &Wanted) -> Result<Backlog, StoreError> {
         use endpoint_event::Column as Pending;
         let pending = || endpoint_event::Entity::find().filter(Pending::Endpoint.eq(&of.name));
-        let given = in_time(pending().count(self.0)).await?;
+        let copied = in_time(pending().count(self.0)).await?;
         let first = in_time(pending().order_by_asc(Pending::Sequence).limit(1).one(self.0)).await?;
         let ahead = || outbox::Entity::find().filter(ahead_of(of, wanted));
-        let not_given = in_time(ahead().count(self.0)).await?;
+        let not_copied = in_time(ahead().count(self.0)).await?;
         let next = in_time(ahead().order_by_asc(outbox::Column::Sequence).limit(1).one(self.0)).await?;
         let oldest = first.map(|first| first.at).into_iter().chain(next.map(|next| next.at)).min();
-        Ok(Backlog { events: given + not_given, oldest: oldest.map(Timestamp::from) })
+        Ok(Backlog { events: copied + not_copied, oldest: oldest.map(Timestamp::from) })
     }
 
-    /// Whether an endpoint has not been given all events, or one of its own is due.
+    /// Whether there are events to copy to the endpoint, or one of its own is due.
     pub async fn has_work(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
         use endpoint_event::Column as Pending;
         let Some(endpoint) = self.find(name).await? else { return Ok(true) };
@@ -105,7 +106,7 @@ impl Endpoints<'_> {
     }
 }
 
-/// The events that an endpoint was not given yet.
+/// The events that were not copied to an endpoint yet.
 fn ahead_of(endpoint: &Endpoint, wanted: &Wanted) -> Condition {
     use outbox::Column as Logged;
     let kinds = wanted.kinds.iter().map(|kind| kind.name());
@@ -118,31 +119,34 @@ fn ahead_of(endpoint: &Endpoint, wanted: &Wanted) -> Condition {
 }
 
 impl Tx {
-    /// How an endpoint stands, kept from every other transaction until this one ends. An endpoint that was never begun
-    /// begins at the end of the log.
+    /// Reads and locks the status of an endpoint until the transaction ends. A new endpoint is registered at the end of
+    /// the log.
     pub async fn lock_endpoint(&self, name: &str, now: Timestamp) -> Result<Endpoint, StoreError> {
         let found = || Entity::find_by_id(name).lock_exclusive().one(&self.inner);
         if let Some(row) = found().await? {
             return endpoint(row);
         }
-        let begun = Endpoint {
+        let registered = Endpoint {
             name: name.to_owned(),
             position: end(&self.inner).await?,
             health: Health::healthy(now),
             last: None,
         };
         let unless_there = sea_orm::sea_query::OnConflict::column(Column::Name).do_nothing().to_owned();
-        Entity::insert(row(&begun)).on_conflict(unless_there).exec_without_returning(&self.inner).await?;
-        found().await?.map_or(Ok(begun), endpoint)
+        Entity::insert(row(&registered))
+            .on_conflict(unless_there)
+            .exec_without_returning(&self.inner)
+            .await?;
+        found().await?.map_or(Ok(registered), endpoint)
     }
 
-    /// Writes how an endpoint stands.
+    /// Writes the status of an endpoint.
     pub async fn save_endpoint(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         row(endpoint).reset_all().update(&self.inner).await?;
         Ok(())
     }
 
-    /// Gives an endpoint the next events of the log; tells whether there were no more.
+    /// Copies the next events of the log to an endpoint; returns whether there were no more.
     pub async fn fan_out(
         &self,
         endpoint: &mut Endpoint,

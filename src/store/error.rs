@@ -7,7 +7,7 @@ use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
 /// Data exception, integrity constraint, check option of a view, program limit exceeded, raised by a trigger.
 const ABOUT_VALUES: [&str; 5] = ["22", "23", "44", "54", "P0"];
 
-/// The database did not do what it was asked.
+/// A statement failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// It rejected a value, and will do so each time: another value may be accepted.
@@ -94,7 +94,7 @@ fn with_code(error: &DbErr) -> String {
     match &*code {
         "" => error.to_string(),
         "53300" => format!(
-            "{error} (SQLSTATE 53300): the server, the database or the role takes no more connections; set \
+            "{error} (SQLSTATE 53300): the server, the database or the role accepts no more connections; set \
              `max_connections` under [database] lower on each replica, or raise the limit"
         ),
         code => format!("{error} (SQLSTATE {code})"),
@@ -121,8 +121,8 @@ pub(super) fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Read-only, or told to go: the address may lead to another server by now.
-pub(super) fn says_that_the_server_is_wrong(error: &sqlx::Error) -> bool {
+/// Read-only, or shutting down: the address may lead to another server by now.
+pub(super) fn means_another_server(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
         error => matches!(postgres_code(error), Some("25006" | "57P01" | "57P02" | "57P03")),

@@ -10,27 +10,27 @@ use super::pairs::{TableOfUsers, is_one_of};
 use super::{StoreError, Tx, bulk};
 use crate::domain::{Change, Content, Delivery, DeliveryKey, Outcome, Timestamp, UserKey};
 
-/// What became of a delivery that is in the journal.
+/// The new outcome of a delivery that is in the journal.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
     /// The delivery.
     pub delivery: &'a Delivery,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// Whether its payload is kept: not if it speaks of a life that has ended.
+    /// Whether its payload is stored: not if it belongs to a lifetime that has ended.
     pub keep_payload: bool,
 }
 
-/// A delivery as the journal remembers it.
+/// An entry of the journal.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Journaled {
+pub struct JournalEntry {
     /// Which delivery.
     pub key: DeliveryKey,
     /// When it was received.
     pub received_at: Timestamp,
     /// The provider's own name of the event, where it could be read.
     pub event_type: Option<String>,
-    /// Whom it speaks of, where that could be read.
+    /// The provider's id of its user, if it could be read.
     pub external_id: Option<String>,
     /// The lifetime that it names.
     pub lifetime: Option<Timestamp>,
@@ -43,14 +43,13 @@ pub struct Journaled {
 }
 
 impl Tx {
-    /// Journals those of these deliveries that it has not seen, as what they will mostly be, and tells which
+    /// Journals those of these deliveries that it has not seen, with the outcome that most will have, and returns which
     /// these are.
     ///
     /// The insert itself finds what was seen, so nothing has to be looked up, and there is no gap for another
     /// transaction.
     pub async fn append(&self, deliveries: &[Delivery]) -> Result<BTreeSet<DeliveryKey>, StoreError> {
-        // In one order everywhere: two transactions that journal the same deliveries never wait for each
-        // other in a ring.
+        // In one order everywhere: two transactions that journal the same deliveries never deadlock.
         let rows: BTreeMap<_, _> =
             deliveries.iter().map(|one| ((&one.source, &one.message_id), one)).collect();
         let key = [Column::Source, Column::MessageId];
@@ -66,7 +65,7 @@ impl Tx {
         Ok(fresh)
     }
 
-    /// Writes what became of these deliveries, if that is something else than `append` took it for.
+    /// Writes the outcomes of these deliveries that differ from those that `append` has assumed.
     pub async fn record_outcomes(&self, entries: &[Entry<'_>]) -> Result<(), StoreError> {
         for Entry { delivery, outcome, keep_payload } in entries {
             if *outcome == expected(delivery) && *keep_payload {
@@ -84,7 +83,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Writes anew what replayed deliveries say and what became of them: of those that were parked, and of
+    /// Updates the content and the outcome of replayed deliveries: of those that were parked, and of
     /// those that changed something now.
     pub async fn update_outcomes(&self, entries: &[Entry<'_>]) -> Result<(), StoreError> {
         for entry in entries {
@@ -116,12 +115,12 @@ impl Tx {
         Ok(())
     }
 
-    /// Clears the payloads of these users' deliveries, whatever life they speak of.
+    /// Erases the payloads of these users' deliveries, of all lifetimes.
     pub async fn erase_payloads(&self, users: &BTreeSet<UserKey>) -> Result<(), StoreError> {
-        self.clear_payloads(users, Condition::all()).await
+        self.erase_payloads_of(users, Condition::all()).await
     }
 
-    /// Clears the payloads of these users' deliveries that speak of lives which their tombstone has ended.
+    /// Erases the payloads of these users' deliveries that belong to lifetimes which their tombstone has ended.
     pub async fn erase_payloads_of_ended_lifetimes(
         &self,
         users: &BTreeSet<UserKey>,
@@ -131,10 +130,10 @@ impl Tx {
         let ended = Condition::any()
             .add(Column::Lifetime.is_null())
             .add(Expr::col(Column::Lifetime).lte(Expr::cust(tombstone)));
-        self.clear_payloads(users, ended).await
+        self.erase_payloads_of(users, ended).await
     }
 
-    async fn clear_payloads(&self, users: &BTreeSet<UserKey>, which: Condition) -> Result<(), StoreError> {
+    async fn erase_payloads_of(&self, users: &BTreeSet<UserKey>, which: Condition) -> Result<(), StoreError> {
         if users.is_empty() {
             return Ok(());
         }
@@ -152,12 +151,12 @@ impl Tx {
     pub async fn history(
         &self,
         users: &BTreeSet<UserKey>,
-    ) -> Result<BTreeMap<UserKey, Vec<Journaled>>, StoreError> {
+    ) -> Result<BTreeMap<UserKey, Vec<JournalEntry>>, StoreError> {
         let rows = Entity::find()
             .filter(is_one_of(&self.inner, TableOfUsers::Journal, users.iter()))
             .all(&self.inner)
             .await?;
-        let mut history: BTreeMap<UserKey, Vec<Journaled>> = BTreeMap::new();
+        let mut history: BTreeMap<UserKey, Vec<JournalEntry>> = BTreeMap::new();
         for row in rows {
             let external_id = row.external_id.clone().unwrap_or_default();
             history.entry(UserKey::new(&row.source, external_id)).or_default().push(journaled(row));
@@ -166,7 +165,7 @@ impl Tx {
     }
 }
 
-/// What mostly becomes of a delivery.
+/// The most likely outcome of a delivery.
 fn expected(delivery: &Delivery) -> Outcome {
     match delivery.content {
         Content::Change(_) => Outcome::Applied,
@@ -194,7 +193,7 @@ fn row(delivery: &Delivery) -> ActiveModel {
     }
 }
 
-pub(super) fn journaled(row: Model) -> Journaled {
+pub(super) fn journaled(row: Model) -> JournalEntry {
     let Model {
         source,
         message_id,
@@ -207,7 +206,7 @@ pub(super) fn journaled(row: Model) -> Journaled {
         reason,
         payload,
     } = row;
-    Journaled {
+    JournalEntry {
         key: DeliveryKey { source, message_id },
         received_at: received_at.into(),
         event_type,

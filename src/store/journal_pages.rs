@@ -1,7 +1,7 @@
 //! Reading the journal in pages, for a replay and for the sweep.
 //!
-//! A page costs the same wherever it is: it begins in an index, right after the last row of the page before it, and reads on
-//! in the order of that index. Conditions are written so that no other index fits.
+//! A page costs the same wherever it is: it begins in an index, right after the last row of the page before it, and
+//! reads on in the order of that index. Conditions are written so that no other index fits.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use sea_orm::{
 
 use super::StoreError;
 use super::connection::Db;
-use super::journal::{Journaled, journaled};
+use super::journal::{JournalEntry, journaled};
 use super::pairs::{is_of_source, past};
 use crate::domain::{DeliveryKey, Timestamp, UserKey};
 
@@ -42,7 +42,7 @@ pub struct Position {
     pub key: DeliveryKey,
 }
 
-impl Journaled {
+impl JournalEntry {
     /// Its place in the order in which deliveries are read.
     pub fn position(&self) -> Position {
         Position { received_at: self.received_at, key: self.key.clone() }
@@ -100,8 +100,8 @@ impl Which {
 }
 
 impl Journal<'_> {
-    /// When the newest deliveries of a source were received, newest first, as far as their payloads are kept. Users of a
-    /// list are not among them.
+    /// When the newest deliveries of a source were received, newest first, as far as their payloads are kept. Users of
+    /// a list are not among them.
     pub(crate) async fn newest_times(
         &self,
         source: &str,
@@ -156,7 +156,7 @@ impl Journal<'_> {
         which: &Which,
         after: Option<&Position>,
         limit: u64,
-    ) -> Result<Vec<Journaled>, StoreError> {
+    ) -> Result<Vec<JournalEntry>, StoreError> {
         let rows = which.select(after, limit).all(self.0).await?;
         Ok(rows.into_iter().map(journaled).collect())
     }
@@ -178,7 +178,8 @@ impl Journal<'_> {
         Ok(rows.into_iter().map(position).collect())
     }
 
-    /// The next users that the journal speaks of, after one: those of so many deliveries, each user once.
+    /// The next users with entries in the journal, after `after`: those of at most `deliveries` entries, each user
+    /// once.
     pub async fn users(&self, after: Option<&UserKey>, deliveries: u64) -> Result<Vec<UserKey>, StoreError> {
         let after = after.map(|UserKey { source, external_id }| {
             past([(Column::ExternalId, external_id.into()), (Column::Source, source.into())])
@@ -216,11 +217,11 @@ impl Journal<'_> {
         Ok(payloads.into_iter().flatten().collect())
     }
 
-    /// Clears the oldest payloads that were received before a moment, so many at most.
+    /// Clears the oldest payloads that were received before a time, up to a limit.
     ///
-    /// `from` is when the latest payload of the step before was received: until PostgreSQL has cleaned up, cleared rows are
-    /// still in the index, and to read them again would make each step slower than the one before.
-    pub async fn clear_payloads(
+    /// `from` is when the latest payload of the step before was received: until PostgreSQL has cleaned up, cleared rows
+    /// are still in the index, and to read them again would make each step slower than the one before.
+    pub async fn erase_payloads_before(
         &self,
         from: Option<Timestamp>,
         before: Timestamp,

@@ -1,4 +1,4 @@
-//! Leases: of several processes one at a time does a piece of work, and goes on where another one has stopped.
+//! Leases: only one process at a time does a piece of work, and the next one continues where it stopped.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use super::StoreError;
 use super::connection::Db;
 use crate::domain::Timestamp;
 
-/// How long a process has a lease without a sign of life.
+/// How long a lease lasts if its holder does not renew it.
 pub const LEASE: Duration = Duration::from_mins(1);
 
-/// The leases.
+/// Takes, renews and releases leases.
 #[derive(Debug)]
 pub struct Leases<'a>(pub(super) &'a Db);
 
 /// A lease that was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// How far an earlier holder has come, if it did not come to the end.
+    /// The position that an earlier holder reached, if it did not finish.
     pub position: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Leases<'_> {
         Ok(row.map(|row| Taken { position: row.position }))
     }
 
-    /// Keeps a lease, and notes how far the work has come; whether it is still this process's.
+    /// Renews a lease, and stores the position; returns whether the holder still has the lease.
     pub async fn renew(
         &self,
         name: &str,
@@ -71,7 +71,7 @@ impl Leases<'_> {
         Ok(renewed.rows_affected == 1)
     }
 
-    /// Gives a lease back. `position` is where the next holder goes on; `None` is the beginning.
+    /// Releases a lease. The next holder continues at `position`; `None` is the beginning.
     pub async fn release(&self, name: &str, holder: &str, position: Option<&str>) -> Result<(), StoreError> {
         let never = Option::<chrono::DateTime<chrono::Utc>>::None;
         Entity::update_many()

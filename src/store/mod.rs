@@ -1,4 +1,4 @@
-//! The only room that knows SQL. Its interface is domain types; rows are mapped here, every field by name.
+//! The only module that knows SQL. Its interface is domain types; rows are mapped here, every field by name.
 
 mod address;
 mod api_keys;
@@ -17,6 +17,7 @@ mod pending;
 mod pool;
 mod probe;
 mod records;
+mod run_users;
 mod runs;
 mod schema;
 mod session;
@@ -43,26 +44,27 @@ pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
 pub use endpoints::{Backlog, Endpoint, Endpoints, LastAttempt, Wanted};
 pub use error::StoreError;
-pub use journal::{Entry, Journaled};
+pub use journal::{Entry, JournalEntry};
 pub use journal_pages::{Journal, Position, Which};
 pub use leases::{LEASE, Leases};
 pub use outbox::{EventFilter, Outbox};
 pub use pending::{Claimant, Message, Order, Pending};
 pub use records::UserUpdate;
 pub(crate) use runs::{
-    Begun, RUN_LEASE, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunState, Runs,
+    RUN_LEASE, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunStart, RunState, Runs,
 };
 pub use schema::Grant;
-pub use users::{Listing, LookedUp, Users};
+pub use users::{Listing, UserLookup, Users};
 pub(crate) use watches::{LogPosition, Watched, Watches};
 
 /// How long a request waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a server may take to say that it is there.
+/// How long a server may take to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection that was idle for so long is tested before it is used: it may have broken unnoticed.
 const TEST_AFTER_IDLE: Duration = Duration::from_millis(500);
-/// How long a read may take: each is by key, or of one page. PostgreSQL is told, so that it does not work on for nobody.
+/// How long a read may take: each is by key, or of one page. It is PostgreSQL's statement timeout too, so that no
+/// abandoned statement keeps running.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long PostgreSQL may work on one statement of a batch.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -90,7 +92,7 @@ struct Postgres {
     direct: PgConnectOptions,
     /// Migrations run through a pooler as well.
     migrates_pooled: bool,
-    /// Where to listen; `None` behind a pooler, which would give the notifications to somebody else.
+    /// Where to listen; `None` behind a pooler, which would give the notifications to another client.
     listens_at: Option<PgConnectOptions>,
 }
 
@@ -99,7 +101,7 @@ struct Postgres {
 enum Purpose {
     /// Requests, batches and listening, at the same time, each within its time.
     Service,
-    /// One thing after the other, as long as it takes.
+    /// One after the other, without a time limit.
     Command,
 }
 
@@ -136,8 +138,9 @@ impl Store {
         let is_pooled = postgres.says_pooled || probe::is_pooled(&options).await?;
         if is_pooled && direct.is_none() && purpose == Purpose::Service {
             warn!(
-                "the database is behind a pooler in transaction mode: changes by other replicas are noticed late. \
-                 Set `direct_url` under [database] (or DIRECT_URL) to the address past the pooler"
+                "the database is behind a pooler in transaction mode: changes by other replicas are noticed \
+                    late. Set `direct_url` under [database] (or DIRECT_URL) to the direct address of the \
+                    database"
             );
         }
         let [requests, batches] = shares(settings.max_connections as usize, purpose);
@@ -168,12 +171,12 @@ impl Store {
         Ok(Self { db, batches, is_encrypted, postgres: Some(Arc::new(postgres)) })
     }
 
-    /// Whether deliveries can be written now; an error says why not. Needs every migration.
+    /// Whether deliveries can be written now; the error is the reason if not. Needs every migration.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
         match &self.db {
             Db::Sqlite(_) => match self.begin().await {
                 Ok(tx) => Ok(tx.inner.rollback().await?),
-                // Somebody else is writing.
+                // Another process is writing.
                 Err(StoreError::Conflict(_)) => Ok(()),
                 Err(error) => Err(error),
             },
@@ -207,7 +210,7 @@ impl Store {
         Ok(inner.rollback().await?)
     }
 
-    /// Closes connections that nobody has used for a while.
+    /// Closes connections that have been unused for a while.
     pub async fn close_idle(&self) {
         for db in [&self.db, &self.batches] {
             if let Db::Postgres { pool, .. } = db {
@@ -293,7 +296,7 @@ const MAY_WRITE: &str = "SELECT current_setting('transaction_read_only') = 'on',
           AND NOT has_table_privilege(c.oid, p.name))";
 
 const DIRECT_IS_SQLITE: &str = "DIRECT_URL is the address of a SQLite database\n\
-                                write the PostgreSQL address past the pooler, or leave it out";
+                                write the direct address of the PostgreSQL server, or leave it out";
 
 fn address_of(url: &str) -> Result<Address, StoreError> {
     url.parse().map_err(|address::Unsupported(why)| StoreError::Setup(why))

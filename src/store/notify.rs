@@ -1,5 +1,5 @@
-//! What keeps transactions and replicas in step: advisory locks, and PostgreSQL's NOTIFY. A notification carries no
-//! data: whoever is notified reads again.
+//! Coordinates transactions and replicas: advisory locks, and PostgreSQL's NOTIFY. A notification carries no data: its
+//! receiver reads the row again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,13 +16,14 @@ const CHANNEL: &str = "usersync_users";
 /// digits and a comma.
 const FINGERPRINTS_PER_NOTIFICATION: usize = 350;
 
-/// After so long without a notification the connection is tested: one that a firewall has dropped ends without an error.
+/// After so long without a notification the connection is tested: one that a firewall has dropped ends without an
+/// error.
 const TEST_AFTER: Duration = Duration::from_secs(5);
 /// How long the server may take to answer the listening connection.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long to wait for a row that another program has locked. No delivery is written meanwhile.
-const LONGEST_HOLD: &str = "1s";
+/// The longest wait for a row that another program has locked. No delivery is written meanwhile.
+const LOCK_TIMEOUT: &str = "1s";
 
 /// A connection that is notified of changes by every replica.
 #[derive(Debug)]
@@ -33,15 +34,15 @@ pub struct Listener {
 
 impl Store {
     /// Starts to listen; `None` on SQLite, where one process has the database, and where a pooler would give the
-    /// notifications to somebody else.
+    /// notifications to another client.
     pub async fn listen(&self) -> Result<Option<Listener>, StoreError> {
         let listens_at = self.postgres.as_ref().and_then(|postgres| postgres.listens_at.clone());
         let Some(options) = listens_at else { return Ok(None) };
         // A pool of its own: a connection that hangs takes no place from others.
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
         let pool = pool.max_lifetime(None).idle_timeout(None).connect_lazy_with(options);
-        let mut connection = PgListener::connect_with(&pool).await.map_err(away)?;
-        // It would reconnect by itself, and nobody would know that notifications were missed.
+        let mut connection = PgListener::connect_with(&pool).await.map_err(unavailable)?;
+        // It would reconnect automatically, and missed notifications would not be detected.
         connection.eager_reconnect(false);
         in_time(connection.listen(CHANNEL)).await?;
         Ok(Some(Listener { connection, pool }))
@@ -56,25 +57,25 @@ impl Listener {
         tokio::time::timeout(ANSWER_TIMEOUT, pool.close()).await.unwrap_or_default();
     }
 
-    /// Whether the server is there, and still the one that changes are made on.
+    /// Whether the server is reachable, and still the primary.
     async fn check(&mut self) -> Result<(), StoreError> {
         let row = in_time(self.connection.fetch_one("SHOW transaction_read_only")).await?;
-        match row.try_get::<&str, _>(0).map_err(away)? {
-            "on" => Err(StoreError::unavailable("the server that is listened to is read-only")),
+        match row.try_get::<&str, _>(0).map_err(unavailable)? {
+            "on" => Err(StoreError::unavailable("the server of the listening connection is read-only")),
             _ => Ok(()),
         }
     }
 
     /// Waits for the next change and returns the users' fingerprints. Changes by this replica are among them: nothing
-    /// else tells of a commit whose answer was lost. After an error, notifications may have been missed.
+    /// else reports a commit whose answer was lost. After an error, notifications may have been missed.
     pub async fn next(&mut self) -> Result<Vec<i64>, StoreError> {
         loop {
-            let Ok(heard) = tokio::time::timeout(TEST_AFTER, self.connection.try_recv()).await else {
+            let Ok(received) = tokio::time::timeout(TEST_AFTER, self.connection.try_recv()).await else {
                 self.check().await?;
                 continue;
             };
             let lost = || StoreError::unavailable("the listening connection was lost");
-            let notification = heard.map_err(away)?.ok_or_else(lost)?;
+            let notification = received.map_err(unavailable)?.ok_or_else(lost)?;
             let numbers = notification.payload().split(',');
             return Ok(numbers.filter_map(|number| number.parse().ok()).collect());
         }
@@ -83,7 +84,7 @@ impl Listener {
 
 async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
     let late = |_| StoreError::unavailable("the listening connection does not answer");
-    tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(late)?.map_err(away)
+    tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(late)?.map_err(unavailable)
 }
 
 impl Tx {
@@ -104,7 +105,7 @@ impl Tx {
             // The locks are taken in the order of the list: a function of the select list runs as its row is read.
             let sql = format!(
                 "SELECT count(pg_advisory_xact_lock(CAST(fingerprint AS bigint))), pg_notify('{CHANNEL}', $1), \
-                 set_config('lock_timeout', '{LONGEST_HOLD}', true) FROM unnest(string_to_array($1, ',')) AS fingerprint"
+                 set_config('lock_timeout', '{LOCK_TIMEOUT}', true) FROM unnest(string_to_array($1, ',')) AS fingerprint"
             );
             let statement =
                 Statement::from_sql_and_values(DbBackend::Postgres, sql, [chunk.join(",").into()]);
@@ -115,6 +116,6 @@ impl Tx {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
-fn away(error: sqlx::Error) -> StoreError {
+fn unavailable(error: sqlx::Error) -> StoreError {
     StoreError::Unavailable(DbErr::Custom(error.to_string()))
 }

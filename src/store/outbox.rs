@@ -1,4 +1,5 @@
-//! The log of events. Rows are added in the transaction that changes the users, and read in the order of the commits.
+//! The log of events. The transaction that changes users also adds their events; they are read in the order of the
+//! commits.
 
 use entity::outbox::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::Expr;
@@ -17,8 +18,8 @@ use crate::domain::{Event, EventKind, LoggedEvent, Timestamp, UserId, UserKey};
 
 /// The key of the advisory lock under which events are logged.
 const LOG_LOCK: i64 = 0x6f75_7462_6f78_2e31;
-/// A process that hangs while it holds the lock is disconnected after this time.
-const LONGEST_SILENCE: &str = "5s";
+/// PostgreSQL disconnects a process that hangs for this time while it holds the lock.
+const IDLE_TIMEOUT: &str = "5s";
 /// Rows deleted by one statement of the sweep.
 const SWEEP_BATCH: u64 = 1_000;
 
@@ -40,7 +41,7 @@ pub struct EventFilter {
 pub struct EventPage {
     /// The events.
     pub events: Vec<LoggedEvent>,
-    /// Every event up to this one is on this page or an earlier one, or was not asked for.
+    /// Every event up to this one is on this page or an earlier one, or does not match the filter.
     pub next: i64,
     /// Whether there were no more.
     pub is_last: bool,
@@ -52,7 +53,7 @@ impl Outbox<'_> {
         in_time(end(self.0)).await
     }
 
-    /// The place before the first event that was logged at or after a moment.
+    /// The sequence number before the first event that was logged at or after `since`.
     pub async fn start(&self, since: Timestamp) -> Result<i64, StoreError> {
         let since: chrono::DateTime<chrono::Utc> = since.into();
         let end = self.end().await?;
@@ -61,22 +62,22 @@ impl Outbox<'_> {
         Ok(first.map_or(end, |first| (first - 1).min(end)))
     }
 
-    /// Whether a reader who has read up to a place can go on from there: the next event is still kept.
+    /// Whether a reader that has read up to `after` can continue from there: the next event is still kept.
     ///
-    /// The newest of the events that are older than the retention stays in the table, so that a reader who has not read
+    /// The newest of the events that are older than the retention stays in the table, so that a reader that has missed
     /// it is recognised.
     pub async fn has_kept(&self, after: i64, since: Timestamp) -> Result<bool, StoreError> {
         let next = Entity::find().filter(Column::Sequence.gt(after)).order_by_asc(Column::Sequence);
         match in_time(next.one(self.0)).await? {
             Some(next) => Ok(Timestamp::from(next.at) >= since),
-            // A place past the end is one of another database.
+            // A cursor past the end is from another database.
             None => Ok(after <= self.end().await?),
         }
     }
 
-    /// The events after a place, so many at most.
+    /// At most `limit` events after a sequence number.
     pub async fn page(&self, after: i64, filter: &EventFilter, limit: u64) -> Result<EventPage, StoreError> {
-        // Read first: all events up to the end are committed, whatever comes meanwhile.
+        // Read first: all events up to the end are committed, even if others are logged meanwhile.
         let end = self.end().await?.max(after);
         let wanted = Condition::all()
             .add(Column::Sequence.gt(after))
@@ -86,7 +87,7 @@ impl Outbox<'_> {
             .add_option(filter.kind.map(|kind| Column::Kind.eq(kind.name())));
         let rows = Entity::find().filter(wanted).order_by_asc(Column::Sequence).limit(limit);
         let rows = match in_time(rows.all(self.0)).await {
-            // No row can hold what the database cannot store.
+            // The filter has a value that the database cannot store, so no row has it.
             Err(StoreError::Rejected(_)) => Vec::new(),
             rows => rows?,
         };
@@ -96,8 +97,8 @@ impl Outbox<'_> {
         Ok(EventPage { events, next, is_last })
     }
 
-    /// The events of the users after a user, in the order of their keys, that were logged at or after a moment: so many
-    /// events at most, and only whole users. `up_to` is the last event of interest.
+    /// The events of the next `limit` users after a user, in the order of the users' keys: those that were logged at or
+    /// after `since`, up to the event `up_to`.
     pub async fn of_users(
         &self,
         after: Option<&UserKey>,
@@ -140,7 +141,8 @@ impl Outbox<'_> {
         rows.into_iter().map(logged).collect()
     }
 
-    /// Ends the log, because changes are not logged any more: whoever reads on later has missed some, and is told so.
+    /// Ends the log, because changes are not logged any more: a reader that continues later gets an expired cursor,
+    /// because it has missed changes.
     pub async fn end_log(&self) -> Result<(), StoreError> {
         let epoch: chrono::DateTime<chrono::Utc> = Timestamp::EPOCH.into();
         let last = Entity::find().order_by_desc(Column::Sequence).one(self.0).await?;
@@ -149,7 +151,7 @@ impl Outbox<'_> {
         }
         let tx = self.0.begin().await?;
         Entity::update_many().col_expr(Column::At, Expr::value(epoch)).exec(&tx).await?;
-        // An event for nobody, older than any retention: a cursor at the end of the log is before it.
+        // An event for no endpoint, older than any retention: a cursor at the end of the log is before it.
         let end = ActiveModel {
             sequence: NotSet,
             event_id: Set(TextUuid(Uuid::nil())),
@@ -166,7 +168,7 @@ impl Outbox<'_> {
         Ok(tx.commit().await?)
     }
 
-    /// Deletes some events that were logged before a moment; tells how many. The newest of them stays.
+    /// Deletes a batch of events that were logged before a time; returns how many. The newest of them stays.
     pub async fn sweep(&self, before: Timestamp) -> Result<u64, StoreError> {
         let kept_from = self.start(before).await?;
         let old = sequences()
@@ -181,10 +183,11 @@ impl Outbox<'_> {
 }
 
 impl Tx {
-    /// Logs events, each with its id, in their order; for one endpoint alone, or for everybody.
+    /// Logs events, each with its id, in their order; for one endpoint alone, or for all readers.
     ///
-    /// On PostgreSQL one transaction at a time logs events, from here until it ends: so numbers are in the order of the
-    /// commits, and a reader misses none. To be called last, just before the commit. SQLite has one writer anyway.
+    /// On PostgreSQL only one transaction at a time logs events, from this call until it ends: so sequence numbers are
+    /// in the order of the commits, and a reader misses none. Call it last, just before the commit. SQLite has one
+    /// writer anyway.
     pub async fn log_events(
         &self,
         events: &[(Uuid, Event)],
@@ -215,8 +218,8 @@ impl Tx {
     }
 }
 
-/// One statement, whose text is the same for any number of events. A number is drawn for each row that is read, and no
-/// row is read before the lock is there.
+/// One statement, whose text is the same for any number of events. Each row gets its sequence number when it is read,
+/// and no row is read before the lock is taken.
 fn postgres_insert(events: &[(Uuid, Event)], endpoint: Option<&str>, now: Timestamp) -> Statement {
     let column = |value: &dyn Fn(&(Uuid, Event)) -> String| {
         text_array(events.iter().map(|row| Value::from(value(row))).collect())
@@ -225,7 +228,7 @@ fn postgres_insert(events: &[(Uuid, Event)], endpoint: Option<&str>, now: Timest
         "INSERT INTO \"usersync\".outbox (event_id, user_id, source, external_id, kind, changed, stamp, at, endpoint) \
          SELECT event_id, user_id, source, external_id, kind, changed, CAST(stamp AS timestamptz), $8, $9 \
          FROM (SELECT pg_advisory_xact_lock({LOG_LOCK}), \
-         set_config('idle_in_transaction_session_timeout', '{LONGEST_SILENCE}', true) OFFSET 0) AS alone, \
+         set_config('idle_in_transaction_session_timeout', '{IDLE_TIMEOUT}', true) OFFSET 0) AS alone, \
          unnest(CAST($1 AS text[]), CAST($2 AS text[]), CAST($3 AS text[]), CAST($4 AS text[]), CAST($5 AS text[]), \
          CAST($6 AS text[]), CAST($7 AS text[])) WITH ORDINALITY \
          AS events (event_id, user_id, source, external_id, kind, changed, stamp, place) ORDER BY place"
@@ -255,14 +258,14 @@ pub(super) async fn end(db: &impl ConnectionTrait) -> Result<i64, sea_orm::DbErr
     Ok(last.unwrap_or_default())
 }
 
-/// The last event that was logged before a moment, if one of them comes after a place.
+/// The last event that was logged before a time, if any of these events comes after the sequence number `after`.
 pub(super) async fn expired_after(
     db: &impl ConnectionTrait,
-    place: i64,
+    after: i64,
     before: Timestamp,
 ) -> Result<Option<i64>, sea_orm::DbErr> {
     let next =
-        Entity::find().filter(Column::Sequence.gt(place)).order_by_asc(Column::Sequence).one(db).await?;
+        Entity::find().filter(Column::Sequence.gt(after)).order_by_asc(Column::Sequence).one(db).await?;
     if next.is_none_or(|next| Timestamp::from(next.at) >= before) {
         return Ok(None);
     }
@@ -275,7 +278,7 @@ pub(super) async fn expired_after(
     }))
 }
 
-/// An event from its columns; `kind` is that of a user.
+/// An event from its columns.
 pub(super) fn event(
     key: UserKey,
     id: TextUuid,
@@ -287,7 +290,7 @@ pub(super) fn event(
     Event { user: key, id: UserId(id.0), kind, changed, stamp: stamp.into() }
 }
 
-/// A kind that only a later version writes cannot be told.
+/// A kind of event that only a later version knows is an error.
 pub(super) fn kind_of(text: &str) -> Result<EventKind, StoreError> {
     text.parse().map_err(|_| StoreError::unavailable("an event was logged by a later version"))
 }

@@ -1,5 +1,5 @@
 //! Statements about any number of users whose text is always the same, so that they stay prepared; and conditions that
-//! leave PostgreSQL one way to find the rows, whatever its statistics say.
+//! leave PostgreSQL one way to find the rows, whatever its statistics are.
 
 use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, IntoColumnRef};
 use sea_orm::{ConnectionTrait, DbBackend, Value};
@@ -59,8 +59,8 @@ pub(super) fn is_of_source(source: &str) -> Expr {
     Expr::cust("NULLIF(source, '')").eq(source)
 }
 
-/// Whether columns are after values in the order of all of them. A row comparison begins in the index; the same written with
-/// OR filters all rows before.
+/// Whether columns are after values in the order of all of them. A row comparison begins in the index; the same written
+/// with OR filters all rows before.
 pub(super) fn past<Column: IntoColumnRef, const N: usize>(after: [(Column, Value); N]) -> Expr {
     let (columns, values): (Vec<Expr>, Vec<Expr>) =
         after.into_iter().map(|(column, value)| (Expr::col(column), Expr::value(value))).unzip();

@@ -1,5 +1,5 @@
-//! What each endpoint still has to be told, and which process is telling it. All of it happens in a transaction that has
-//! locked the endpoint, so that no two processes do it at the same time.
+//! The pending events of each endpoint, and which process is sending them. Everything happens in a transaction that has
+//! locked the endpoint, so that two processes never do it at the same time.
 
 use std::collections::BTreeSet;
 
@@ -18,17 +18,17 @@ use super::pairs::is_among;
 use super::{StoreError, Tx};
 use crate::domain::{LoggedEvent, Timestamp, UserKey};
 
-/// The kind of the row that stands for events that are not kept any more.
+/// The kind of the row that replaces events that are not kept any more.
 const RESYNC: &str = "users.resync";
 
-/// Something that an endpoint has to be told.
+/// A message for an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// An event.
     Event(LoggedEvent),
-    /// That events up to a place in the log are missing.
+    /// Events up to a sequence number are missing.
     Resync {
-        /// The last of them.
+        /// The last of the missing events.
         sequence: i64,
         /// The id of the message.
         event_id: Uuid,
@@ -36,7 +36,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// Its place in the log.
+    /// Its sequence number in the log.
     pub fn sequence(&self) -> i64 {
         match self {
             Self::Event(logged) => logged.sequence,
@@ -61,27 +61,27 @@ impl Message {
     }
 }
 
-/// Something that waits for an endpoint.
+/// A message that has not been sent to its endpoint yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// What the endpoint has to be told.
+    /// The message.
     pub message: Message,
-    /// How often it was attempted, or an event that it stands for.
+    /// How often it was attempted, or an event that was merged into it.
     pub attempts: u32,
-    /// Not before this.
+    /// The time of the next attempt.
     pub next_at: Timestamp,
     /// When it was logged.
     pub at: Timestamp,
-    /// Until when a process has it for itself.
+    /// When the claim of a process on it ends.
     pub held_until: Option<Timestamp>,
 }
 
-/// For whom events are claimed.
+/// The endpoint and the process that events are claimed for.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimant<'a> {
     /// The endpoint.
     pub endpoint: &'a str,
-    /// The process that will tell them.
+    /// The process that will send them.
     pub holder: &'a str,
 }
 
@@ -90,18 +90,18 @@ pub struct Claimant<'a> {
 pub enum Order {
     /// The oldest.
     Sequence,
-    /// Those that were attempted least: one that an app never takes must not stand for all.
+    /// Those with the fewest attempts, so that one event that the app always refuses does not block the others.
     FewestAttempts,
 }
 
 impl Tx {
-    /// The oldest that waits for an endpoint.
+    /// The oldest pending message of an endpoint.
     pub async fn first_pending(&self, endpoint: &str) -> Result<Option<Pending>, StoreError> {
         let first = Entity::find().filter(Column::Endpoint.eq(endpoint)).order_by_asc(Column::Sequence);
         first.one(&self.inner).await?.map(pending).transpose()
     }
 
-    /// What may be told now: of each user the oldest event, if it is due and nobody is telling it.
+    /// What may be sent now: the oldest event of each user, if it is due and no process is sending it.
     pub async fn due(
         &self,
         endpoint: &str,
@@ -129,7 +129,7 @@ impl Tx {
         rows.into_iter().map(pending).collect()
     }
 
-    /// Everything that waits for an endpoint about these users, in the order of the log.
+    /// All pending events of these users for an endpoint, in the order of the log.
     pub async fn pending_of(
         &self,
         endpoint: &str,
@@ -142,15 +142,15 @@ impl Tx {
         rows.all(&self.inner).await?.into_iter().map(pending).collect()
     }
 
-    /// How many are being told to an endpoint now, by any process.
+    /// How many messages any process is sending to an endpoint now.
     pub async fn count_held(&self, endpoint: &str, now: Timestamp) -> Result<u64, StoreError> {
         let now: chrono::DateTime<chrono::Utc> = now.into();
         let held = Entity::find().filter(Column::Endpoint.eq(endpoint)).filter(Column::HeldUntil.gt(now));
         Ok(held.count(&self.inner).await?)
     }
 
-    /// Gives these to a process for a while, and counts the attempt that it will make. Their rows are those of the
-    /// messages' places; what a message says may have changed.
+    /// Claims these messages for a process until a time, and counts the attempt that it will make. The rows are found
+    /// by the messages' sequence numbers; the kind and the changed fields of an event are updated.
     pub async fn claim(
         &self,
         claimant: Claimant<'_>,
@@ -175,7 +175,7 @@ impl Tx {
         Ok(())
     }
 
-    /// The same for many whose messages are as they were: one statement.
+    /// The same for messages that have not changed, in one statement.
     pub async fn claim_unchanged(
         &self,
         claimant: Claimant<'_>,
@@ -197,7 +197,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Deletes what others stand for.
+    /// Deletes messages that are not needed any more, because others have replaced them.
     pub async fn drop_pending(&self, endpoint: &str, sequences: Vec<i64>) -> Result<(), StoreError> {
         if !sequences.is_empty() {
             Entity::delete_many()
@@ -209,7 +209,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Deletes what a process has sent.
+    /// Deletes messages that a process has sent.
     pub async fn delete_sent(&self, claimant: Claimant<'_>, sequences: Vec<i64>) -> Result<(), StoreError> {
         if !sequences.is_empty() {
             Entity::delete_many().filter(held_by(claimant, sequences)).exec(&self.inner).await?;
@@ -217,7 +217,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Gives back what a process could not tell, until a moment.
+    /// Releases a message that a process could not send, until the next attempt.
     pub async fn postpone(
         &self,
         claimant: Claimant<'_>,
@@ -235,7 +235,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Makes everything due that waits for its next attempt, or what waits for one at all.
+    /// Makes all pending messages of an endpoint due now.
     pub async fn make_due(&self, endpoint: &str, now: Timestamp) -> Result<(), StoreError> {
         let now: chrono::DateTime<chrono::Utc> = now.into();
         Entity::update_many()
@@ -247,8 +247,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Deletes what was logged before a moment, given to the endpoint or not, and puts `users.resync` in its place.
-    /// `event_id` is called if there was anything.
+    /// Replaces what was logged before a time, copied to the endpoint or not, by `users.resync`. `event_id` is called
+    /// only if there was something.
     pub async fn expire(
         &self,
         endpoint: &mut Endpoint,
@@ -257,9 +257,9 @@ impl Tx {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let oldest: chrono::DateTime<chrono::Utc> = before.into();
-        let given = self.first_pending(&endpoint.name).await?.is_some_and(|first| first.at < before);
-        let not_given = outbox::expired_after(&self.inner, endpoint.position, before).await?;
-        if !given && not_given.is_none() {
+        let has_copied = self.first_pending(&endpoint.name).await?.is_some_and(|first| first.at < before);
+        let not_copied = outbox::expired_after(&self.inner, endpoint.position, before).await?;
+        if !has_copied && not_copied.is_none() {
             return Ok(());
         }
         let expired = Entity::find()
@@ -270,7 +270,7 @@ impl Tx {
             .order_by_desc(Column::Sequence)
             .limit(1);
         let expired: Option<i64> = expired.into_tuple().one(&self.inner).await?;
-        let Some(last) = Ord::max(expired, not_given) else { return Ok(()) };
+        let Some(last) = Ord::max(expired, not_copied) else { return Ok(()) };
         endpoint.position = Ord::max(endpoint.position, last);
         Entity::delete_many()
             .filter(Column::Endpoint.eq(&endpoint.name))
@@ -280,7 +280,7 @@ impl Tx {
         self.add_resync(&endpoint.name, last, event_id(), now).await
     }
 
-    /// Has an endpoint told that events up to a place in the log are missing.
+    /// Adds a message to the endpoint that events up to a sequence number are missing.
     async fn add_resync(
         &self,
         endpoint: &str,

@@ -1,8 +1,8 @@
-//! Connections to PostgreSQL: as many as were configured, and each in a state that is known.
+//! Connections to PostgreSQL: as many as were configured, and each with a known state.
 //!
-//! The driver's own pool asks the server twice for a sign of life whenever a connection is given back, opens another
+//! The driver's own pool pings the server twice whenever a connection is returned, opens another
 //! connection where one is about to be free, and keeps connections to a server that became read-only. This one knows
-//! whether a statement is under way, waits for its own connections, and closes all of them once one of them learns that
+//! whether a statement is running, waits for its own connections, and closes all of them once one of them learns that
 //! the server is not the right one any more.
 
 use std::collections::VecDeque;
@@ -16,18 +16,18 @@ use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, Statement, Values};
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::error::{is_about_a_value, is_transient, says_that_the_server_is_wrong};
+use super::error::{is_about_a_value, is_transient, means_another_server};
 use super::session::Session;
 use super::{ACQUIRE_TIMEOUT, PING_TIMEOUT, TEST_AFTER_IDLE};
 
 /// After so long an idle connection is closed, so that others may have it.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
-/// A server that has a connection to spare gives it sooner.
+/// A server with free connections connects faster than this.
 const SLOW: Duration = Duration::from_millis(250);
-/// The pause before another try to connect to a server that takes nobody just now.
+/// The pause before another attempt to connect to a server that accepts no connections just now.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// The connections of one purpose. A clone stands for the same ones.
+/// The connections of one purpose. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Pool(Arc<Inner>);
 
@@ -36,9 +36,9 @@ struct Inner {
     options: PgConnectOptions,
     session: Session,
     permits: Arc<Semaphore>,
-    /// Those that nobody uses; the one that was given back last is at the end.
+    /// The idle ones; the one that was returned last is at the end.
     idle: Mutex<VecDeque<Idle>>,
-    given_back: Notify,
+    returned: Notify,
     /// Connections of an earlier generation are closed instead of used.
     generation: AtomicU64,
     is_closed: AtomicBool,
@@ -60,7 +60,7 @@ impl std::fmt::Debug for Idle {
     }
 }
 
-/// A connection in use. It goes back to the pool when it is dropped, unless a statement was under way.
+/// A connection in use. It goes back to the pool when it is dropped, unless a statement was running.
 pub(super) struct Lease {
     pool: Pool,
     connection: Option<PgConnection>,
@@ -95,7 +95,7 @@ impl Pool {
             session,
             permits: Arc::new(Semaphore::new(max_connections)),
             idle: Mutex::default(),
-            given_back: Notify::new(),
+            returned: Notify::new(),
             generation: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
             refused: AtomicUsize::new(0),
@@ -118,7 +118,7 @@ impl Pool {
         lock(&self.0.siblings).iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// A connection: an idle one, else a new one, else the next that is given back.
+    /// A connection: an idle one, else a new one, else the next that is returned.
     pub(super) async fn acquire(&self) -> Result<Lease, DbErr> {
         let until = tokio::time::Instant::now() + ACQUIRE_TIMEOUT;
         let permit = tokio::time::timeout_at(until, Arc::clone(&self.0.permits).acquire_owned()).await;
@@ -126,14 +126,14 @@ impl Pool {
             permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?.map_err(closed)?;
         let mut last = None;
         loop {
-            // Before the idle ones are looked at: what is given back meanwhile is not missed.
-            let given_back = self.0.given_back.notified();
+            // Before the idle ones are checked, so that a connection that is returned meanwhile is not missed.
+            let returned = self.0.returned.notified();
             if let Some(idle) = self.idle_one().await {
                 return Ok(self.lease(idle.connection, idle.generation, permit));
             }
             let generation = self.0.generation.load(Ordering::Acquire);
             tokio::select! {
-                () = given_back => {}
+                () = returned => {}
                 connected = self.connect_with_pressure() => match connected {
                     Ok(connection) => return Ok(self.lease(connection, generation, permit)),
                     Err(error) if is_transient(&error) => {
@@ -142,10 +142,10 @@ impl Pool {
                     }
                     Err(error) => return Err(DbErr::Conn(RuntimeErr::SqlxError(error.into()))),
                 },
-                () = tokio::time::sleep_until(until) => return Err(why_late(last)),
+                () = tokio::time::sleep_until(until) => return Err(timeout_error(last)),
             }
             if tokio::time::Instant::now() >= until {
-                return Err(why_late(last));
+                return Err(timeout_error(last));
             }
         }
     }
@@ -156,15 +156,15 @@ impl Pool {
         if let Ok(connected) = tokio::time::timeout(SLOW, &mut connecting).await {
             return connected;
         }
-        let _waiting = Refused::new(self);
+        let _waiting = WaitingForServer::new(self);
         connecting.await
     }
 
-    /// Waits a moment for a connection that is given back here, or closed by another pool.
+    /// Waits a moment for a connection that is returned here, or closed by another pool.
     async fn wait_for_another(&self) {
-        let _waiting = Refused::new(self);
+        let _waiting = WaitingForServer::new(self);
         let soon = tokio::time::sleep(RETRY_PAUSE);
-        tokio::select! { () = self.0.given_back.notified() => {}, () = soon => {} }
+        tokio::select! { () = self.0.returned.notified() => {}, () = soon => {} }
     }
 
     /// An idle connection that still works.
@@ -185,7 +185,7 @@ impl Pool {
         }
         let mut connection = PgConnection::connect_with(&self.0.options).await?;
         if self.0.session.is_pooled {
-            // A pooler lets everybody in, and only then has its clients wait for a server connection.
+            // A pooler accepts every client, and only then makes it wait for a server connection.
             connection.ping().await?;
         } else {
             connection.execute(AssertSqlSafe(self.0.session.settings("SET"))).await?;
@@ -198,7 +198,7 @@ impl Pool {
         Lease { pool, connection, generation, state: State::Free, permit: Some(permit) }
     }
 
-    /// Closes connections that nobody has used for a while.
+    /// Closes connections that have been unused for a while.
     pub(super) async fn close_idle(&self) {
         let mut old = Vec::new();
         {
@@ -216,7 +216,7 @@ impl Pool {
         close_all(idle).await;
     }
 
-    /// Lets nobody have a connection any more, and closes those that are idle or given back.
+    /// Gives out no more connections, and closes those that are idle or returned.
     pub(super) async fn close(&self) {
         self.0.is_closed.store(true, Ordering::Release);
         self.0.permits.close();
@@ -244,19 +244,19 @@ impl Lease {
     /// Runs a statement as it is, such as `BEGIN` or `COMMIT`.
     pub(super) async fn run(&mut self, sql: &str) -> Result<PgQueryResult, sqlx::Error> {
         let sql = AssertSqlSafe(sql.to_owned());
-        self.watched(async |connection| connection.execute(sql).await).await
+        self.run_tracked(async |connection| connection.execute(sql).await).await
     }
 
     pub(super) async fn execute(&mut self, statement: Statement) -> Result<PgQueryResult, sqlx::Error> {
         let persistent = !self.session().is_pooled;
         let query = query(statement).persistent(persistent);
-        self.watched(async |connection| query.execute(connection).await).await
+        self.run_tracked(async |connection| query.execute(connection).await).await
     }
 
     pub(super) async fn fetch_all(&mut self, statement: Statement) -> Result<Vec<PgRow>, sqlx::Error> {
         let persistent = !self.session().is_pooled;
         let query = query(statement).persistent(persistent);
-        self.watched(async |connection| query.fetch_all(connection).await).await
+        self.run_tracked(async |connection| query.fetch_all(connection).await).await
     }
 
     /// Begins a transaction by this statement.
@@ -282,7 +282,7 @@ impl Lease {
     pub(super) async fn process(&mut self) -> Result<i32, sqlx::Error> {
         // Without parameters it is no prepared statement.
         let sql = "SELECT pg_backend_pid()";
-        self.watched(async |connection| connection.fetch_one(sql).await?.try_get(0)).await
+        self.run_tracked(async |connection| connection.fetch_one(sql).await?.try_get(0)).await
     }
 
     fn give_back(&mut self) {
@@ -299,11 +299,11 @@ impl Lease {
             self.pool.idle().push_back(Idle { connection, since, generation });
         }
         drop(self.permit.take());
-        inner.given_back.notify_one();
+        inner.returned.notify_one();
     }
 
-    /// Runs something on the connection, which is used again only if that came to its end.
-    async fn watched<T>(
+    /// Runs something on the connection, which is used again only if the work was completed.
+    async fn run_tracked<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {
@@ -311,7 +311,7 @@ impl Lease {
         let Some(connection) = self.connection.as_mut() else { return Err(sqlx::Error::PoolClosed) };
         let result = work(connection).await;
         match &result {
-            Err(error) if says_that_the_server_is_wrong(error) => {
+            Err(error) if means_another_server(error) => {
                 self.connection = None;
                 self.pool.invalidate();
             }
@@ -342,10 +342,10 @@ impl Drop for Lease {
 }
 
 /// Counts as one that the server refuses a connection, until it is dropped.
-struct Refused<'a>(&'a Inner);
+struct WaitingForServer<'a>(&'a Inner);
 
-impl<'a> Refused<'a> {
-    /// The other pools close what is idle, and meanwhile what is given back.
+impl<'a> WaitingForServer<'a> {
+    /// The other pools close idle connections, and those that are returned meanwhile.
     fn new(pool: &'a Pool) -> Self {
         pool.0.refused.fetch_add(1, Ordering::AcqRel);
         for sibling in pool.siblings() {
@@ -355,7 +355,7 @@ impl<'a> Refused<'a> {
     }
 }
 
-impl Drop for Refused<'_> {
+impl Drop for WaitingForServer<'_> {
     fn drop(&mut self) {
         self.0.refused.fetch_sub(1, Ordering::AcqRel);
     }
@@ -381,7 +381,7 @@ async fn close_all(idle: Vec<Idle>) {
     }
 }
 
-fn why_late(last: Option<sqlx::Error>) -> DbErr {
+fn timeout_error(last: Option<sqlx::Error>) -> DbErr {
     match last {
         Some(error) => DbErr::Conn(RuntimeErr::SqlxError(error.into())),
         None => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),

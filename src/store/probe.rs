@@ -1,4 +1,4 @@
-//! What stands between us and PostgreSQL: nothing, or a pooler that gives each transaction another server connection.
+//! Detects a pooler in transaction mode between usersync and PostgreSQL.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use crate::domain::{Life, Profile, Record, StoredUser, Timestamp, UserId, UserKe
 /// What a transaction changes of one user.
 #[derive(Clone, Copy, Debug)]
 pub struct UserUpdate<'a> {
-    /// Whom.
+    /// The user.
     pub key: &'a UserKey,
     /// What was loaded, if anything was known.
     pub before: Option<&'a StoredUser>,
@@ -58,7 +58,7 @@ impl UserUpdate<'_> {
 }
 
 impl Tx {
-    /// What is known of these users; who is not in the answer was never heard of.
+    /// What is known of these users; unknown users are not in the result.
     pub async fn load(&self, keys: &BTreeSet<UserKey>) -> Result<BTreeMap<UserKey, StoredUser>, StoreError> {
         let mut known = BTreeMap::new();
         let columns = [user::Column::Id, user::Column::Record];
@@ -94,7 +94,7 @@ impl Tx {
                 continue;
             };
             let made = row(*id, &key, life, found.synced_at.into())?.try_into_model()?;
-            // The record may be one that an earlier version wrote, in other words.
+            // An earlier version may have written the record in another form.
             let made = user::Model { record: found.record.clone(), ..made };
             if made != found {
                 out_of_sync.insert(key);
@@ -103,7 +103,7 @@ impl Tx {
         Ok(out_of_sync)
     }
 
-    /// Writes what changed of these users: a row while they live, a tombstone once they were deleted.
+    /// Writes what changed of these users: a row until they are deleted, then a tombstone.
     pub async fn save(&self, updates: &[UserUpdate<'_>], now: Timestamp) -> Result<(), StoreError> {
         let gone: BTreeSet<&UserKey> =
             updates.iter().filter(|update| update.deletes_row()).map(|update| update.key).collect();
@@ -147,7 +147,7 @@ impl Tx {
 
 /// From the columns of a row.
 ///
-/// What cannot be read is rejected, so that it harms only the delivery about this user.
+/// A record that cannot be read is rejected, so that it affects only the delivery about this user.
 fn id_and_life(id: &str, record: &str) -> Result<(UserId, Life), StoreError> {
     let unreadable = |error: String| StoreError::Rejected(DbErr::Type(error));
     let id = id.parse().map_err(|error: uuid::Error| unreadable(error.to_string()))?;

@@ -1,6 +1,5 @@
-//! Runs: walks through a provider's list of users. The rows and a run's progress are committed together.
+//! Runs: backfills and reconciliations. The rows and a run's progress are committed together.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use entity::run::{ActiveModel, Column, Entity, Model};
@@ -8,8 +7,8 @@ use entity::run_user;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::value::TextUuid;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, Statement,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter,
+    QueryOrder, Statement,
 };
 use serde_json::Value;
 use strum::{Display, EnumString, IntoStaticStr};
@@ -20,10 +19,10 @@ use super::{StoreError, Tx, bulk};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
-/// How long a process has a run for itself without a sign of life. Whoever comes after a process that was killed waits
-/// for so long at most.
+/// How long the lease of a run lasts if its process does not renew it. After a process was killed, the next one waits
+/// at most this long.
 pub(crate) const RUN_LEASE: Duration = Duration::from_secs(15);
-/// An unfinished run that is older begins anew: the provider's own state of it may be gone.
+/// An unfinished run that is older starts from the beginning: the provider's own state of it may be deleted.
 const RESUMABLE_FOR: Duration = Duration::from_hours(24);
 
 /// What a run is for.
@@ -34,15 +33,15 @@ pub(crate) enum RunKind {
     Reconcile,
 }
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum RunState {
-    /// It has not come to its end, whether or not somebody works on it.
+    /// It is not complete, whether or not a process is working on it.
     Running,
-    /// It came to the provider's documented end of the list.
+    /// It reached the documented end of the provider's list.
     Complete,
-    /// It will not be continued: another run was begun in its place, or its list could not be read to the end.
+    /// It will not be continued: another run has replaced it, or its list could not be read to the end.
     Abandoned,
 }
 
@@ -53,22 +52,22 @@ pub(crate) struct Run {
     pub(crate) source: String,
     pub(crate) kind: RunKind,
     pub(crate) state: RunState,
-    /// How far it has come, in the provider's own terms; `None` at the beginning.
+    /// The position in the provider's list, in the provider's own format; `None` at the beginning.
     pub(crate) position: Option<Value>,
     pub(crate) counts: RunCounts,
     pub(crate) total: Option<u64>,
     pub(crate) started_at: Timestamp,
-    /// When it began, by the provider's clock.
+    /// When it began, according to the provider's clock.
     pub(crate) provider_time: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) error: Option<String>,
     /// What a reconciliation found.
     pub(crate) report: Option<Value>,
-    /// Whether a process works on it now.
+    /// Whether a process is working on it now.
     pub(crate) is_held: bool,
 }
 
-/// What a run has done with the users that it has read.
+/// The number of users that a run has read, and what was done with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RunCounts {
     pub(crate) seen: u64,
@@ -90,48 +89,52 @@ impl std::ops::Add for RunCounts {
     }
 }
 
-/// What to begin or to continue.
+/// Which run to begin or to continue.
 #[derive(Clone, Debug)]
 pub(crate) struct RunRequest<'a> {
     pub(crate) source: &'a str,
     pub(crate) kind: RunKind,
     /// A run with other parameters is not continued.
     pub(crate) parameters: &'a str,
-    /// Whether to begin anew even if an unfinished or finished run is there.
+    /// Whether to start from the beginning even if there is an unfinished or finished run.
     pub(crate) restart: bool,
-    /// Which process asks.
+    /// The process that starts it.
     pub(crate) holder: &'a str,
 }
 
-/// What came of a request for a run.
+/// The result of a request for a run.
 #[derive(Debug)]
-pub(crate) enum Begun {
+pub(crate) enum RunStart {
     /// A new run, or an unfinished one to continue.
-    Ours(Run),
-    /// The last one came to its end, and is not repeated.
-    Complete(Run),
-    /// Another process works on this source.
-    Held { until: Timestamp },
+    Started(Run),
+    /// The last run is complete, and is not repeated.
+    AlreadyComplete(Run),
+    /// Another process is working on this source.
+    LeasedByOther { until: Timestamp },
 }
 
-/// How a process leaves a run.
+/// How a process ends its work on a run.
 #[derive(Clone, Debug)]
 pub(crate) struct RunEnd<'a> {
     pub(crate) state: RunState,
-    /// Why it did not come to its end.
+    /// Why it could not be completed.
     pub(crate) error: Option<&'a str>,
     /// What a reconciliation found, as JSON.
     pub(crate) report: Option<&'a str>,
     pub(crate) now: Timestamp,
 }
 
-/// The runs.
+/// Reads and writes the runs.
 #[derive(Debug)]
 pub(crate) struct Runs<'a>(pub(super) &'a Db);
 
 impl Runs<'_> {
     /// Begins a run, or continues an unfinished one. One process at a time works on a source.
-    pub(crate) async fn begin(&self, request: &RunRequest<'_>, clock: &Clock) -> Result<Begun, StoreError> {
+    pub(crate) async fn begin(
+        &self,
+        request: &RunRequest<'_>,
+        clock: &Clock,
+    ) -> Result<RunStart, StoreError> {
         let now = clock.now();
         let tx = self.0.begin().await?;
         lock(&tx, request.source).await?;
@@ -144,7 +147,7 @@ impl Runs<'_> {
             .await?;
         if let Some(until) = held.and_then(|run| run.held_until) {
             tx.rollback().await?;
-            return Ok(Begun::Held { until: until.into() });
+            return Ok(RunStart::LeasedByOther { until: until.into() });
         }
         take_from_others(&tx, request).await?;
         let last = Entity::find()
@@ -155,25 +158,25 @@ impl Runs<'_> {
             .await?;
         if let Some(last) = last.filter(|last| !request.restart && last.parameters == request.parameters) {
             if last.state == RunState::Complete.to_string() {
-                // An empty list may have users by now.
+                // A list that was empty may have users now.
                 if request.kind == RunKind::Backfill && last.seen > 0 {
-                    return Ok(Begun::Complete(run(last, now)));
+                    return Ok(RunStart::AlreadyComplete(run(last, now)));
                 }
             } else if last.state == RunState::Running.to_string()
                 && now.since(last.started_at.into()) < RESUMABLE_FOR
             {
                 self.hold_in(&tx, last.id.0, request.holder, now).await?;
                 tx.commit().await?;
-                return Ok(Begun::Ours(run(last, now)));
+                return Ok(RunStart::Started(run(last, now)));
             }
         }
         abandon(&tx, request).await?;
         let begun = Entity::insert(new_run(request, clock)).exec_with_returning(&tx).await?;
         tx.commit().await?;
-        Ok(Begun::Ours(run(begun, now)))
+        Ok(RunStart::Started(run(begun, now)))
     }
 
-    /// Keeps a run for its process; whether it is still its own.
+    /// Renews the lease of a process on a run; returns whether the process still has it.
     pub(crate) async fn hold(&self, id: Uuid, holder: &str, now: Timestamp) -> Result<bool, StoreError> {
         self.hold_in(self.0, id, holder, now).await
     }
@@ -200,7 +203,7 @@ impl Runs<'_> {
         Ok(held.rows_affected == 1)
     }
 
-    /// Gives a run back, finished or not, unless another process has taken it over.
+    /// Releases a run, finished or not, unless another process has taken it over.
     pub(crate) async fn end(&self, id: Uuid, holder: &str, end: &RunEnd<'_>) -> Result<(), StoreError> {
         let RunEnd { state, error, report, now } = end;
         let finished = (*state == RunState::Complete).then(|| chrono::DateTime::<chrono::Utc>::from(*now));
@@ -218,7 +221,7 @@ impl Runs<'_> {
         Ok(())
     }
 
-    /// Notes what is known of a run before its first page.
+    /// Stores the total and the provider's time of a run before its first page.
     pub(crate) async fn describe(
         &self,
         id: Uuid,
@@ -235,7 +238,7 @@ impl Runs<'_> {
         Ok(())
     }
 
-    /// The newest run of a source and kind, or the newest that came to its end.
+    /// The newest run of a source and kind; with `state`, the newest in that state.
     pub(crate) async fn newest(
         &self,
         source: &str,
@@ -253,8 +256,8 @@ impl Runs<'_> {
         Ok(query.one(self.0).await?.map(|row| run(row, now)))
     }
 
-    /// Gives back a process's run of a source, which ends before its end.
-    pub(crate) async fn give_back(&self, source: &str, holder: &str) -> Result<(), StoreError> {
+    /// Releases the run that a process has of a source, although it is not complete.
+    pub(crate) async fn release(&self, source: &str, holder: &str) -> Result<(), StoreError> {
         Entity::update_many()
             .col_expr(Column::Holder, Expr::value(Option::<String>::None))
             .col_expr(Column::HeldUntil, Expr::value(Option::<chrono::DateTime<chrono::Utc>>::None))
@@ -264,54 +267,10 @@ impl Runs<'_> {
             .await?;
         Ok(())
     }
-
-    /// How many users a run has seen.
-    pub(crate) async fn count_seen(&self, id: Uuid) -> Result<u64, StoreError> {
-        Ok(run_user::Entity::find().filter(run_user::Column::RunId.eq(id.to_string())).count(self.0).await?)
-    }
-
-    /// One of those whom a run has seen.
-    pub(crate) async fn any_seen(&self, id: Uuid) -> Result<Option<String>, StoreError> {
-        let of_run = run_user::Entity::find().filter(run_user::Column::RunId.eq(id.to_string()));
-        // Along the primary key.
-        let newest = of_run.order_by_desc(run_user::Column::ExternalId).one(self.0).await?;
-        Ok(newest.map(|user| user.external_id))
-    }
-
-    /// Which of these users a run has seen.
-    pub(crate) async fn seen(
-        &self,
-        id: Uuid,
-        external_ids: &[String],
-    ) -> Result<BTreeSet<String>, StoreError> {
-        let rows: Vec<String> = run_user::Entity::find()
-            .select_only()
-            .column(run_user::Column::ExternalId)
-            .filter(run_user::Column::RunId.eq(id.to_string()))
-            .filter(run_user::Column::ExternalId.is_in(external_ids))
-            .into_tuple()
-            .all(self.0)
-            .await?;
-        Ok(rows.into_iter().collect())
-    }
-
-    /// Forgets whom runs of a source have seen.
-    pub(crate) async fn forget_seen(&self, source: &str) -> Result<(), StoreError> {
-        let runs: Vec<TextUuid> = Entity::find()
-            .select_only()
-            .column(Column::Id)
-            .filter(Column::Source.eq(source))
-            .filter(Column::State.ne(RunState::Running.to_string()))
-            .into_tuple()
-            .all(self.0)
-            .await?;
-        let ids = runs.into_iter().map(|id| id.0.to_string());
-        run_user::Entity::delete_many().filter(run_user::Column::RunId.is_in(ids)).exec(self.0).await?;
-        Ok(())
-    }
 }
 
-/// Lets nobody else begin a run of this source until the transaction ends. SQLite has one writer.
+/// Prevents other processes from beginning a run of this source until the transaction ends. SQLite has one writer
+/// anyway.
 async fn lock(tx: &Transaction, source: &str) -> Result<(), StoreError> {
     if tx.get_database_backend() == DbBackend::Postgres {
         let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
@@ -321,7 +280,7 @@ async fn lock(tx: &Transaction, source: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whoever let their lease expire has lost the run, also if they are still there.
+/// Takes the runs of this source from processes whose leases have expired, even if these processes still run.
 async fn take_from_others(tx: &Transaction, request: &RunRequest<'_>) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::Holder, Expr::value(Option::<String>::None))
@@ -333,7 +292,7 @@ async fn take_from_others(tx: &Transaction, request: &RunRequest<'_>) -> Result<
     Ok(())
 }
 
-/// Unfinished runs in whose place another one is begun.
+/// Marks unfinished runs as abandoned, before another one replaces them.
 async fn abandon(tx: &Transaction, request: &RunRequest<'_>) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::State, Expr::value(RunState::Abandoned.to_string()))
@@ -370,21 +329,22 @@ fn new_run(request: &RunRequest<'_>, clock: &Clock) -> ActiveModel {
     }
 }
 
-/// How far a run has come after a page.
+/// The progress of a run after a page.
 #[derive(Clone, Debug)]
 pub(crate) struct RunProgress<'a> {
     pub(crate) run: Uuid,
     pub(crate) holder: &'a str,
-    /// Where the next page is; `None` leaves it as it is.
+    /// The position of the next page; `None` leaves the stored position unchanged.
     pub(crate) position: Option<&'a Value>,
     pub(crate) total: Option<u64>,
-    /// Whom to remember as seen, for a reconciliation.
+    /// The ids of the users to store as seen, for a reconciliation.
     pub(crate) seen: &'a [String],
     pub(crate) now: Timestamp,
 }
 
 impl Tx {
-    /// Writes how far a run has come, with the users of the page. Fails if another process has taken the run over.
+    /// Writes the progress of a run together with the users of the page. Fails if another process has taken the run
+    /// over.
     pub(crate) async fn advance_run(
         &self,
         progress: &RunProgress<'_>,

@@ -45,7 +45,7 @@ pub struct MigrationState {
 /// What a role other than the owner may do with a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
-    /// The role; `PUBLIC` is everybody.
+    /// The role; `PUBLIC` is every role.
     pub role: String,
     /// The table, with its schema.
     pub table: String,
@@ -54,7 +54,8 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether it lets somebody see or change what only usersync should: an application's role may read `users`.
+    /// Whether it allows access to data that only usersync should see or change: an application's role may read
+    /// `users`.
     pub fn is_too_much(&self) -> bool {
         let is_open = ["PUBLIC", "anon", "authenticated"].contains(&self.role.as_str());
         let is_shared = self.table.ends_with(&format!(".{}", quoted(SHARED_TABLE)));
@@ -141,7 +142,7 @@ impl Store {
         Ok(encoding.filter(|encoding| encoding != "UTF8"))
     }
 
-    /// Whether this role may make the tables, where they are not there yet: an error says what to grant.
+    /// Whether this role may create the tables that do not exist yet: the error contains what to grant.
     pub async fn may_migrate(&self) -> Result<(), StoreError> {
         match &self.db {
             Db::Sqlite(_) => Ok(()),
@@ -269,8 +270,8 @@ async fn may_create(db: &impl ConnectionTrait, schema: &str) -> Result<(), Store
     }
 }
 
-/// Takes every privilege on a table from everybody but its owner: the defaults of a database may give some to roles that
-/// anybody on the internet has.
+/// Takes every privilege on a table from every role but its owner: the defaults of a database may give some to roles
+/// that everyone on the internet has.
 async fn revoke(db: &DatabaseTransaction, schema: &str, table: &str) -> Result<(), DbErr> {
     let sql = "SELECT DISTINCT COALESCE(r.rolname::text, '') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
@@ -293,7 +294,7 @@ async fn revoke_schema(db: &DatabaseTransaction, schema: &str) -> Result<(), DbE
     Ok(())
 }
 
-/// The names of roles; without one it is everybody.
+/// The names of roles; without one it is `PUBLIC`.
 async fn roles(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<String>, DbErr> {
     let rows = db.query_all_raw(statement).await?;
     rows.iter()

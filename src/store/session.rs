@@ -1,8 +1,8 @@
-//! What a connection to PostgreSQL is told before anything else.
+//! The session settings that are sent first on every connection to PostgreSQL.
 
 use std::time::Duration;
 
-/// What every connection is told, or must not be told.
+/// The session settings of every connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Session {
     /// Behind a pooler that gives each transaction another server connection. Nothing may then outlive a transaction:
@@ -15,9 +15,9 @@ pub(super) struct Session {
 impl Session {
     /// The settings as statements; `set` is `SET`, or `SET LOCAL` for one transaction.
     ///
-    /// Every statement has its index, and reads on in the order of that index as far as it has to. A plan that reads the whole
-    /// table, or finds all rows first and sorts them, is best only while a table is small, but the server keeps it until it has
-    /// new statistics. Its compiler is for statements that read a lot.
+    /// Every statement has its index, and reads on in the order of that index as far as it has to. A plan that reads
+    /// the whole table, or finds all rows first and sorts them, is best only while a table is small, but the server
+    /// keeps it until it has new statistics. Its compiler is for statements that read a lot.
     pub(super) fn settings(self, set: &str) -> String {
         let mut sql = ["enable_seqscan", "enable_bitmapscan", "jit"]
             .map(|name| format!("{set} {name} = off"))

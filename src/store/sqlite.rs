@@ -46,11 +46,10 @@ pub(super) async fn open(url: &str) -> Result<DatabaseConnection, StoreError> {
     }
 }
 
-/// Whether a connection that is given back may be used again; if not, it is closed.
+/// Whether a returned connection may be used again; if not, it is closed.
 ///
-/// On a full disk SQLite undoes the transaction by itself. The `ROLLBACK` that follows then fails, and sqlx
-/// goes on counting the transaction as open: the next one would be a savepoint in it, whose "commit" makes
-/// nothing lasting.
+/// On a full disk SQLite rolls the transaction back itself. The `ROLLBACK` that follows then fails, and sqlx still
+/// counts the transaction as open: the next one would be a savepoint in it, whose "commit" does not commit anything.
 async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if !connection.is_in_transaction() {
         return Ok(true);
@@ -77,7 +76,8 @@ struct Trouble {
     fix: String,
 }
 
-/// Where SQLite keeps the database; `None` in memory, for PostgreSQL, and for a path with escapes, which SQLite alone reads.
+/// Where SQLite keeps the database; `None` in memory, for PostgreSQL, and for a path with escapes, which SQLite alone
+/// reads.
 fn file_of(url: &str) -> Option<PathBuf> {
     let rest = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
     let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
@@ -94,7 +94,9 @@ fn trouble(file: &Path, url: &str) -> Option<Trouble> {
     if !folder.is_dir() {
         return trouble(
             format!("{name}: its folder {place} does not exist"),
-            format!("make the folder (mkdir -p {place}), or correct DATABASE_URL (or url under [database])"),
+            format!(
+                "create the folder (mkdir -p {place}), or correct DATABASE_URL (or url under [database])"
+            ),
         );
     }
     if file.is_dir() {
@@ -109,7 +111,7 @@ fn trouble(file: &Path, url: &str) -> Option<Trouble> {
     if !file.exists() && !url.contains("mode=rwc") {
         return trouble(
             format!("{name} does not exist"),
-            "add ?mode=rwc to DATABASE_URL, so that the file is made; or correct the path".to_owned(),
+            "add ?mode=rwc to DATABASE_URL, so that the file is created; or correct the path".to_owned(),
         );
     }
     // SQLite makes its log and its index beside the file.
@@ -129,7 +131,7 @@ fn trouble(file: &Path, url: &str) -> Option<Trouble> {
     None
 }
 
-/// Found out by making a file and removing it: rights and read-only mounts are told in too many ways.
+/// Tested by creating a file and removing it: permissions and read-only mounts are reported in too many ways.
 fn is_writable_folder(folder: &Path) -> bool {
     let probe = folder.join(format!(".usersync-{}", std::process::id()));
     let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe).is_ok();

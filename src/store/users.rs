@@ -21,16 +21,16 @@ use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 #[derive(Debug)]
 pub struct Users<'a>(pub(super) &'a Db);
 
-/// What the tables say of a user.
+/// What the tables contain about a user.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LookedUp {
+pub struct UserLookup {
     /// The user, if there is a row.
     pub user: Option<User>,
     /// The highest stamp of a deletion, whether of this lifetime or of an earlier one.
     pub deleted_at: Option<Timestamp>,
 }
 
-impl LookedUp {
+impl UserLookup {
     /// From a row of `users` and the tombstone's date, either of which may be missing.
     fn read(row: &QueryResult) -> Result<Self, DbErr> {
         let id: Option<String> = row.try_get("", Column::Id.as_str())?;
@@ -65,13 +65,13 @@ pub struct Page {
 }
 
 impl Users<'_> {
-    /// What the tables say of each of these users, by one statement. A row that cannot be read harms its user alone.
+    /// The row or tombstone of each of these users, by one statement. A row that cannot be read affects only its user.
     pub async fn look_up(
         &self,
         keys: &BTreeSet<&UserKey>,
-    ) -> Result<BTreeMap<UserKey, Result<LookedUp, StoreError>>, StoreError> {
+    ) -> Result<BTreeMap<UserKey, Result<UserLookup, StoreError>>, StoreError> {
         match self.look_up_together(keys).await {
-            // One of them holds a letter that the database's encoding lacks, and so is nobody's.
+            // One of the ids has a character that the encoding of the database lacks, so no user can have it.
             Err(StoreError::Rejected(_)) => {
                 let mut found = BTreeMap::new();
                 for key in keys {
@@ -90,9 +90,12 @@ impl Users<'_> {
     async fn look_up_together(
         &self,
         keys: &BTreeSet<&UserKey>,
-    ) -> Result<BTreeMap<UserKey, Result<LookedUp, StoreError>>, StoreError> {
+    ) -> Result<BTreeMap<UserKey, Result<UserLookup, StoreError>>, StoreError> {
         let rows = in_time(find_rows(self.0, keys.iter().copied(), Column::iter())).await?;
-        Ok(rows.into_iter().map(|(key, row)| (key, LookedUp::read(&row).map_err(StoreError::from))).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(key, row)| (key, UserLookup::read(&row).map_err(StoreError::from)))
+            .collect())
     }
 
     /// The users with these ids, in no order.
@@ -140,8 +143,8 @@ impl Users<'_> {
         Ok(Page { next: users.last().filter(|_| more).map(|last| last.id), users })
     }
 
-    /// The users to list, in order. An index finds them first where a filter is narrow, and the order is made afterwards. An
-    /// index that has the order is only for what may be most of the table.
+    /// The users to list, in order. An index finds them first where a filter is narrow, and the order is made
+    /// afterwards. An index that has the order is only for what may be most of the table.
     fn select(&self, listing: &Listing) -> Select<Entity> {
         let Listing { source, external_id, email, after, limit: _ } = listing;
         let after = after.map(|after| TextUuid(after.0));
@@ -164,8 +167,8 @@ impl Users<'_> {
         if self.0.get_database_backend() != DbBackend::Postgres {
             return Entity::find().filter(by_source().eq(source));
         }
-        // As a range: were the source known to be one, the primary key would have the order too, and PostgreSQL would look for
-        // the users of a small source among all others.
+        // As a range: were the source known to be one, the primary key would have the order too, and PostgreSQL would
+        // look for the users of a small source among all others.
         let from = match after {
             None => by_source().gte(source),
             Some(after) => Expr::tuple([by_source(), Expr::col(Column::Id)])
@@ -174,7 +177,7 @@ impl Users<'_> {
         Entity::find().filter(from).filter(by_source().lte(source)).order_by_asc(by_source())
     }
 
-    /// Whether a row has the external id or the address that is asked for.
+    /// Whether a row has the requested external id or address.
     fn is_found(&self, Listing { source, external_id, email, .. }: &Listing) -> Condition {
         let is_its = Condition::all()
             .add_option(external_id.as_ref().map(|id| Column::ExternalId.eq(id)))
@@ -183,15 +186,15 @@ impl Users<'_> {
         if self.0.get_database_backend() != DbBackend::Postgres {
             return is_its;
         }
-        // As an array, so that the rows are not looked for in the order of the primary key.
+        // As an array, so that the rows are not searched in the order of the primary key.
         let found = Entity::find().select_only().column(Column::Id).filter(is_its).into_query();
         let found = Expr::SubQuery(None, Box::new(found.into_sub_query_statement()));
         Condition::all().add(Expr::cust_with_exprs("id = ANY(ARRAY($1))", [found]))
     }
 }
 
-/// What the tables have of each of these users: these columns of its row, and `deleted_at` of its tombstone. All are null
-/// of a user who was never heard of.
+/// What the tables have of each of these users: these columns of its row, and `deleted_at` of its tombstone. All are
+/// null for an unknown user.
 ///
 /// Each user is looked up separately. A join would be planned for the tables as they were when the statement was
 /// prepared, and would read all of a table that was still small then; `OFFSET 0` keeps PostgreSQL from making it one.

@@ -1,6 +1,6 @@
-//! What is known of each source: its deliveries, what its provider was last asked, and how far its event log was read.
+//! The watch of each source: its deliveries, the results of the last checks, and the position in its event log.
 //!
-//! Any replica writes what it has seen; each writer has columns of its own, or adds to what is there.
+//! Every replica writes here; each writer has its own columns, or adds to the stored values.
 
 use std::collections::BTreeMap;
 
@@ -12,21 +12,21 @@ use super::connection::Db;
 use super::{StoreError, Tx};
 use crate::domain::{Activity, Checks, LogState, Reason, SourceState, Timestamp};
 
-/// What is known of one source.
+/// The stored state of one source's watch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Watched {
     /// When it was first watched.
     pub(crate) started_at: Timestamp,
     pub(crate) activity: Activity,
     pub(crate) checks: Checks,
-    /// How far the event log was read; `None` before the first event, and after the position was lost.
+    /// The position in the event log; `None` before the first event, and after the position was lost.
     pub(crate) cursor: Option<String>,
     pub(crate) log: LogState,
     /// The state that was last logged.
     pub(crate) state: Option<SourceState>,
 }
 
-/// How far an event log was read, to be written with the events.
+/// The position in an event log, which is written together with the events.
 #[derive(Clone, Debug)]
 pub(crate) struct LogPosition<'a> {
     pub(crate) source: &'a str,
@@ -34,43 +34,43 @@ pub(crate) struct LogPosition<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// What is known of the sources.
+/// Reads and writes the watches of the sources.
 #[derive(Debug)]
 pub(crate) struct Watches<'a>(pub(super) &'a Db);
 
 type Time = chrono::DateTime<chrono::Utc>;
 
 impl Watches<'_> {
-    /// Everything that is known, by source.
+    /// All watches, by source.
     pub(crate) async fn all(&self) -> Result<BTreeMap<String, Watched>, StoreError> {
         let rows = super::in_time(Entity::find().all(self.0)).await?;
         Ok(rows.into_iter().map(watched).collect())
     }
 
-    /// Begins to watch a source, unless it is watched already.
+    /// Creates the watch of a source, unless it exists.
     pub(crate) async fn begin(
         &self,
         source: &str,
         activity: &Activity,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let unless_known = OnConflict::column(Column::Source).do_nothing().to_owned();
+        let unless_exists = OnConflict::column(Column::Source).do_nothing().to_owned();
         let row = row(source, activity, now);
-        Entity::insert(row).on_conflict(unless_known).exec_without_returning(self.0).await?;
+        Entity::insert(row).on_conflict(unless_exists).exec_without_returning(self.0).await?;
         Ok(())
     }
 
-    /// Adds deliveries that were accepted or refused.
+    /// Adds deliveries that were accepted or refused to the stored ones.
     pub(crate) async fn add_activity(
         &self,
         source: &str,
-        seen: &Activity,
+        new: &Activity,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let tx = self.0.begin().await?;
         let known = Entity::find_by_id(source).lock_exclusive().one(&tx).await?;
         let is_known = known.is_some();
-        let activity = known.map(activity).unwrap_or_default().and(*seen);
+        let activity = known.map(activity).unwrap_or_default().and(*new);
         if is_known {
             let ActiveModel { last_delivery_at, last_refused_at, refused_since, refused, .. } =
                 row(source, &activity, now);
@@ -88,7 +88,7 @@ impl Watches<'_> {
         Ok(tx.commit().await?)
     }
 
-    /// Notes what the provider was asked and answered.
+    /// Stores the results of the checks.
     pub(crate) async fn save_checks(&self, source: &str, checks: &Checks) -> Result<(), StoreError> {
         // Plain data always has a JSON form.
         let checks = serde_json::to_string(checks).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Watches<'_> {
         Ok(())
     }
 
-    /// Notes whether the event log can be read.
+    /// Stores whether the event log can be read.
     pub(crate) async fn note_log(
         &self,
         source: &str,
@@ -112,7 +112,7 @@ impl Watches<'_> {
         Ok(())
     }
 
-    /// Forgets the position in the event log: events before `now` may be lost, and the reading begins with it.
+    /// Deletes the position in the event log: events before `now` may be lost, and reading starts again at `now`.
     pub(crate) async fn lose_position(&self, source: &str, now: Timestamp) -> Result<(), StoreError> {
         of(source)
             .col_expr(Column::Cursor, Expr::value(Option::<String>::None))
@@ -123,8 +123,8 @@ impl Watches<'_> {
         Ok(())
     }
 
-    /// Replaces the state that was last logged; whether it was still the expected one, so that one replica alone logs a
-    /// change.
+    /// Replaces the state that was last logged, if it is still `from`; returns whether it was, so that only one replica
+    /// logs a change.
     pub(crate) async fn change_state(
         &self,
         source: &str,
@@ -145,7 +145,7 @@ impl Watches<'_> {
 }
 
 impl Tx {
-    /// Writes how far an event log was read, and whether it had events that no webhook had brought.
+    /// Writes the position in an event log. `has_news` is whether it had events that no webhook had delivered.
     pub(crate) async fn advance_log(
         &self,
         position: &LogPosition<'_>,
@@ -220,7 +220,7 @@ fn watched(row: Model) -> (String, Watched) {
         gap_at: gap_at.map(Timestamp::from),
         only_in_log_at: only_in_log_at.map(Timestamp::from),
     };
-    // What another version has written, in words that this one does not know, counts as not checked.
+    // Checks that another version has written in an unknown format count as not made.
     let checks = checks.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
     let state = state.and_then(|name| name.parse().ok());
     (source, Watched { started_at: started_at.into(), activity, checks, cursor, log, state })

@@ -1,5 +1,5 @@
-//! When deliveries of each source were accepted and refused: noted in memory, and added to the database every few seconds,
-//! so that a delivery costs no further write.
+//! When deliveries of each source were accepted and refused: collected in memory, and added to the database every few
+//! seconds, so that a delivery costs no additional write.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,36 +14,36 @@ use crate::domain::{Activity, Timestamp};
 use crate::jobs::Jobs;
 use crate::store::{Store, StoreError};
 
-/// How often what was noted is written.
+/// How often the collected times are written.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The deliveries of all sources that are not written yet. A clone stands for the same ones.
+/// The times of deliveries that are not written yet, for all sources. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Activities(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     noted: Mutex<BTreeMap<String, Activity>>,
-    /// One for each source: notified by each accepted delivery.
+    /// One for each source; each accepted delivery notifies it.
     arrivals: BTreeMap<String, Notify>,
-    /// Whoever writes what was noted, so that a reader who comes after it finds it in the database.
+    /// Locked during a write, so that a caller of `flush` that waits for it finds everything in the database.
     writing: tokio::sync::Mutex<()>,
     store: Store,
     clock: Clock,
 }
 
 impl Activities {
-    /// Nothing is noted yet.
+    /// Activities without any delivery.
     pub fn new(store: Store, clock: Clock, sources: &[&str]) -> Self {
         let arrivals = sources.iter().map(|name| ((*name).to_owned(), Notify::new())).collect();
         let (noted, writing) = (Mutex::default(), tokio::sync::Mutex::default());
         Self(Arc::new(Inner { noted, arrivals, writing, store, clock }))
     }
 
-    /// Starts to write what will be noted. Must be called within a tokio runtime.
+    /// Starts the task that writes the collected times. Must be called within a tokio runtime.
     pub fn start(&self, jobs: &Jobs) {
         let activities = self.clone();
-        // What is accepted while the service stops is written too.
+        // Deliveries that are accepted during the shutdown are written too.
         jobs.spawn_worker("activity", |end| activities.write_until(end));
     }
 
@@ -51,7 +51,7 @@ impl Activities {
         loop {
             let is_end = end.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none();
             if let Err(error) = self.flush().await {
-                debug!(%error, "the times of deliveries could not be written; they are kept for the next try");
+                debug!(%error, "the times of deliveries could not be written; the next attempt writes them");
             }
             if is_end {
                 return;
@@ -59,7 +59,7 @@ impl Activities {
         }
     }
 
-    /// A delivery of this source was accepted.
+    /// Notes an accepted delivery of this source.
     pub(super) fn accepted(&self, source: &str, at: Timestamp) {
         self.noted().entry(source.to_owned()).or_default().accept(at);
         if let Some(arrival) = self.0.arrivals.get(source) {
@@ -67,7 +67,7 @@ impl Activities {
         }
     }
 
-    /// A delivery of this source was refused because of its signature or token.
+    /// Notes a delivery of this source that was refused because of its signature or token.
     pub(super) fn refused(&self, source: &str, at: Timestamp) {
         self.noted().entry(source.to_owned()).or_default().refuse(at);
     }
@@ -80,31 +80,31 @@ impl Activities {
         }
     }
 
-    /// Lets whoever waits for a delivery of this source go on.
+    /// Wakes the task that waits for a delivery of this source.
     pub(crate) fn wake(&self, source: &str) {
         if let Some(arrival) = self.0.arrivals.get(source) {
             arrival.notify_one();
         }
     }
 
-    /// Writes everything that was noted. What cannot be written stays noted.
+    /// Writes the collected times. Those that cannot be written are kept.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
-        let _alone = self.0.writing.lock().await;
+        let _guard = self.0.writing.lock().await;
         let noted = std::mem::take(&mut *self.noted());
         let mut result = Ok(());
-        for (source, seen) in noted {
+        for (source, activity) in noted {
             let added = match &result {
-                Ok(()) => self.0.store.watches().add_activity(&source, &seen, self.0.clock.now()).await,
+                Ok(()) => self.0.store.watches().add_activity(&source, &activity, self.0.clock.now()).await,
                 Err(_) => Ok(()),
             };
-            let is_lost = result.is_err() || added.is_err();
+            let is_unwritten = result.is_err() || added.is_err();
             if let Err(error) = added {
                 result = Err(error);
             }
-            if is_lost {
+            if is_unwritten {
                 let mut noted = self.noted();
-                let since = noted.remove(&source).unwrap_or_default();
-                noted.insert(source, seen.and(since));
+                let later = noted.remove(&source).unwrap_or_default();
+                noted.insert(source, activity.and(later));
             }
         }
         result

@@ -1,26 +1,26 @@
 //! Storing a user from a token's claims, for an app that cannot wait for the webhook.
 //!
 //! It goes through the same rule and the same locks as a delivery, so it does not race with a webhook that arrives
-//! at the same moment. It has no place in the journal: the next token says the same again.
+//! at the same moment. It has no place in the journal: the next token contains the same claims.
 
 use std::collections::BTreeSet;
 
-use super::transaction::{LoadedUsers, Work};
+use super::transaction::{LoadedUsers, TransactionWork};
 use crate::domain::{Change, Outcome, UserKey};
 use crate::store::{StoreError, Tx};
 
 /// A token's claims to be joined to what is known of their user.
 pub(super) struct Claims<'a>(pub(super) &'a Change);
 
-/// What became of a token's claims.
+/// The result for a token's claims.
 pub(super) struct ClaimsStored {
-    /// Whether they changed what is known of the user, or the provider had said it all.
+    /// Whether they changed the user, or contained nothing new.
     pub(super) outcome: Outcome,
     /// Whether they made the row.
     pub(super) is_new: bool,
 }
 
-impl Work for Claims<'_> {
+impl TransactionWork for Claims<'_> {
     type Prepared = ();
     type Output = ClaimsStored;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::transaction::{Ending, LoadedUsers, Work};
+use super::transaction::{Ending, LoadedUsers, TransactionWork};
 use crate::domain::{Delivery, DeliveryKey, Outcome, StaleReason, Timestamp, UserKey};
 use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::{Message, Verified};
@@ -10,14 +10,14 @@ use crate::store::{Entry, StoreError, Tx};
 
 /// Whether deliveries come from their source or from the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(super) enum DeliveryOrigin {
     /// From the source: the journal may have seen them, and then they are duplicates.
-    First,
-    /// From the journal: they are read anew, and their entries are brought up to date.
-    Again,
+    Received,
+    /// From the journal: they are read again, and their entries are updated.
+    Replayed,
 }
 
-/// What became of one delivery of a batch.
+/// The result for one delivery of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) outcome: Outcome,
@@ -31,14 +31,14 @@ impl From<Outcome> for Written {
     }
 }
 
-/// A batch to be written; the outcomes stand in the order of the deliveries.
+/// A batch to be written; the outcomes are in the order of the deliveries.
 pub(super) struct Deliveries<'a> {
     pub(super) sources: &'a Sources,
     pub(super) batch: &'a [Delivery],
-    pub(super) arrival: Arrival,
+    pub(super) arrival: DeliveryOrigin,
 }
 
-impl Work for Deliveries<'_> {
+impl TransactionWork for Deliveries<'_> {
     /// The deliveries that were not received before.
     type Prepared = BTreeSet<DeliveryKey>;
     type Output = Vec<Written>;
@@ -49,14 +49,14 @@ impl Work for Deliveries<'_> {
 
     async fn prepare(&self, tx: &Tx, _: &LoadedUsers<'_>) -> Result<BTreeSet<DeliveryKey>, StoreError> {
         match self.arrival {
-            Arrival::First => tx.append(self.batch).await,
-            Arrival::Again => Ok(self.batch.iter().map(Delivery::key).collect()),
+            DeliveryOrigin::Received => tx.append(self.batch).await,
+            DeliveryOrigin::Replayed => Ok(self.batch.iter().map(Delivery::key).collect()),
         }
     }
 
     fn change(&self, mut unseen: BTreeSet<DeliveryKey>, users: &mut LoadedUsers<'_>) -> Vec<Written> {
         let written = |delivery: &Delivery| match delivery.change() {
-            // If a message stands in the batch twice, the second one is the duplicate.
+            // If a message is in the batch twice, the second one is the duplicate.
             _ if !unseen.remove(&delivery.key()) => Outcome::Duplicate.into(),
             Some(change) => match users.apply(change) {
                 Outcome::Stale => Written { outcome: Outcome::Stale, stale: users.stale_reason(change) },
@@ -86,14 +86,14 @@ impl Work for Deliveries<'_> {
         tx.erase_payloads(&finally).await?;
         tx.erase_payloads_of_ended_lifetimes(&reusable).await?;
         match self.arrival {
-            Arrival::First => tx.record_outcomes(&entries).await,
-            Arrival::Again => tx.update_outcomes(&entries).await,
+            DeliveryOrigin::Received => tx.record_outcomes(&entries).await,
+            DeliveryOrigin::Replayed => tx.update_outcomes(&entries).await,
         }
     }
 
     fn ending(&self, _: &LoadedUsers<'_>) -> Ending {
         // A delivery that came alone is seldom followed at once, nor is a page of the journal.
-        if self.arrival == Arrival::First && self.batch.len() > 1 {
+        if self.arrival == DeliveryOrigin::Received && self.batch.len() > 1 {
             Ending::CommitAndContinue
         } else {
             Ending::Commit
@@ -106,9 +106,9 @@ impl Deliveries<'_> {
         self.sources.ids(&user.source).is_final()
     }
 
-    /// Whether a delivery speaks of a lifetime that has ended, so that its payload is not kept.
+    /// Whether a delivery belongs to a lifetime that has ended, so that its payload is not stored.
     ///
-    /// A delivery that could not be understood names no lifetime. Where ids are final there is only one.
+    /// A delivery that could not be read names no lifetime. Where ids are final there is only one.
     fn has_ended(&self, delivery: &Delivery, users: &LoadedUsers<'_>) -> bool {
         let Some(user) = delivery.user() else { return false };
         users.get(user).is_some_and(|stored| match delivery.change() {
@@ -118,7 +118,7 @@ impl Deliveries<'_> {
     }
 }
 
-/// Reads a journaled payload anew; `None` if it says nothing of a user.
+/// Reads a journaled payload again; `None` if it is not about a user.
 pub(super) fn read_again(
     source: &Source,
     message_id: String,

@@ -1,5 +1,5 @@
-//! Notifying those who wait for a user. A notification carries no data: whoever is notified reads again, so one too
-//! many does no harm.
+//! Notifies the requests that wait for a user. A notification carries no data: its receiver reads the row again, so one
+//! too many does no harm.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::domain::UserKey;
 
-/// How many counts of changes there are. Users whose fingerprints have the same remainder share one: a change too many
-/// does no harm.
+/// How many counts of changes there are. Users whose fingerprints have the same remainder share one: a needless
+/// notification does no harm.
 const COUNTS: usize = 4096;
 
 /// Who waits for which user, and how often each user may have changed. A waiter costs some bytes and no connection.
@@ -20,7 +20,7 @@ pub struct Feed(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     waiters: Mutex<HashMap<i64, watch::Sender<()>>>,
-    /// For those who wait for a change of anybody.
+    /// For tasks that wait for a change of any user.
     any: watch::Sender<()>,
     counts: Vec<AtomicU64>,
 }
@@ -56,7 +56,7 @@ impl AnyChange {
 }
 
 impl Feed {
-    /// Starts to wait: from now on no change is missed, however late it is asked for.
+    /// Starts to wait: from now on no change is missed.
     pub fn subscribe(&self, user: &UserKey) -> Subscription {
         let fingerprint = user.fingerprint();
         let notified = self.waiters().entry(fingerprint).or_insert_with(|| watch::channel(()).0).subscribe();
@@ -80,7 +80,7 @@ impl Feed {
         }
     }
 
-    /// Notifies whoever waits for these users. They must have been invalidated before.
+    /// Notifies the requests that wait for these users. They must have been invalidated before.
     pub(super) fn notify(&self, fingerprints: impl IntoIterator<Item = i64>) {
         let waiters = self.waiters();
         for waiter in fingerprints.into_iter().filter_map(|fingerprint| waiters.get(&fingerprint)) {
@@ -95,7 +95,7 @@ impl Feed {
         self.notify(fingerprints.iter().copied());
     }
 
-    /// Invalidates and notifies everybody, after a time in which changes may have been missed.
+    /// Invalidates and notifies all users' requests, after a time in which changes may have been missed.
     pub(super) fn wake_all(&self) {
         for count in &self.0.counts {
             count.fetch_add(1, Ordering::Release);
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_hears_of_its_own_user_and_misses_nothing_meanwhile() {
+    async fn a_subscriber_is_notified_of_its_own_user_and_misses_no_change() {
         let feed = Feed::default();
         let (ada, grace) = (UserKey::new("clerk", "ada"), UserKey::new("clerk", "grace"));
         let mut waiting = feed.subscribe(&ada);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_kept_of_those_who_left() {
+    async fn dropped_subscriptions_are_removed() {
         let feed = Feed::default();
         let ada = UserKey::new("clerk", "ada");
         let (one, two) = (feed.subscribe(&ada), feed.subscribe(&ada));

@@ -34,22 +34,22 @@ pub struct Intake {
     jobs: Jobs,
 }
 
-/// What the sender is told.
+/// The answer for the sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// What became of the message.
+    /// The outcome of the delivery.
     pub outcome: Outcome,
     /// The provider's id of it.
     pub message_id: String,
 }
 
-/// A message was not taken in; nothing of it is left.
+/// A message was not accepted; nothing of it is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
     /// No source has that name.
     ///
-    /// The name itself is not repeated: it is whatever stands in the URL.
-    #[error("the URL names no source; the sources are {known}")]
+    /// The name itself is not repeated: it can be any text from the URL.
+    #[error("no source has the name in the URL; the sources are {known}")]
     UnknownSource {
         /// The names of the configured sources.
         known: String,
@@ -79,7 +79,7 @@ impl Intake {
         Self { sources, queue, writer, feed, activities, clock, metrics, jobs }
     }
 
-    /// Takes one message in. Once this returns a receipt, what the message says is lasting.
+    /// Processes one message. When this returns a receipt, the message is stored.
     ///
     /// The body is read only if the source is known.
     pub async fn receive<E: Refusal>(
@@ -135,23 +135,23 @@ impl Intake {
         }
     }
 
-    /// Stores what a token's claims say of its user, below what the provider says; tells whether that made
-    /// the row.
+    /// Stores what a token's claims contain about its user; values from the provider take precedence; returns whether
+    /// that made the row.
     pub async fn store_claims(&self, claims: &Change) -> Result<bool, StoreError> {
         let (intake, claims) = (self.clone(), claims.clone());
         let storing = async move {
             let mut chain = Chain::for_request(intake.writer.store.clone());
             let stored = intake.writer.change_users(&mut chain, &Claims(&claims)).await;
-            // Whatever came of it: another replica may have been first, or the answer to a commit may be lost.
+            // After any result: another replica may have been first, or the answer to a commit may be lost.
             intake.feed.wake(&[claims.user.fingerprint()]);
             let ClaimsStored { outcome, is_new } = stored?;
             if outcome == Outcome::Applied {
                 let UserKey { source, external_id } = &claims.user;
-                info!(source, external_id, is_new, "stored from a token's claims");
+                info!(source, external_id, is_new, "stored a user from token claims");
             }
             Ok(is_new)
         };
-        // A task of its own, so that a change is told of even if the caller does not wait for the answer.
+        // A task of its own, so that a change is notified even if the caller does not wait for the answer.
         let stored = self.jobs.spawn_task(storing).await;
         stored.unwrap_or_else(|panicked| Err(StoreError::unavailable(&panicked.to_string())))
     }
@@ -161,13 +161,13 @@ impl Intake {
         self.queue.has_room()
     }
 
-    /// Returns once everything that was taken in is written, whether or not its sender still waits.
+    /// Returns when every accepted delivery is written, whether or not its sender still waits.
     pub async fn drain(&self) {
         self.queue.drain().await;
     }
 }
 
-/// What the log says of a delivery, kept while the delivery itself is being written.
+/// The fields of a delivery's log line, kept while the delivery itself is being written.
 struct Line {
     source: String,
     message_id: String,

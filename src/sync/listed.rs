@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use tracing::warn;
 
-use super::deliveries::Arrival;
-use super::transaction::{Ending, LoadedUsers, Work, Writer};
+use super::deliveries::DeliveryOrigin;
+use super::transaction::{Ending, LoadedUsers, TransactionWork, Writer};
 use crate::domain::{Delivery, Life, Outcome, Profile, UserKey};
 use crate::store::{Chain, RunCounts, RunProgress, StoreError, Tx};
 
@@ -24,11 +24,11 @@ struct ListedPage<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ExpectedRow {
     pub(crate) user: UserKey,
-    /// `None` where the user was deleted here, or cannot be understood.
+    /// `None` where the user was deleted here, or cannot be read.
     pub(crate) profile: Option<Profile>,
 }
 
-impl Work for ListedPage<'_> {
+impl TransactionWork for ListedPage<'_> {
     type Prepared = ();
     type Output = (Vec<Outcome>, Vec<ExpectedRow>);
 
@@ -69,7 +69,7 @@ impl Work for ListedPage<'_> {
         let written: Vec<Delivery> = written.map(|(delivery, _)| delivery.clone()).collect();
         tx.append(&written).await?;
         let mut page = counts(outcomes);
-        // A reconciliation sees users whom it need not write.
+        // A reconciliation also sees users that it does not have to write.
         page.seen = page.seen.max(progress.seen.len() as u64);
         tx.advance_run(progress, page).await
     }
@@ -90,10 +90,10 @@ fn counts(outcomes: &[Outcome]) -> RunCounts {
 }
 
 impl Writer {
-    /// Writes a page of listed users and how far the run has come with it; returns what became of them.
+    /// Writes a page of listed users and the progress of the run; returns their outcomes.
     ///
-    /// If the database does not take something of it, each user is written alone, so that a value that it rejects or a
-    /// row that somebody else has locked harms only its own user.
+    /// If the database rejects the page, each user is written alone, so that a value that it rejects or a
+    /// row that another program has locked affects only its own user.
     pub(crate) async fn write_listed(
         &self,
         chain: &mut Chain,
@@ -163,7 +163,7 @@ impl Writer {
         Ok(self.change_users(chain, &page).await?.1)
     }
 
-    /// Applies what is listed of users whose rows are not as they should be, and writes these rows anew; tells how many.
+    /// Applies listed users whose rows differ, and writes these rows again; returns how many.
     pub(crate) async fn repair_listed(
         &self,
         chain: &mut Chain,
@@ -181,7 +181,7 @@ impl Writer {
         chain: &mut Chain,
         deletions: Vec<Delivery>,
     ) -> Result<(), StoreError> {
-        for result in self.write_batch(chain, deletions, Arrival::First).await {
+        for result in self.write_batch(chain, deletions, DeliveryOrigin::Received).await {
             result?;
         }
         Ok(())

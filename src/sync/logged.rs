@@ -1,9 +1,9 @@
-//! Events of a provider's own log, written like deliveries, in one transaction with how far the log was read.
+//! Events of a provider's own log, written like deliveries, in one transaction with the position in the log.
 
 use std::collections::BTreeSet;
 
-use super::deliveries::{Arrival, Deliveries, Written};
-use super::transaction::{Ending, LoadedUsers, Work, Writer};
+use super::deliveries::{Deliveries, DeliveryOrigin, Written};
+use super::transaction::{Ending, LoadedUsers, TransactionWork, Writer};
 use crate::domain::{Delivery, DeliveryKey, Outcome, UserKey};
 use crate::store::{Chain, LogPosition, StoreError, Tx};
 
@@ -13,7 +13,7 @@ struct LoggedEvents<'a> {
     position: &'a LogPosition<'a>,
 }
 
-impl Work for LoggedEvents<'_> {
+impl TransactionWork for LoggedEvents<'_> {
     type Prepared = BTreeSet<DeliveryKey>;
     type Output = Vec<Written>;
 
@@ -46,9 +46,9 @@ impl Work for LoggedEvents<'_> {
 }
 
 impl Writer {
-    /// Writes events of a provider's log and the position after them; the outcomes stand in the order of the events.
+    /// Writes events of a provider's log and the position after them; the outcomes are in the order of the events.
     ///
-    /// If the database does not take something of it, each event is written alone, and then the position.
+    /// If the database rejects the transaction, each event is written alone, and then the position.
     pub(crate) async fn write_logged(
         &self,
         chain: &mut Chain,
@@ -58,7 +58,7 @@ impl Writer {
         let outcomes = |written: Vec<Written>| written.iter().map(|written| written.outcome).collect();
         match self.write_log_together(chain, &events, position).await {
             Err(StoreError::Rejected(_) | StoreError::Blocked(_)) if !events.is_empty() => {
-                let written = self.write_batch(chain, events, Arrival::First).await;
+                let written = self.write_batch(chain, events, DeliveryOrigin::Received).await;
                 // An event that is not written is read again.
                 let written = written.into_iter().collect::<Result<Vec<Written>, StoreError>>()?;
                 self.write_log_together(chain, &[], position).await?;
@@ -74,7 +74,7 @@ impl Writer {
         batch: &[Delivery],
         position: &LogPosition<'_>,
     ) -> Result<Vec<Written>, StoreError> {
-        let deliveries = Deliveries { sources: &self.sources, batch, arrival: Arrival::First };
+        let deliveries = Deliveries { sources: &self.sources, batch, arrival: DeliveryOrigin::Received };
         self.change_users(chain, &LoggedEvents { deliveries, position }).await
     }
 }

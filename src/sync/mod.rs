@@ -29,4 +29,4 @@ pub use sweep::start_sweeping;
 #[cfg(feature = "internals")]
 pub use sweep::{Swept, sweep};
 pub use transaction::Writer;
-pub use user_cache::{CachedUser, Found, UserCache};
+pub use user_cache::{CachedLookup, CachedUser, UserCache};

@@ -1,13 +1,13 @@
-//! Group commit: deliveries that come while a commit is under way are written together by the next one.
+//! Group commit: deliveries that arrive during a commit are written together by the next one.
 //!
-//! A lone delivery waits for no other. The queue is bounded in number and in bytes; what does not fit is refused at
-//! once.
+//! A single delivery does not wait for others. The queue is bounded in number and in bytes; what does not fit is
+//! refused at once.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::deliveries::{Arrival, Written};
+use super::deliveries::{DeliveryOrigin, Written};
 use super::feed::Feed;
 use super::transaction::Writer;
 use crate::domain::{Delivery, UserKey};
@@ -32,7 +32,7 @@ pub(super) struct Queue {
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// Too many wait already.
-    #[error("too many deliveries wait to be written")]
+    #[error("too many deliveries are waiting to be written")]
     QueueFull,
     /// The database did not take it.
     #[error(transparent)]
@@ -79,7 +79,7 @@ impl Queue {
 
     /// Returns once nothing waits to be written.
     pub(super) async fn drain(&self) {
-        // Every byte is given back only after its delivery is written; the semaphore is never closed.
+        // Every byte is returned only after its delivery is written; the semaphore is never closed.
         drop(self.bytes.acquire_many(QUEUE_BYTES).await);
     }
 }
@@ -91,31 +91,31 @@ async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
         let (batch, waiting): (Vec<Delivery>, Vec<_>) =
             jobs.drain(..).map(|job| (job.delivery, (job.written, job.bytes))).unzip();
         let users: Vec<i64> = batch.iter().filter_map(Delivery::user).map(UserKey::fingerprint).collect();
-        let outcomes = writer.write_batch(&mut chain, batch, Arrival::First).await;
-        // Before anybody is answered, and also after a failure: the commit may have reached the database, and only its
-        // answer was lost.
+        let outcomes = writer.write_batch(&mut chain, batch, DeliveryOrigin::Received).await;
+        // Before any caller is answered, and also after a failure: the commit may have reached the database, and only
+        // its answer was lost.
         feed.invalidate(users.iter().copied());
         let away = outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Unavailable(_))));
         for ((written, _), outcome) in waiting.into_iter().zip(outcomes) {
-            // A caller that went away needs no answer: what it sent is written all the same.
+            // A caller that has disconnected needs no answer; what it sent is written anyway.
             drop(written.send(outcome));
         }
-        // Last, for a user may have thousands who wait. Those of unchanged users are notified for nothing.
+        // Last, because thousands may wait for a user. Requests for unchanged users are notified without need.
         feed.notify(users);
         if away {
             refuse_all(&mut queue);
         }
-        // An open transaction is for those who wait now, not for those who may come.
+        // A transaction is kept open only while deliveries are waiting.
         if queue.is_empty() {
             chain.end();
         }
     }
 }
 
-/// While the database is away, nobody waits for the next attempt to find that out.
+/// While the database is unavailable, waiting deliveries are refused at once.
 fn refuse_all(queue: &mut mpsc::Receiver<Job>) {
     while let Ok(job) = queue.try_recv() {
-        drop(job.written.send(Err(StoreError::unavailable("the database was away a moment ago"))));
+        drop(job.written.send(Err(StoreError::unavailable("the database was unavailable a moment ago"))));
     }
 }
 

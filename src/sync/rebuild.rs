@@ -1,14 +1,14 @@
-//! Working the users table out anew from the journal.
+//! Rebuilds the users table from the journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::deliveries::read_again;
-use super::transaction::{LoadedUsers, Work};
+use super::transaction::{LoadedUsers, TransactionWork};
 use crate::domain::{IdPolicy, Record, UserKey};
 use crate::providers::Sources;
-use crate::store::{Journaled, StoreError, Tx};
+use crate::store::{JournalEntry, StoreError, Tx};
 
-/// What came of working the table out anew.
+/// The result of a rebuild of the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
     /// Users whose history is complete and gives what the table has.
@@ -28,39 +28,39 @@ impl Rebuilt {
     }
 }
 
-/// Some users to be worked out anew.
+/// Some users whose rows are rebuilt.
 pub(super) struct Rebuild<'a> {
     pub(super) sources: &'a Sources,
     pub(super) users: BTreeSet<UserKey>,
 }
 
-/// What the tables say of these users beside their records.
-pub(super) struct Evidence {
-    history: BTreeMap<UserKey, Vec<Journaled>>,
+/// The rows and tombstones of these users, without their records.
+pub(super) struct RebuildInput {
+    history: BTreeMap<UserKey, Vec<JournalEntry>>,
     /// Users whose columns are not what their record makes of them.
     out_of_sync: BTreeSet<UserKey>,
 }
 
-impl Work for Rebuild<'_> {
-    type Prepared = Evidence;
+impl TransactionWork for Rebuild<'_> {
+    type Prepared = RebuildInput;
     type Output = Rebuilt;
 
     fn users(&self) -> BTreeSet<UserKey> {
         self.users.clone()
     }
 
-    async fn prepare(&self, tx: &Tx, users: &LoadedUsers<'_>) -> Result<Evidence, StoreError> {
+    async fn prepare(&self, tx: &Tx, users: &LoadedUsers<'_>) -> Result<RebuildInput, StoreError> {
         let out_of_sync = tx.rows_out_of_sync(users.loaded()).await?;
-        Ok(Evidence { history: tx.history(&self.users).await?, out_of_sync })
+        Ok(RebuildInput { history: tx.history(&self.users).await?, out_of_sync })
     }
 
-    fn change(&self, evidence: Evidence, users: &mut LoadedUsers<'_>) -> Rebuilt {
+    fn change(&self, input: RebuildInput, users: &mut LoadedUsers<'_>) -> Rebuilt {
         let mut rebuilt = Rebuilt::default();
-        for (user, history) in evidence.history {
+        for (user, history) in input.history {
             let known = users.get(&user).map(|stored| stored.record.clone()).unwrap_or_default();
             match self.record(&known, history, self.sources.ids(&user.source)) {
                 None => rebuilt.incomplete += 1,
-                Some(record) if record == known && !evidence.out_of_sync.contains(&user) => rebuilt.same += 1,
+                Some(record) if record == known && !input.out_of_sync.contains(&user) => rebuilt.same += 1,
                 Some(record) => {
                     rebuilt.corrected += 1;
                     users.rewrite(user, record);
@@ -74,7 +74,7 @@ impl Work for Rebuild<'_> {
 impl Rebuild<'_> {
     /// The record that a history makes, with the deletions and claims that are known; `None` if the history is
     /// incomplete.
-    fn record(&self, known: &Record, history: Vec<Journaled>, ids: IdPolicy) -> Option<Record> {
+    fn record(&self, known: &Record, history: Vec<JournalEntry>, ids: IdPolicy) -> Option<Record> {
         let mut record = known.without_provider();
         for entry in history {
             if entry.is_parked || has_ended(known, &entry, ids) {
@@ -88,7 +88,7 @@ impl Rebuild<'_> {
     }
 }
 
-/// Whether an entry speaks only of lifetimes that the tombstone has ended, so that it is not needed.
-fn has_ended(known: &Record, entry: &Journaled, ids: IdPolicy) -> bool {
+/// Whether an entry belongs only to lifetimes that the tombstone has ended, so that it is not needed.
+fn has_ended(known: &Record, entry: &JournalEntry, ids: IdPolicy) -> bool {
     known.deleted_at.is_some() && (ids.is_final() || entry.lifetime <= known.deleted_at)
 }

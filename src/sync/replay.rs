@@ -1,20 +1,19 @@
-//! The same deliveries once more: fixtures, the journal, what is parked; and the table worked out anew from
-//! the journal.
+//! Processes deliveries again: event files, the journal, parked deliveries; and rebuilds the table from the journal.
 //!
-//! Everything goes in small transactions of whole users, and saying a thing twice changes nothing: a replay
+//! Everything goes in small transactions of whole users, and applying a change twice has no effect: a replay
 //! may stop anywhere and begin again, beside a service that runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::deliveries::{Arrival, read_again};
+use super::deliveries::{DeliveryOrigin, read_again};
 use super::rebuild::{Rebuild, Rebuilt};
 use super::transaction::Writer;
 use crate::clock::Clock;
 use crate::domain::{Delivery, Outcome, UserKey};
 use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::{self, Message, Verified};
-use crate::store::{Chain, Journaled, Position, Store, StoreError, Which};
+use crate::store::{Chain, JournalEntry, Position, Store, StoreError, Which};
 use crate::telemetry::Metrics;
 
 /// Deliveries or users in one transaction: few enough that a service beside it hardly waits.
@@ -28,7 +27,7 @@ pub struct Replay {
     writer: Writer,
 }
 
-/// What became of replayed deliveries.
+/// The outcomes of replayed deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
     /// How many had each outcome.
@@ -60,7 +59,8 @@ impl Replay {
             ReadMessage::NotAboutUsers { .. } => Ok(Outcome::Ignored),
             ReadMessage::Delivery(delivery) => {
                 let mut chain = Chain::for_batches(self.writer.store.clone());
-                let mut written = self.writer.write_batch(&mut chain, vec![delivery], Arrival::First).await;
+                let mut written =
+                    self.writer.write_batch(&mut chain, vec![delivery], DeliveryOrigin::Received).await;
                 let written =
                     written.pop().unwrap_or_else(|| Err(StoreError::unavailable("there is no outcome")));
                 Ok(written?.outcome)
@@ -68,7 +68,7 @@ impl Replay {
         }
     }
 
-    /// Reads journaled deliveries anew and applies what they say now. `progress` is told how many are done.
+    /// Reads journaled deliveries again and applies them. `progress` gets the number of those that are done.
     pub async fn journal(&self, which: &Which, progress: impl Fn(u64)) -> Result<Replayed, ReplayError> {
         let mut replayed = Replayed::default();
         let mut chain = Chain::for_batches(self.writer.store.clone());
@@ -80,14 +80,14 @@ impl Replay {
             after = Some(last.position());
             done += page.len() as u64;
             let batch = page.into_iter().filter_map(|entry| self.read(entry, &mut replayed)).collect();
-            for written in self.writer.write_batch(&mut chain, batch, Arrival::Again).await {
+            for written in self.writer.write_batch(&mut chain, batch, DeliveryOrigin::Replayed).await {
                 replayed.add(written?.outcome);
             }
             progress(done);
         }
     }
 
-    /// Works the table out anew from the journal. `progress` is told how many users are done.
+    /// Rebuilds the table from the journal. `progress` gets the number of users that are done.
     pub async fn rebuild(&self, progress: impl Fn(u64)) -> Result<Rebuilt, ReplayError> {
         let mut rebuilt = Rebuilt::default();
         let mut chain = Chain::for_batches(self.writer.store.clone());
@@ -104,8 +104,8 @@ impl Replay {
         }
     }
 
-    /// Counts the deliveries that [`Self::journal`] reads, in pages: beside it, because one count of all would keep it
-    /// waiting. `progress` is told how many there are at least.
+    /// Counts the deliveries that [`Self::journal`] reads, in pages and at the same time, because one count of all
+    /// would delay it. `progress` gets the number that was counted so far.
     pub async fn count(&self, which: &Which, progress: impl Fn(u64)) -> Result<(), ReplayError> {
         let mut after: Option<Position> = None;
         let mut counted = 0;
@@ -135,7 +135,7 @@ impl Replay {
         }
     }
 
-    fn read(&self, entry: Journaled, replayed: &mut Replayed) -> Option<Delivery> {
+    fn read(&self, entry: JournalEntry, replayed: &mut Replayed) -> Option<Delivery> {
         let Some(source) = self.writer.sources.get(&entry.key.source) else {
             replayed.without_source += 1;
             return None;

@@ -1,4 +1,4 @@
-//! Changes made by other replicas, as PostgreSQL's NOTIFY tells of them.
+//! Receives changes of other replicas by PostgreSQL's NOTIFY.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::store::{Store, StoreError};
 /// The pause before listening again to a database that is unavailable.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Listens to the other replicas, on PostgreSQL. On SQLite one process has the database, and nobody else writes.
+/// Listens to the other replicas, on PostgreSQL. On SQLite no other process writes to the database.
 #[derive(Debug)]
 pub struct ReplicaListener {
     store: Store,
@@ -25,7 +25,7 @@ impl ReplicaListener {
         let listener = Self { store, feed };
         jobs.spawn_stoppable("replica listener", move |stop| async move {
             while let Err(error) = Box::pin(listener.listen(&stop)).await {
-                warn!(%error, "cannot listen to other replicas; the next try is in a second");
+                warn!(%error, "cannot listen for changes by other replicas; the next attempt is in a second");
                 if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
                     return;
                 }
@@ -39,8 +39,8 @@ impl ReplicaListener {
             return Ok(());
         };
         let Some(mut listener) = listening? else { return Ok(()) };
-        info!("listening to other replicas");
-        // Nobody was told of what changed before this connection listened.
+        info!("listening for changes by other replicas");
+        // Changes before this connection listened were missed.
         self.feed.wake_all();
         while let Some(heard) = stop.run_until_cancelled(listener.next()).await {
             self.feed.wake(&heard?);

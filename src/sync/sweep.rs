@@ -1,6 +1,6 @@
-//! Retention: payloads are cleared when they are older than configured. Ids, stamps and tombstones stay.
+//! Retention: payloads are erased when they are older than configured. Ids, stamps and tombstones stay.
 //!
-//! Of several replicas one sweeps, which holds a lease. Another one goes on where it stopped.
+//! The replica that has the lease sweeps; the next one continues where it stopped.
 
 use std::time::{Duration, Instant};
 
@@ -16,20 +16,20 @@ use crate::store::{LEASE, Store, StoreError};
 const INTERVAL: Duration = Duration::from_hours(1);
 /// Payloads cleared by one transaction.
 const BATCH: u64 = 200;
-/// The pause after each transaction, as a multiple of the time that it took: deliveries have the database for the rest.
+/// The pause after each transaction, as a multiple of the time that it took, so that deliveries are not held up.
 const PAUSE_FACTOR: u32 = 9;
-/// The pause at least, and at most.
+/// The limits of this pause.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The lease of whoever sweeps.
+/// The name of the lease.
 const NAME: &str = "sweep";
 
-/// What a sweep has done.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Swept {
-    /// It cleared so many payloads, and has come to its end or was told to stop.
+    /// It cleared this number of payloads, and is complete or was stopped.
     Cleared(u64),
-    /// Another process does it.
+    /// Another process has the lease.
     HeldElsewhere,
 }
 
@@ -41,10 +41,10 @@ pub fn start_sweeping(jobs: &Jobs, store: Store, clock: Clock, retention: Durati
             let swept = sweep(&store, &clock, retention, &stop).await;
             match &swept {
                 Ok(Swept::Cleared(0) | Swept::HeldElsewhere) => {}
-                Ok(Swept::Cleared(payloads)) => info!(payloads, "cleared payloads older than the retention"),
-                Err(error) => warn!(%error, "could not clear old payloads; the next try is in an hour"),
+                Ok(Swept::Cleared(payloads)) => info!(payloads, "erased payloads older than the retention"),
+                Err(error) => warn!(%error, "could not erase old payloads; the next attempt is in an hour"),
             }
-            // Soon enough to take over from a process that has died.
+            // The next attempt comes soon enough to take over from a process that was killed.
             let pause = if matches!(swept, Ok(Swept::HeldElsewhere)) { LEASE } else { INTERVAL };
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
@@ -53,7 +53,7 @@ pub fn start_sweeping(jobs: &Jobs, store: Store, clock: Clock, retention: Durati
     });
 }
 
-/// Clears every payload that is older than the retention, unless it is told to stop or another process does so.
+/// Clears every payload that is older than the retention, until `stop` is cancelled, unless another process does so.
 pub async fn sweep(
     store: &Store,
     clock: &Clock,
@@ -69,7 +69,7 @@ pub async fn sweep(
     let mut payloads = 0;
     loop {
         let began_at = Instant::now();
-        let cleared = store.journal().clear_payloads(from, before, BATCH).await?;
+        let cleared = store.journal().erase_payloads_before(from, before, BATCH).await?;
         payloads += cleared.payloads;
         from = cleared.latest.or(from);
         let position = from.map(|from| from.to_string());
@@ -78,7 +78,7 @@ pub async fn sweep(
             return Ok(Swept::Cleared(payloads));
         }
         if !store.leases().renew(NAME, &holder, position.as_deref(), clock.now()).await? {
-            // This process was stopped for so long that another one has taken over.
+            // This process was suspended for so long that another one has taken over.
             return Ok(Swept::Cleared(payloads));
         }
         let pause = (began_at.elapsed() * PAUSE_FACTOR).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);

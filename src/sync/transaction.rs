@@ -1,7 +1,7 @@
 //! The one step that changes users: one transaction that locks, loads, joins, saves and commits.
 //!
 //! Deliveries, a token's claims and a rebuild all take this step. They differ in what they read and write beside
-//! the users, and that is their [`Work`].
+//! the users, and that is their [`TransactionWork`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::providers::Sources;
 use crate::store::{Chain, Store, StoreError, Tx, UserUpdate};
 use crate::telemetry::Metrics;
 
-/// How often a transaction is tried when it meets others, before the database counts as away.
+/// How often a transaction is tried when it meets others, before the database counts as unavailable.
 const ATTEMPTS: u32 = 5;
 /// The pause after the first conflict; it grows with each further one.
 const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(5);
-/// How long all attempts together may take before the database counts as away.
+/// How long all attempts together may take before the database counts as unavailable.
 pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Writes what is said of users.
+/// Writes changes of users.
 #[derive(Clone, Debug)]
 pub struct Writer {
     /// Where it writes.
@@ -31,17 +31,17 @@ pub struct Writer {
     pub clock: Clock,
     /// Counts what was written.
     pub metrics: Metrics,
-    /// Whether changes are logged as events, because somebody is told of them.
+    /// Whether changes are logged as events.
     pub logs_events: bool,
 }
 
 /// What a transaction does beside changing users.
 ///
 /// A transaction that meets another one is tried again from the beginning, so nothing here changes the work itself.
-pub(super) trait Work: Sync {
+pub(super) trait TransactionWork: Sync {
     /// What has to be known before the users change.
     type Prepared: Send;
-    /// What the caller is told.
+    /// The result for the caller.
     type Output: Send;
 
     /// The users that may change. They are locked, also those that have no row.
@@ -86,7 +86,7 @@ pub(super) enum Ending {
 
 impl Writer {
     /// Changes users. Once it returns, the change is lasting; if it fails, nothing of it is there.
-    pub(super) async fn change_users<W: Work>(
+    pub(super) async fn change_users<W: TransactionWork>(
         &self,
         chain: &mut Chain,
         work: &W,
@@ -96,7 +96,7 @@ impl Writer {
         tokio::time::timeout(TRANSACTION_TIMEOUT, attempts).await.unwrap_or_else(late)
     }
 
-    async fn change_users_with_retry<W: Work>(
+    async fn change_users_with_retry<W: TransactionWork>(
         &self,
         chain: &mut Chain,
         work: &W,
@@ -113,7 +113,11 @@ impl Writer {
         }
     }
 
-    async fn change_users_once<W: Work>(&self, chain: &mut Chain, work: &W) -> Result<W::Output, StoreError> {
+    async fn change_users_once<W: TransactionWork>(
+        &self,
+        chain: &mut Chain,
+        work: &W,
+    ) -> Result<W::Output, StoreError> {
         let keys = work.users();
         let tx = chain.begin().await?;
         tx.lock(&keys).await?;
@@ -191,7 +195,7 @@ impl<'a> LoadedUsers<'a> {
         self.rewritten.insert(user);
     }
 
-    /// What others are told of the changes.
+    /// The events that these changes make.
     fn events(&self) -> impl Iterator<Item = Event> {
         self.updates().into_iter().flat_map(|update| events_of(update.key, update.before, update.now))
     }

@@ -1,8 +1,8 @@
 //! A cache of users, each kept for a second at most.
 //!
-//! A user is asked for far more often than it changes. A cached read is used again for a second at most, and not at all
-//! once the user changed here or another replica told of a change: each read remembers how often its user had changed
-//! before it, and is invalid once that number has grown. The second bounds what no replica told us.
+//! A user is requested far more often than it changes. A cached read is used again for a second at most, and not after
+//! the user changed here or another replica notified us of a change: each read stores the user's change count, and is
+//! invalid when that count has increased. The limit of one second covers lost notifications.
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use super::feed::Feed;
 use super::user_loader::UserLoader;
 use crate::domain::{Profile, Timestamp, User, UserKey};
 use crate::jobs::Jobs;
-use crate::store::{LookedUp, Store, StoreError};
+use crate::store::{Store, StoreError, UserLookup};
 
 /// How long a read may be used.
 const TIME_TO_LIVE: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ pub struct UserCache {
 /// What was read of a user, and when.
 #[derive(Debug)]
 struct CachedRead {
-    found: Result<Found, StoreError>,
+    found: Result<CachedLookup, StoreError>,
     began_at: Instant,
     ended_at: Instant,
     fingerprint: i64,
@@ -59,13 +59,13 @@ impl Weighter<UserKey, Arc<CachedRead>> for Weight {
     }
 }
 
-/// What the tables say of a user.
+/// The row or tombstone of a user.
 #[derive(Clone, Debug)]
-pub enum Found {
+pub enum CachedLookup {
     /// It has a row.
-    Living(Arc<CachedUser>),
+    Row(Arc<CachedUser>),
     /// It has no row; when it was deleted, if it was.
-    Nobody(Option<Timestamp>),
+    NoRow(Option<Timestamp>),
 }
 
 /// A user with a row, as it was read.
@@ -78,17 +78,17 @@ pub struct CachedUser {
 }
 
 impl UserCache {
-    /// A cache of this database's users; the feed tells of their changes. Must be called within a tokio runtime, which
+    /// A cache of this database's users; the feed reports their changes. Must be called within a tokio runtime, which
     /// reads them.
     pub fn new(jobs: &Jobs, store: &Store, feed: Feed) -> Self {
         let recent = Cache::with_weighter(EXPECTED_USERS, CAPACITY, Weight);
         Self { loader: UserLoader::start(jobs, store), feed, recent: Arc::new(recent) }
     }
 
-    /// What the tables say of a user, a second old at most.
+    /// The row or tombstone of a user, a second old at most.
     ///
-    /// Callers that ask at the same time share one read: thousands of streams of one user are notified at once.
-    pub async fn get(&self, key: &UserKey) -> Result<Found, StoreError> {
+    /// Concurrent callers share one read: thousands of streams of one user are notified at once.
+    pub async fn get(&self, key: &UserKey) -> Result<CachedLookup, StoreError> {
         let asked_at = Instant::now();
         if let Some(read) = self.recent.get(key)
             && self.is_valid(&read, asked_at)
@@ -107,7 +107,7 @@ impl UserCache {
         let place = match waiting.await.map_err(late)? {
             EntryResult::Retained(read) => return read.found.clone(),
             EntryResult::Vacant(place) | EntryResult::Replaced(place, _) => Some(place),
-            // `look` asks for neither of these.
+            // `look` requests neither of these.
             EntryResult::Removed(..) | EntryResult::Timeout => None,
         };
         let read = Arc::new(self.read(key).await);
@@ -123,23 +123,25 @@ impl UserCache {
         let fingerprint = key.fingerprint();
         // Counted before the read: a change during the read makes it invalid.
         let changes = self.feed.changes(fingerprint);
-        let found = self.loader.look_up(key).await.map(|LookedUp { user, deleted_at }| match user {
-            Some(user) => Found::Living(Arc::new(CachedUser { user, deleted_at, shown: OnceLock::new() })),
-            None => Found::Nobody(deleted_at),
+        let found = self.loader.look_up(key).await.map(|UserLookup { user, deleted_at }| match user {
+            Some(user) => {
+                CachedLookup::Row(Arc::new(CachedUser { user, deleted_at, shown: OnceLock::new() }))
+            }
+            None => CachedLookup::NoRow(deleted_at),
         });
-        let size = if let Ok(Found::Living(cached)) = &found { size_of_texts(&cached.user) } else { 0 };
+        let size = if let Ok(CachedLookup::Row(cached)) = &found { size_of_texts(&cached.user) } else { 0 };
         CachedRead { found, began_at, ended_at: Instant::now(), fingerprint, changes, size }
     }
 
-    /// A failure, or that there is no row, is valid only for those who asked before it was known: a later caller may have
-    /// heard of the row elsewhere.
+    /// A failure, or that there is no row, is valid only for callers that came before it was known: a later caller may
+    /// already know that the row exists.
     fn is_valid(&self, read: &CachedRead, asked_at: Instant) -> bool {
         let is_shared = asked_at <= read.ended_at;
         let is_current = || self.feed.changes(read.fingerprint) == read.changes;
         match read.found {
             Err(_) => is_shared,
-            Ok(Found::Nobody(_)) => is_shared && is_current(),
-            Ok(Found::Living(_)) => asked_at.duration_since(read.began_at) < TIME_TO_LIVE && is_current(),
+            Ok(CachedLookup::NoRow(_)) => is_shared && is_current(),
+            Ok(CachedLookup::Row(_)) => asked_at.duration_since(read.began_at) < TIME_TO_LIVE && is_current(),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Reads users in groups, as the queue of deliveries is written in groups: users who are asked for while a statement
+//! Reads users in groups, as the queue of deliveries is written in groups: users who are requested while a statement
 //! runs are read together by the next one.
 //!
-//! A lone question waits for nobody. Thousands that come at once, each for another user, become few statements on few
-//! connections.
+//! A single lookup does not wait for others. Thousands of simultaneous lookups of different users become a few
+//! statements on a few connections.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::domain::UserKey;
 use crate::jobs::Jobs;
-use crate::store::{LookedUp, Store, StoreError};
+use crate::store::{Store, StoreError, UserLookup};
 
 /// Statements that run at a time, so that a slow one does not hold up the others. With more, each would be smaller.
 const STATEMENTS: usize = 4;
@@ -31,7 +31,7 @@ pub(super) struct UserLoader {
 #[derive(Debug)]
 struct Question {
     user: UserKey,
-    answer: oneshot::Sender<Result<LookedUp, StoreError>>,
+    answer: oneshot::Sender<Result<UserLookup, StoreError>>,
 }
 
 impl UserLoader {
@@ -48,10 +48,10 @@ impl UserLoader {
         Self { queue }
     }
 
-    /// Reads what the tables say of a user now.
-    pub(super) async fn look_up(&self, user: &UserKey) -> Result<LookedUp, StoreError> {
+    /// Reads the row or tombstone of a user now.
+    pub(super) async fn look_up(&self, user: &UserKey) -> Result<UserLookup, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let ended = || StoreError::unavailable("the service has stopped reading");
+        let ended = || StoreError::unavailable("the service is stopping");
         self.queue.send(Question { user: user.clone(), answer }).map_err(|_| ended())?;
         let late = |_| StoreError::unavailable("the database did not answer in time");
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, answered).await.map_err(late)?;
@@ -62,7 +62,7 @@ impl UserLoader {
 async fn answer(store: Store, queue: Arc<Mutex<mpsc::UnboundedReceiver<Question>>>) {
     let mut questions = Vec::new();
     while queue.lock().await.recv_many(&mut questions, LARGEST_BATCH).await > 0 {
-        // A caller that has gone needs no answer.
+        // A caller that has disconnected needs no answer.
         questions.retain(|question| !question.answer.is_closed());
         if questions.is_empty() {
             continue;
@@ -71,7 +71,7 @@ async fn answer(store: Store, queue: Arc<Mutex<mpsc::UnboundedReceiver<Question>
         let found = store.users().look_up(&users).await;
         for Question { user, answer } in questions.drain(..) {
             let result = match &found {
-                Ok(found) => found.get(&user).cloned().unwrap_or_else(|| Ok(LookedUp::default())),
+                Ok(found) => found.get(&user).cloned().unwrap_or_else(|| Ok(UserLookup::default())),
                 Err(error) => Err(error.clone()),
             };
             drop(answer.send(result));

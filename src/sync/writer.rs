@@ -1,25 +1,25 @@
-//! Writing batches of deliveries. One bad delivery never spoils its batch.
+//! Writing batches of deliveries. One rejected delivery does not affect the others of its batch.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use tracing::warn;
 
-use super::deliveries::{Arrival, Deliveries, Written};
+use super::deliveries::{Deliveries, DeliveryOrigin, Written};
 use super::transaction::{TRANSACTION_TIMEOUT, Writer};
 use crate::domain::{Content, Delivery, UserKey};
 use crate::store::{Chain, StoreError};
 
 impl Writer {
-    /// Writes a batch in one transaction; the outcomes stand in the order of the deliveries.
+    /// Writes a batch in one transaction; the outcomes are in the order of the deliveries.
     ///
-    /// If the database does not take something in it, each delivery is written by itself. So a value that the database
-    /// refuses, or a user whose row somebody else has locked, harms only its own delivery.
+    /// If the database rejects the batch, each delivery is written alone. So a value that the database
+    /// rejects, or a user whose row another program has locked, affects only its own delivery.
     pub(super) async fn write_batch(
         &self,
         chain: &mut Chain,
         batch: Vec<Delivery>,
-        arrival: Arrival,
+        arrival: DeliveryOrigin,
     ) -> Vec<Result<Written, StoreError>> {
         self.metrics.batch(batch.len());
         match self.apply_batch(chain, &batch, arrival).await {
@@ -36,17 +36,20 @@ impl Writer {
         &self,
         chain: &mut Chain,
         batch: Vec<Delivery>,
-        arrival: Arrival,
+        arrival: DeliveryOrigin,
     ) -> Vec<Result<Written, StoreError>> {
         let started = Instant::now();
-        // What was found out need not be found out once more: that the database is away, and which users it blocks.
+        // Remembers that the database is unavailable and which users are blocked, so that later deliveries fail at
+        // once.
         let mut away: Option<StoreError> = None;
         let mut blocked: BTreeMap<UserKey, StoreError> = BTreeMap::new();
         let mut outcomes = Vec::with_capacity(batch.len());
         for delivery in batch {
             let user = delivery.user().cloned();
             if started.elapsed() > TRANSACTION_TIMEOUT {
-                away.get_or_insert_with(|| StoreError::unavailable("one by one took too long"));
+                away.get_or_insert_with(|| {
+                    StoreError::unavailable("writing the deliveries one by one took too long")
+                });
             }
             let known = away.as_ref().or_else(|| blocked.get(user.as_ref()?));
             let outcome = match known {
@@ -65,17 +68,17 @@ impl Writer {
         outcomes
     }
 
-    /// Writes one delivery. If the database refuses what it says, it is parked.
+    /// Writes one delivery. If the database rejects its content, it is parked.
     async fn write_alone(
         &self,
         chain: &mut Chain,
         mut delivery: Delivery,
-        arrival: Arrival,
+        arrival: DeliveryOrigin,
     ) -> Result<Written, StoreError> {
         let alone = std::slice::from_ref(&delivery);
         let outcomes = match self.apply_batch(chain, alone, arrival).await {
             Err(error @ StoreError::Rejected(_)) => {
-                warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database refuses a delivery");
+                warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database rejected a delivery");
                 delivery = Self::rejected(delivery);
                 match self.apply_batch(chain, std::slice::from_ref(&delivery), arrival).await {
                     // The database's encoding lacks a letter of it.
@@ -93,7 +96,7 @@ impl Writer {
     /// A delivery whose values the database rejected, as one that is parked.
     pub(super) fn rejected(delivery: Delivery) -> Delivery {
         let user = delivery.user().cloned();
-        let reason = "the database refused to write it; the log says why".to_owned();
+        let reason = "the database rejected it; the log says why".to_owned();
         Delivery { content: Content::Unreadable { user, reason }, ..delivery }
     }
 
@@ -102,7 +105,7 @@ impl Writer {
         &self,
         chain: &mut Chain,
         batch: &[Delivery],
-        arrival: Arrival,
+        arrival: DeliveryOrigin,
     ) -> Result<Vec<Written>, StoreError> {
         let started = Instant::now();
         let deliveries = Deliveries { sources: &self.sources, batch, arrival };

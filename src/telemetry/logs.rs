@@ -30,7 +30,7 @@ pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), ParseE
             lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
         }
     };
-    // Global filters, not filters of the layer: with those, a library that asks whether an event is enabled and then
+    // Global filters, not filters of the layer: with those, a library that checks whether an event is enabled and then
     // does not emit it leaves a state behind that loses the next line.
     let started =
         tracing_subscriber::registry().with(lines).with(filter).with(filter_fn(holds_no_secret)).try_init();
@@ -42,7 +42,7 @@ pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), ParseE
 /// These log parts of the database's URL, or values that a database quotes, at every level.
 const SECRET_TARGETS: [&str; 2] = ["sqlx_postgres::options", "sqlx::postgres::notice"];
 
-/// Whether an event may be logged, whatever the filter asks for: below `warn`, events of libraries can hold statements,
+/// Whether an event may be logged, independently of the filter: below `warn`, events of libraries can hold statements,
 /// headers and bodies.
 fn holds_no_secret(metadata: &Metadata<'_>) -> bool {
     if SECRET_TARGETS.iter().any(|target| metadata.target().starts_with(target)) {

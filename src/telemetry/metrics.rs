@@ -124,7 +124,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("usersync");
         let key_fetches: Family<KeyFetch, _> = Family::default();
-        // Both exist from the start, so that an alert can tell "none failed" from "not measured".
+        // Both exist from the start, so that an alert can distinguish "none failed" from "not measured".
         for result in ["ok", "failed"] {
             drop(key_fetches.get_or_create(&KeyFetch { result }));
         }
@@ -153,7 +153,7 @@ impl Default for Metrics {
             logged_events: new(
                 r,
                 "source_logged_events",
-                "Events read from a provider's own log, by outcome: `duplicate` if a webhook had brought it",
+                "Events read from a provider's own log, by outcome: `duplicate` if a webhook had delivered it",
             ),
             last_deliveries: in_seconds(
                 r,
@@ -282,12 +282,12 @@ impl Metrics {
         self.0.key_fetches.get_or_create(&KeyFetch { result }).inc();
     }
 
-    /// An event was sent to an endpoint, or could not be; `result` is in a word what came of it.
+    /// Counts an attempt to send an event to an endpoint; `result` is its result in one word.
     pub fn event_attempt(&self, endpoint: &str, result: &'static str) {
         self.0.event_attempts.get_or_create(&EventAttempt { endpoint: endpoint.to_owned(), result }).inc();
     }
 
-    /// How an endpoint stands now.
+    /// Sets the state of an endpoint.
     pub fn endpoint(&self, endpoint: &str, state: EndpointState, pending: u64, lag: Duration) {
         for one in EndpointState::VARIANTS {
             let labels = EndpointInState { endpoint: endpoint.to_owned(), state: one.name() };

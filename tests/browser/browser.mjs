@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 /** Long enough for a busy machine. */
-const patience = 60_000;
+const timeout = 60_000;
 
 let browser;
 let profile;
@@ -43,7 +43,7 @@ export async function quit() {
  */
 export async function withPerson({ isDisturbed = false, before } = {}, test) {
   const context = await browser.newContext();
-  context.setDefaultTimeout(patience);
+  context.setDefaultTimeout(timeout);
   const faults = [];
   const requests = [];
   context.on("request", (request) => {
@@ -92,7 +92,7 @@ export const see = (page, text) => page.getByText(text).first().waitFor();
 
 /** Waits until something is so, however long it takes a busy machine. */
 export async function until(isSo) {
-  const end = Date.now() + patience;
+  const end = Date.now() + timeout;
   while (!(await isSo())) {
     assert.ok(Date.now() < end, `it does not come: ${isSo}`);
     await new Promise((resolve) => setTimeout(resolve, 20));

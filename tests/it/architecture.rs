@@ -1,12 +1,12 @@
-//! The structure of the code: which room may name which, how large a file may be, and that the documents name paths that
-//! exist.
+//! The structure of the code: which module may depend on which, how large a file may be, and that the documents name
+//! paths that exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A room and the rooms that it may name. Everyone may name [`COMMON`].
-const WALLS: [(&str, &[&str]); 16] = [
+/// A module and the modules that it may depend on. Every module may depend on [`COMMON`].
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("clock", &[]),
     ("jobs", &[]),
@@ -28,7 +28,7 @@ const WALLS: [(&str, &[&str]); 16] = [
 ];
 const COMMON: [&str; 6] = ["domain", "clock", "config", "content_coding", "jobs", "telemetry"];
 
-/// Crates that belong to one room alone, beside tests.
+/// Crates that only one module may use, apart from tests.
 const PRIVATE_CRATES: [(&str, &[&str]); 6] = [
     ("sea_orm", &["store"]),
     ("entity", &["store"]),
@@ -58,8 +58,8 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The room of a file under `src/`; `main` and `lib` are the house itself.
-fn room_of(file: &Path) -> String {
+/// The module of a file under `src/`; `main` and `lib` are the crate roots.
+fn module_of(file: &Path) -> String {
     let inside = file.strip_prefix(root().join("src")).unwrap();
     let first = inside.components().next().unwrap().as_os_str().to_string_lossy();
     first.trim_end_matches(".rs").to_owned()
@@ -77,10 +77,10 @@ fn is_test(file: &Path) -> bool {
     ["/tests.rs", "/tests/", "/testing.rs", "/testing/", "/laws.rs"].iter().any(|part| path.contains(part))
 }
 
-/// Production files with their room and code.
-fn rooms() -> Vec<(PathBuf, String, String)> {
+/// Production files with their module and code.
+fn modules() -> Vec<(PathBuf, String, String)> {
     let files = rust_files(&root().join("src")).into_iter().filter(|file| !is_test(file));
-    files.map(|file| (file.clone(), room_of(&file), code_of(&file))).collect()
+    files.map(|file| (file.clone(), module_of(&file), code_of(&file))).collect()
 }
 
 /// The names that follow a path in a piece of code, such as `crate::`, alone or in braces.
@@ -106,33 +106,34 @@ fn names_crate(code: &str, name: &str) -> bool {
 }
 
 #[test]
-fn rooms_name_only_the_rooms_below_them() {
-    for (file, room, code) in rooms() {
-        if matches!(&*room, "main" | "lib") {
+fn modules_depend_only_on_the_modules_below_them() {
+    for (file, module, code) in modules() {
+        if matches!(&*module, "main" | "lib") {
             continue;
         }
-        let (_, below) = WALLS.iter().find(|(name, _)| *name == room).unwrap_or_else(|| {
+        let (_, below) = ALLOWED_DEPENDENCIES.iter().find(|(name, _)| *name == module).unwrap_or_else(|| {
             panic!(
-                "{} is in a room that has no walls yet: add it to WALLS and to ARCHITECTURE.md",
+                "{} is in a module without rules for its dependencies: add it to ALLOWED_DEPENDENCIES and to \
+                    ARCHITECTURE.md",
                 file.display()
             )
         });
         for named in names_after(&code, "crate::") {
-            let allowed = named == room
+            let allowed = named == module
                 || below.contains(&&*named)
-                || (COMMON.contains(&&*named) && room != "domain")
-                || !WALLS.iter().any(|(name, _)| *name == named);
-            assert!(allowed, "{} names `{named}`, which `{room}` may not", file.display());
+                || (COMMON.contains(&&*named) && module != "domain")
+                || !ALLOWED_DEPENDENCIES.iter().any(|(name, _)| *name == named);
+            assert!(allowed, "{} depends on `{named}`, which `{module}` may not", file.display());
         }
     }
 }
 
 #[test]
-fn a_crate_that_belongs_to_a_room_is_named_nowhere_else() {
-    for (file, room, code) in rooms() {
+fn a_crate_that_belongs_to_a_module_is_named_nowhere_else() {
+    for (file, module, code) in modules() {
         for (name, owners) in PRIVATE_CRATES {
             assert!(
-                !names_crate(&code, name) || owners.contains(&&*room),
+                !names_crate(&code, name) || owners.contains(&&*module),
                 "{} names the crate `{name}`",
                 file.display()
             );
@@ -156,9 +157,9 @@ fn entities_and_migrations_name_neither_each_other_nor_the_service() {
 
 #[test]
 fn only_the_clock_reads_the_time_of_day() {
-    for (file, room, code) in rooms() {
+    for (file, module, code) in modules() {
         for call in ["Utc::now", "SystemTime::now", "UNIX_EPOCH"] {
-            assert!(room == "clock" || !code.contains(call), "{} calls {call}", file.display());
+            assert!(module == "clock" || !code.contains(call), "{} calls {call}", file.display());
         }
     }
 }
@@ -210,35 +211,39 @@ fn the_public_names_are_these() {
     assert_eq!(names, expected, "a name that others rely on is versioned: see CHANGELOG.md");
 }
 
-/// The files of a room as they name each other: `super::name`, `self::name` and `crate::room::name`.
+/// The files of a module as they name each other: `super::name`, `self::name` and `crate::module::name`.
 #[test]
-fn files_of_a_room_name_each_other_in_one_direction() {
+fn files_of_a_module_depend_on_each_other_in_one_direction() {
     let mut edges: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
-    for (file, room, code) in rooms() {
+    for (file, module, code) in modules() {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let parent = file.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned();
-        if name == "mod" || parent != room {
+        if name == "mod" || parent != module {
             continue;
         }
         let siblings: BTreeSet<String> = fs::read_dir(file.parent().unwrap())
             .unwrap()
             .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
             .collect();
-        let named =
-            names_after(&code, "super::").into_iter().chain(names_after(&code, &format!("crate::{room}::")));
+        let named = names_after(&code, "super::")
+            .into_iter()
+            .chain(names_after(&code, &format!("crate::{module}::")));
         for other in named {
             if siblings.contains(&other) && other != name {
-                edges.entry((room.clone(), name.clone())).or_default().insert(other);
+                edges.entry((module.clone(), name.clone())).or_default().insert(other);
             }
         }
     }
-    for (room, start) in edges.keys() {
+    for (module, start) in edges.keys() {
         let mut reached = BTreeSet::new();
-        let mut open: Vec<String> = edges[&(room.clone(), start.clone())].iter().cloned().collect();
+        let mut open: Vec<String> = edges[&(module.clone(), start.clone())].iter().cloned().collect();
         while let Some(next) = open.pop() {
-            assert_ne!(&next, start, "the files of `{room}` name each other in a circle through `{start}`");
+            assert_ne!(
+                &next, start,
+                "the files of `{module}` depend on each other in a circle through `{start}`"
+            );
             if reached.insert(next.clone()) {
-                open.extend(edges.get(&(room.clone(), next)).into_iter().flatten().cloned());
+                open.extend(edges.get(&(module.clone(), next)).into_iter().flatten().cloned());
             }
         }
     }

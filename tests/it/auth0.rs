@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use usersync::internals::config::{Config, RuleKind};
 
 use crate::support::app::{APPLICATION_ID, NOW, TestApp};
-use crate::support::client::Wire;
+use crate::support::client::SignedRequest;
 use crate::support::senders::{AUTH0, sources};
 
 const CREATED: &str = include_str!("../fixtures/auth0/user_created.json");
@@ -32,11 +32,11 @@ fn by_variables(config: &mut Config) {
 
 async fn deliver(app: &TestApp, body: &str) -> String {
     let headers = vec![("authorization", "Bearer token-in-use".to_owned())];
-    let wire = Wire { path: "/webhooks/auth0".to_owned(), headers, body: body.into() };
+    let wire = SignedRequest { path: "/webhooks/auth0".to_owned(), headers, body: body.into() };
     app.client.send(wire).await.brief()
 }
 
-/// The answer to a token of the social user that was issued so many hours ago.
+/// The answer to a token of the social user that was issued this many hours ago.
 async fn current(app: &TestApp, hours_ago: i64) -> String {
     let mut claims = app.claims(SOCIAL);
     claims["iat"] = json!(NOW - hours_ago * HOUR);
@@ -87,7 +87,7 @@ async fn a_person_who_signs_up_again_is_a_new_user_with_the_old_external_id(app:
     let first = app.client.rows().await.remove(0);
     assert_eq!((current(app, 70).await, current(app, 0).await), ("200".into(), "200".into()));
 
-    // 51 hours ago. A token from before stops; one from after speaks of the user to come.
+    // 51 hours ago. A token from before stops; one from after belongs to the next lifetime.
     assert_eq!(deliver(app, SOCIAL_DELETED).await, "200 applied");
     assert_eq!(current(app, 70).await, "410 user_deleted");
     assert_eq!(current(app, 0).await, "404 user_not_synced");
@@ -100,7 +100,7 @@ async fn a_person_who_signs_up_again_is_a_new_user_with_the_old_external_id(app:
     assert_ne!(second["id"], first["id"]);
     assert_eq!(second["name"], "Grace Murray");
     assert_eq!((&second["nickname"], &second["metadata"]), (&Value::Null, &Value::Null), "of the old life");
-    assert_eq!(current(app, 70).await, "410 user_deleted", "it was issued to the user who is gone");
+    assert_eq!(current(app, 70).await, "410 user_deleted", "it was issued to the deleted user");
     assert_eq!(current(app, 0).await, "200");
 
     // Sent again under another id, the deletion of the first life leaves the second alone.

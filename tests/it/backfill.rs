@@ -3,19 +3,19 @@
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 
-use crate::support::binary::{Home, Said};
+use crate::support::binary::{ProgramFixture, ProgramOutput};
 use crate::support::client::fixture::{ADA, CREATED};
 use crate::support::directory::{FakeDirectory, Fault, auth0_users, clerk_users, workos_users};
 
 /// A source of this provider whose API is the fake one.
-pub(crate) fn configure(home: &Home, provider: &str, api: &str) {
+pub(crate) fn configure(home: &ProgramFixture, provider: &str, api: &str) {
     let file = format!(
         "[[sources]]\nname = '{provider}'\nprovider = '{provider}'\nwebhook_secrets = ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw']\n{api}"
     );
     home.write("usersync.toml", &file);
 }
 
-pub(crate) fn clerk(home: &Home, directory: &FakeDirectory) {
+pub(crate) fn clerk(home: &ProgramFixture, directory: &FakeDirectory) {
     let base = directory.url("");
     configure(
         home,
@@ -24,13 +24,13 @@ pub(crate) fn clerk(home: &Home, directory: &FakeDirectory) {
     );
 }
 
-pub(crate) async fn backfill(home: &Home, arguments: &[&str]) -> (Said, Value) {
+pub(crate) async fn backfill(home: &ProgramFixture, arguments: &[&str]) -> (ProgramOutput, Value) {
     let said = home.run(&[&["backfill", "--json"], arguments].concat()).await;
     let summary = serde_json::from_str(said.stdout.lines().last().unwrap_or_default()).unwrap_or_default();
     (said, summary)
 }
 
-pub(crate) async fn number(home: &Home, sql: &str) -> i64 {
+pub(crate) async fn number(home: &ProgramFixture, sql: &str) -> i64 {
     let database = home.database().await;
     let statement = Statement::from_string(database.get_database_backend(), sql.to_owned());
     let row = database.query_one_raw(statement).await.unwrap().unwrap();
@@ -42,7 +42,7 @@ pub(crate) async fn number(home: &Home, sql: &str) -> i64 {
 const USERS: &str = "SELECT count(*) FROM users";
 const JOURNALED: &str = "SELECT count(*) FROM journal";
 
-async fn everybody_at_clerk_becomes_a_row_once(home: &mut Home) {
+async fn every_clerk_user_becomes_one_row(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(1234));
     clerk(home, &directory);
     let (said, summary) = backfill(home, &[]).await;
@@ -64,15 +64,15 @@ async fn everybody_at_clerk_becomes_a_row_once(home: &mut Home) {
     let (_, summary) = backfill(home, &["--restart"]).await;
     assert_eq!((&summary["applied"], &summary["unchanged"]), (&json!(0), &json!(1234)));
     assert_eq!(number(home, JOURNALED).await, 1234);
-    // What the list said is in the journal, so a rebuild makes the same table.
+    // The listed users are in the journal, so a rebuild makes the same table.
     let said = home.run(&["replay", "--rebuild"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.stdout.contains("1234") && number(home, USERS).await == 1234, "{said:?}");
 }
 
-on_both_databases!(everybody_at_clerk_becomes_a_row_once, with Home);
+on_both_databases!(every_clerk_user_becomes_one_row, with ProgramFixture);
 
-async fn faults_that_pass_do_not_end_a_run(home: &mut Home) {
+async fn temporary_faults_do_not_end_a_run(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(700));
     clerk(home, &directory);
     directory.site().faults = [
@@ -86,9 +86,9 @@ async fn faults_that_pass_do_not_end_a_run(home: &mut Home) {
     assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(700)), "{said:?}");
 }
 
-on_both_databases!(faults_that_pass_do_not_end_a_run, with Home);
+on_both_databases!(temporary_faults_do_not_end_a_run, with ProgramFixture);
 
-async fn of_a_webhook_and_the_list_the_newer_one_is_believed(home: &mut Home) {
+async fn the_newer_of_a_webhook_and_a_listed_user_wins(home: &mut ProgramFixture) {
     let mut listed = clerk_users(3);
     listed[0]["id"] = json!(ADA);
     let directory = FakeDirectory::start(listed);
@@ -112,9 +112,9 @@ async fn of_a_webhook_and_the_list_the_newer_one_is_believed(home: &mut Home) {
     service.stop().await;
 }
 
-on_both_databases!(of_a_webhook_and_the_list_the_newer_one_is_believed, with Home);
+on_both_databases!(the_newer_of_a_webhook_and_a_listed_user_wins, with ProgramFixture);
 
-async fn everybody_at_workos_becomes_a_row(home: &mut Home) {
+async fn every_workos_user_becomes_a_row(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(workos_users(250));
     let base = directory.url("");
     configure(
@@ -128,9 +128,9 @@ async fn everybody_at_workos_becomes_a_row(home: &mut Home) {
     assert!(directory.site().authorizations.iter().all(|one| one == "Bearer sk_1"));
 }
 
-on_both_databases!(everybody_at_workos_becomes_a_row, with Home);
+on_both_databases!(every_workos_user_becomes_a_row, with ProgramFixture);
 
-async fn everybody_at_auth0_becomes_a_row_by_an_export(home: &mut Home) {
+async fn every_auth0_user_becomes_a_row_by_an_export(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(auth0_users(1300));
     let base = directory.url("");
     let api = format!(
@@ -156,7 +156,7 @@ async fn everybody_at_auth0_becomes_a_row_by_an_export(home: &mut Home) {
     );
 }
 
-on_both_databases!(everybody_at_auth0_becomes_a_row_by_an_export, with Home);
+on_both_databases!(every_auth0_user_becomes_a_row_by_an_export, with ProgramFixture);
 
 const STANDARD: &str = "
 [sources.map]
@@ -186,7 +186,7 @@ updated_at = '/updated_at'
 email = '/email'
 ";
 
-async fn everybody_in_a_configured_list_becomes_a_row(home: &mut Home) {
+async fn every_user_of_a_configured_list_becomes_a_row(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(workos_users(120));
     configure(home, "standard", &STANDARD.replace("BASE", &directory.url("")));
     let (said, summary) = backfill(home, &[]).await;
@@ -195,9 +195,9 @@ async fn everybody_in_a_configured_list_becomes_a_row(home: &mut Home) {
     assert_eq!(directory.count("page="), 4, "the end is an empty page");
 }
 
-on_both_databases!(everybody_in_a_configured_list_becomes_a_row, with Home);
+on_both_databases!(every_user_of_a_configured_list_becomes_a_row, with ProgramFixture);
 
-async fn an_export_file_is_read_and_nothing_of_its_secrets_is_kept(home: &mut Home) {
+async fn an_export_file_is_read_and_nothing_of_its_secrets_is_kept(home: &mut ProgramFixture) {
     configure(home, "clerk", "");
     let header = "id,first_name,last_name,username,primary_email_address,primary_phone_number,\
                   verified_email_addresses,unverified_email_addresses,verified_phone_numbers,\
@@ -218,18 +218,18 @@ async fn an_export_file_is_read_and_nothing_of_its_secrets_is_kept(home: &mut Ho
     assert_eq!(number(home, "SELECT count(*) FROM journal WHERE payload LIKE '%SENTINEL%'").await, 0);
 }
 
-on_both_databases!(an_export_file_is_read_and_nothing_of_its_secrets_is_kept, with Home);
+on_both_databases!(an_export_file_is_read_and_nothing_of_its_secrets_is_kept, with ProgramFixture);
 
 #[tokio::test]
-async fn what_cannot_be_read_says_what_to_do_and_leaves_what_is_whole() {
-    let home = Home::on_sqlite();
+async fn an_unreadable_file_is_reported_with_a_fix_and_the_users_before_it_are_kept() {
+    let home = ProgramFixture::on_sqlite();
     configure(&home, "clerk", "");
     let exported =
         |ids: &[&str]| ids.iter().map(|id| json!({"id": id}).to_string()).collect::<Vec<_>>().join("\n");
     for (text, words) in [
-        (exported(&["auth0|1"]), "is the file Clerk's?"),
+        (exported(&["auth0|1"]), "check that this is an export of Clerk"),
         ("<!doctype html><html>".to_owned(), "HTML"),
-        (format!("[{},", "{\"id\":\"user_1\"}"), "cut off"),
+        (format!("[{},", "{\"id\":\"user_1\"}"), "truncated"),
         ("id;name\nuser_1;Ada\n".to_owned(), "neither JSON nor CSV"),
     ] {
         home.write("file", &text);
@@ -246,16 +246,16 @@ async fn what_cannot_be_read_says_what_to_do_and_leaves_what_is_whole() {
 
 #[tokio::test]
 async fn a_provider_that_refuses_is_named_with_the_remedy_and_no_secret() {
-    let home = Home::on_sqlite();
+    let home = ProgramFixture::on_sqlite();
     let directory = FakeDirectory::start(clerk_users(5));
     clerk(&home, &directory);
     for (fault, words) in [
-        (Fault::Status(401, None), "does not take the credentials"),
-        (Fault::Status(403, None), "may not do this"),
+        (Fault::Status(401, None), "does not accept the credentials"),
+        (Fault::Status(403, None), "lack a permission"),
         (Fault::Status(302, Some(("location", "https://elsewhere.example".to_owned()))), "redirect"),
         (Fault::Html, "base_url"),
     ] {
-        // The instance is not asked about before a webhook has come: the first request is for the number of users.
+        // The instance is not requested before a webhook was received: the first request is for the number of users.
         directory.site().faults = [fault.clone(), fault.clone()].into();
         let (said, _) = backfill(&home, &["--restart"]).await;
         assert_eq!(said.code, Some(1), "{fault:?} {said:?}");
@@ -267,7 +267,7 @@ async fn a_provider_that_refuses_is_named_with_the_remedy_and_no_secret() {
 
 #[tokio::test]
 async fn a_key_of_another_instance_than_the_webhooks_is_refused() {
-    let home = Home::on_sqlite();
+    let home = ProgramFixture::on_sqlite();
     let directory = FakeDirectory::start(clerk_users(5));
     clerk(&home, &directory);
     let service = home.serve().await;

@@ -8,20 +8,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::app::{APPLICATION_ID, SECRET};
-use crate::support::binary::{Home, Process};
+use crate::support::binary::{Process, ProgramFixture};
 use crate::support::client::fixture::{ADA, CREATED, UPDATED};
-use crate::support::client::{Client, Wire};
+use crate::support::client::{Client, SignedRequest};
 use crate::support::provider::Provider;
 use crate::support::signer::rsa;
 
 /// A stop that takes no longer than this feels immediate to an operator.
-const PROMPT: Duration = Duration::from_secs(4);
+const MAX_STOP_TIME: Duration = Duration::from_secs(4);
 /// "usersync", read as a number: the advisory lock that a replica holds while it migrates.
 const MIGRATION_LOCK: u64 = u64::from_be_bytes(*b"usersync");
 
 /// Sends a request without the second half of its body.
 async fn begin(client: &Client, service: &Process, body: &str) -> TcpStream {
-    let Wire { path, headers, body } = client.signed(body);
+    let SignedRequest { path, headers, body } = client.signed(body);
     let headers: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let headers = headers.concat();
     let host = &service.address;
@@ -40,7 +40,7 @@ async fn finish(mut stream: TcpStream, body: &str) -> String {
     answer
 }
 
-async fn an_empty_database_is_migrated_and_a_second_start_keeps_the_rows(home: &mut Home) {
+async fn an_empty_database_is_migrated_and_a_second_start_keeps_the_rows(home: &mut ProgramFixture) {
     let service = home.serve().await;
     let client = home.client(&service).await;
     assert_eq!(client.get("/readyz").await.status, 200);
@@ -57,9 +57,9 @@ async fn an_empty_database_is_migrated_and_a_second_start_keeps_the_rows(home: &
     service.stop().await;
 }
 
-on_both_databases!(an_empty_database_is_migrated_and_a_second_start_keeps_the_rows, with Home);
+on_both_databases!(an_empty_database_is_migrated_and_a_second_start_keeps_the_rows, with ProgramFixture);
 
-async fn sigterm_lets_a_delivery_that_has_begun_be_answered_and_stored(home: &mut Home) {
+async fn sigterm_lets_a_delivery_that_has_begun_be_answered_and_stored(home: &mut ProgramFixture) {
     let mut service = home.serve().await;
     let client = home.client(&service).await;
     // An open connection without a request must not delay the stop.
@@ -77,7 +77,7 @@ async fn sigterm_lets_a_delivery_that_has_begun_be_answered_and_stored(home: &mu
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("applied"), "{answer}");
     let said = service.end().await;
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(answered.elapsed() < PROMPT, "ended after {:?}", answered.elapsed());
+    assert!(answered.elapsed() < MAX_STOP_TIME, "ended after {:?}", answered.elapsed());
     drop(silent);
 
     let service = home.serve().await;
@@ -85,13 +85,13 @@ async fn sigterm_lets_a_delivery_that_has_begun_be_answered_and_stored(home: &mu
     service.stop().await;
 }
 
-on_both_databases!(sigterm_lets_a_delivery_that_has_begun_be_answered_and_stored, with Home);
+on_both_databases!(sigterm_lets_a_delivery_that_has_begun_be_answered_and_stored, with ProgramFixture);
 
 #[tokio::test]
 async fn a_table_of_another_application_is_left_alone_and_a_schema_is_advised() {
-    let sqlite = Home::on_sqlite();
+    let sqlite = ProgramFixture::on_sqlite();
     let file = format!("sqlite://{}?mode=rwc", sqlite.path("usersync.db").display());
-    let postgres = Home::on_postgres().await.map(|home| {
+    let postgres = ProgramFixture::on_postgres().await.map(|home| {
         let url = home.variable("DATABASE_URL").to_owned();
         (home.with("USERSYNC_DATABASE__SCHEMA", "public"), url)
     });
@@ -109,7 +109,7 @@ async fn a_table_of_another_application_is_left_alone_and_a_schema_is_advised() 
 /// A replica waits while another one migrates; here the other one never ends.
 #[tokio::test]
 async fn sigterm_during_the_start_exits_with_0() {
-    let Some(home) = Home::on_postgres().await else { return };
+    let Some(home) = ProgramFixture::on_postgres().await else { return };
     let other = sea_orm::Database::connect(home.variable("DATABASE_URL")).await.unwrap();
     let migrating = other.begin().await.unwrap();
     let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
@@ -123,12 +123,12 @@ async fn sigterm_during_the_start_exits_with_0() {
     }
     let asked = Instant::now();
     service.stop().await;
-    assert!(asked.elapsed() < PROMPT, "ended after {:?}", asked.elapsed());
+    assert!(asked.elapsed() < MAX_STOP_TIME, "ended after {:?}", asked.elapsed());
     migrating.rollback().await.unwrap();
     other.close().await.unwrap();
 }
 
-async fn sigterm_during_a_sweep_is_quiet(home: &mut Home) {
+async fn sigterm_during_a_sweep_is_quiet(home: &mut ProgramFixture) {
     assert_eq!(home.run(&["migrate"]).await.code, Some(0));
     let database = home.database().await;
     let old =
@@ -156,7 +156,7 @@ async fn sigterm_during_a_sweep_is_quiet(home: &mut Home) {
     }
     let asked = Instant::now();
     let said = service.stop().await;
-    assert!(asked.elapsed() < PROMPT, "ended after {:?}: {said:?}", asked.elapsed());
+    assert!(asked.elapsed() < MAX_STOP_TIME, "ended after {:?}: {said:?}", asked.elapsed());
     assert!(kept().await > 0, "it was to be stopped on the way");
     for word in ["WARN", "ERROR", "shutdown"] {
         assert!(!said.stderr.contains(word), "{said:?}");
@@ -165,21 +165,21 @@ async fn sigterm_during_a_sweep_is_quiet(home: &mut Home) {
     database.close().await.unwrap();
 }
 
-on_both_databases!(sigterm_during_a_sweep_is_quiet, with Home);
+on_both_databases!(sigterm_during_a_sweep_is_quiet, with ProgramFixture);
 
-async fn an_idle_service_stops_immediately(home: &mut Home) {
+async fn an_idle_service_stops_immediately(home: &mut ProgramFixture) {
     let service = home.serve().await;
     let client = home.client(&service).await;
     assert_eq!(client.get("/healthz").await.status, 200);
     let asked = Instant::now();
     let said = service.stop().await;
-    assert!(asked.elapsed() < PROMPT, "ended after {:?}: {said:?}", asked.elapsed());
+    assert!(asked.elapsed() < MAX_STOP_TIME, "ended after {:?}: {said:?}", asked.elapsed());
     assert_eq!(said.stdout, "", "the service writes to its log only");
 }
 
-on_both_databases!(an_idle_service_stops_immediately, with Home);
+on_both_databases!(an_idle_service_stops_immediately, with ProgramFixture);
 
-async fn migrate_shows_which_migrations_are_applied(home: &mut Home) {
+async fn migrate_shows_which_migrations_are_applied(home: &mut ProgramFixture) {
     let status = home.run(&["migrate", "--status"]).await;
     assert_eq!(status.code, Some(0), "{status:?}");
     assert!(status.stdout.lines().count() > 0, "{status:?}");
@@ -191,13 +191,13 @@ async fn migrate_shows_which_migrations_are_applied(home: &mut Home) {
     }
 }
 
-on_both_databases!(migrate_shows_which_migrations_are_applied, with Home);
+on_both_databases!(migrate_shows_which_migrations_are_applied, with ProgramFixture);
 
 /// Several processes may create one database at the same time: one changes its journal mode while another
 /// writes.
 #[tokio::test]
 async fn migrate_waits_for_a_new_sqlite_database_that_another_process_has_locked() {
-    let home = Home::on_sqlite();
+    let home = ProgramFixture::on_sqlite();
     let url = format!("sqlite:{}?mode=rwc", home.path("usersync.db").display());
     let other = sea_orm::Database::connect(url).await.unwrap();
     other.execute_unprepared("BEGIN IMMEDIATE; CREATE TABLE held (value integer)").await.unwrap();
@@ -209,7 +209,7 @@ async fn migrate_waits_for_a_new_sqlite_database_that_another_process_has_locked
     assert_eq!(said.code, Some(0), "{said:?}");
 }
 
-async fn several_processes_that_start_together_migrate_once(home: &mut Home) {
+async fn several_processes_that_start_together_migrate_once(home: &mut ProgramFixture) {
     let starts = [home.start(&["migrate"]), home.start(&["migrate"]), home.start(&["migrate"])];
     for start in starts {
         let said = start.end().await;
@@ -217,9 +217,9 @@ async fn several_processes_that_start_together_migrate_once(home: &mut Home) {
     }
 }
 
-on_both_databases!(several_processes_that_start_together_migrate_once, with Home);
+on_both_databases!(several_processes_that_start_together_migrate_once, with ProgramFixture);
 
-async fn a_service_key_works_until_it_is_revoked(home: &mut Home) {
+async fn a_service_key_works_until_it_is_revoked(home: &mut ProgramFixture) {
     let key = home.key("reports").await;
     let service = home.serve().await;
     let client = home.client(&service).await;
@@ -243,9 +243,9 @@ async fn a_service_key_works_until_it_is_revoked(home: &mut Home) {
     service.stop().await;
 }
 
-on_both_databases!(a_service_key_works_until_it_is_revoked, with Home);
+on_both_databases!(a_service_key_works_until_it_is_revoked, with ProgramFixture);
 
-async fn a_key_is_revoked_by_its_prefix_or_as_a_whole_and_never_printed(home: &mut Home) {
+async fn a_key_is_revoked_by_its_prefix_or_as_a_whole_and_never_printed(home: &mut ProgramFixture) {
     for length in [12, 68] {
         let key = home.key("leaked").await;
         let revoked = home.run(&["keys", "revoke", &key[..length]]).await;
@@ -258,9 +258,9 @@ async fn a_key_is_revoked_by_its_prefix_or_as_a_whole_and_never_printed(home: &m
     }
 }
 
-on_both_databases!(a_key_is_revoked_by_its_prefix_or_as_a_whole_and_never_printed, with Home);
+on_both_databases!(a_key_is_revoked_by_its_prefix_or_as_a_whole_and_never_printed, with ProgramFixture);
 
-async fn two_variables_make_a_whole_clerk_source(home: &mut Home) {
+async fn two_variables_make_a_whole_clerk_source(home: &mut ProgramFixture) {
     let (provider, signer) = (Provider::start(), rsa("key_1"));
     provider.publish(&[&signer]);
     home.set("CLERK_JWT_ISSUER_DOMAIN", provider.url(""));
@@ -275,11 +275,11 @@ async fn two_variables_make_a_whole_clerk_source(home: &mut Home) {
     service.stop().await;
 }
 
-on_both_databases!(two_variables_make_a_whole_clerk_source, with Home);
+on_both_databases!(two_variables_make_a_whole_clerk_source, with ProgramFixture);
 
 #[tokio::test]
 async fn the_two_variables_alone_are_enough() {
-    let home = Home::bare()
+    let home = ProgramFixture::bare()
         .with("CLERK_WEBHOOK_SECRET", crate::support::app::SECRET)
         .with("CLERK_JWT_ISSUER_DOMAIN", "https://verb-noun-00.clerk.accounts.dev");
     let migrated = home.run(&["migrate"]).await;
@@ -289,7 +289,7 @@ async fn the_two_variables_alone_are_enough() {
 
 #[tokio::test]
 async fn port_alone_is_listened_on_at_all_addresses() {
-    let home = Home::bare().with("PORT", "0").with("CLERK_WEBHOOK_SECRET", SECRET);
+    let home = ProgramFixture::bare().with("PORT", "0").with("CLERK_WEBHOOK_SECRET", SECRET);
     let mut service = home.start(&["serve"]);
     let ready = service.line_with("sources").await;
     let (_, port) = ready.split_once("]:").or_else(|| ready.split_once("0.0.0.0:")).expect(&ready);

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use usersync::internals::domain::UserKey;
 use usersync::internals::jobs::Jobs;
-use usersync::internals::sync::{Feed, Found, UserCache};
+use usersync::internals::sync::{CachedLookup, Feed, UserCache};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{
@@ -19,7 +19,7 @@ use crate::support::signer::rsa;
 
 const CURRENT: &str = "/v1/users/current";
 /// The user of `CREATED_PHONE_ONLY`.
-const SPOILT: &str = "user_2tPhone000000000000000000003";
+const USER_WITH_INVALID_ROW: &str = "user_2tPhone000000000000000000003";
 
 async fn name(app: &TestApp, token: &str) -> String {
     let answer = app.client.get_as(token, CURRENT).await;
@@ -80,7 +80,7 @@ async fn a_change_made_by_another_replica_is_visible_within_a_second(app: &TestA
 
 on_both_databases!(a_change_made_by_another_replica_is_visible_within_a_second);
 
-async fn a_change_that_no_notification_told_of_is_shown_within_a_second(app: &TestApp) {
+async fn a_change_without_a_notification_is_visible_within_a_second(app: &TestApp) {
     let token = app.token(ADA);
     app.client.deliver(CREATED).await;
     let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
@@ -95,9 +95,9 @@ async fn a_change_that_no_notification_told_of_is_shown_within_a_second(app: &Te
     assert_eq!(name(app, &token).await, "Somebody");
 }
 
-on_both_databases!(a_change_that_no_notification_told_of_is_shown_within_a_second);
+on_both_databases!(a_change_without_a_notification_is_visible_within_a_second);
 
-async fn callers_that_ask_at_the_same_time_share_one_read(app: &TestApp) {
+async fn concurrent_callers_share_one_read(app: &TestApp) {
     let users = UserCache::new(&Jobs::default(), &app.store, Feed::default());
     app.client.deliver(CREATED).await;
     let ada = UserKey::new("clerk", ADA);
@@ -105,14 +105,14 @@ async fn callers_that_ask_at_the_same_time_share_one_read(app: &TestApp) {
     let rows: Vec<_> = found
         .iter()
         .map(|found| match found {
-            Ok(Found::Living(user)) => user,
+            Ok(CachedLookup::Row(user)) => user,
             other => panic!("{other:?}"),
         })
         .collect();
     assert!(rows.iter().all(|row| Arc::ptr_eq(row, rows[0])));
 }
 
-on_both_databases!(callers_that_ask_at_the_same_time_share_one_read);
+on_both_databases!(concurrent_callers_share_one_read);
 
 async fn users_read_by_one_statement_are_each_answered_by_themselves(app: &TestApp) {
     for event in [CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED] {
@@ -125,13 +125,13 @@ async fn users_read_by_one_statement_are_each_answered_by_themselves(app: &TestA
     database.close().await.unwrap();
     let users = UserCache::new(&Jobs::default(), &app.store, Feed::default());
     let nobody = (0..300).map(|number| format!("user_nobody_{number}"));
-    let asked: Vec<String> = nobody.chain([ADA, GRACE, SPOILT].map(str::to_owned)).collect();
+    let asked: Vec<String> = nobody.chain([ADA, GRACE, USER_WITH_INVALID_ROW].map(str::to_owned)).collect();
     let keys: Vec<UserKey> = asked.iter().map(|id| UserKey::new("clerk", id)).collect();
     for (key, found) in keys.iter().zip(join_all(keys.iter().map(|key| users.get(key))).await) {
         match (&*key.external_id, found) {
-            (GRACE, Ok(Found::Living(user))) => assert_eq!(user.key, *key),
-            (ADA, Ok(Found::Nobody(Some(_)))) | (SPOILT, Err(_)) => {}
-            (id, Ok(Found::Nobody(None))) if id.starts_with("user_nobody_") => {}
+            (GRACE, Ok(CachedLookup::Row(user))) => assert_eq!(user.key, *key),
+            (ADA, Ok(CachedLookup::NoRow(Some(_)))) | (USER_WITH_INVALID_ROW, Err(_)) => {}
+            (id, Ok(CachedLookup::NoRow(None))) if id.starts_with("user_nobody_") => {}
             other => panic!("{other:?}"),
         }
     }

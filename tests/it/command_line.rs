@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::support::binary::{Home, Said};
+use crate::support::binary::{ProgramFixture, ProgramOutput};
 use crate::support::client::answer;
 use crate::support::client::fixture::CREATED;
 
 /// The program failed with this code, and its standard error contains these texts.
-fn assert_fails(said: &Said, code: i32, texts: &[&str]) {
+fn assert_fails(said: &ProgramOutput, code: i32, texts: &[&str]) {
     assert_eq!(said.code, Some(code), "{said:?}");
     assert_eq!(said.stdout, "", "{said:?}");
     for text in texts {
@@ -18,7 +18,7 @@ fn assert_fails(said: &Said, code: i32, texts: &[&str]) {
 
 #[tokio::test]
 async fn help_and_version_exit_with_0() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     for arguments in [&["--help"][..], &["--version"], &["serve", "--help"], &["help", "keys"]] {
         let said = home.run(arguments).await;
         assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{arguments:?}");
@@ -27,7 +27,7 @@ async fn help_and_version_exit_with_0() {
 
 #[tokio::test]
 async fn wrong_usage_exits_with_2() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     for (arguments, text) in [
         (&[][..], "Usage"),
         (&["sevre"], "serve"),
@@ -52,7 +52,7 @@ async fn wrong_usage_exits_with_2() {
 
 #[tokio::test]
 async fn an_invalid_log_level_exits_with_2() {
-    let home = Home::bare().with("RUST_LOG", "usersync=loudly");
+    let home = ProgramFixture::bare().with("RUST_LOG", "usersync=loudly");
     for command in ["serve", "dev"] {
         assert_fails(&home.run(&[command]).await, 2, &["the log level"]);
     }
@@ -64,7 +64,7 @@ async fn an_unreachable_database_exits_with_1_and_a_fix() {
         ("sqlite:nowhere/usersync.db", "nowhere/usersync.db: its folder nowhere does not exist"),
         ("postgres://me:hunter2@127.0.0.1:1/users?connect_timeout=1", "Connection Error"),
     ] {
-        let home = Home::on_sqlite().with("DATABASE_URL", url);
+        let home = ProgramFixture::on_sqlite().with("DATABASE_URL", url);
         for arguments in [&["serve"][..], &["migrate"], &["keys", "list"]] {
             let said = home.run(arguments).await;
             assert_fails(&said, 1, &["error: ", cause, "DATABASE_URL"]);
@@ -83,14 +83,14 @@ async fn an_invalid_database_url_exits_with_2_and_is_not_printed() {
         "postgres://root:hunter2@127.0.0.1:99999/users",
         "postgres://root:hunter2@/users here?x",
     ] {
-        let home = Home::on_sqlite().with("DATABASE_URL", url);
+        let home = ProgramFixture::on_sqlite().with("DATABASE_URL", url);
         assert_fails(&home.run(&["serve"]).await, 2, &["database.url", "DATABASE_URL"]);
     }
 }
 
 #[tokio::test]
 async fn all_errors_of_the_configuration_are_reported_at_once_with_the_nearest_valid_key() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     home.write(
         "usersync.toml",
         r#"
@@ -126,14 +126,14 @@ async fn all_errors_of_the_configuration_are_reported_at_once_with_the_nearest_v
 
 #[tokio::test]
 async fn a_toml_syntax_error_is_reported_by_its_line_only() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     home.write("other.toml", "[database]\nurl = postgres://root:hunter2@127.0.0.1/users\n");
     assert_fails(&home.run(&["serve", "--config", "other.toml"]).await, 2, &["other.toml:2"]);
 }
 
 #[tokio::test]
 async fn the_flag_overrides_the_variable_and_an_empty_variable_names_no_file() {
-    let mut home = Home::bare().with("USERSYNC_CONFIG", "");
+    let mut home = ProgramFixture::bare().with("USERSYNC_CONFIG", "");
     assert_eq!(home.run(&["migrate", "--status"]).await.code, Some(0));
     home.set("USERSYNC_CONFIG", "nowhere.toml");
     assert_fails(&home.run(&["migrate", "--status"]).await, 2, &["nowhere.toml"]);
@@ -143,21 +143,21 @@ async fn the_flag_overrides_the_variable_and_an_empty_variable_names_no_file() {
 
 #[tokio::test]
 async fn a_log_outside_a_terminal_has_no_colours() {
-    let home = Home::on_sqlite();
+    let home = ProgramFixture::on_sqlite();
     let said = home.serve().await.stop().await;
     assert!(said.stderr.contains("ready") && !said.stderr.contains('\x1b'), "{}", said.stderr);
 }
 
 #[tokio::test]
 async fn an_empty_part_of_the_log_filter_is_ignored() {
-    let home = Home::on_sqlite().with("RUST_LOG", "usersync=info,");
+    let home = ProgramFixture::on_sqlite().with("RUST_LOG", "usersync=info,");
     let said = home.serve().await.stop().await;
     assert!(said.stderr.contains("ready"), "{}", said.stderr);
 }
 
 #[tokio::test]
 async fn json_logs_are_one_object_per_line_with_the_request_id() {
-    let home = Home::on_sqlite().with("USERSYNC_LOG__FORMAT", "json");
+    let home = ProgramFixture::on_sqlite().with("USERSYNC_LOG__FORMAT", "json");
     let service = home.serve().await;
     let client = home.client(&service).await;
     let named = |path| client.request(reqwest::Method::GET, path).header("x-request-id", "trace-42");
@@ -181,6 +181,6 @@ async fn json_logs_are_one_object_per_line_with_the_request_id() {
 
 #[tokio::test]
 async fn a_refused_connection_is_reported_in_the_database_s_own_words() {
-    let home = Home::bare().with("DATABASE_URL", "postgres://me@127.0.0.1:1/users");
+    let home = ProgramFixture::bare().with("DATABASE_URL", "postgres://me@127.0.0.1:1/users");
     assert_fails(&home.run(&["migrate"]).await, 1, &["refused", "check DATABASE_URL"]);
 }

@@ -1,5 +1,5 @@
-//! `[sources.list]`: lists of users in the shapes of other providers, with their paging, their credentials and their way to
-//! say that a user is gone.
+//! `[sources.list]`: lists of users in the shapes of other providers, with their paging, their credentials and their
+//! way to say that a user is gone.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::backfill::{backfill, configure, number};
 use crate::reconcile::reconcile;
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 
 const MAP: &str = "[sources.map]
 type = '/type'
@@ -26,17 +26,17 @@ struct Shape {
     list: &'static str,
     path: &'static str,
     authorization: &'static str,
-    page: fn(&[Value], &Asked) -> HttpResponse,
+    page: fn(&[Value], &ListRequest) -> HttpResponse,
 }
 
-/// What a request asks for.
-struct Asked {
+/// A request to the provider.
+struct ListRequest {
     query: Vec<(String, String)>,
     body: Value,
     url: String,
 }
 
-impl Asked {
+impl ListRequest {
     fn value(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
@@ -223,14 +223,14 @@ async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Site>) -
     let query = url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
     let url = format!("http://{}{}", request.connection_info().host(), request.path());
     let body = serde_json::from_slice(&body).unwrap_or_default();
-    (shape.page)(&users, &Asked { query, body, url })
+    (shape.page)(&users, &ListRequest { query, body, url })
 }
 
 #[tokio::test]
 async fn everybody_in_a_list_of_each_shape_is_read_and_who_left_is_found() {
     for shape in &SHAPES {
         let (site, base) = start(shape);
-        let home = Home::on_sqlite();
+        let home = ProgramFixture::on_sqlite();
         let Shape { name, path, list, .. } = shape;
         let list = list.replace("BASE", &base);
         let list = format!("{MAP}[sources.list]\nurl = '{base}{path}'\nget = '{base}/one/{{id}}'\n{list}\n");

@@ -5,20 +5,20 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::client::Client;
 use crate::support::client::fixture::{ADA, CREATED};
 
-/// A home whose role may have so many connections. The role goes with the test.
-struct Narrow {
-    home: Home,
+/// A fixture whose role may have this many connections. The role is dropped after the test.
+struct LimitedRole {
+    home: ProgramFixture,
     owner: DatabaseConnection,
     role: String,
 }
 
-impl Narrow {
+impl LimitedRole {
     async fn with_limit(limit: u32) -> Option<Self> {
-        let mut home = Home::on_postgres().await?;
+        let mut home = ProgramFixture::on_postgres().await?;
         let owner = home.database().await;
         let mut url: url::Url = home.variable("DATABASE_URL").parse().unwrap();
         let name = url.path().trim_start_matches('/').to_owned();
@@ -67,7 +67,7 @@ async fn refused_of_many(client: &Client) -> usize {
 #[tokio::test]
 async fn a_role_with_few_connections_takes_every_delivery() {
     for (limit, max_connections) in [(3, "3"), (5, "20"), (5, "4")] {
-        let Some(narrow) = Narrow::with_limit(limit).await else { return };
+        let Some(narrow) = LimitedRole::with_limit(limit).await else { return };
         let key = narrow.home.key("tests").await;
         let mut home = narrow;
         home.home.set("USERSYNC_DATABASE__MAX_CONNECTIONS", max_connections);
@@ -85,8 +85,8 @@ async fn a_role_with_few_connections_takes_every_delivery() {
 }
 
 #[tokio::test]
-async fn one_replica_leaves_the_others_what_it_was_not_given() {
-    let Some(mut narrow) = Narrow::with_limit(5).await else { return };
+async fn a_replica_opens_no_more_than_its_maximum_of_connections() {
+    let Some(mut narrow) = LimitedRole::with_limit(5).await else { return };
     narrow.home.set("USERSYNC_DATABASE__MAX_CONNECTIONS", "3");
     let key = narrow.home.key("tests").await;
     let service = narrow.home.serve().await;
@@ -113,7 +113,7 @@ async fn one_replica_leaves_the_others_what_it_was_not_given() {
 
 #[tokio::test]
 async fn a_command_needs_one_connection_and_names_the_reason_if_there_is_none() {
-    let Some(narrow) = Narrow::with_limit(1).await else { return };
+    let Some(narrow) = LimitedRole::with_limit(1).await else { return };
     for arguments in
         [&["migrate"][..], &["keys", "create", "first"], &["keys", "list"], &["replay", "--journal"]]
     {
@@ -124,9 +124,9 @@ async fn a_command_needs_one_connection_and_names_the_reason_if_there_is_none() 
     let started = Instant::now();
     for arguments in [&["keys", "list"][..], &["doctor"], &["migrate"], &["serve"]] {
         let said = narrow.home.run(arguments).await;
-        let told = format!("{}{}", said.stdout, said.stderr);
+        let output = format!("{}{}", said.stdout, said.stderr);
         assert_eq!(said.code, Some(1), "{said:?}");
-        assert!(told.contains("53300") && told.contains("max_connections"), "{arguments:?}: {told}");
+        assert!(output.contains("53300") && output.contains("max_connections"), "{arguments:?}: {output}");
     }
     assert!(started.elapsed() < Duration::from_mins(1));
     taken.close().await.unwrap();
@@ -134,8 +134,8 @@ async fn a_command_needs_one_connection_and_names_the_reason_if_there_is_none() 
 }
 
 #[tokio::test]
-async fn a_read_that_was_given_up_does_not_run_on() {
-    let Some(home) = Home::on_postgres().await else { return };
+async fn the_server_stops_a_read_that_timed_out() {
+    let Some(home) = ProgramFixture::on_postgres().await else { return };
     let service = home.serve().await;
     let client = home.client(&service).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");

@@ -118,7 +118,7 @@ async fn assert_rule(app: &TestApp, clients: &[&Client], events: &[Event]) {
     let records = expected(app, events);
     let expected = shown(&records);
     let deleted = records.values().any(|record| record.deleted_at.is_some());
-    assert!(!expected.is_empty() && deleted, "a telling history");
+    assert!(!expected.is_empty() && deleted, "a history with users and deletions");
     for client in clients {
         assert_eq!(rows(client, &expected).await, expected);
     }

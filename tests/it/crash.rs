@@ -2,7 +2,7 @@
 //! with a real process that is killed, and with databases that stop, fill up or become read-only.
 //!
 //! Sixteen senders send the histories of a few dozen users as a provider does: late, twice, again after no answer, and
-//! sometimes with a message that cannot be understood. After every cycle the database is checked: every delivery that
+//! sometimes with a message that cannot be read. After every cycle the database is checked: every delivery that
 //! was answered 2xx is in the journal, once, with the outcome of the answer; and rows, tombstones, ids and payloads
 //! are what the rule (`Record::join`) makes of exactly the journaled set.
 //!
@@ -28,26 +28,26 @@ use usersync::internals::store::Store;
 
 use crate::support::client::fixture::CREATED;
 use crate::support::client::{Answer, Client};
-use crate::support::crash::{Account, Answers, Audit, Random, Senders, Service, cycles, source};
+use crate::support::crash::{Answers, Audit, Random, Senders, Service, SharedMessages, cycles, source};
 use crate::support::postgres::{Cluster, Template};
 
 /// How soon the service must accept again once the database is back.
 const RECOVERY: Duration = Duration::from_secs(10);
 /// How often a database fails in a short run.
-const CYCLES_OF_TROUBLE: u32 = 2;
+const FAULT_CYCLES: u32 = 2;
 
 fn sqlite_in(folder: &Path) -> String {
     format!("sqlite://{}?mode=rwc", folder.join("usersync.db").display())
 }
 
 /// Printed although the test harness hides the output of passing tests, but only in a run of many cycles.
-fn report(what: &str, cycles: u32, account: &Account, audit: &Audit) {
+fn report(what: &str, cycles: u32, account: &SharedMessages, audit: &Audit) {
     println!("{what}: {cycles} cycles, {:?}, {} journaled", account.counts(), audit.journaled());
 }
 
 /// Kills the service under load again and again, some times already while it starts.
 async fn is_killed_again_and_again(what: &str, url: &str) {
-    let (account, mut audit, mut random) = (Account::new(), Audit::default(), Random::new());
+    let (account, mut audit, mut random) = (SharedMessages::new(), Audit::default(), Random::new());
     let cycles = cycles(4);
     for cycle in 0..cycles {
         if cycle % 3 == 0 {
@@ -86,12 +86,12 @@ async fn killed_under_load_on_postgres() {
 }
 
 /// The service, its database and its senders, while the database has a fault.
-struct Trouble<'a> {
+struct FaultyDatabase<'a> {
     service: &'a Service,
-    account: &'a Account,
+    account: &'a SharedMessages,
 }
 
-impl Trouble<'_> {
+impl FaultyDatabase<'_> {
     async fn get(&self, path: &str) -> Answer {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         crate::support::client::answer(http.get(format!("{}{path}", self.service.base()))).await
@@ -112,7 +112,7 @@ impl Trouble<'_> {
     }
 
     /// Waits until deliveries are accepted again, more than a few.
-    async fn until_taken(&self) {
+    async fn until_accepted(&self) {
         let (started, before) = (Instant::now(), self.account.counts());
         while started.elapsed() < RECOVERY {
             if self.account.counts().taken > before.taken + 50 {
@@ -129,20 +129,20 @@ impl Trouble<'_> {
 async fn postgres_stopped_and_started_again() {
     let Some(mut cluster) = Cluster::make() else { return };
     let url = cluster.url().to_owned();
-    let (account, mut audit, mut random) = (Account::new(), Audit::default(), Random::new());
+    let (account, mut audit, mut random) = (SharedMessages::new(), Audit::default(), Random::new());
     let mut service = Service::start(&url);
-    let cycles = cycles(CYCLES_OF_TROUBLE);
+    let cycles = cycles(FAULT_CYCLES);
     for cycle in 0..cycles {
         let senders = Senders::start(&account, service.base(), Answers::Always);
         tokio::time::sleep(random.milliseconds(100, 500)).await;
-        let trouble = Trouble { service: &service, account: &account };
+        let trouble = FaultyDatabase { service: &service, account: &account };
         tokio::task::block_in_place(|| if cycle % 2 == 0 { cluster.stop() } else { cluster.kill() });
         trouble.until_refused().await;
         assert_eq!(trouble.get("/readyz").await.brief(), "503 database_unavailable");
         assert_eq!(trouble.get("/healthz").await.status, 200);
         tokio::time::sleep(random.milliseconds(0, 1500)).await;
         tokio::task::block_in_place(|| cluster.start());
-        trouble.until_taken().await;
+        trouble.until_accepted().await;
         assert_eq!(trouble.get("/readyz").await.status, 200);
         senders.stop().await;
         service.assert_runs();
@@ -152,12 +152,12 @@ async fn postgres_stopped_and_started_again() {
     service.stop();
 }
 
-/// A replica that was promoted the wrong way round, or a quota that makes a server read-only.
+/// A primary that became read-only, or a quota that makes a server read-only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn postgres_that_may_not_be_written() {
+async fn read_only_postgres() {
     static EMPTY: Template = Template::new("writable");
     let Some(database) = EMPTY.database(async |_| anyhow::Ok(())).await else { return };
-    let (url, account, mut audit) = (database.url(), Account::new(), Audit::default());
+    let (url, account, mut audit) = (database.url(), SharedMessages::new(), Audit::default());
     let mut service = Service::start(&url);
     // One connection, opened before: a new one would be subject to the setting itself.
     let mut options = ConnectOptions::new(&url);
@@ -173,14 +173,14 @@ async fn postgres_that_may_not_be_written() {
         operator.execute_unprepared(rest).await.unwrap();
     };
     let senders = Senders::start(&account, service.base(), Answers::Always);
-    let trouble = Trouble { service: &service, account: &account };
-    trouble.until_taken().await;
+    let trouble = FaultyDatabase { service: &service, account: &account };
+    trouble.until_accepted().await;
     set_read_only("on").await;
     trouble.until_refused().await;
     assert_eq!(trouble.get("/readyz").await.status, 503, "as a delivery is");
     assert_eq!(trouble.get("/healthz").await.status, 200);
     set_read_only("off").await;
-    trouble.until_taken().await;
+    trouble.until_accepted().await;
     senders.stop().await;
     service.assert_runs();
     audit.check(&url, &account).await;
@@ -200,7 +200,7 @@ async fn serve(url: &str) -> (usersync::internals::app::Service, Client) {
 }
 
 #[tokio::test]
-async fn sqlite_that_may_not_be_written() {
+async fn read_only_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let owner = Store::connect(&Settings::at(&sqlite_in(folder.path()))).await.unwrap();
     owner.migrate().await.unwrap();
@@ -209,16 +209,16 @@ async fn sqlite_that_may_not_be_written() {
         let refused = client.send(client.signed(CREATED)).await;
         assert_eq!((&*refused.brief(), refused.header("retry-after")), ("503 database_unavailable", "5"));
     }
-    assert_eq!(client.get("/readyz").await.status, 200, "what only reads goes on");
+    assert_eq!(client.get("/readyz").await.status, 200, "reads still work");
     running.stop().await.unwrap();
     owner.close().await.unwrap();
 }
 
-/// On a full disk SQLite rolls a transaction back by itself, as the first trigger does. A program that believes it is
+/// On a full disk SQLite rolls a transaction back itself, as the first trigger does. A program that believes it is
 /// still open makes a savepoint of the next one. If that fails (the second trigger), an open transaction remains:
 /// everything later is written into it, acknowledged, and never committed.
 #[tokio::test]
-async fn a_transaction_that_sqlite_undid_by_itself_spoils_no_later_one() {
+async fn a_transaction_that_sqlite_rolled_back_does_not_affect_later_ones() {
     let folder = tempfile::tempdir().unwrap();
     let url = sqlite_in(folder.path());
     let (running, client) = serve(&url).await;
@@ -250,17 +250,17 @@ async fn a_disk_fills_up(
     mut fill: impl FnMut(),
     mut make_space: impl AsyncFnMut(),
 ) {
-    let (account, mut audit): (Arc<Account>, Audit) = (Account::new(), Audit::default());
-    let cycles = cycles(CYCLES_OF_TROUBLE);
+    let (account, mut audit): (Arc<SharedMessages>, Audit) = (SharedMessages::new(), Audit::default());
+    let cycles = cycles(FAULT_CYCLES);
     for _ in 0..cycles {
         let senders = Senders::start(&account, service.base(), Answers::Always);
         fill();
-        let trouble = Trouble { service: &service, account: &account };
+        let trouble = FaultyDatabase { service: &service, account: &account };
         trouble.until_refused().await;
         // Requests that only read are still answered.
         assert_eq!(trouble.get("/readyz").await.status, 200);
         make_space().await;
-        trouble.until_taken().await;
+        trouble.until_accepted().await;
         senders.stop().await;
         service.assert_runs();
         audit.check(&url(), &account).await;
@@ -301,7 +301,7 @@ async fn sqlite_on_a_full_disk() {
     let Some(unshare) = unshare() else { return };
     let url = sqlite_in(folder.path());
     // What the cycles leave behind must fit as well.
-    let size = 8 + cycles(CYCLES_OF_TROUBLE);
+    let size = 8 + cycles(FAULT_CYCLES);
     let script = format!(r#"mount -t tmpfs -o size={size}m tmpfs "$1" && exec "$0" serve"#);
     let service = Service::start_by(unshare, &script, folder.path(), &url);
     let seen = Path::new("/proc").join(service.id().to_string()).join("root");
@@ -313,7 +313,7 @@ async fn sqlite_on_a_full_disk() {
         std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
     };
     let make_space = async || std::fs::remove_file(&ballast).unwrap();
-    // SQLite follows links by itself, and so would miss that file system: it gets a copy, made while
+    // SQLite follows links, and so would miss that file system: it gets a copy, made while
     // no process writes.
     let copy = tempfile::tempdir().unwrap();
     let copied = || {
@@ -325,7 +325,7 @@ async fn sqlite_on_a_full_disk() {
     a_disk_fills_up("full disk, SQLite", service, copied, fill, make_space).await;
 }
 
-/// A command that runs another one where mounts are seen by itself alone.
+/// A command that runs another one in a mount namespace of its own.
 fn unshare() -> Option<Command> {
     let ways: [&[&str]; 2] = [&["--mount"], &["--user", "--map-root-user", "--mount"]];
     for way in ways {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::backfill::{backfill, clerk, configure};
 use crate::reconcile::reconcile;
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::directory::{FakeDirectory, auth0_users, clerk_users, workos_users};
 use crate::support::peers::PRISM;
 
@@ -33,8 +33,8 @@ async fn wrong_with(
     Some(Value::Array(wrong))
 }
 
-/// Reads everybody in, finds one who left and one who is not listed, and asks for both by id.
-async fn make_every_request(home: &Home, directory: &FakeDirectory) {
+/// Imports all users, finds a deleted one and one that is not listed, and looks up both by id.
+async fn make_every_request(home: &ProgramFixture, directory: &FakeDirectory) {
     let (said, _) = backfill(home, &[]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     {
@@ -49,8 +49,8 @@ async fn make_every_request(home: &Home, directory: &FakeDirectory) {
 }
 
 #[tokio::test]
-async fn what_clerk_is_asked_is_what_it_describes() {
-    let home = Home::on_sqlite();
+async fn requests_to_clerk_match_its_api_description() {
+    let home = ProgramFixture::on_sqlite();
     let directory = FakeDirectory::start(clerk_users(1100));
     clerk(&home, &directory);
     make_every_request(&home, &directory).await;
@@ -60,8 +60,8 @@ async fn what_clerk_is_asked_is_what_it_describes() {
 }
 
 #[tokio::test]
-async fn what_workos_is_asked_is_what_it_describes() {
-    let home = Home::on_sqlite();
+async fn requests_to_workos_match_its_api_description() {
+    let home = ProgramFixture::on_sqlite();
     let directory = FakeDirectory::start(workos_users(250));
     let base = directory.url("");
     let api = format!("[sources.api]\nsecret_key = 'sk_1'\nbase_url = '{base}'\nrequests_per_second = 1000");
@@ -73,8 +73,8 @@ async fn what_workos_is_asked_is_what_it_describes() {
 }
 
 #[tokio::test]
-async fn what_auth0_is_asked_is_what_it_describes() {
-    let home = Home::on_sqlite();
+async fn requests_to_auth0_match_its_api_description() {
+    let home = ProgramFixture::on_sqlite();
     let directory = FakeDirectory::start(auth0_users(60));
     let base = directory.url("");
     let api = format!(

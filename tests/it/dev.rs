@@ -4,13 +4,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use usersync::internals::clock::Clock;
 
-use crate::support::binary::{Home, PROGRAM, Process};
+use crate::support::binary::{PROGRAM, Process, ProgramFixture};
 use crate::support::client::fixture::CREATED;
 use crate::support::client::{Client, answer};
 use crate::support::has_curl;
 
 /// Starts `usersync dev` on a free port, and waits until it has printed everything.
-async fn dev(home: &Home, arguments: &[&str]) -> Process {
+async fn dev(home: &ProgramFixture, arguments: &[&str]) -> Process {
     let mut dev = home.start(&[&["dev", "--listen", "127.0.0.1:0"], arguments].concat());
     dev.line_with("Press Ctrl-C to stop").await;
     dev
@@ -18,10 +18,10 @@ async fn dev(home: &Home, arguments: &[&str]) -> Process {
 
 #[tokio::test]
 async fn it_prints_the_event_the_row_and_the_answer_of_one_round_trip() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     let dev = dev(&home, &[]).await;
-    let told = dev.stdout();
-    let mut rest = told.as_str();
+    let output = dev.stdout();
+    let mut rest = output.as_str();
     for text in [
         "usersync dev at http://127.0.0.1:",
         "user.created, for user_ada",
@@ -40,7 +40,7 @@ async fn it_prints_the_event_the_row_and_the_answer_of_one_round_trip() {
 
 #[tokio::test]
 async fn it_gives_a_page_on_this_machine_a_token_for_any_user() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     let dev = dev(&home, &[]).await;
     let base = dev.stdout().split_once("usersync dev at ").unwrap().1.split_once(',').unwrap().0.to_owned();
     let client = Client::new(base, String::new(), Clock::system());
@@ -76,16 +76,16 @@ async fn every_printed_command_works_as_it_is_printed() {
         return;
     }
     for arguments in [&[][..], &["--directory", "Ada's 100% own?"]] {
-        let home = Home::bare();
+        let home = ProgramFixture::bare();
         let dev = dev(&home, arguments).await;
         let asked = home.paste(&dev, "ask which user a token belongs to").await;
         assert!(asked.starts_with("HTTP/1.1 200") && asked.contains("Ada Lovelace"), "{asked}");
         assert!(home.paste(&dev, "list the users").await.contains("Ada Lovelace"));
-        let read = home.paste(&dev, "read in the users who were there before").await;
+        let read = home.paste(&dev, "import the users who existed before").await;
         assert!(read.contains("4 users read, 0 applied, 4 unchanged"), "{read}");
         let compared = home.paste(&dev, "compare the table with the provider's list").await;
         assert!(compared.contains("4 users at the provider, 4 rows here"), "{compared}");
-        assert!(compared.contains("the table is in step with the provider"), "{compared}");
+        assert!(compared.contains("the table matches the provider's list"), "{compared}");
         let sent = home.paste(&dev, "change the user's name").await;
         assert!(sent.starts_with("200 OK") && sent.contains("applied"), "{sent}");
         assert!(home.paste(&dev, "list the users").await.contains("Ada King"));
@@ -101,7 +101,7 @@ async fn every_printed_command_works_as_it_is_printed() {
 
 #[tokio::test]
 async fn a_second_start_in_the_same_directory_keeps_the_user_and_the_keys() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     let first = dev(&home, &[]).await;
     let secret = |dev: &Process| dev.stdout().split_once("--secret ").unwrap().1[..38].to_owned();
     let before = secret(&first);
@@ -114,7 +114,7 @@ async fn a_second_start_in_the_same_directory_keeps_the_user_and_the_keys() {
 
 #[tokio::test]
 async fn a_start_after_the_sample_user_was_deleted_works_with_another() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     for _ in 0..3 {
         let dev = dev(&home, &[]).await;
         let deleted = home.shell(&dev.printed("delete the user")).await;
@@ -125,7 +125,7 @@ async fn a_start_after_the_sample_user_was_deleted_works_with_another() {
 
 #[tokio::test]
 async fn neither_settings_nor_a_proxy_affect_it() {
-    let home = Home::bare()
+    let home = ProgramFixture::bare()
         .with("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
         .with("USERSYNC_DATABASE__URL", "postgres://nobody@127.0.0.1:1/nothing")
         .with("USERSYNC_CONFIG", "nowhere.toml")
@@ -141,17 +141,17 @@ async fn neither_settings_nor_a_proxy_affect_it() {
 
 #[tokio::test]
 async fn an_address_in_use_is_reported_with_a_fix() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let said = home.run(&["dev", "--listen", &taken.local_addr().unwrap().to_string()]).await;
     assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""));
-    assert!(said.stderr.contains("is taken") && said.stderr.contains("--listen"), "{said:?}");
+    assert!(said.stderr.contains("is in use") && said.stderr.contains("--listen"), "{said:?}");
 }
 
 #[tokio::test]
 async fn its_files_can_be_read_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     dev(&home, &[]).await.stop().await;
     for file in ["dev.json", "usersync.toml"] {
         let mode = std::fs::metadata(home.path(".usersync").join(file)).unwrap().permissions().mode();
@@ -161,7 +161,7 @@ async fn its_files_can_be_read_by_their_owner_only() {
 
 #[tokio::test]
 async fn send_exits_with_1_when_it_is_refused() {
-    let home = Home::on_sqlite();
+    let home = ProgramFixture::on_sqlite();
     home.write("event.json", CREATED);
     let service = home.serve().await;
     let to = format!("http://{}/webhooks/clerk", service.address);

@@ -1,4 +1,4 @@
-//! `usersync doctor` finds each planted problem, says how to fix it, and changes nothing.
+//! `usersync doctor` finds each mistake, shows how to fix it, and changes nothing.
 
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -6,7 +6,7 @@ use usersync::internals::config::Database as Settings;
 use usersync::internals::store::Store;
 
 use crate::support::app::{OLD_SECRET, SECRET, TestApp};
-use crate::support::command::{Desk, Said};
+use crate::support::command::{CommandDirectory, ProgramOutput};
 use crate::support::provider::{Page, Provider};
 use crate::support::signer::{p256, rsa};
 
@@ -28,7 +28,7 @@ fn healthy() -> (Provider, String) {
     (provider, configuration)
 }
 
-async fn doctor(desk: &Desk) -> Said {
+async fn doctor(desk: &CommandDirectory) -> ProgramOutput {
     let said = desk.run(&["doctor"], "").await;
     for secret in [&SECRET[8..], &OLD_SECRET[8..], "pass_word"] {
         assert!(!said.everything().contains(secret), "{secret:?} is in {said:?}");
@@ -38,20 +38,20 @@ async fn doctor(desk: &Desk) -> Said {
 
 /// Doctor found this, with this level, and its exit code fits.
 #[track_caller]
-fn assert_finds(said: &Said, level: &str, what: &str) {
+fn assert_finds(said: &ProgramOutput, level: &str, what: &str) {
     let found = said.stdout.lines().any(|line| line.trim_start().starts_with(level) && line.contains(what));
     assert!(found, "no {level} with {what:?} in {said:?}");
     assert_eq!(said.code, Some(i32::from(said.stdout.contains("  ERROR"))), "{said:?}");
 }
 
 async fn finds(configuration: &str, level: &str, what: &str) {
-    assert_finds(&doctor(&Desk::with(configuration)).await, level, what);
+    assert_finds(&doctor(&CommandDirectory::with(configuration)).await, level, what);
 }
 
 #[tokio::test]
 async fn a_healthy_service_has_no_findings() {
     let (_provider, configuration) = healthy();
-    let desk = Desk::with(&configuration);
+    let desk = CommandDirectory::with(&configuration);
     let said = doctor(&desk).await;
     assert_finds(&said, "ok", "usersync.db does not exist yet");
     assert!(!desk.path("usersync.db").exists(), "doctor created a database");
@@ -67,7 +67,7 @@ async fn a_healthy_service_has_no_findings() {
     ] {
         assert_finds(&said, "ok", passed);
     }
-    assert!(said.stdout.ends_with("no errors, 0 warnings\n"), "{said:?}");
+    assert!(said.stdout.ends_with("errors: 0, warnings: 0\n"), "{said:?}");
     assert_eq!(said.stderr, "");
 }
 
@@ -84,7 +84,7 @@ async fn settings_that_are_probably_mistakes_are_warnings() {
         (
             format!("{good}{}", source("two", SECRET, &at, PARTY)),
             "WARNING",
-            "has a secret of source `clerk` as well",
+            "and source `clerk` have the same secret",
         ),
         (
             format!("{good}{trusting}applicationID = 'convex'"),
@@ -115,7 +115,7 @@ async fn problems_of_the_database_are_found() {
     ] {
         finds(&format!("[database]\nurl = '{url}'\n{good}"), level, what).await;
     }
-    let desk = Desk::with(&format!("[database]\nurl = 'sqlite://usersync.db'\n{good}"));
+    let desk = CommandDirectory::with(&format!("[database]\nurl = 'sqlite://usersync.db'\n{good}"));
     desk.put("usersync.db", "");
     assert_finds(&doctor(&desk).await, "WARNING", "migrations pending");
     assert_eq!(desk.run(&["migrate"], "").await.code, Some(0));
@@ -126,7 +126,7 @@ async fn problems_of_the_database_are_found() {
 #[tokio::test]
 async fn parked_deliveries_are_counted() {
     let (_provider, configuration) = healthy();
-    let desk = Desk::with(&configuration);
+    let desk = CommandDirectory::with(&configuration);
     desk.put("event.json", r#"{"type":"user.created","data":{}}"#);
     assert_eq!(desk.run(&["replay", "--source", "clerk", "event.json"], "").await.code, Some(1));
     assert_finds(&doctor(&desk).await, "WARNING", "1 deliveries are parked");
@@ -140,7 +140,7 @@ async fn keys_that_cannot_be_fetched_or_used_are_errors() {
     provider.page("/jwks", Page::status(503));
     finds(&configuration, "ERROR", "the answer has status 503").await;
     provider.discovery(&json!({"issuer": "https://other.example.com"}));
-    finds(&configuration, "ERROR", "is of another issuer").await;
+    finds(&configuration, "ERROR", "names another issuer").await;
     finds(&source("clerk", SECRET, "http://127.0.0.1:9", PARTY), "ERROR", "could not be fetched").await;
 }
 
@@ -160,7 +160,7 @@ async fn a_wrong_clock_is_an_error() {
 
 #[tokio::test]
 async fn an_invalid_configuration_exits_with_2() {
-    assert_eq!(doctor(&Desk::with("[server]\nport = 1")).await.code, Some(2));
+    assert_eq!(doctor(&CommandDirectory::with("[server]\nport = 1")).await.code, Some(2));
 }
 
 #[tokio::test]
@@ -169,7 +169,7 @@ async fn a_healthy_postgres_database_is_writable() {
     let url = app.config.database.url.expose_secret();
     let (_provider, configuration) = healthy();
     let configuration = format!("[database]\nurl = '{url}'\n{configuration}");
-    let said = doctor(&Desk::with(&configuration)).await;
+    let said = doctor(&CommandDirectory::with(&configuration)).await;
     assert_finds(&said, "ok", "writable");
     let store = Store::connect(&Settings::at(url)).await.unwrap();
     assert!(store.try_to_write().await.is_ok());

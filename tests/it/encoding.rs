@@ -2,12 +2,12 @@
 
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::client::fixture::{ADA, CREATED, DELETED};
 
 #[tokio::test]
-async fn in_latin1_a_delivery_is_parked_and_a_lookup_finds_nobody() {
-    let Some(mut home) = Home::on_postgres().await else { return };
+async fn in_latin1_a_delivery_is_parked_and_a_lookup_finds_no_user() {
+    let Some(mut home) = ProgramFixture::on_postgres().await else { return };
     let owner = home.database().await;
     let sql = "SELECT current_database() || '_latin'";
     let row = owner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Endpoints: what they are sent, in which order, and what happens if they do not take it.
+//! Endpoints: which events they are sent, in which order, and what happens if they do not accept them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -31,8 +31,8 @@ fn endpoint(name: &str, hook: &Receiver) -> Endpoint {
     }
 }
 
-/// A replica of the app that tells these endpoints.
-async fn telling(app: &TestApp, endpoints: Vec<Endpoint>) -> (Service, Client) {
+/// A replica of the app that sends events to these endpoints.
+async fn replica_with(app: &TestApp, endpoints: Vec<Endpoint>) -> (Service, Client) {
     app.replica_of(&Config { endpoints, ..app.config.clone() }).await
 }
 
@@ -81,7 +81,7 @@ fn assert_signed(received: &Received, secret: &str) {
 
 async fn every_change_is_sent_signed_with_all_secrets(app: &TestApp) {
     let hook = Receiver::start(OK).await;
-    let (service, client) = telling(app, vec![endpoint("app", &hook)]).await;
+    let (service, client) = replica_with(app, vec![endpoint("app", &hook)]).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");
     hook.count(1).await;
     let row = client.rows().await[0].clone();
@@ -108,11 +108,11 @@ async fn every_change_is_sent_signed_with_all_secrets(app: &TestApp) {
 
 on_both_databases!(every_change_is_sent_signed_with_all_secrets);
 
-async fn an_endpoint_is_told_what_it_asks_for(app: &TestApp) {
+async fn an_endpoint_is_sent_the_events_that_it_is_configured_for(app: &TestApp) {
     let (deletions, workos) = (Receiver::start(OK).await, Receiver::start(OK).await);
     let only_deletions = Endpoint { events: vec![EventKind::Deleted], ..endpoint("deletions", &deletions) };
     let only_workos = Endpoint { sources: vec!["workos".to_owned()], ..endpoint("workos", &workos) };
-    let (service, client) = telling(app, vec![only_deletions, only_workos]).await;
+    let (service, client) = replica_with(app, vec![only_deletions, only_workos]).await;
     for body in [CREATED, CREATED_GOOGLE, DELETED] {
         assert_eq!(client.deliver(body).await, "200 applied");
     }
@@ -122,14 +122,14 @@ async fn an_endpoint_is_told_what_it_asks_for(app: &TestApp) {
     assert_eq!(workos.briefs(), [""; 0]);
 }
 
-on_both_databases!(an_endpoint_is_told_what_it_asks_for);
+on_both_databases!(an_endpoint_is_sent_the_events_that_it_is_configured_for);
 
-async fn what_failed_is_sent_again_with_the_same_id_or_as_the_newest_state(app: &TestApp) {
+async fn a_failed_event_is_sent_again_with_the_same_id_or_as_the_newest_state(app: &TestApp) {
     let hook = Receiver::start(Reply::Status(500, "")).await;
-    let (service, client) = telling(app, vec![endpoint("app", &hook)]).await;
+    let (service, client) = replica_with(app, vec![endpoint("app", &hook)]).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");
     hook.count(1).await;
-    // The clock is advanced only after the failure was recorded, or the next attempt would be later.
+    // The clock is advanced only after the failure was recorded. Otherwise the next attempt would be later.
     until_failures(app, 1).await;
     app.clock.advance(Duration::from_secs(7));
     let received = hook.count(2).await;
@@ -138,7 +138,7 @@ async fn what_failed_is_sent_again_with_the_same_id_or_as_the_newest_state(app: 
     assert_ne!(received[0].signature, received[1].signature);
     assert_signed(&received[1], SECRET);
     until_failures(app, 2).await;
-    // The user changes while its event waits: one event, when the first one was due, with an id of its own.
+    // The user changes while its event waits: there is one event, at the time of the first one, with a new id.
     assert_eq!(client.deliver(UPDATED).await, "200 applied");
     hook.answer_with(OK);
     app.clock.advance(Duration::from_mins(7));
@@ -146,14 +146,14 @@ async fn what_failed_is_sent_again_with_the_same_id_or_as_the_newest_state(app: 
     assert_eq!(received[2].brief(), format!("user.created {ADA}"));
     assert_eq!(received[2].body["data"]["name"], client.rows().await[0]["name"]);
     assert!(received[2].id != received[1].id && received[2].sequence() > received[1].sequence());
-    // What was attempted may have been received: its deletion is told.
+    // An attempted event may have been received, so the deletion is sent.
     assert_eq!(client.deliver(DELETED).await, "200 applied");
     hook.count(4).await;
     service.stop().await.unwrap();
     assert_eq!(hook.briefs()[3..], [format!("user.deleted {ADA}")]);
 }
 
-on_both_databases!(what_failed_is_sent_again_with_the_same_id_or_as_the_newest_state);
+on_both_databases!(a_failed_event_is_sent_again_with_the_same_id_or_as_the_newest_state);
 
 async fn until_failures(app: &TestApp, failures: u32) {
     for _ in 0..6_000 {
@@ -169,14 +169,14 @@ async fn after_an_outage_there_is_one_event_for_each_changed_user(app: &TestApp)
     const USERS: usize = 20;
     let hook = Receiver::start(Reply::Status(503, "")).await;
     let other = Receiver::start(OK).await;
-    let (service, client) = telling(app, vec![endpoint("app", &hook), endpoint("other", &other)]).await;
+    let (service, client) = replica_with(app, vec![endpoint("app", &hook), endpoint("other", &other)]).await;
     for stamp in 0..3 {
         for number in 0..USERS {
             assert_eq!(client.deliver(user(number, stamp)).await, "200 applied");
         }
     }
     let failing = until_state(app, "app", EndpointState::Failing).await;
-    // The other endpoint is not held up: it has the last state of everybody.
+    // The other endpoint is not delayed: it has the last state of every user.
     let last = |received: &[Received]| {
         let names = received
             .iter()
@@ -188,7 +188,7 @@ async fn after_an_outage_there_is_one_event_for_each_changed_user(app: &TestApp)
         last.len() == USERS && last.values().all(|name| name == "\"Ada 2\"")
     };
     other.until(all_are_last).await;
-    // An hour's probes, one at a time.
+    // The probes of an hour, one at a time.
     let before = hook.received().len();
     for _ in 0..12 {
         app.clock.advance(Duration::from_mins(5));
@@ -196,7 +196,7 @@ async fn after_an_outage_there_is_one_event_for_each_changed_user(app: &TestApp)
     }
     let probes = health(app, "app").await.probes;
     assert!(probes <= 4 && failing.state == EndpointState::Failing, "{probes}");
-    assert!(hook.received().len() - before <= 5, "the others have not burnt attempts");
+    assert!(hook.received().len() - before <= 5, "only probes are sent");
     hook.forget();
     hook.answer_with(OK);
     app.clock.advance(Duration::from_hours(3));
@@ -209,16 +209,16 @@ async fn after_an_outage_there_is_one_event_for_each_changed_user(app: &TestApp)
 
 on_both_databases!(after_an_outage_there_is_one_event_for_each_changed_user);
 
-async fn an_endpoint_that_is_gone_is_disabled_and_enabled_by_hand_and_loses_nothing(app: &TestApp) {
+async fn a_410_disables_an_endpoint_and_after_enabling_it_no_event_is_lost(app: &TestApp) {
     let hook = Receiver::start(Reply::Status(410, "")).await;
-    let (service, client) = telling(app, vec![endpoint("app", &hook)]).await;
+    let (service, client) = replica_with(app, vec![endpoint("app", &hook)]).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");
     until_state(app, "app", EndpointState::Disabled).await;
     hook.answer_with(OK);
     assert_eq!(client.deliver(CREATED_GOOGLE).await, "200 applied");
     app.clock.advance(29 * DAY);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert_eq!(hook.received().len(), 1, "it is sent nothing");
+    assert_eq!(hook.received().len(), 1, "nothing is sent");
     enable(app, "app").await;
     hook.count(3).await;
     let briefs: BTreeSet<String> = hook.briefs()[1..].iter().cloned().collect();
@@ -226,11 +226,11 @@ async fn an_endpoint_that_is_gone_is_disabled_and_enabled_by_hand_and_loses_noth
     service.stop().await.unwrap();
 }
 
-on_both_databases!(an_endpoint_that_is_gone_is_disabled_and_enabled_by_hand_and_loses_nothing);
+on_both_databases!(a_410_disables_an_endpoint_and_after_enabling_it_no_event_is_lost);
 
-async fn past_the_retention_an_endpoint_is_told_that_events_are_missing(app: &TestApp) {
+async fn after_the_retention_an_endpoint_is_sent_a_resync(app: &TestApp) {
     let hook = Receiver::start(Reply::Status(410, "")).await;
-    let (service, client) = telling(app, vec![endpoint("app", &hook)]).await;
+    let (service, client) = replica_with(app, vec![endpoint("app", &hook)]).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");
     until_state(app, "app", EndpointState::Disabled).await;
     app.clock.advance(31 * DAY);
@@ -242,16 +242,16 @@ async fn past_the_retention_an_endpoint_is_told_that_events_are_missing(app: &Te
     assert_eq!(hook.briefs(), ["users.resync -".to_owned(), format!("user.created {GRACE}")]);
     assert_eq!(received[0].body["data"], json!({}));
     assert!(received[0].sequence() < received[1].sequence());
-    assert!(received[0].answered.unwrap() <= received[1].begun, "first, and alone");
+    assert!(received[0].answered.unwrap() <= received[1].begun, "the resync is sent first, and alone");
     assert_signed(&received[0], SECRET);
     service.stop().await.unwrap();
 }
 
-on_both_databases!(past_the_retention_an_endpoint_is_told_that_events_are_missing);
+on_both_databases!(after_the_retention_an_endpoint_is_sent_a_resync);
 
 async fn retry_after_pauses_the_endpoint(app: &TestApp) {
     let hook = Receiver::start(Reply::Status(429, "retry-after: 3600\r\n")).await;
-    let (service, client) = telling(app, vec![endpoint("app", &hook)]).await;
+    let (service, client) = replica_with(app, vec![endpoint("app", &hook)]).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");
     hook.count(1).await;
     until_failures(app, 1).await;
@@ -273,7 +273,7 @@ async fn redirects_are_failures_and_an_endless_answer_is_not_read(app: &TestApp)
     let redirecting = Receiver::start(Reply::Status(307, location)).await;
     let endless = Receiver::start(Reply::Endless).await;
     let (service, client) =
-        telling(app, vec![endpoint("app", &redirecting), endpoint("endless", &endless)]).await;
+        replica_with(app, vec![endpoint("app", &redirecting), endpoint("endless", &endless)]).await;
     for body in [CREATED, UPDATED] {
         assert_eq!(client.deliver(body).await, "200 applied");
     }
@@ -292,9 +292,9 @@ async fn redirects_are_failures_and_an_endless_answer_is_not_read(app: &TestApp)
 
 on_both_databases!(redirects_are_failures_and_an_endless_answer_is_not_read);
 
-async fn an_app_that_hangs_is_given_up_and_tried_again(app: &TestApp) {
+async fn an_attempt_that_times_out_is_repeated(app: &TestApp) {
     let hook = Receiver::start(Reply::Silence).await;
-    let (service, client) = telling(app, vec![endpoint("app", &hook)]).await;
+    let (service, client) = replica_with(app, vec![endpoint("app", &hook)]).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");
     hook.count(1).await;
     until_failures(app, 1).await;
@@ -305,13 +305,13 @@ async fn an_app_that_hangs_is_given_up_and_tried_again(app: &TestApp) {
     service.stop().await.unwrap();
 }
 
-on_both_databases!(an_app_that_hangs_is_given_up_and_tried_again);
+on_both_databases!(an_attempt_that_times_out_is_repeated);
 
 async fn two_replicas_never_send_two_events_of_a_user_at_the_same_time(app: &TestApp) {
     const USERS: usize = 12;
     let hook = Receiver::start(Reply::Slowly(Duration::from_millis(20))).await;
-    let (one, client) = telling(app, vec![endpoint("app", &hook)]).await;
-    let (two, other) = telling(app, vec![endpoint("app", &hook)]).await;
+    let (one, client) = replica_with(app, vec![endpoint("app", &hook)]).await;
+    let (two, other) = replica_with(app, vec![endpoint("app", &hook)]).await;
     for stamp in 0..6 {
         for number in 0..USERS {
             let client = if stamp % 2 == 0 { &client } else { &other };
@@ -345,10 +345,10 @@ async fn two_replicas_never_send_two_events_of_a_user_at_the_same_time(app: &Tes
 
 on_both_databases!(two_replicas_never_send_two_events_of_a_user_at_the_same_time);
 
-async fn a_replay_tells_one_endpoint_again_of_everybody_who_changed(app: &TestApp) {
+async fn a_replay_sends_every_changed_user_to_one_endpoint(app: &TestApp) {
     let (hook, other) = (Receiver::start(OK).await, Receiver::start(OK).await);
-    let (service, client) = telling(app, vec![endpoint("app", &hook), endpoint("other", &other)]).await;
-    // Told before the rest: an endpoint is told nothing of a user who is deleted before it was told of them.
+    let (service, client) = replica_with(app, vec![endpoint("app", &hook), endpoint("other", &other)]).await;
+    // Sent before the rest: an endpoint receives no event about a user who is deleted before any event was sent.
     for body in [CREATED, CREATED_GOOGLE] {
         assert_eq!(client.deliver(body).await, "200 applied");
     }
@@ -370,14 +370,14 @@ async fn a_replay_tells_one_endpoint_again_of_everybody_who_changed(app: &TestAp
     assert!(received.iter().all(|it| it.sequence() > highest), "new events");
     assert_eq!(replay_changes(&app.store, &app.clock, "app", app.clock.now().plus(DAY)).await.unwrap(), 0);
     service.stop().await.unwrap();
-    assert_eq!(other.received().len(), before, "the other endpoint is not told again");
+    assert_eq!(other.received().len(), before, "nothing more is sent to the other endpoint");
 }
 
-on_both_databases!(a_replay_tells_one_endpoint_again_of_everybody_who_changed);
+on_both_databases!(a_replay_sends_every_changed_user_to_one_endpoint);
 
-async fn the_metrics_show_how_endpoints_stand(app: &TestApp) {
+async fn the_metrics_show_the_state_of_endpoints(app: &TestApp) {
     let hook = Receiver::start(Reply::Status(410, "")).await;
-    let (service, client) = telling(app, vec![endpoint("app", &hook)]).await;
+    let (service, client) = replica_with(app, vec![endpoint("app", &hook)]).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");
     until_state(app, "app", EndpointState::Disabled).await;
     app.clock.advance(Duration::from_secs(90));
@@ -394,4 +394,4 @@ async fn the_metrics_show_how_endpoints_stand(app: &TestApp) {
     service.stop().await.unwrap();
 }
 
-on_both_databases!(the_metrics_show_how_endpoints_stand);
+on_both_databases!(the_metrics_show_the_state_of_endpoints);

@@ -6,22 +6,22 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::app::SECRET;
-use crate::support::binary::{Home, Said};
+use crate::support::binary::{ProgramFixture, ProgramOutput};
 use crate::support::client::fixture::{ADA, CREATED, CREATED_GOOGLE, DELETED, GRACE, UPDATED};
 use crate::support::receiver::{Receiver, Reply};
 
-fn configure(home: &Home, url: &str) {
+fn configure(home: &ProgramFixture, url: &str) {
     home.write(
         "usersync.toml",
         &format!("[[endpoints]]\nname = \"app\"\nurl = \"{url}\"\nsecrets = [\"{SECRET}\"]\n"),
     );
 }
 
-fn assert_code(said: &Said, code: i32) {
+fn assert_code(said: &ProgramOutput, code: i32) {
     assert_eq!(said.code, Some(code), "{said:?}");
 }
 
-async fn an_endpoint_is_listed_tested_enabled_and_told_again(home: &mut Home) {
+async fn an_endpoint_is_listed_tested_enabled_and_replayed(home: &mut ProgramFixture) {
     let hook = Receiver::start(Reply::Status(410, "")).await;
     configure(home, hook.url());
     let service = home.serve().await;
@@ -63,15 +63,15 @@ async fn an_endpoint_is_listed_tested_enabled_and_told_again(home: &mut Home) {
     let said = home.run(&["endpoints", "replay", "app", "--since", "soon"]).await;
     assert_code(&said, 2);
     let log = service.stop().await.stderr;
-    assert!(log.contains("the endpoint is sent nothing any more"), "{log}");
+    assert!(log.contains("the endpoint is disabled: nothing is sent"), "{log}");
     assert!(!log.contains(SECRET) && !log.contains("ada@"), "{log}");
 }
 
-on_both_databases!(an_endpoint_is_listed_tested_enabled_and_told_again, with Home);
+on_both_databases!(an_endpoint_is_listed_tested_enabled_and_replayed, with ProgramFixture);
 
 #[tokio::test]
-async fn an_endpoint_that_can_never_be_sent_anything_is_refused_at_the_start() {
-    let home = Home::on_sqlite();
+async fn an_endpoint_with_invalid_settings_is_refused_at_the_start() {
+    let home = ProgramFixture::on_sqlite();
     for (wrong, problem) in [
         ("name = \"app\"\nurl = \"https://169.254.169.254/\"\nsecrets = [\"SECRET\"]", "endpoints[0].url"),
         (
@@ -114,10 +114,10 @@ async fn an_endpoint_that_can_never_be_sent_anything_is_refused_at_the_start() {
     }
 }
 
-async fn a_kill_loses_no_event(home: &mut Home) {
+async fn a_kill_loses_no_event(home: &mut ProgramFixture) {
     let hook = Receiver::start(Reply::Silence).await;
     configure(home, hook.url());
-    // Killed while the events are on their way: neither told nor recorded as told.
+    // Killed while the events are in flight: neither answered nor recorded as sent.
     let service = home.serve().await;
     let client = home.client(&service).await;
     for body in [CREATED, CREATED_GOOGLE] {
@@ -129,7 +129,8 @@ async fn a_kill_loses_no_event(home: &mut Home) {
     hook.forget();
     hook.answer_with(Reply::Status(200, ""));
     let service = home.serve().await;
-    // What was on its way is sent again once the lease has ended: what may have been received is told as deleted.
+    // The events in flight are sent again after the claim has expired. The first user was deleted meanwhile, so the
+    // deletion is sent.
     let client = home.client(&service).await;
     let deletion = client.signed_as("msg_deletion", DELETED);
     assert_eq!(client.send(deletion).await.brief(), "200 applied");
@@ -146,11 +147,11 @@ async fn a_kill_loses_no_event(home: &mut Home) {
     service.stop().await;
 }
 
-on_both_databases!(a_kill_loses_no_event, with Home);
+on_both_databases!(a_kill_loses_no_event, with ProgramFixture);
 
 #[tokio::test]
 async fn dev_prints_each_event_and_forwards_it() {
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     let hook = Receiver::start(Reply::Status(200, "")).await;
     let mut dev = home.start(&["dev", "--listen", "127.0.0.1:0", "--forward-to", hook.url()]);
     let printed = dev.line_with("event {").await;

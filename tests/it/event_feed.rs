@@ -1,4 +1,4 @@
-//! `GET /v1/events`: what changed, in order, and the transaction that logs it.
+//! `GET /v1/events`: the changes in order, and the transaction that logs them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn brief(app: &TestApp, key: &str, query: &str) -> (Vec<String>, String) {
     (events, body["next"].as_str().unwrap().to_owned())
 }
 
-async fn a_change_is_told_with_the_row_as_it_is(app: &TestApp) {
+async fn an_event_has_the_current_row(app: &TestApp) {
     let key = key(app).await;
     assert_eq!(brief(app, &key, "").await, (vec![], "0".to_owned()));
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
@@ -61,7 +61,7 @@ async fn a_change_is_told_with_the_row_as_it_is(app: &TestApp) {
     assert_eq!((&event["type"], &event["data"]), (&json!("user.created"), &row));
     assert_eq!((&event["timestamp"], &event["changed"]), (&row["updatedAt"], &json!([])));
     assert_eq!(event["sequence"], answer["next"]);
-    // Whoever has read the first one is told of the second one.
+    // A reader that has read the first event gets the second one.
     let event = read(app, &key, &format!("?after={first}")).await.json()["events"][0].clone();
     assert_eq!((&event["type"], &event["data"]), (&json!("user.updated"), &row));
     let changed: Vec<&str> =
@@ -73,12 +73,12 @@ async fn a_change_is_told_with_the_row_as_it_is(app: &TestApp) {
     let event = read(app, &key, &format!("?after={first}")).await.json()["events"][0].clone();
     assert_eq!(event["type"], "user.deleted");
     assert_eq!(event["data"], json!({"id": id, "source": "clerk", "externalId": ADA}));
-    assert_eq!(brief(app, &key, "").await.0, [""; 0], "made and deleted: nothing to tell");
+    assert_eq!(brief(app, &key, "").await.0, [""; 0], "created and deleted: no event");
     let whole = read(app, &key, &format!("?after={first}")).await.text;
     assert!(!whole.contains("Lovelace") && !whole.contains("example.com"), "{whole}");
 }
 
-on_both_databases!(a_change_is_told_with_the_row_as_it_is, configured by logged);
+on_both_databases!(an_event_has_the_current_row, configured by logged);
 
 async fn pages_filters_and_limits(app: &TestApp) {
     let key = key(app).await;
@@ -144,16 +144,16 @@ async fn a_reader_waits_for_the_next_change_of_any_replica(app: &TestApp) {
 
 on_both_databases!(a_reader_waits_for_the_next_change_of_any_replica, configured by logged);
 
-async fn nothing_is_logged_if_nobody_is_told(app: &TestApp) {
+async fn nothing_is_logged_without_events_or_endpoints(app: &TestApp) {
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
     assert_eq!(app.client.deliver(DELETED).await, "200 applied");
     let key = key(app).await;
     assert_eq!(read(app, &key, "").await.json(), json!({"events": [], "next": "0"}));
 }
 
-on_both_databases!(nothing_is_logged_if_nobody_is_told);
+on_both_databases!(nothing_is_logged_without_events_or_endpoints);
 
-async fn a_cursor_that_is_too_old_is_refused_with_where_to_go_on(app: &TestApp) {
+async fn an_expired_cursor_is_refused_with_the_next_cursor(app: &TestApp) {
     let key = key(app).await;
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
     let (_, first) = brief(app, &key, "").await;
@@ -168,7 +168,7 @@ async fn a_cursor_that_is_too_old_is_refused_with_where_to_go_on(app: &TestApp) 
         assert_eq!(refused.brief(), "410 cursor_expired");
         assert_eq!(refused.json()["next"], json!(second));
         assert_eq!(brief(app, &key, &format!("?after={first}")).await.0.len(), 1);
-        assert_eq!(brief(app, &key, "").await.0.len(), 1, "the beginning of what is kept");
+        assert_eq!(brief(app, &key, "").await.0.len(), 1, "the first event that is kept");
         assert_eq!(brief(app, &key, &format!("?after={second}")).await.0.len(), 0);
         let stop = CancellationToken::new();
         sweep_events(&app.store, &app.clock, 30 * DAY, &stop).await.unwrap();
@@ -179,17 +179,17 @@ async fn a_cursor_that_is_too_old_is_refused_with_where_to_go_on(app: &TestApp) 
     assert_eq!(read(app, &key, &format!("?after={first}")).await.brief(), "410 cursor_expired");
     assert_eq!(brief(app, &key, "").await, (vec![], second.clone()));
     assert_eq!(brief(app, &key, &format!("?after={second}")).await, (vec![], second));
-    // One of another database.
+    // A cursor from another database.
     assert_eq!(read(app, &key, "?after=1000000").await.brief(), "410 cursor_expired");
 }
 
-on_both_databases!(a_cursor_that_is_too_old_is_refused_with_where_to_go_on, configured by logged);
+on_both_databases!(an_expired_cursor_is_refused_with_the_next_cursor, configured by logged);
 
-async fn whoever_missed_what_was_not_logged_is_told_so(app: &TestApp) {
+async fn a_cursor_expires_if_changes_were_not_logged(app: &TestApp) {
     let key = key(app).await;
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
     let (_, last) = brief(app, &key, "").await;
-    // A start without `[events]`: what it changes is told nobody.
+    // A service that was started without `[events]` does not log its changes.
     let (silent, client) = app.replica_of(&Config { events: None, ..app.config.clone() }).await;
     let wire = client.signed_as("msg_silent", UPDATED);
     assert_eq!(client.send(wire).await.brief(), "200 applied");
@@ -198,29 +198,29 @@ async fn whoever_missed_what_was_not_logged_is_told_so(app: &TestApp) {
     assert_eq!(refused.brief(), "410 cursor_expired");
     let next = refused.json()["next"].as_str().unwrap().to_owned();
     assert_eq!(app.client.deliver(CREATED_GOOGLE).await, "200 applied");
-    let (told, _) = brief(app, &key, &format!("?after={next}")).await;
-    assert!(told.len() == 1 && told[0].starts_with(&format!("user.created {GRACE}")), "{told:?}");
-    assert_eq!(brief(app, &key, "").await.0, told);
+    let (events, _) = brief(app, &key, &format!("?after={next}")).await;
+    assert!(events.len() == 1 && events[0].starts_with(&format!("user.created {GRACE}")), "{events:?}");
+    assert_eq!(brief(app, &key, "").await.0, events);
 }
 
-on_both_databases!(whoever_missed_what_was_not_logged_is_told_so, configured by logged);
+on_both_databases!(a_cursor_expires_if_changes_were_not_logged, configured by logged);
 
-async fn claims_and_what_is_replayed_are_told_and_a_rebuild_that_changes_nothing_is_not(app: &TestApp) {
+async fn claims_make_events_and_a_replay_that_changes_nothing_makes_none(app: &TestApp) {
     let key = key(app).await;
     let token = app.token(ADA);
     let post = app.client.request(reqwest::Method::POST, "/v1/users/current").bearer_auth(&token);
     assert_eq!(post.send().await.unwrap().status(), 201);
-    let (told, claimed) = brief(app, &key, "").await;
-    assert_eq!(told, [format!("user.created {ADA} [] {claimed}")]);
+    let (events, claimed) = brief(app, &key, "").await;
+    assert_eq!(events, [format!("user.created {ADA} [] {claimed}")]);
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
-    let (told, next) = brief(app, &key, &format!("?after={claimed}")).await;
-    assert!(told.len() == 1 && told[0].starts_with("user.updated"), "{told:?}");
+    let (events, next) = brief(app, &key, &format!("?after={claimed}")).await;
+    assert!(events.len() == 1 && events[0].starts_with("user.updated"), "{events:?}");
     app.replay().rebuild(|_| ()).await.unwrap();
     app.replay().journal(&usersync::internals::store::Which::default(), |_| ()).await.unwrap();
     assert_eq!(brief(app, &key, &format!("?after={next}")).await, (vec![], next));
 }
 
-on_both_databases!(claims_and_what_is_replayed_are_told_and_a_rebuild_that_changes_nothing_is_not, configured by logged);
+on_both_databases!(claims_make_events_and_a_replay_that_changes_nothing_makes_none, configured by logged);
 
 fn delivery(user: usize, stamp: usize) -> String {
     let mut event: Value = serde_json::from_str(UPDATED).unwrap();
@@ -237,7 +237,7 @@ fn deletion(user: usize, stamp: usize) -> String {
     event.to_string()
 }
 
-/// Applies what is read to what is known.
+/// Reads events after a cursor and applies them to `rows`; returns the next cursor.
 async fn follow(client: &Client, key: &str, rows: &mut BTreeMap<String, Value>, after: String) -> String {
     let answer = client.get_as(key, &format!("/v1/events?limit=7&wait=1&after={after}")).await;
     let body = answer.json();
@@ -252,7 +252,7 @@ async fn follow(client: &Client, key: &str, rows: &mut BTreeMap<String, Value>, 
     body["next"].as_str().unwrap().to_owned()
 }
 
-async fn what_a_reader_assembles_while_many_write_is_the_table(app: &TestApp) {
+async fn a_reader_ends_up_with_the_table_while_many_write(app: &TestApp) {
     const WRITERS: usize = 16;
     const ROUNDS: usize = 12;
     let key = key(app).await;
@@ -262,7 +262,7 @@ async fn what_a_reader_assembles_while_many_write_is_the_table(app: &TestApp) {
             let client = if writer % 2 == 0 { &app.client } else { &replica };
             async move {
                 for round in 0..ROUNDS {
-                    // Users are shared by the writers, and some are deleted at last.
+                    // The writers change the same users, and some users are deleted at the end.
                     let user = (writer * 5 + round) % 24;
                     let body = if round == ROUNDS - 1 && writer % 4 == 0 {
                         deletion(user, 1000 + round)
@@ -305,7 +305,7 @@ async fn what_a_reader_assembles_while_many_write_is_the_table(app: &TestApp) {
         .collect();
     let without_sync = |rows: &BTreeMap<String, Value>| {
         let mut rows = rows.clone();
-        // A change that nobody is told of may have written the row again.
+        // A change without an event may have written the row again.
         for row in rows.values_mut() {
             row["syncedAt"] = Value::Null;
             row["updatedAt"] = Value::Null;
@@ -316,4 +316,4 @@ async fn what_a_reader_assembles_while_many_write_is_the_table(app: &TestApp) {
     service.stop().await.unwrap();
 }
 
-on_both_databases!(what_a_reader_assembles_while_many_write_is_the_table, configured by logged);
+on_both_databases!(a_reader_ends_up_with_the_table_while_many_write, configured by logged);

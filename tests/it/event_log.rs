@@ -1,25 +1,25 @@
-//! The providers' own logs of events: what webhooks did not bring is read there, once, by one replica.
+//! The providers' own logs of events: events whose webhooks were lost are read from there, once, by one replica.
 
 use serde_json::{Value, json};
 
 use crate::backfill::{configure, number};
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::directory::{FakeDirectory, Fault, auth0_users, workos_users};
 use crate::support::event_log::{auth0_event, workos_event};
 use crate::support::senders::sender_to;
 use crate::support::watching::{operator, until};
 
 const USERS: &str = "SELECT count(*) FROM users";
-/// What `configure` gives every source.
+/// The secret of every source that `configure` writes.
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-fn workos(home: &Home, directory: &FakeDirectory) {
+fn workos(home: &ProgramFixture, directory: &FakeDirectory) {
     let base = directory.url("");
     let api = format!("secret_key = 'SENTINEL_KEY'\nbase_url = '{base}'\nrequests_per_second = 1000");
     configure(home, "workos", &format!("[sources.api]\n{api}"));
 }
 
-fn auth0(home: &Home, directory: &FakeDirectory) {
+fn auth0(home: &ProgramFixture, directory: &FakeDirectory) {
     let base = directory.url("");
     let api = format!(
         "domain = 'tenant.us.auth0.com'\nclient_id = 'id'\nclient_secret = 'SENTINEL_KEY'\nbase_url = '{base}'\nrequests_per_second = 1000"
@@ -35,7 +35,7 @@ fn created(directory: &FakeDirectory, users: &[Value], first: usize) {
     }
 }
 
-async fn a_change_whose_webhook_was_lost_is_read_from_the_log(home: &mut Home) {
+async fn a_change_whose_webhook_was_lost_is_read_from_the_log(home: &mut ProgramFixture) {
     let users = workos_users(3);
     let directory = FakeDirectory::start(users.clone());
     workos(home, &directory);
@@ -44,14 +44,15 @@ async fn a_change_whose_webhook_was_lost_is_read_from_the_log(home: &mut Home) {
     created(&directory, &users[..2], 0);
     client.check("workos").await;
     until("both users have a row", async || number(home, USERS).await == 2).await;
-    // The same event by webhook is a duplicate; a webhook that came first is one in the log.
+    // The same event by webhook is a duplicate. If the webhook comes first, the event in the log is the duplicate.
     let (sender, now) = (sender_to("workos"), chrono::Utc::now().timestamp());
     let deliver =
         async |event: &Value| client.send(sender.wire(SECRET, "", now, event.to_string())).await.brief();
-    let (lost, brought) = (directory.site().events[0].clone(), workos_event(2, "user.created", &users[2], 1));
+    let (lost, delivered) =
+        (directory.site().events[0].clone(), workos_event(2, "user.created", &users[2], 1));
     assert_eq!(deliver(&lost).await, "200 duplicate");
-    assert_eq!(deliver(&brought).await, "200 applied");
-    directory.site().events.push(brought);
+    assert_eq!(deliver(&delivered).await, "200 applied");
+    directory.site().events.push(delivered);
     let duplicate = r#"usersync_source_logged_events_total{source="workos",outcome="duplicate"} 1"#;
     until("the log's own event is a duplicate", async || {
         client.check("workos").await;
@@ -60,7 +61,7 @@ async fn a_change_whose_webhook_was_lost_is_read_from_the_log(home: &mut Home) {
     .await;
     assert_eq!(number(home, "SELECT count(*) FROM journal").await, 3);
     let after = directory.site().requests.iter().filter(|one| one.contains("after=event_")).count();
-    assert!(after > 0, "it goes on from the last event");
+    assert!(after > 0, "it continues after the last event");
     let said = service.stop().await;
     assert_eq!(said.stderr.matches("read from the event log").count(), 2, "{said:?}");
     for secret in ["SENTINEL", "@example.com"] {
@@ -69,34 +70,34 @@ async fn a_change_whose_webhook_was_lost_is_read_from_the_log(home: &mut Home) {
     assert_eq!(
         number(home, "SELECT count(*) FROM leases WHERE holder IS NOT NULL AND name LIKE 'watch:%'").await,
         0,
-        "another replica may begin at once"
+        "another replica can start immediately"
     );
 }
 
-on_both_databases!(a_change_whose_webhook_was_lost_is_read_from_the_log, with Home);
+on_both_databases!(a_change_whose_webhook_was_lost_is_read_from_the_log, with ProgramFixture);
 
-async fn what_happened_during_an_outage_is_made_up_for(home: &mut Home) {
+async fn events_of_an_outage_are_read_afterwards(home: &mut ProgramFixture) {
     let users = workos_users(260);
     let directory = FakeDirectory::start(users.clone());
     workos(home, &directory);
     created(&directory, &users[..1], 0);
     let service = home.serve().await;
     until("the first event is read", async || number(home, USERS).await == 1).await;
-    // Killed, and everything else happened before it was there again.
+    // The service is killed, and all other events happen before it starts again.
     drop(service);
     created(&directory, &users[1..], 1);
     let database = home.database().await;
     sea_orm::ConnectionTrait::execute_unprepared(&database, "DELETE FROM leases").await.unwrap();
     database.close().await.unwrap();
     let service = home.serve().await;
-    until("everybody has a row", async || number(home, USERS).await == 260).await;
+    until("all users have a row", async || number(home, USERS).await == 260).await;
     assert_eq!(number(home, "SELECT count(*) FROM journal").await, 260, "each event once");
     service.stop().await;
 }
 
-on_both_databases!(what_happened_during_an_outage_is_made_up_for, with Home);
+on_both_databases!(events_of_an_outage_are_read_afterwards, with ProgramFixture);
 
-async fn a_position_that_is_not_known_any_more_is_told_and_compared(home: &mut Home) {
+async fn after_a_lost_position_the_table_is_compared(home: &mut ProgramFixture) {
     let users = workos_users(3);
     let directory = FakeDirectory::start(users.clone());
     workos(home, &directory);
@@ -104,12 +105,12 @@ async fn a_position_that_is_not_known_any_more_is_told_and_compared(home: &mut H
     let service = home.serve().await;
     until("the first event is read", async || number(home, USERS).await == 1).await;
     service.stop().await;
-    // The second event is lost for ever, the third is in the log.
+    // The second event is lost, the third is in the log.
     created(&directory, &users[1..], 1);
     directory.site().forgotten = 2;
     let service = home.serve().await;
     let client = operator(home, &service).await;
-    until("the log is read from before the loss on", async || number(home, USERS).await == 2).await;
+    until("the log is read from before the loss", async || number(home, USERS).await == 2).await;
     until("the comparison names who is missing", async || {
         let source = client.source("workos").await;
         source["drift"]["missing"] == 1 && source["lastRun"]["kind"] == "reconcile"
@@ -120,13 +121,13 @@ async fn a_position_that_is_not_known_any_more_is_told_and_compared(home: &mut H
     let reasons = source["reasons"].as_array().unwrap();
     assert!(reasons.contains(&json!("reconcile_differs")), "{source}");
     assert!(!reasons.contains(&json!("events_lost")), "the comparison has followed: {source}");
-    assert_eq!(number(home, USERS).await, 2, "a report, never a repair");
+    assert_eq!(number(home, USERS).await, 2, "nothing is repaired");
     assert!(service.stop().await.stderr.contains("position in the event log was lost"));
 }
 
-on_both_databases!(a_position_that_is_not_known_any_more_is_told_and_compared, with Home);
+on_both_databases!(after_a_lost_position_the_table_is_compared, with ProgramFixture);
 
-async fn a_stream_that_breaks_off_goes_on_from_its_offset(home: &mut Home) {
+async fn a_broken_stream_continues_from_its_offset(home: &mut ProgramFixture) {
     let users = auth0_users(4);
     let directory = FakeDirectory::start(users.clone());
     auth0(home, &directory);
@@ -149,7 +150,7 @@ async fn a_stream_that_breaks_off_goes_on_from_its_offset(home: &mut Home) {
         assert!(streams[1].contains("from=1&"), "{streams:?}");
         assert_eq!(site.tokens, 1, "one token for everything");
     }
-    // The place is kept, so another start goes on from it.
+    // The position is stored, so the next start continues from it.
     service.stop().await;
     directory.site().requests.clear();
     let service = home.serve().await;
@@ -158,11 +159,11 @@ async fn a_stream_that_breaks_off_goes_on_from_its_offset(home: &mut Home) {
     assert!(!said.stderr.contains("SENTINEL"), "{said:?}");
 }
 
-on_both_databases!(a_stream_that_breaks_off_goes_on_from_its_offset, with Home);
+on_both_databases!(a_broken_stream_continues_from_its_offset, with ProgramFixture);
 
 #[tokio::test]
-async fn an_offset_that_has_expired_is_told_and_the_stream_begins_anew() {
-    let home = Home::on_sqlite();
+async fn after_an_expired_offset_a_warning_is_logged_and_the_stream_starts_again() {
+    let home = ProgramFixture::on_sqlite();
     let users = auth0_users(3);
     let directory = FakeDirectory::start(users.clone());
     auth0(&home, &directory);
@@ -178,8 +179,8 @@ async fn an_offset_that_has_expired_is_told_and_the_stream_begins_anew() {
 }
 
 #[tokio::test]
-async fn credentials_that_may_not_read_the_log_are_told() {
-    let home = Home::on_sqlite();
+async fn credentials_without_permission_for_the_log_are_reported() {
+    let home = ProgramFixture::on_sqlite();
     let directory = FakeDirectory::start(workos_users(0));
     workos(&home, &directory);
     directory.site().faults = vec![Fault::Status(403, None); 500].into();
@@ -194,8 +195,8 @@ async fn credentials_that_may_not_read_the_log_are_told() {
 }
 
 #[tokio::test]
-async fn one_replica_reads_the_log_and_another_takes_over_when_it_dies() {
-    let Some(home) = Home::on_postgres().await else { return };
+async fn one_replica_reads_the_log_and_another_takes_over_after_a_kill() {
+    let Some(home) = ProgramFixture::on_postgres().await else { return };
     let home = home.with("RUST_LOG", "usersync=debug");
     let users = workos_users(2);
     let directory = FakeDirectory::start(users.clone());
@@ -205,14 +206,14 @@ async fn one_replica_reads_the_log_and_another_takes_over_when_it_dies() {
     let second = home.serve().await;
     let client = operator(&home, &second).await;
     created(&directory, &users[..1], 0);
-    until("the first one has read it", async || number(&home, USERS).await == 1).await;
+    until("the first replica has read it", async || number(&home, USERS).await == 1).await;
     assert!(!second.log().contains("this replica watches the source"));
     assert!(!second.log().contains("read from the event log"));
-    // Killed; its lease runs out.
+    // The first replica is killed, and its lease expires.
     drop(first);
     created(&directory, &users[1..], 1);
-    until("the lease has run out", async || second.log().contains("this replica watches the source")).await;
-    until("the second one has read the rest", async || number(&home, USERS).await == 2).await;
+    until("the lease has expired", async || second.log().contains("this replica watches the source")).await;
+    until("the second replica has read the rest", async || number(&home, USERS).await == 2).await;
     let source = client.check("workos").await;
     assert_eq!((&source["drift"]["canary"], &source["users"]), (&json!(0), &json!(2)), "{source}");
     second.stop().await;

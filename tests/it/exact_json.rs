@@ -61,7 +61,7 @@ async fn numbers_in_metadata_keep_their_value_whatever_the_order_of_events(app: 
 on_both_databases!(numbers_in_metadata_keep_their_value_whatever_the_order_of_events);
 
 /// The largest that PostgreSQL stores is stored, and the next parks in both databases alike.
-async fn a_number_that_jsonb_cannot_hold_parks_its_delivery_and_says_why(app: &TestApp) {
+async fn a_number_that_jsonb_cannot_hold_parks_its_delivery_with_the_reason(app: &TestApp) {
     let delivered = async |user: &str, number: &str| {
         app.client.deliver(event(user, 1, &metadata(&format!("[{number}]")))).await
     };
@@ -72,14 +72,14 @@ async fn a_number_that_jsonb_cannot_hold_parks_its_delivery_and_says_why(app: &T
     let which = usersync::internals::store::Which { parked: true, ..Default::default() };
     for entry in app.store.journal().page(&which, None, 10).await.unwrap() {
         let reason = entry.reason.unwrap();
-        assert_eq!(reason, "`metadata` holds a number of more digits than PostgreSQL can store");
+        assert_eq!(reason, "`metadata` contains a number with more digits than PostgreSQL can store");
     }
     assert_eq!(shown(app).await["whole"].len(), "[]".len() + 131_072);
     assert_a_rebuild_changes_nothing(app).await;
     app.expect_parked(2);
 }
 
-on_both_databases!(a_number_that_jsonb_cannot_hold_parks_its_delivery_and_says_why);
+on_both_databases!(a_number_that_jsonb_cannot_hold_parks_its_delivery_with_the_reason);
 
 /// What can be stored can be read again, and what is nested deeper parks and harms nothing else of its user.
 async fn metadata_that_is_nested_too_deep_parks_its_delivery(app: &TestApp) {
@@ -174,9 +174,10 @@ async fn any_json_comes_back_as_it_was_sent(app: &TestApp) {
         let value = some_metadata().new_tree(&mut runner).unwrap().current();
         let name = some_text().new_tree(&mut runner).unwrap().current();
         let user = format!("user_{number}");
-        let told = event(&user, 1, &format!("{},\"username\":{}", metadata(&value.to_string()), json!(name)));
+        let created =
+            event(&user, 1, &format!("{},\"username\":{}", metadata(&value.to_string()), json!(name)));
         let update = event(&user, 2, r#""first_name":"Ada""#);
-        let bodies = if number % 2 == 0 { [&told, &update] } else { [&update, &told] };
+        let bodies = if number % 2 == 0 { [&created, &update] } else { [&update, &created] };
         for body in bodies {
             assert_eq!(app.client.deliver(body.clone()).await, "200 applied", "{body}");
         }

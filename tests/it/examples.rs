@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use usersync::internals::clock::Clock;
 
 use crate::support::app::{APPLICATION_ID, SECRET};
-use crate::support::binary::{Home, PROGRAM, Process};
+use crate::support::binary::{PROGRAM, Process, ProgramFixture};
 use crate::support::client::fixture::{ADA, CREATED, CREATED_GOOGLE, DELETED, GRACE};
 use crate::support::client::{Client, answer};
 use crate::support::provider::Provider;
@@ -26,19 +26,21 @@ fn program() -> Option<Command> {
 }
 
 /// It runs, with the addresses of its app and of usersync.
-async fn messages(home: &Home) -> Option<(Process, [String; 2])> {
+async fn messages(home: &ProgramFixture) -> Option<(Process, [String; 2])> {
     let mut process = home.spawn(&mut program()?);
     let line = process.line_with("messages at").await;
     let (app, usersync) = line.trim_start_matches("messages at ").split_once(", usersync at ").unwrap();
     Some((process, [app.to_owned(), usersync.to_owned()]))
 }
 
-fn home() -> Home {
-    Home::bare().with("MESSAGES_LISTEN", "127.0.0.1:0").with("USERSYNC_SERVER__LISTEN", "127.0.0.1:0")
+fn home() -> ProgramFixture {
+    ProgramFixture::bare()
+        .with("MESSAGES_LISTEN", "127.0.0.1:0")
+        .with("USERSYNC_SERVER__LISTEN", "127.0.0.1:0")
 }
 
 #[tokio::test]
-async fn messages_have_the_names_of_their_authors_as_long_as_they_live() {
+async fn messages_show_the_authors_name_until_the_author_is_deleted() {
     let (provider, signer) = (Provider::start(), rsa("key_1"));
     provider.publish(&[&signer]);
     let home = home().with("CLERK_WEBHOOK_SECRET", SECRET).with("CLERK_JWT_ISSUER_DOMAIN", provider.url(""));
@@ -96,7 +98,7 @@ async fn every_command_that_messages_prints_works_beside_dev() {
         let script = process.printed(title).replace("cargo run -q --", &format!("'{PROGRAM}'"));
         home.shell(&script).await.stdout
     };
-    assert!(paste("the provider tells of a user").await.contains("applied"));
+    assert!(paste("the provider sends a user").await.contains("applied"));
     let listed = paste("send a message as her, and list all").await;
     assert_eq!(listed, r#"[{"author":"Ada Lovelace","body":"Hello"}]"#);
     assert!(paste("delete her").await.contains("applied"));
@@ -107,7 +109,7 @@ async fn every_command_that_messages_prints_works_beside_dev() {
 }
 
 #[tokio::test]
-async fn messages_says_what_to_start_first() {
+async fn messages_prints_what_to_start_first() {
     let Some(mut program) = program() else { return };
     let said = home().spawn(&mut program).end().await;
     assert!(said.code == Some(1) && said.stderr.contains("cargo run -- dev"), "{said:?}");

@@ -1,4 +1,4 @@
-//! `usersync explain token`: planted misconfigurations, each is named correctly, and no secret is
+//! `usersync explain token`: mistake misconfigurations, each is named correctly, and no secret is
 //! shown.
 
 use serde_json::{Value, json};
@@ -8,12 +8,12 @@ use usersync::internals::clock::Clock;
 use usersync::internals::domain::Timestamp;
 
 use crate::support::app::{NOW, SECRET};
-use crate::support::command::{Desk, Said};
+use crate::support::command::{CommandDirectory, ProgramOutput};
 use crate::support::provider::{Page, Provider, key_set};
 use crate::support::signer::{Signer, base64url, p256, rsa};
 
-/// A configuration, a token, and what the report must say about them.
-struct Planted {
+/// A configuration, a token, and what their report must contain.
+struct Mistake {
     configuration: String,
     token: String,
     /// The check that fails; empty if all pass.
@@ -22,9 +22,9 @@ struct Planted {
     says: &'static str,
 }
 
-fn planted(rule: &str, token: impl Into<String>, check: &'static str, says: &'static str) -> Planted {
+fn mistake(rule: &str, token: impl Into<String>, check: &'static str, says: &'static str) -> Mistake {
     let configuration = format!("[[sources]]\nname = 'app'\nprovider = 'clerk'\n{rule}");
-    Planted { configuration, token: token.into(), check, says }
+    Mistake { configuration, token: token.into(), check, says }
 }
 
 fn oidc(domain: &str, more: &str) -> String {
@@ -44,7 +44,7 @@ fn custom(signers: &[&Signer], more: &str) -> String {
 const ISSUER: &str = "https://id.example.com";
 const CONVEX: &str = "applicationID = 'convex'";
 
-/// What a good token says but for these; null takes a claim away.
+/// The claims of a valid token except for these; null removes a claim.
 fn claims(differing: &Value) -> Value {
     let mut claims = json!({
         "iss": ISSUER, "sub": "user_2tAda", "aud": "convex", "azp": "https://app.example.com",
@@ -62,9 +62,9 @@ fn token(differing: &Value) -> String {
 }
 
 /// Plants all of them, one after the other.
-async fn explain(all: Vec<Planted>) {
-    for Planted { configuration, token, check, says } in all {
-        let desk = Desk::with(&configuration);
+async fn explain(all: Vec<Mistake>) {
+    for Mistake { configuration, token, check, says } in all {
+        let desk = CommandDirectory::with(&configuration);
         let said = desk.run(&["explain", "token", "-", "--at", &NOW.to_string()], &token).await;
         let case = format!("{configuration}\n{said:?}");
         assert_eq!(said.code, Some(i32::from(!check.is_empty())), "{case}");
@@ -84,13 +84,13 @@ async fn explain(all: Vec<Planted>) {
 }
 
 /// The check that the service itself names; empty if it accepts.
-async fn decided(desk: &Desk, token: &str) -> &'static str {
+async fn decided(desk: &CommandDirectory, token: &str) -> &'static str {
     let clock = Clock::fixed(Timestamp::from_seconds(NOW));
     let authenticator = app::authenticator(&desk.config(), clock).unwrap();
     authenticator.authenticate(token).await.map_or_else(|error| error.check(), |_| "")
 }
 
-fn assert_no_secrets(said: &Said, token: &str) {
+fn assert_no_secrets(said: &ProgramOutput, token: &str) {
     let everything = said.everything();
     // Of a service key or a secret, too, a part is too much.
     let parts = token.split('.').filter(|part| part.len() > 16).map(|part| &part[8..]);
@@ -106,16 +106,16 @@ async fn what_is_no_token() {
     let service_key = format!("usk_{}", "0123456789abcdef".repeat(4));
     let encrypted = format!("{good}.{}.{}", base64url("tag"), base64url("text"));
     explain(vec![
-        planted(&rule, "undefined", "form", "had no token"),
-        planted(&rule, "", "form", "had no token"),
-        planted(&rule, format!("Bearer {good}"), "form", "leave the word Bearer out"),
-        planted(&rule, format!("\"{good}\""), "form", "leave the quotes out"),
-        planted(&rule, service_key, "form", "this is a service key"),
-        planted(&rule, SECRET, "form", "this is a webhook secret"),
-        planted(&rule, "sk_test_0123456789abcdefghij", "form", "this is an API key"),
-        planted(&rule, encrypted, "form", "ask for an API's `audience`"),
-        planted(&rule, "4eC39HqLyjWDarjtT1zdp7dc", "form", "it is opaque"),
-        planted(&rule, good.split_at(100).0, "form", "cut short"),
+        mistake(&rule, "undefined", "form", "before it had a token"),
+        mistake(&rule, "", "form", "before it had a token"),
+        mistake(&rule, format!("Bearer {good}"), "form", "leave out the word Bearer"),
+        mistake(&rule, format!("\"{good}\""), "form", "leave the quotes out"),
+        mistake(&rule, service_key, "form", "this is a service key"),
+        mistake(&rule, SECRET, "form", "this is a webhook secret"),
+        mistake(&rule, "sk_test_0123456789abcdefghij", "form", "this is an API key"),
+        mistake(&rule, encrypted, "form", "ask for an API's `audience`"),
+        mistake(&rule, "4eC39HqLyjWDarjtT1zdp7dc", "form", "an opaque access token"),
+        mistake(&rule, good.split_at(100).0, "form", "truncated"),
     ])
     .await;
 }
@@ -126,25 +126,25 @@ async fn the_wrong_issuer() {
     let from = |issuer: &str| token(&json!({ "iss": issuer }));
     let rule = oidc(ISSUER, CONVEX);
     explain(vec![
-        planted("webhook_secrets = ['c2VjcmV0']", token(&json!({})), "issuer", "no source has a token rule"),
-        planted(&rule, from(development), "issuer", "development instance of Clerk, and the rules are not"),
-        planted(
+        mistake("webhook_secrets = ['c2VjcmV0']", token(&json!({})), "issuer", "no source has a token rule"),
+        mistake(&rule, from(development), "issuer", "development instance of Clerk, and the rules are not"),
+        mistake(
             &oidc(development, CONVEX),
             token(&json!({})),
             "issuer",
             "set domain in sources[0].tokens[0] to \"https://id.example.com\"",
         ),
-        planted(&rule, from("http://id.example.com"), "issuer", "differs in http:// or https:// in front"),
-        planted(&rule, from("https://ID.example.com"), "issuer", "differs in upper and lower case"),
-        planted(&rule, from("https://id.example.com//"), "issuer", "differs in a slash at the end"),
-        planted(&rule, from("https://id.example.com/realms/one"), "issuer", "a path belongs to the issuer"),
-        planted(
+        mistake(&rule, from("http://id.example.com"), "issuer", "differs in http:// or https:// in front"),
+        mistake(&rule, from("https://ID.example.com"), "issuer", "differs in upper and lower case"),
+        mistake(&rule, from("https://id.example.com//"), "issuer", "differs in a slash at the end"),
+        mistake(&rule, from("https://id.example.com/realms/one"), "issuer", "the path is part of the issuer"),
+        mistake(
             &rule,
             from("https://other.example.com"),
             "issuer",
             "token of another environment or provider",
         ),
-        planted(&rule, token(&json!({"iss": null})), "issuer", "send the token that the provider issued"),
+        mistake(&rule, token(&json!({"iss": null})), "issuer", "send the token that the provider issued"),
     ])
     .await;
 }
@@ -156,18 +156,18 @@ async fn the_wrong_audience() {
         let rule = oidc(ISSUER, "applicationID = 'abc'");
         format!("[[sources]]\nname = '{provider}'\nprovider = '{provider}'\n{rule}")
     };
-    let at = |provider: &str, token: String, says: &'static str| Planted {
+    let at = |provider: &str, token: String, says: &'static str| Mistake {
         configuration: at(provider),
         token,
         check: "audience",
         says,
     };
     explain(vec![
-        planted(&oidc(ISSUER, CONVEX), of(Value::Null), "audience", "getToken({ template: \"convex\" })"),
+        mistake(&oidc(ISSUER, CONVEX), of(Value::Null), "audience", "getToken({ template: \"convex\" })"),
         at(
             "auth0",
             of(json!("https://api")),
-            "`aud` is \"https://api\", the rule for source auth0 wants \"abc\": set applicationID in",
+            "`aud` is \"https://api\", the rule for source auth0 requires \"abc\": set applicationID in",
         ),
         at(
             "auth0",
@@ -176,13 +176,13 @@ async fn the_wrong_audience() {
         ),
         at("auth0", of(Value::Null), "ask the provider for the audience \"abc\""),
         at("workos", of(Value::Null), "leave applicationID out"),
-        planted(
+        mistake(
             &oidc(ISSUER, "applicationID = 'https://api'"),
             of(json!("https://api/")),
             "audience",
             "in a slash at the end: set applicationID in sources[0].tokens[0] to \"https://api/\"",
         ),
-        planted(
+        mistake(
             &oidc(ISSUER, "applicationID = 'Convex'"),
             of(json!("convex")),
             "audience",
@@ -201,30 +201,35 @@ async fn the_wrong_header_or_key() {
     let (message, _) = good.rsplit_once('.').unwrap();
     let forged = format!("{message}.{}", base64url([7; 256]));
     explain(vec![
-        planted(
+        mistake(
             &rule,
             with(json!({"alg": "HS256", "kid": "key_1"})),
             "algorithm",
             "signs with a shared secret",
         ),
-        planted(&rule, with(json!({"alg": "none"})), "algorithm", "it is not signed"),
-        planted(&rule, with(json!({"alg": "PS256"})), "algorithm", "choose RS256, ES256 or EdDSA"),
-        planted(
+        mistake(&rule, with(json!({"alg": "none"})), "algorithm", "it is not signed"),
+        mistake(&rule, with(json!({"alg": "PS256"})), "algorithm", "choose RS256, ES256 or EdDSA"),
+        mistake(
             &rule,
             other.token(&claims(&json!({}))),
             "algorithm",
             "set algorithm in sources[0].tokens[0] to \"ES256\"",
         ),
-        planted(
+        mistake(
             &rule,
             with(json!({"alg": "RS256", "kid": "key_1", "crit": ["b64"]})),
             "critical_extensions",
             "leave `crit` out",
         ),
-        planted(&rule, with(json!({"alg": "RS256"})), "key_id", "type = \"oidc\", which can do without"),
-        planted(&rule, rsa("key_9").token(&claims(&json!({}))), "key", "other keys than the configuration"),
-        planted(&custom(&[], CONVEX), good.clone(), "key", "publishes no usable key"),
-        planted(&rule, forged, "signature", "changed or cut on its way"),
+        mistake(
+            &rule,
+            with(json!({"alg": "RS256"})),
+            "key_id",
+            "type = \"oidc\", which does not require one",
+        ),
+        mistake(&rule, rsa("key_9").token(&claims(&json!({}))), "key", "other keys than the configuration"),
+        mistake(&custom(&[], CONVEX), good.clone(), "key", "publishes no usable key"),
+        mistake(&rule, forged, "signature", "changed or truncated in transit"),
     ])
     .await;
 }
@@ -234,31 +239,41 @@ async fn the_wrong_time_or_party() {
     let rule = custom(&[&rsa("key_1")], CONVEX);
     let parties = custom(&[&rsa("key_1")], "authorizedParties = ['https://app.example.com/']");
     explain(vec![
-        planted(&rule, token(&json!({"exp": NOW - 600})), "expiry", "it ended 10m ago"),
-        planted(&rule, token(&json!({"exp": (NOW + 60) * 1000})), "expiry", "is in milliseconds"),
-        planted(&rule, token(&json!({"exp": "tomorrow"})), "expiry", "as a number of seconds since 1970"),
-        planted(&rule, token(&json!({"exp": null})), "expiry", "have the issuer set `exp`"),
-        planted(&rule, token(&json!({"nbf": NOW + 600})), "not_before", "clock is 10m behind the issuer's"),
-        planted(
+        mistake(&rule, token(&json!({"exp": NOW - 600})), "expiry", "it expired 10m ago"),
+        mistake(&rule, token(&json!({"exp": (NOW + 60) * 1000})), "expiry", "is in milliseconds"),
+        mistake(&rule, token(&json!({"exp": "tomorrow"})), "expiry", "as a number of seconds since 1970"),
+        mistake(&rule, token(&json!({"exp": null})), "expiry", "configure the issuer to set `exp`"),
+        mistake(
+            &rule,
+            token(&json!({"nbf": NOW + 600})),
+            "not_before",
+            "clock is at least 10m behind the issuer's",
+        ),
+        mistake(
             &rule,
             token(&json!({"iat": NOW + 600, "exp": NOW + 900})),
             "issued_at",
-            "clock is 10m behind the issuer's",
+            "clock is at least 10m behind the issuer's",
         ),
-        planted(
+        mistake(
             &parties,
             token(&json!({})),
             "authorized_party",
             "in a slash at the end: add \"https://app.example.com\" to authorizedParties",
         ),
-        planted(
+        mistake(
             &parties,
             token(&json!({"azp": "https://evil.example"})),
             "authorized_party",
-            "front end of yours",
+            "one of your front ends",
         ),
-        planted(&parties, token(&json!({"azp": null})), "authorized_party", "that no front end asked for"),
-        planted(&rule, token(&json!({"sub": null})), "subject", "that of a machine"),
+        mistake(
+            &parties,
+            token(&json!({"azp": null})),
+            "authorized_party",
+            "that was not requested by a front end",
+        ),
+        mistake(&rule, token(&json!({"sub": null})), "subject", "it identifies no user"),
     ])
     .await;
 }
@@ -268,7 +283,7 @@ async fn a_provider_that_gives_no_keys() {
     let provider = Provider::start();
     let issuer = provider.url("");
     let good = token(&json!({ "iss": issuer }));
-    let case = |check, says| vec![planted(&oidc(&issuer, CONVEX), good.clone(), check, says)];
+    let case = |check, says| vec![mistake(&oidc(&issuer, CONVEX), good.clone(), check, says)];
 
     explain(case("keys", "does not exist")).await;
     provider.page("/jwks", Page::ok("<html>"));
@@ -284,7 +299,7 @@ async fn a_provider_that_gives_no_keys() {
 
     let nobody = "http://127.0.0.1:9";
     let unreachable = token(&json!({ "iss": nobody }));
-    explain(vec![planted(
+    explain(vec![mistake(
         &oidc(nobody, CONVEX),
         unreachable,
         "keys",
@@ -306,28 +321,28 @@ async fn a_provider_with_one_address_outside_and_another_inside_needs_a_custom_j
     );
     let from = |issuer: &str| token(&json!({ "iss": issuer }));
     explain(vec![
-        planted(&oidc(&inside, CONVEX), from(&inside), "keys", advice.leak()),
-        planted(
+        mistake(&oidc(&inside, CONVEX), from(&inside), "keys", advice.leak()),
+        mistake(
             &oidc(&inside, CONVEX),
             from(outside),
             "issuer",
             "use a customJwt rule with issuer = \"https://auth.example.com/realms/app\"",
         ),
-        planted(
+        mistake(
             &oidc("http://127.0.0.1:9/realms/app", CONVEX),
             from("http://127.0.0.1:9/realms/app"),
             "keys",
             "use a customJwt rule with both",
         ),
         // The advice is good: such a rule accepts the token.
-        planted(
+        mistake(
             &format!(
                 "[[sources.tokens]]\ntype = 'customJwt'\nissuer = '{outside}'\nalgorithm = 'RS256'\n\
                  jwks = '{inside}/protocol/openid-connect/certs'\n{CONVEX}\n"
             ),
             from(outside),
             "",
-            "The token is good",
+            "The token is valid",
         ),
     ])
     .await;
@@ -342,35 +357,30 @@ async fn a_token_without_its_time_or_the_name_of_its_key() {
     let timeless = one.token(&claims(&json!({"iss": issuer, "iat": null})));
     let rule = oidc(&issuer, CONVEX);
     explain(vec![
-        planted(&rule, nameless, "key", "have the issuer name its key"),
-        planted(&rule, timeless, "issued_at", "type = \"customJwt\", which asks for none"),
+        mistake(&rule, nameless, "key", "configure the issuer to send the key id"),
+        mistake(&rule, timeless, "issued_at", "type = \"customJwt\", which does not require it"),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn what_is_no_misconfiguration() {
+async fn valid_and_expired_tokens_need_no_change_of_the_configuration() {
     let provider = Provider::start();
     provider.publish(&[&rsa("key_1")]);
     let with_slash = token(&json!({ "iss": provider.url("/") }));
     let rule = custom(&[&rsa("key_1")], "");
     explain(vec![
-        planted(&oidc(&provider.url(""), CONVEX), format!("{with_slash}\n"), "", "The token is good"),
-        planted(
-            &rule,
-            token(&json!({"iss": "id.example.com", "iat": null, "aud": null})),
-            "",
-            "not looked at",
-        ),
+        mistake(&oidc(&provider.url(""), CONVEX), format!("{with_slash}\n"), "", "The token is valid"),
+        mistake(&rule, token(&json!({"iss": "id.example.com", "iat": null, "aud": null})), "", "not checked"),
     ])
     .await;
 }
 
 #[tokio::test]
-async fn a_wrong_call_is_told_from_a_wrong_token() {
-    let desk = Desk::with("[[sources]]\nname = 'app'\n");
+async fn wrong_usage_and_a_wrong_token_have_different_exit_codes() {
+    let desk = CommandDirectory::with("[[sources]]\nname = 'app'\n");
     assert_eq!(desk.run(&["explain", "token", "x"], "").await.code, Some(2));
-    let desk = Desk::with("");
+    let desk = CommandDirectory::with("");
     for arguments in [&["explain", "token"][..], &["explain", "token", "x", "--at", "tomorrow"]] {
         assert_eq!(desk.run(arguments, "").await.code, Some(2), "{arguments:?}");
     }

@@ -1,4 +1,4 @@
-//! `usersync explain webhook`: planted misconfigurations. Each is named correctly, and no secret is shown.
+//! `usersync explain webhook`: mistake misconfigurations. Each is named correctly, and no secret is shown.
 
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
@@ -7,8 +7,8 @@ use usersync::internals::providers::Source;
 
 use crate::support::app::{NOW, OLD_SECRET, SECRET};
 use crate::support::client::fixture::{CREATED, DELETED};
-use crate::support::client::{Wire, signed_at};
-use crate::support::command::{Desk, Said};
+use crate::support::client::{SignedRequest, signed_at};
+use crate::support::command::{CommandDirectory, ProgramOutput};
 
 /// The secret of an endpoint that is not configured.
 const FOREIGN_SECRET: &str = "whsec_plJ3nmyCDGBKInavdOK15jsl";
@@ -22,10 +22,10 @@ fn configuration(secrets: &str) -> String {
     )
 }
 
-/// A saved delivery, and what the report must say about it.
-struct Planted {
+/// A saved delivery, and what its report must contain.
+struct Mistake {
     secrets: String,
-    wire: Wire,
+    wire: SignedRequest,
     at: i64,
     /// The checks that fail; none if all pass.
     checks: &'static [&'static str],
@@ -33,23 +33,27 @@ struct Planted {
 }
 
 /// Signed with the source's secret now, then changed.
-fn planted(change: impl FnOnce(&mut Wire), checks: &'static [&'static str], says: &'static str) -> Planted {
+fn mistake(
+    change: impl FnOnce(&mut SignedRequest),
+    checks: &'static [&'static str],
+    says: &'static str,
+) -> Mistake {
     let mut wire = signed_at("msg_1", NOW, SECRET, CREATED);
     change(&mut wire);
-    Planted { secrets: format!("'{SECRET}'"), wire, at: NOW, checks, says }
+    Mistake { secrets: format!("'{SECRET}'"), wire, at: NOW, checks, says }
 }
 
-fn good() -> Planted {
-    planted(|_| (), &[], "")
+fn good() -> Mistake {
+    mistake(|_| (), &[], "")
 }
 
 fn compact(body: &str) -> String {
     serde_json::from_str::<Value>(body).unwrap().to_string()
 }
 
-async fn explain(all: impl IntoIterator<Item = Planted>) {
-    for Planted { secrets, wire, at, checks, says } in all {
-        let desk = Desk::with(&configuration(&secrets));
+async fn explain(all: impl IntoIterator<Item = Mistake>) {
+    for Mistake { secrets, wire, at, checks, says } in all {
+        let desk = CommandDirectory::with(&configuration(&secrets));
         let lines = wire.headers.iter().map(|(name, value)| format!("{}: {value}\r\n", name.to_uppercase()));
         desk.put("headers", format!("POST {} HTTP/1.1\r\n{}", wire.path, lines.collect::<String>()));
         desk.put("body", &wire.body);
@@ -83,7 +87,7 @@ async fn explain(all: impl IntoIterator<Item = Planted>) {
 }
 
 /// The check that the service itself names; empty if it accepts.
-fn decided(desk: &Desk, name: &str, wire: &Wire, at: i64) -> &'static str {
+fn decided(desk: &CommandDirectory, name: &str, wire: &SignedRequest, at: i64) -> &'static str {
     let config = desk.config();
     let Some(settings) = config.sources.iter().find(|source| source.name == name) else { return "source" };
     if wire.body.len() > config.server.body_limit {
@@ -105,7 +109,7 @@ fn decided(desk: &Desk, name: &str, wire: &Wire, at: i64) -> &'static str {
     }
 }
 
-fn assert_no_secrets(said: &Said, wire: &Wire) {
+fn assert_no_secrets(said: &ProgramOutput, wire: &SignedRequest) {
     let everything = said.everything();
     let signatures = wire.headers.iter().filter(|(name, _)| name.ends_with("signature"));
     let secrets = [SECRET, OLD_SECRET, FOREIGN_SECRET].map(|secret| &secret[8..]).into_iter();
@@ -126,31 +130,31 @@ async fn the_wrong_secret() {
         signed_at("msg_1", NOW, &secret, CREATED)
     };
     explain([
-        Planted {
+        Mistake {
             wire: by(FOREIGN_SECRET),
             checks: &["signature"],
             says: "put this endpoint's own secret",
             ..good()
         },
-        Planted {
+        Mistake {
             wire: by(OLD_SECRET),
             checks: &["signature"],
             says: "secret 1 of 1 in webhook_secrets of source `other`",
             ..good()
         },
-        Planted {
+        Mistake {
             wire: literally,
             checks: &["signature"],
             says: "signs with the characters of the secret",
             ..good()
         },
-        Planted {
+        Mistake {
             secrets: String::new(),
             checks: &["secret"],
             says: "signing secret in webhook_secrets of sources[0] (`clerk`)",
             ..good()
         },
-        Planted {
+        Mistake {
             secrets: format!("'{FOREIGN_SECRET}', '{SECRET}'"),
             says: "matches secret 2 of 2 in webhook_secrets",
             ..good()
@@ -169,7 +173,7 @@ async fn a_rewritten_body() {
     let small = compact(CREATED);
     let spaced = small.replace("\":", "\": ").replace(",\"", ", \"");
     let pretty = serde_json::to_string_pretty(&serde_json::from_str::<Value>(CREATED).unwrap()).unwrap();
-    let says = |wire, says| Planted { wire, checks: &["signature"], says, ..good() };
+    let says = |wire, says| Mistake { wire, checks: &["signature"], says, ..good() };
     explain([
         says(body(small.clone(), spaced.clone()), "the body written compactly"),
         says(body(spaced, small.clone()), "with a space after each comma and colon"),
@@ -191,16 +195,16 @@ async fn a_rewritten_body() {
 #[tokio::test]
 async fn the_wrong_clock() {
     let tolerance = &["tolerance"];
-    let old = "have the provider send it again, and check the file with --at 2026-01-04T12:00:00Z";
+    let old = "let the provider send it again, or check the file with --at 2026-01-04T12:00:00Z";
     let both = &["tolerance", "signature"];
-    let late = || Planted { at: NOW + 600, checks: tolerance, says: "600 s old", ..good() };
+    let late = || Mistake { at: NOW + 600, checks: tolerance, says: "600 s old", ..good() };
     explain([
         late(),
-        Planted { says: old, ..late() },
-        Planted { says: "matches secret 1 of 1", ..late() },
-        Planted { at: NOW - 600, checks: tolerance, says: "this machine's clock is behind", ..good() },
-        Planted { at: NOW + 600, ..planted(|wire| wire.body.push(b'\n'), both, "without the line break") },
-        planted(|wire| wire.headers[1].1 = i64::MAX.to_string(), tolerance, "it is not a time in seconds"),
+        Mistake { says: old, ..late() },
+        Mistake { says: "matches secret 1 of 1", ..late() },
+        Mistake { at: NOW - 600, checks: tolerance, says: "this machine's clock is behind", ..good() },
+        Mistake { at: NOW + 600, ..mistake(|wire| wire.body.push(b'\n'), both, "without the line break") },
+        mistake(|wire| wire.headers[1].1 = i64::MAX.to_string(), tolerance, "it is not a time in seconds"),
     ])
     .await;
 }
@@ -209,26 +213,28 @@ async fn the_wrong_clock() {
 async fn the_wrong_headers() {
     let headers = &["headers"];
     let wearing = |name: &'static str| {
-        move |wire: &mut Wire| wire.headers = vec![(name, "0123456789abcdef0123456789abcdef".to_owned())]
+        move |wire: &mut SignedRequest| {
+            wire.headers = vec![(name, "0123456789abcdef0123456789abcdef".to_owned())];
+        }
     };
-    let mixed = |wire: &mut Wire| wire.headers[0].0 = "webhook-id";
-    let twice = |wire: &mut Wire| wire.headers.push(("svix-id", "msg_2".to_owned()));
-    let renamed = |wire: &mut Wire| wire.headers[2].1 = wire.headers[2].1.replace("v1,", "sha256=");
+    let mixed = |wire: &mut SignedRequest| wire.headers[0].0 = "webhook-id";
+    let twice = |wire: &mut SignedRequest| wire.headers.push(("svix-id", "msg_2".to_owned()));
+    let renamed = |wire: &mut SignedRequest| wire.headers[2].1 = wire.headers[2].1.replace("v1,", "sha256=");
     explain([
-        planted(|wire| wire.headers.clear(), headers, "it is not signed"),
-        planted(|wire| wire.headers.truncate(2), headers, "there are only svix-id, svix-timestamp"),
-        planted(mixed, headers, "two families are mixed"),
-        planted(twice, headers, "must be sent once"),
-        planted(wearing("workos-signature"), headers, "is that of WorkOS"),
-        planted(wearing("authorization"), headers, "a bearer token, as of Auth0's event streams"),
-        planted(|wire| wire.headers[1].1 = format!("{NOW}000"), &["tolerance"], "in milliseconds?"),
-        planted(
+        mistake(|wire| wire.headers.clear(), headers, "it is not signed"),
+        mistake(|wire| wire.headers.truncate(2), headers, "the request has only svix-id, svix-timestamp"),
+        mistake(mixed, headers, "`svix-` and `webhook-` headers are mixed"),
+        mistake(twice, headers, "must be sent once"),
+        mistake(wearing("workos-signature"), headers, "of WorkOS"),
+        mistake(wearing("authorization"), headers, "a bearer token, as of Auth0's event streams"),
+        mistake(|wire| wire.headers[1].1 = format!("{NOW}000"), &["tolerance"], "in milliseconds?"),
+        mistake(
             |wire| wire.headers[1].1 = "2026-01-04".to_owned(),
             &["timestamp"],
             "did something rewrite it",
         ),
-        planted(renamed, &["signature"], "holds no `v1,…`"),
-        planted(
+        mistake(renamed, &["signature"], "holds no `v1,…`"),
+        mistake(
             |wire| wire.headers[0].1 = "msg_2".to_owned(),
             &["signature"],
             "the body, the id or the timestamp",
@@ -242,32 +248,32 @@ async fn the_wrong_source_and_the_content_of_a_body() {
     let of = |body: &str| signed_at("msg_1", NOW, SECRET, body);
     let parked = "would be parked";
     explain([
-        planted(|wire| wire.path = "/webhooks/clerkk".to_owned(), &["source"], "one of `clerk`, `other`"),
-        planted(
+        mistake(|wire| wire.path = "/webhooks/clerkk".to_owned(), &["source"], "one of `clerk`, `other`"),
+        mistake(
             |wire| wire.path = "/webhooks/other".to_owned(),
             &["signature"],
             "of source `clerk`: correct the URL",
         ),
-        Planted { wire: of(&"x".repeat(100_001)), checks: &["size"], says: "raise body_limit", ..good() },
-        Planted { wire: of("x"), checks: &["json"], says: "look at what the provider", ..good() },
-        Planted {
+        Mistake { wire: of(&"x".repeat(100_001)), checks: &["size"], says: "raise body_limit", ..good() },
+        Mistake { wire: of("x"), checks: &["json"], says: "check what the provider", ..good() },
+        Mistake {
             wire: of(r#"{"type":"user.created","data":{}}"#),
             checks: &["event"],
             says: parked,
             ..good()
         },
-        Planted { wire: of("[]"), checks: &["event"], says: parked, ..good() },
-        Planted { wire: of(r#"{"type":"session.created"}"#), says: "it would be ignored", ..good() },
-        Planted { wire: of(DELETED), says: "deletes user \"user_2tAda0000000000000000000001\"", ..good() },
-        Planted { says: "\"user.created\" of user \"user_2tAda0000000000000000000001\"", ..good() },
-        Planted { says: "applied, unless it was received before", ..good() },
+        Mistake { wire: of("[]"), checks: &["event"], says: parked, ..good() },
+        Mistake { wire: of(r#"{"type":"session.created"}"#), says: "it would be ignored", ..good() },
+        Mistake { wire: of(DELETED), says: "deletes user \"user_2tAda0000000000000000000001\"", ..good() },
+        Mistake { says: "\"user.created\" of user \"user_2tAda0000000000000000000001\"", ..good() },
+        Mistake { says: "or `duplicate` if it was received before", ..good() },
     ])
     .await;
 }
 
 #[tokio::test]
 async fn a_wrong_command_line_is_distinguished_from_a_wrong_delivery() {
-    let desk = Desk::with(&configuration(&format!("'{SECRET}'")));
+    let desk = CommandDirectory::with(&configuration(&format!("'{SECRET}'")));
     desk.put("headers", "svix-id: msg_1\nv1,secretsecret\n");
     desk.put("body", "{}");
     for (headers, body) in [("headers", "body"), ("nothing", "body"), ("body", "nothing")] {

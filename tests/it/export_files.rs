@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::backfill::{backfill, configure, number};
-use crate::support::binary::{Home, PROGRAM};
+use crate::support::binary::{PROGRAM, ProgramFixture};
 use crate::support::directory::{auth0_users, clerk_users, workos_users};
 
 const STANDARD: &str = "[sources.map]
@@ -85,7 +85,7 @@ async fn every_form_of_export_is_read_and_nothing_of_its_secrets_is_kept() {
         ("standard", "users of its list", array(&workos_users(2))),
         ("standard", "users of its list, one a line", lines(&workos_users(2))),
     ] {
-        let home = Home::on_sqlite();
+        let home = ProgramFixture::on_sqlite();
         configure(&home, provider, if provider == "standard" { STANDARD } else { "" });
         std::fs::write(home.path("users"), file).unwrap();
         let (said, summary) = backfill(&home, &[provider, "--file", "users"]).await;
@@ -99,7 +99,7 @@ async fn every_form_of_export_is_read_and_nothing_of_its_secrets_is_kept() {
 
 #[tokio::test]
 async fn a_file_comes_from_standard_input_too() {
-    let home = Home::on_sqlite();
+    let home = ProgramFixture::on_sqlite();
     configure(&home, "workos", "");
     std::fs::write(home.path("users"), lines(&workos_users(700))).unwrap();
     for (applied, unchanged) in [(700, 0), (0, 700)] {
@@ -117,7 +117,7 @@ async fn a_file_comes_from_standard_input_too() {
 
 #[tokio::test]
 async fn a_pipe_that_ends_in_the_middle_of_a_user_is_unfinished() {
-    let home = Home::on_sqlite();
+    let home = ProgramFixture::on_sqlite();
     configure(&home, "workos", "");
     let whole = lines(&workos_users(600));
     let mut program = Command::new(PROGRAM)
@@ -133,12 +133,12 @@ async fn a_pipe_that_ends_in_the_middle_of_a_user_is_unfinished() {
     let said = program.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&said.stderr).into_owned();
     assert_eq!(said.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("user number 600: is cut off"), "{stderr}");
+    assert!(stderr.contains("user number 600: is truncated"), "{stderr}");
 }
 
 #[tokio::test]
-async fn what_is_no_export_of_the_provider_says_what_to_do_and_deletes_nobody() {
-    let home = Home::on_sqlite();
+async fn a_file_that_is_not_an_export_of_the_provider_is_refused_with_advice() {
+    let home = ProgramFixture::on_sqlite();
     configure(&home, "clerk", "");
     std::fs::write(home.path("good"), lines(&clerk_users(600))).unwrap();
     let (said, _) = backfill(&home, &["clerk", "--file", "good"]).await;
@@ -150,7 +150,7 @@ async fn what_is_no_export_of_the_provider_says_what_to_do_and_deletes_nobody() 
         (lines(&auth0_users(3)), "a user of Auth0, and the source is of Clerk"),
         (AUTH0_TITLED.as_bytes().to_vec(), "a user of Auth0, and the source is of Clerk"),
         (lines(&workos_users(3)), "a user of WorkOS, and the source is of Clerk"),
-        (b"email,name\nada@example.com,Ada\n".to_vec(), "is the file Clerk's?"),
+        (b"email,name\nada@example.com,Ada\n".to_vec(), "check that this is an export of Clerk"),
         (Vec::new(), "the file has no users"),
         (b"[]".to_vec(), "the file has no users"),
         (b"id,first_name\n".to_vec(), "the file has no users"),
@@ -167,7 +167,7 @@ async fn what_is_no_export_of_the_provider_says_what_to_do_and_deletes_nobody() 
         let (said, summary) = backfill(&home, &["clerk", "--file", "file", "--restart"]).await;
         assert_eq!((said.code, &summary["complete"]), (Some(1), &json!(false)), "{words}: {said:?}");
         assert!(said.stderr.contains(words), "{words}: {said:?}");
-        assert!(said.stderr.ends_with("correct what is said above, then run it again\n"), "{said:?}");
+        assert!(said.stderr.ends_with("correct the errors above, then run it again\n"), "{said:?}");
         assert_eq!(number(&home, "SELECT count(*) FROM users").await, 600, "{words}");
     }
     let (said, _) = backfill(&home, &["clerk", "--file", "not-there.csv"]).await;
@@ -185,7 +185,7 @@ async fn another_provider_s_file_is_refused_and_named() {
         ("auth0", lines(&workos_users(2)), "a user of WorkOS, and the source is of Auth0"),
         ("clerk", lines(&workos_users(2)), "a user of WorkOS, and the source is of Clerk"),
     ] {
-        let home = Home::on_sqlite();
+        let home = ProgramFixture::on_sqlite();
         configure(&home, provider, "");
         std::fs::write(home.path("file"), file).unwrap();
         let (said, summary) = backfill(&home, &[provider, "--file", "file"]).await;

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use url::Url;
 
-use crate::support::binary::{Home, Process};
+use crate::support::binary::{Process, ProgramFixture};
 use crate::support::client::Client;
 use crate::support::client::fixture::{ADA, CREATED, CREATED_GOOGLE, GRACE, UPDATED};
 use crate::support::forwarder::Forwarder;
 use crate::support::postgres::Cluster;
 
 /// "Within seconds", on a busy machine.
-const SECONDS: Duration = Duration::from_secs(20);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(20);
 const PASSWORD: &str = "the_same_on_both";
 
 /// Two servers that take the same password, and their URLs with it.
@@ -22,7 +22,7 @@ async fn two_clusters() -> Option<[(Cluster, String); 2]> {
     for _ in 0..2 {
         let cluster = Cluster::make()?;
         let database = sea_orm::Database::connect(cluster.url()).await.unwrap();
-        tell(&database, &format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'")).await;
+        execute(&database, &format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'")).await;
         database.close().await.unwrap();
         let mut url: Url = cluster.url().parse().unwrap();
         url.set_password(Some(PASSWORD)).unwrap();
@@ -31,7 +31,7 @@ async fn two_clusters() -> Option<[(Cluster, String); 2]> {
     clusters.try_into().ok()
 }
 
-async fn tell(database: &DatabaseConnection, sql: &str) {
+async fn execute(database: &DatabaseConnection, sql: &str) {
     database.execute_unprepared(sql).await.unwrap();
 }
 
@@ -42,7 +42,7 @@ async fn make_read_only(url: &str, is_read_only: &str) {
         format!("ALTER SYSTEM SET default_transaction_read_only = {is_read_only}"),
         "SELECT pg_reload_conf()".to_owned(),
     ] {
-        tell(&database, &sql).await;
+        execute(&database, &sql).await;
     }
     database.close().await.unwrap();
 }
@@ -65,18 +65,18 @@ async fn deliver_within_seconds(client: &Client, event: &str) {
             return;
         }
         assert_eq!(delivered, "503 database_unavailable");
-        assert!(started.elapsed() < SECONDS, "no delivery for {:?}", started.elapsed());
+        assert!(started.elapsed() < RECOVERY_TIMEOUT, "no delivery for {:?}", started.elapsed());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 /// The service, and a client that knows it, behind a forwarder to the first of two servers that have the tables.
-async fn behind(forwarder: &Forwarder, urls: [&str; 2]) -> (Home, Process, Client) {
+async fn behind(forwarder: &Forwarder, urls: [&str; 2]) -> (ProgramFixture, Process, Client) {
     for url in urls {
-        let said = Home::on_sqlite().with("DATABASE_URL", url).run(&["migrate"]).await;
+        let said = ProgramFixture::on_sqlite().with("DATABASE_URL", url).run(&["migrate"]).await;
         assert_eq!(said.code, Some(0), "{said:?}");
     }
-    let home = Home::on_sqlite().with("DATABASE_URL", forwarder.url(urls[0]));
+    let home = ProgramFixture::on_sqlite().with("DATABASE_URL", forwarder.url(urls[0]));
     let service = home.serve().await;
     let client = home.client(&service).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");
@@ -98,10 +98,10 @@ async fn an_old_primary_that_answers_read_only_is_left_within_seconds() {
     deliver_within_seconds(&client, CREATED_GOOGLE).await;
     assert!(has_user(&new_url, GRACE).await && !has_user(&old_url, GRACE).await);
 
-    // What listened to the old one listens to the new one: another replica's change is heard of.
+    // What listened to the old one listens to the new one: another replica's change is notified.
     let heard = Instant::now();
-    while service.log().matches("listening to other replicas").count() < 2 {
-        assert!(heard.elapsed() < SECONDS, "it still listens to the old primary");
+    while service.log().matches("listening for changes by other replicas").count() < 2 {
+        assert!(heard.elapsed() < RECOVERY_TIMEOUT, "it still listens to the old primary");
         service.assert_runs();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -123,8 +123,8 @@ async fn a_server_that_takes_the_place_of_another_is_found_within_seconds() {
 }
 
 #[tokio::test]
-async fn connections_that_an_administrator_ends_are_made_anew() {
-    let Some(home) = Home::on_postgres().await else { return };
+async fn connections_that_an_administrator_ends_are_replaced() {
+    let Some(home) = ProgramFixture::on_postgres().await else { return };
     let service = home.serve().await;
     let client = home.client(&service).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");
@@ -133,7 +133,7 @@ async fn connections_that_an_administrator_ends_are_made_anew() {
         // 57P01
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND application_name = 'usersync'";
-        tell(&database, sql).await;
+        execute(&database, sql).await;
         deliver_within_seconds(&client, UPDATED).await;
     }
     database.close().await.unwrap();

@@ -11,18 +11,18 @@ use crate::support::client::fixture::{ADA, CREATED};
 use crate::support::provider::Page;
 
 /// A port on which no process listens.
-const NOBODY: &str = "http://127.0.0.1:9";
+const UNUSED_ADDRESS: &str = "http://127.0.0.1:9";
 
-fn nobody(config: &mut Config) {
+fn with_unreachable_provider(config: &mut Config) {
     use usersync::internals::config::RuleKind;
     if let RuleKind::Oidc { domain, .. } = &mut config.sources[0].tokens[0].kind {
-        *domain = NOBODY.parse().unwrap();
+        *domain = UNUSED_ADDRESS.parse().unwrap();
     }
 }
 
-async fn nobody_there_is_503_at_once_and_webhooks_go_on(app: &TestApp) {
+async fn an_unreachable_provider_is_503_at_once_and_webhooks_still_work(app: &TestApp) {
     let mut claims = app.claims(ADA);
-    claims["iss"] = json!(NOBODY);
+    claims["iss"] = json!(UNUSED_ADDRESS);
     for _ in 0..20 {
         let asked = app.client.get_as(&app.signer.token(&claims), "/v1/users/current").await;
         assert_eq!(asked.brief(), "503 keys_unavailable");
@@ -31,20 +31,20 @@ async fn nobody_there_is_503_at_once_and_webhooks_go_on(app: &TestApp) {
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
 }
 
-on_both_databases!(nobody_there_is_503_at_once_and_webhooks_go_on, configured by nobody);
+on_both_databases!(an_unreachable_provider_is_503_at_once_and_webhooks_still_work, configured by with_unreachable_provider);
 
 /// What the provider answers at `/jwks` and what a token then gets; each on a service that has no keys yet.
 async fn with_jwks(app: &TestApp, page: Page) -> (String, Duration) {
     app.provider.page("/jwks", page);
-    // Past the life of the keys fetched at the start, and past the patience with a failing provider.
+    // Past the life of the keys fetched at the start, and past the timeout with a failing provider.
     app.clock.advance(Duration::from_hours(2));
     let started = Instant::now();
     let asked = app.client.get_as(&app.token(ADA), "/v1/users/current").await;
     (asked.brief(), started.elapsed())
 }
 
-async fn nonsense_leaves_the_last_good_keys_in_use(app: &TestApp) {
-    // The keys are there before the provider goes wrong.
+async fn an_invalid_answer_leaves_the_last_good_keys_in_use(app: &TestApp) {
+    // The keys are fetched before the provider fails.
     let first = app.client.get_as(&app.token(ADA), "/v1/users/current").await;
     assert_eq!(first.brief(), "404 user_not_synced");
     let huge = format!("{{\"keys\":[],\"padding\":\"{}\"}}", "x".repeat(2 << 20));
@@ -62,7 +62,7 @@ async fn nonsense_leaves_the_last_good_keys_in_use(app: &TestApp) {
     }
 }
 
-on_both_databases!(nonsense_leaves_the_last_good_keys_in_use);
+on_both_databases!(an_invalid_answer_leaves_the_last_good_keys_in_use);
 
 async fn keys_that_are_compressed_unasked_are_read(app: &TestApp) {
     let signer = crate::support::signer::p256("compressed");
@@ -76,7 +76,7 @@ async fn keys_that_are_compressed_unasked_are_read(app: &TestApp) {
 
 on_both_databases!(keys_that_are_compressed_unasked_are_read);
 
-fn impatient(config: &mut Config) {
+fn with_short_timeout(config: &mut Config) {
     config.tokens.fetch_timeout = Duration::from_millis(300);
 }
 
@@ -89,18 +89,18 @@ async fn a_slow_provider_is_waited_for_no_longer_than_configured(app: &TestApp) 
     assert!(elapsed < Duration::from_secs(20), "{elapsed:?}");
 }
 
-on_both_databases!(a_slow_provider_is_waited_for_no_longer_than_configured, configured by impatient);
+on_both_databases!(a_slow_provider_is_waited_for_no_longer_than_configured, configured by with_short_timeout);
 
-async fn a_healthy_provider_without_keys_is_a_refusal_not_an_outage(app: &TestApp) {
+async fn a_provider_without_keys_is_401_and_not_503(app: &TestApp) {
     let (brief, _) = with_jwks(app, Page::ok(r#"{"keys":[]}"#)).await;
     assert_eq!(brief, "401 unauthenticated");
 }
 
-on_both_databases!(a_healthy_provider_without_keys_is_a_refusal_not_an_outage);
+on_both_databases!(a_provider_without_keys_is_401_and_not_503);
 
-async fn a_flood_of_unknown_keys_is_one_question_to_the_provider(app: &TestApp) {
+async fn many_unknown_keys_cause_one_fetch(app: &TestApp) {
     assert_eq!(app.client.get_as(&app.token(ADA), "/v1/users/current").await.status, 404);
-    let before = app.provider.asked();
+    let before = app.provider.key_requests();
     let flood = (0..30).map(|number| {
         let token = crate::support::signer::rsa(&format!("invented_{number}")).token(&app.claims(ADA));
         async move { app.client.get_as(&token, "/v1/users/current").await.brief() }
@@ -108,7 +108,7 @@ async fn a_flood_of_unknown_keys_is_one_question_to_the_provider(app: &TestApp) 
     for refused in futures_util::future::join_all(flood).await {
         assert_eq!(refused, "401 unauthenticated");
     }
-    assert_eq!(app.provider.asked() - before, 1);
+    assert_eq!(app.provider.key_requests() - before, 1);
 }
 
-on_both_databases!(a_flood_of_unknown_keys_is_one_question_to_the_provider);
+on_both_databases!(many_unknown_keys_cause_one_fetch);

@@ -1,18 +1,18 @@
-//! `usersync backfill` and `usersync reconcile` that are stopped: the next call goes on where they stood, at once after
-//! Ctrl-C, and when the lease has run out after a kill.
+//! `usersync backfill` and `usersync reconcile` that are stopped: the next call continues where they stopped,
+//! immediately after Ctrl-C, and after the lease has expired after a kill.
 
 use serde_json::{Value, json};
 
 use crate::backfill::{backfill, clerk, number};
-use crate::reconcile::{in_step, reconcile, sql};
-use crate::support::binary::{Home, Process};
+use crate::reconcile::{matching_table, reconcile, sql};
+use crate::support::binary::{Process, ProgramFixture};
 use crate::support::directory::{FakeDirectory, Fault, clerk_users};
 
 const USERS: &str = "SELECT count(*) FROM users";
 const HELD: &str = "SELECT count(*) FROM runs WHERE holder IS NOT NULL";
 
 /// A backfill that waits for its third page, and how many rows are written.
-async fn in_the_middle(home: &Home, directory: &FakeDirectory) -> (Process, i64) {
+async fn in_the_middle(home: &ProgramFixture, directory: &FakeDirectory) -> (Process, i64) {
     clerk(home, directory);
     // The number of users, and two pages.
     directory.site().answers_left = Some(3);
@@ -27,20 +27,20 @@ async fn in_the_middle(home: &Home, directory: &FakeDirectory) -> (Process, i64)
     (program, written)
 }
 
-/// The rest is read, and nothing that was read before.
-async fn goes_on(home: &Home, directory: &FakeDirectory) -> String {
+/// Continues the run: the rest is read, and nothing that was read before.
+async fn continue_run(home: &ProgramFixture, directory: &FakeDirectory) -> String {
     directory.site().answers_left = None;
     directory.site().requests.clear();
     let (said, summary) = backfill(home, &[]).await;
     assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(2600)), "{said:?}");
     assert_eq!(number(home, USERS).await, 2600);
     assert_eq!(directory.count("/users?"), 5, "1600 users, and the empty page");
-    assert_eq!(directory.count("/users/count"), 0, "it does not begin anew");
+    assert_eq!(directory.count("/users/count"), 0, "it does not start from the beginning");
     assert!(said.stderr.contains("continuing after 1000 users"), "{said:?}");
     said.stderr
 }
 
-async fn a_signal_ends_a_backfill_and_the_next_call_goes_on_at_once(home: &mut Home) {
+async fn after_a_signal_the_next_call_continues_immediately(home: &mut ProgramFixture) {
     for signal in ["INT", "TERM"] {
         let directory = FakeDirectory::start(clerk_users(2600));
         let (program, _) = in_the_middle(home, &directory).await;
@@ -49,9 +49,12 @@ async fn a_signal_ends_a_backfill_and_the_next_call_goes_on_at_once(home: &mut H
         assert_eq!(said.code, Some(1), "{said:?}");
         let summary: Value = serde_json::from_str(said.stdout.trim()).unwrap();
         assert_eq!((&summary["complete"], &summary["seen"]), (&json!(false), &json!(1000)), "{said:?}");
-        assert!(said.stderr.contains("interrupted") && said.stderr.contains("run it again"), "{said:?}");
-        assert_eq!(number(home, HELD).await, 0, "the run was given back");
-        let stderr = goes_on(home, &directory).await;
+        assert!(
+            said.stderr.contains("interrupted") && said.stderr.contains("run the command again"),
+            "{said:?}"
+        );
+        assert_eq!(number(home, HELD).await, 0, "the run was released");
+        let stderr = continue_run(home, &directory).await;
         assert!(!stderr.contains("another process"), "{stderr}");
         sql(home, "DELETE FROM users").await;
         sql(home, "DELETE FROM journal").await;
@@ -59,21 +62,21 @@ async fn a_signal_ends_a_backfill_and_the_next_call_goes_on_at_once(home: &mut H
     }
 }
 
-on_both_databases!(a_signal_ends_a_backfill_and_the_next_call_goes_on_at_once, with Home);
+on_both_databases!(after_a_signal_the_next_call_continues_immediately, with ProgramFixture);
 
-async fn after_a_kill_the_next_call_waits_for_the_lease_and_goes_on(home: &mut Home) {
+async fn after_a_kill_the_next_call_waits_for_the_lease_and_continues(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(2600));
     let (program, _) = in_the_middle(home, &directory).await;
     // It has no time to give anything back.
     drop(program);
     assert_eq!(number(home, HELD).await, 1);
-    let stderr = goes_on(home, &directory).await;
-    assert!(stderr.contains("another process has this source until"), "{stderr}");
+    let stderr = continue_run(home, &directory).await;
+    assert!(stderr.contains("another process has a lease on this source until"), "{stderr}");
 }
 
-on_both_databases!(after_a_kill_the_next_call_waits_for_the_lease_and_goes_on, with Home);
+on_both_databases!(after_a_kill_the_next_call_waits_for_the_lease_and_continues, with ProgramFixture);
 
-async fn after_a_failure_that_lasts_the_next_call_goes_on(home: &mut Home) {
+async fn after_a_permanent_failure_the_next_call_continues(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(2600));
     clerk(home, &directory);
     directory.site().answers_left = Some(3);
@@ -84,12 +87,12 @@ async fn after_a_failure_that_lasts_the_next_call_goes_on(home: &mut Home) {
     directory.site().answers_left = None;
     let said = program.end().await;
     assert_eq!(said.code, Some(1), "{said:?}");
-    goes_on(home, &directory).await;
+    continue_run(home, &directory).await;
 }
 
-on_both_databases!(after_a_failure_that_lasts_the_next_call_goes_on, with Home);
+on_both_databases!(after_a_permanent_failure_the_next_call_continues, with ProgramFixture);
 
-async fn one_process_at_a_time_reads_a_source(home: &mut Home) {
+async fn one_process_at_a_time_reads_a_source(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(2600));
     let (first, _) = in_the_middle(home, &directory).await;
     for command in ["backfill", "reconcile"] {
@@ -104,16 +107,16 @@ async fn one_process_at_a_time_reads_a_source(home: &mut Home) {
     assert_eq!(number(home, USERS).await, 2600);
 }
 
-on_both_databases!(one_process_at_a_time_reads_a_source, with Home);
+on_both_databases!(one_process_at_a_time_reads_a_source, with ProgramFixture);
 
-async fn of_two_that_begin_together_one_reads(home: &mut Home) {
+async fn of_two_that_begin_together_one_reads(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(1200));
     clerk(home, &directory);
     assert_eq!(home.run(&["migrate"]).await.code, Some(0));
     directory.site().answers_left = Some(0);
     let both = [(); 2].map(|()| home.start(&["backfill", "--json"]));
     directory.wait_for("/users", 1).await;
-    // Whoever waits for the lease sees that it is renewed.
+    // A process that waits for the lease sees that it is renewed.
     let mut both = both.map(Some);
     let refused = loop {
         match both.iter_mut().find_map(|one| one.take_if(Process::has_ended)) {
@@ -128,10 +131,10 @@ async fn of_two_that_begin_together_one_reads(home: &mut Home) {
     assert_eq!(number(home, "SELECT count(*) FROM runs").await, 1);
 }
 
-on_both_databases!(of_two_that_begin_together_one_reads, with Home);
+on_both_databases!(of_two_that_begin_together_one_reads, with ProgramFixture);
 
-async fn a_reconciliation_goes_on_where_it_stood_with_what_it_had_found(home: &mut Home) {
-    let directory = in_step(home, 2600).await;
+async fn a_reconciliation_continues_where_it_stopped_with_its_findings(home: &mut ProgramFixture) {
+    let directory = matching_table(home, 2600).await;
     sql(home, "DELETE FROM users WHERE external_id IN ('user_00003', 'user_02003')").await;
     sql(home, "UPDATE users SET email = 'wrong@example.com' WHERE external_id = 'user_00020'").await;
     directory.site().users.retain(|user| user["id"] != "user_00030");
@@ -167,4 +170,4 @@ async fn a_reconciliation_goes_on_where_it_stood_with_what_it_had_found(home: &m
     assert_eq!((number(home, USERS).await, &report["deleted"]), (2599, &json!(1)));
 }
 
-on_both_databases!(a_reconciliation_goes_on_where_it_stood_with_what_it_had_found, with Home);
+on_both_databases!(a_reconciliation_continues_where_it_stopped_with_its_findings, with ProgramFixture);

@@ -14,8 +14,8 @@ use crate::support::client::fixture::{ADA, CREATED};
 use crate::support::client::{Answer, answer};
 
 const STREAM: &str = "/v1/users/current/stream";
-const ADA_AT_HOME: &str = "198.51.100.1";
-const GRACE_AT_HOME: &str = "198.51.100.2";
+const ADA_ADDRESS: &str = "198.51.100.1";
+const GRACE_ADDRESS: &str = "198.51.100.2";
 
 fn behind_a_proxy(config: &mut Config) {
     config.server.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
@@ -66,11 +66,11 @@ async fn an_office_behind_one_address_is_limited_by_user(app: &TestApp) {
     };
     let mut office = Vec::new();
     for number in 0..150 {
-        let stream = follow(app.token(&format!("user_{number}")), ADA_AT_HOME).await;
+        let stream = follow(app.token(&format!("user_{number}")), ADA_ADDRESS).await;
         assert_eq!(stream.status(), 200, "the stream of user {number}");
         office.push(stream);
     }
-    let second = follow(app.token("user_7"), GRACE_AT_HOME).await;
+    let second = follow(app.token("user_7"), GRACE_ADDRESS).await;
     assert_eq!(second.status(), 200);
     let third = follow(app.token("user_7"), "198.51.100.3").await;
     assert_eq!((third.status().as_u16(), &third.headers()["retry-after"]), (429, &"1".parse().unwrap()));
@@ -93,30 +93,30 @@ async fn until_open(app: &TestApp, client: &str) -> Response {
     }
 }
 
-async fn a_client_over_its_limit_is_told_to_wait_and_another_is_not(app: &TestApp) {
+async fn a_client_over_its_limit_has_to_wait_and_others_do_not(app: &TestApp) {
     for _ in 0..3 {
-        let answer = get_through_the_proxy(app, ADA_AT_HOME, "/v1/users").await;
+        let answer = get_through_the_proxy(app, ADA_ADDRESS, "/v1/users").await;
         assert_eq!(answer.brief(), "401 invalid_auth_header");
     }
-    let refused = get_through_the_proxy(app, ADA_AT_HOME, "/v1/nowhere").await;
+    let refused = get_through_the_proxy(app, ADA_ADDRESS, "/v1/nowhere").await;
     assert_eq!((refused.brief().as_str(), refused.header("retry-after")), ("429 too_many_requests", "1"));
     assert_eq!(refused.header("access-control-allow-origin"), "*", "a page can read it");
     assert_eq!(refused.header("x-request-id").len(), 36);
 
-    assert_eq!(get_through_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 401);
-    assert_eq!(get_through_the_proxy(app, ADA_AT_HOME, "/healthz").await.status, 200);
+    assert_eq!(get_through_the_proxy(app, GRACE_ADDRESS, "/v1/users").await.status, 401);
+    assert_eq!(get_through_the_proxy(app, ADA_ADDRESS, "/healthz").await.status, 200);
     for _ in 0..9 {
         assert_eq!(app.client.get("/v1/users").await.status, 401, "the proxy itself is not limited");
     }
 }
 
-on_both_databases!(a_client_over_its_limit_is_told_to_wait_and_another_is_not, configured by three_requests_behind_a_proxy);
+on_both_databases!(a_client_over_its_limit_has_to_wait_and_others_do_not, configured by three_requests_behind_a_proxy);
 
 async fn a_client_that_is_not_a_trusted_proxy_cannot_forge_addresses(app: &TestApp) {
     for _ in 0..3 {
-        assert_eq!(get_through_the_proxy(app, ADA_AT_HOME, "/v1/users").await.status, 401);
+        assert_eq!(get_through_the_proxy(app, ADA_ADDRESS, "/v1/users").await.status, 401);
     }
-    assert_eq!(get_through_the_proxy(app, GRACE_AT_HOME, "/v1/users").await.status, 429);
+    assert_eq!(get_through_the_proxy(app, GRACE_ADDRESS, "/v1/users").await.status, 429);
     for number in 0..9 {
         let body = CREATED.replace(ADA, &format!("user_{number}"));
         assert_eq!(app.client.deliver(body).await, "200 applied", "webhooks are not limited by address");
@@ -126,7 +126,7 @@ async fn a_client_that_is_not_a_trusted_proxy_cannot_forge_addresses(app: &TestA
 on_both_databases!(a_client_that_is_not_a_trusted_proxy_cannot_forge_addresses, configured by three_requests);
 
 async fn streams_and_waiting_requests_are_limited_per_client_and_in_total(app: &TestApp) {
-    let stream = open(app, ADA_AT_HOME).await;
+    let stream = open(app, ADA_ADDRESS).await;
     assert_eq!(stream.status(), 200);
     let wait = "/v1/users/current?wait=1";
     let ask = |client| {
@@ -137,13 +137,13 @@ async fn streams_and_waiting_requests_are_limited_per_client_and_in_total(app: &
                 .header("x-forwarded-for", client),
         )
     };
-    assert_eq!(ask(ADA_AT_HOME).await.brief(), "429 too_many_requests");
-    assert_eq!(ask(GRACE_AT_HOME).await.brief(), "404 user_not_synced");
+    assert_eq!(ask(ADA_ADDRESS).await.brief(), "429 too_many_requests");
+    assert_eq!(ask(GRACE_ADDRESS).await.brief(), "404 user_not_synced");
 
-    let last = open(app, GRACE_AT_HOME).await;
+    let last = open(app, GRACE_ADDRESS).await;
     assert_eq!((last.status().as_u16(), open(app, "198.51.100.3").await.status().as_u16()), (200, 429));
     drop(stream);
-    let again = until_open(app, ADA_AT_HOME).await;
+    let again = until_open(app, ADA_ADDRESS).await;
     drop((last, again));
 }
 
@@ -156,21 +156,21 @@ fn large() -> String {
     event.to_string()
 }
 
-async fn a_client_that_does_not_read_is_cut_off(app: &TestApp) {
+async fn a_client_that_does_not_read_is_disconnected(app: &TestApp) {
     assert_eq!(app.client.deliver(large()).await, "200 applied");
     let address = app.client.url("").replace("http://", "");
     let mut client = TcpStream::connect(&address).unwrap();
     let token = app.token(ADA);
     write!(
         client,
-        "GET {STREAM} HTTP/1.1\r\nhost: {address}\r\nx-forwarded-for: {ADA_AT_HOME}\r\n\
+        "GET {STREAM} HTTP/1.1\r\nhost: {address}\r\nx-forwarded-for: {ADA_ADDRESS}\r\n\
          authorization: Bearer {token}\r\n\r\n"
     )
     .unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(open(app, ADA_AT_HOME).await.status(), 429, "its one stream is open");
-    until_open(app, ADA_AT_HOME).await;
+    assert_eq!(open(app, ADA_ADDRESS).await.status(), 429, "its one stream is open");
+    until_open(app, ADA_ADDRESS).await;
     drop(client);
 }
 
-on_both_databases!(a_client_that_does_not_read_is_cut_off, configured by one_stream_behind_a_proxy);
+on_both_databases!(a_client_that_does_not_read_is_disconnected, configured by one_stream_behind_a_proxy);

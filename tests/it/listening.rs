@@ -15,8 +15,8 @@ use usersync::internals::store::{Chain, Store};
 use crate::support::postgres::{Database, Template};
 
 /// Longer than a listener is quiet without looking, and than it waits for an answer then.
-const LONG: Duration = Duration::from_secs(6);
-const LONGEST: Duration = Duration::from_secs(30);
+const QUIET_TIME: Duration = Duration::from_secs(6);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Something between that can forget the connections that it has: they stay open, and nothing passes any more.
 struct Firewall {
@@ -46,7 +46,7 @@ impl Firewall {
     }
 }
 
-/// A store on an empty database, and another one with a firewall between. The database goes when it is dropped.
+/// A store on an empty database, and another one with a firewall between. The database is deleted when it is dropped.
 async fn stores() -> Option<(Database, Store, Firewall, Store)> {
     static EMPTY: Template = Template::new("firewall");
     let database = EMPTY.database(async |_| anyhow::Ok(())).await?;
@@ -66,17 +66,18 @@ async fn a_connection_that_was_forgotten_is_noticed_and_one_that_is_quiet_is_kep
     let mut listener = behind.listen().await.unwrap().unwrap();
 
     let ada = UserKey::new("clerk", "ada");
-    let told = async {
-        tokio::time::sleep(LONG).await;
+    let notify = async {
+        tokio::time::sleep(QUIET_TIME).await;
         let tx = direct.begin().await.unwrap();
         tx.lock(&BTreeSet::from([ada.clone()])).await.unwrap();
         tx.commit().await.unwrap();
     };
-    let (heard, ()) = tokio::join!(listener.next(), told);
-    assert_eq!(heard.unwrap(), [ada.fingerprint()]);
+    let (notified, ()) = tokio::join!(listener.next(), notify);
+    assert_eq!(notified.unwrap(), [ada.fingerprint()]);
 
     firewall.forgets.notify_waiters();
-    let noticed = tokio::time::timeout(LONGEST, listener.next()).await.expect("it listens to nobody");
+    let noticed =
+        tokio::time::timeout(TIMEOUT, listener.next()).await.expect("the listener receives nothing");
     assert!(noticed.unwrap_err().to_string().contains("does not answer"));
     direct.close().await.unwrap();
 }
@@ -91,7 +92,7 @@ async fn connections_that_were_forgotten_leave_their_place_to_others() {
     }
     firewall.forgets.notify_waiters();
     drop(transactions);
-    let until = Instant::now() + LONGEST;
+    let until = Instant::now() + TIMEOUT;
     let mut chain = Chain::for_batches(behind);
     while let Err(error) = chain.begin().await {
         assert!(Instant::now() < until, "{error}");

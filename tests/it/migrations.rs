@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{CREATED, CREATED_GOOGLE, DELETED};
 
-async fn the_last_step_goes_back_and_forth_and_leaves_the_rows_alone(app: &TestApp) {
+async fn the_last_migration_can_be_undone_and_reapplied_without_changing_rows(app: &TestApp) {
     for event in [CREATED, CREATED_GOOGLE, DELETED] {
         assert_eq!(app.client.deliver(event).await, "200 applied");
     }
@@ -21,9 +21,9 @@ async fn the_last_step_goes_back_and_forth_and_leaves_the_rows_alone(app: &TestA
     assert_eq!(app.client.deliver(CREATED).await, "200 stale");
 }
 
-on_both_databases!(the_last_step_goes_back_and_forth_and_leaves_the_rows_alone);
+on_both_databases!(the_last_migration_can_be_undone_and_reapplied_without_changing_rows);
 
-async fn every_step_goes_back_to_nothing(app: &TestApp) {
+async fn every_migration_can_be_undone(app: &TestApp) {
     let database = Database::connect(app.config.database.url.expose_secret()).await.unwrap();
     Migrator::down(&database, None).await.unwrap();
     assert!(app.store.migrations().await.unwrap().iter().all(|one| !one.applied));
@@ -32,4 +32,4 @@ async fn every_step_goes_back_to_nothing(app: &TestApp) {
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
 }
 
-on_both_databases!(every_step_goes_back_to_nothing);
+on_both_databases!(every_migration_can_be_undone);

@@ -5,21 +5,21 @@ use usersync::internals::config::{Algorithm, JwksLocation, RuleKind};
 
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED};
-use crate::support::peers::{JOSE, PYJWT, Peer, Running};
+use crate::support::peers::{JOSE, PYJWT, Peer, RunningScript};
 use crate::support::provider::Page;
 
 const ALGORITHMS: [(&str, Algorithm); 3] =
     [("RS256", Algorithm::Rs256), ("ES256", Algorithm::Es256), ("EdDSA", Algorithm::EdDsa)];
 
 /// A token signed with an algorithm's own key, and the key set so far.
-async fn mint(peer: &mut Running, algorithm: &str, claims: &Value) -> (String, String) {
+async fn mint(peer: &mut RunningScript, algorithm: &str, claims: &Value) -> (String, String) {
     let kid = format!("key of {algorithm}");
     let said = peer.ask(&json!({"algorithm": algorithm, "kid": kid, "claims": claims})).await;
     (said["token"].as_str().unwrap().to_owned(), said["jwks"].to_string())
 }
 
 /// A token by every algorithm, and the key set of them all.
-async fn mint_all(peer: &mut Running, claims: &Value) -> (Vec<String>, String) {
+async fn mint_all(peer: &mut RunningScript, claims: &Value) -> (Vec<String>, String) {
     let (mut tokens, mut all) = (Vec::new(), String::new());
     for (name, _) in ALGORITHMS {
         let (token, jwks) = mint(peer, name, claims).await;
@@ -33,7 +33,7 @@ async fn current(app: &TestApp, token: &str) -> String {
     app.client.get_as(token, "/v1/users/current").await.brief()
 }
 
-/// By discovery: the rule takes every algorithm, and the keys are where the provider says.
+/// By discovery: the rule accepts every algorithm, and the provider publishes the address of the keys.
 async fn is_found_by_discovery(app: &TestApp, peer: &Peer) {
     let Some(mut peer) = peer.start() else { return };
     let (tokens, jwks) = mint_all(&mut peer, &app.claims(ADA)).await;

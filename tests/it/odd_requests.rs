@@ -77,7 +77,7 @@ async fn every_route_that_is_read_answers_head_with_the_headers_of_get(app: &Tes
 
 on_both_databases!(every_route_that_is_read_answers_head_with_the_headers_of_get);
 
-/// A character of a query or a path as it goes over the wire: escapes of U+0000, of half a surrogate pair, of overlong
+/// A character of a query or a path as it is sent: escapes of U+0000, of half a surrogate pair, of overlong
 /// and cut-off UTF-8, broken escapes, and plain ones.
 fn odd_string() -> impl Strategy<Value = String> {
     let piece = prop_oneof![

@@ -1,4 +1,4 @@
-//! The OpenAPI document says what the service does: every operation is served, real answers have the described shape,
+//! The OpenAPI document matches the service: every operation is served, real answers have the described shape,
 //! and clients can be generated.
 
 use std::collections::BTreeSet;
@@ -13,8 +13,8 @@ use usersync::internals::domain::{Scope, Scopes};
 use crate::event_feed::logged;
 use crate::support::app::TestApp;
 use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
-use crate::support::client::{Answer, Client, Wire, answer};
-use crate::support::peers::{JSON_SCHEMA, OPENAPI_TYPESCRIPT, Running, SCHEMATHESIS};
+use crate::support::client::{Answer, Client, SignedRequest, answer};
+use crate::support::peers::{JSON_SCHEMA, OPENAPI_TYPESCRIPT, RunningScript, SCHEMATHESIS};
 
 async fn document(client: &Client) -> Value {
     client.get("/openapi.json").await.json()
@@ -47,7 +47,7 @@ async fn every_operation_of_the_document_is_served(app: &TestApp) {
         let asked = answer(app.client.request(method.clone(), &path)).await;
         let code = asked.text.parse::<Value>().map_or(Value::Null, |body| body["code"].clone());
         assert!(code != "not_found" && code != "method_not_allowed", "{method} {path}: {asked:?}");
-        // And no other method, except where the description says so.
+        // And no other method, except where it is described.
         let other = answer(app.client.request(Method::PUT, &path)).await;
         if id == "checkAuth" {
             assert_eq!(other.brief(), "401 invalid_auth_header");
@@ -81,7 +81,7 @@ async fn metrics_on_a_listener_of_their_own_are_not_in_the_document() {
 }
 
 #[tokio::test]
-async fn the_types_that_are_generated_from_the_document_compile_and_say_what_clients_rely_on() {
+async fn the_types_that_are_generated_from_the_document_compile_and_have_what_clients_rely_on() {
     let Some(mut peer) = OPENAPI_TYPESCRIPT.start() else { return };
     let app = TestApp::on_sqlite(|_| ()).await;
     let compiled = peer.ask(&json!({"document": document(&app.client).await})).await;
@@ -90,7 +90,7 @@ async fn the_types_that_are_generated_from_the_document_compile_and_say_what_cli
 }
 
 /// Compares answers with the document.
-struct Described(Running);
+struct Described(RunningScript);
 
 impl Described {
     async fn start(app: &TestApp) -> Option<Self> {
@@ -135,8 +135,8 @@ async fn deliveries_are_answered_as_described(app: &TestApp) {
     let again = app.client.signed_as("msg_first", CREATED);
     let mut tampered = app.client.signed(CREATED);
     tampered.body.push(b' ');
-    let unsigned = Wire { headers: Vec::new(), ..app.client.signed(CREATED) };
-    let nowhere = Wire { path: "/webhooks/nowhere".to_owned(), ..app.client.signed(CREATED) };
+    let unsigned = SignedRequest { headers: Vec::new(), ..app.client.signed(CREATED) };
+    let nowhere = SignedRequest { path: "/webhooks/nowhere".to_owned(), ..app.client.signed(CREATED) };
     app.expect_parked(1);
     for (wire, expected, outcome) in [
         (first, "200", "applied"),
@@ -294,7 +294,7 @@ async fn the_event_feed_is_answered_as_described(app: &TestApp) {
 
 on_both_databases!(the_event_feed_is_answered_as_described, configured by logged);
 
-async fn what_endpoints_are_sent_is_described(app: &TestApp) {
+async fn the_messages_to_endpoints_are_described(app: &TestApp) {
     let Some(mut described) = Described::start(app).await else { return };
     let webhooks = document(&app.client).await["webhooks"].as_object().unwrap().clone();
     let schema = |name: &str| {
@@ -309,7 +309,7 @@ async fn what_endpoints_are_sent_is_described(app: &TestApp) {
     assert_eq!(names, ["user.created", "user.deleted", "user.updated", "users.resync", "users.test"]);
 }
 
-on_both_databases!(what_endpoints_are_sent_is_described);
+on_both_databases!(the_messages_to_endpoints_are_described);
 
 async fn operators_and_failures_are_answered_as_described(app: &TestApp) {
     let Some(mut described) = Described::start(app).await else { return };

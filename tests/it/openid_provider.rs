@@ -1,4 +1,4 @@
-//! ID tokens of somebody else's OpenID Connect provider, from its login page to the answer of usersync.
+//! ID tokens of a third-party OpenID Connect provider, from its login page to the answer of usersync.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ async fn trusting(app: &TestApp, provider: &OpenIdProvider, application_id: &str
     app.replica_of(&config).await
 }
 
-/// Somebody else's clock is the system's, and ours follows it.
+/// The provider uses the system's clock, and ours follows it.
 fn catch_up(app: &TestApp) {
     let micros = Clock::system().now().as_micros() - app.clock.now().as_micros();
     app.clock.advance(Duration::from_micros(u64::try_from(micros).expect("the system's clock is right")));
 }
 
-async fn whoever_logs_in_is_known(app: &TestApp) {
+async fn a_user_who_logs_in_is_authenticated(app: &TestApp) {
     let Some(provider) = OpenIdProvider::start().await else { return };
     app.client.deliver(CREATED).await;
     for algorithm in ["RS256", "ES256", "EdDSA"] {
@@ -57,7 +57,7 @@ async fn whoever_logs_in_is_known(app: &TestApp) {
     }
 }
 
-on_both_databases!(whoever_logs_in_is_known);
+on_both_databases!(a_user_who_logs_in_is_authenticated);
 
 async fn a_first_login_stores_its_user(app: &TestApp) {
     let Some(provider) = OpenIdProvider::start().await else { return };
@@ -88,7 +88,7 @@ async fn a_token_for_another_application_of_the_provider_is_refused(app: &TestAp
 
 on_both_databases!(a_token_for_another_application_of_the_provider_is_refused);
 
-async fn the_providers_new_keys_are_found_and_its_old_ones_forgotten(app: &TestApp) {
+async fn new_keys_of_the_provider_are_used_and_old_ones_refused(app: &TestApp) {
     let Some(mut provider) = OpenIdProvider::start().await else { return };
     let (service, client) = trusting(app, &provider, "app-ES256").await;
     let before = provider.log_in(ADA, "app-ES256").await;
@@ -103,4 +103,4 @@ async fn the_providers_new_keys_are_found_and_its_old_ones_forgotten(app: &TestA
     service.stop().await.unwrap();
 }
 
-on_both_databases!(the_providers_new_keys_are_found_and_its_old_ones_forgotten);
+on_both_databases!(new_keys_of_the_provider_are_used_and_old_ones_refused);

@@ -7,14 +7,14 @@ use std::process::{Command, Output, Stdio};
 use serde_json::json;
 
 use crate::support::app::TestApp;
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::not_run;
 use crate::support::receiver::{Receiver, Reply};
 
 #[tokio::test]
 async fn the_packages_pass_their_tests_and_work_with_the_program() {
     let Some(mut npm) = command("npm") else { return };
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     let app = Receiver::start(Reply::Status(200, "")).await;
     let mut dev = home.start(&["dev", "--listen", "127.0.0.1:0", "--forward-to", app.url()]);
     let line = dev.line_with("usersync dev at ").await;

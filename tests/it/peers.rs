@@ -9,8 +9,8 @@ use usersync::internals::domain::Timestamp;
 use usersync::internals::signature::{self, Scheme as _, StandardWebhooks};
 
 use crate::support::app::{NOW, OLD_SECRET, SECRET, TestApp};
-use crate::support::binary::Home;
-use crate::support::client::{Wire, fixture};
+use crate::support::binary::ProgramFixture;
+use crate::support::client::{SignedRequest, fixture};
 use crate::support::peers::{EVENTS_IN_NODE, EVENTS_IN_PYTHON, Peer, STANDARD_WEBHOOKS, SVIX};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::senders::{sender_to, with_every_provider};
@@ -31,7 +31,7 @@ type Family = [&'static str; 3];
 const BRANDED: Family = ["svix-id", "svix-timestamp", "svix-signature"];
 const UNBRANDED: Family = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
-async fn signed_by_svix(secret: &str) -> Option<Vec<Wire>> {
+async fn signed_by_svix(secret: &str) -> Option<Vec<SignedRequest>> {
     signed_by(&SVIX, BRANDED, secret).await
 }
 
@@ -40,7 +40,7 @@ async fn signed_by(
     peer: &Peer,
     [id_name, timestamp_name, signature_name]: Family,
     secret: &str,
-) -> Option<Vec<Wire>> {
+) -> Option<Vec<SignedRequest>> {
     let mut peer = peer.start()?;
     let mut wires = Vec::new();
     for (number, (body, _)) in PAYLOADS.iter().enumerate() {
@@ -49,7 +49,7 @@ async fn signed_by(
         let signature = peer.ask(&asked).await["signature"].as_str().unwrap().to_owned();
         let headers =
             vec![(id_name, id(number)), (timestamp_name, NOW.to_string()), (signature_name, signature)];
-        wires.push(Wire { path: "/webhooks/clerk".to_owned(), headers, body: (*body).into() });
+        wires.push(SignedRequest { path: "/webhooks/clerk".to_owned(), headers, body: (*body).into() });
     }
     Some(wires)
 }
@@ -58,8 +58,8 @@ fn id(number: usize) -> String {
     format!("msg_2tSvix000000000000000000000{number}")
 }
 
-fn copy(wire: &Wire) -> Wire {
-    Wire { path: wire.path.clone(), headers: wire.headers.clone(), body: wire.body.clone() }
+fn copy(wire: &SignedRequest) -> SignedRequest {
+    SignedRequest { path: wire.path.clone(), headers: wire.headers.clone(), body: wire.body.clone() }
 }
 
 /// Whether the signature matches, checked in process. A malformed header does not match.
@@ -108,7 +108,7 @@ async fn a_mapped_source_accepts_what_they_sign(app: &TestApp) {
         let values = [id(0), NOW.to_string(), signature];
         let headers = UNBRANDED.into_iter().zip(values).collect();
         let path = format!("/webhooks/{}", sender.source);
-        let answer = app.client.send(Wire { path, headers, body: body.into() }).await.brief();
+        let answer = app.client.send(SignedRequest { path, headers, body: body.into() }).await.brief();
         assert_eq!(answer, "200 applied", "{}", sender.source);
     }
 }
@@ -183,7 +183,7 @@ async fn no_byte_of_a_body_can_be_changed_added_or_removed() {
 async fn no_byte_of_a_header_can_be_changed() {
     let Some(wires) = signed_by_svix(SECRET).await else { return };
     let scheme = StandardWebhooks::new([SECRET]).unwrap();
-    let Wire { headers, body, .. } = &wires[0];
+    let SignedRequest { headers, body, .. } = &wires[0];
     let headers = bytes_of(headers);
     for (header, (name, value)) in headers.iter().enumerate() {
         for (position, right) in value.iter().enumerate() {
@@ -197,11 +197,11 @@ async fn no_byte_of_a_header_can_be_changed() {
 }
 
 #[tokio::test]
-async fn what_endpoints_are_sent_is_accepted_by_the_packages_that_apps_use() {
+async fn the_messages_to_endpoints_are_accepted_by_the_packages_that_apps_use() {
     let peers = [&EVENTS_IN_NODE, &EVENTS_IN_PYTHON].map(Peer::start);
     let receiver = Receiver::start(Reply::Status(200, "")).await;
     // The packages read the system's clock.
-    let home = Home::on_sqlite();
+    let home = ProgramFixture::on_sqlite();
     home.write(
         "usersync.toml",
         &format!(

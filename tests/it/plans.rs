@@ -1,5 +1,5 @@
-//! No statement reads a large table from its beginning to its end, whatever the statistics say: on PostgreSQL by the rows that
-//! were really read of 100,000, on SQLite by its query plans.
+//! No statement reads a large table from its beginning to its end, whatever the statistics say: on PostgreSQL by the
+//! rows that were really read of 100,000, on SQLite by its query plans.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -18,12 +18,12 @@ use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
 use crate::support::postgres::empty_database;
 
 const LARGE_TABLES: [&str; 4] = ["users", "tombstones", "journal", "run_users"];
-/// What each piece of work asks for at most.
+/// The page size of each piece of work.
 const PAGE: u64 = 100;
 /// How many rows one piece of work may read, of several tables and indexes.
 const MOST_ROWS: i64 = 3_000;
 
-/// What the store is asked to do.
+/// The work of the store.
 const WORK: [&str; 14] = [
     "deliver",
     "look up",
@@ -120,10 +120,14 @@ async fn work(store: &Store, name: &str) {
             store.journal().users(Some(&after), PAGE).await.unwrap();
         }
         "sweep" => {
-            store.journal().clear_payloads(None, received_at(60_000), 50).await.unwrap();
-            store.journal().clear_payloads(Some(received_at(50_000)), received_at(60_000), 50).await.unwrap();
+            store.journal().erase_payloads_before(None, received_at(60_000), 50).await.unwrap();
+            store
+                .journal()
+                .erase_payloads_before(Some(received_at(50_000)), received_at(60_000), 50)
+                .await
+                .unwrap();
         }
-        other => panic!("nobody knows the work {other:?}"),
+        other => panic!("unknown work {other:?}"),
     }
 }
 
@@ -180,7 +184,7 @@ struct Tables {
 }
 
 impl Tables {
-    /// Empty ones, of which the server takes no statistics by itself.
+    /// Empty tables, for which the server collects no statistics automatically.
     async fn new() -> Option<Self> {
         let database = empty_database().await?;
         let store = Store::connect_for_command(&Settings::at(&database.url())).await.unwrap();
@@ -231,7 +235,7 @@ impl Tables {
         while self.number(others).await > 0 {
             tokio::task::yield_now().await;
         }
-        // What is counted is told in order: once this is, everything before it is.
+        // Counts are reported in order: when this one is, all earlier ones are.
         let marked = "SELECT COALESCE(seq_scan, 0) FROM pg_stat_user_tables WHERE relname = 'marker'";
         let before = self.number(marked).await;
         let other = sea_orm::Database::connect(self.database.url()).await.unwrap();
@@ -362,8 +366,8 @@ async fn no_statement_scans_a_large_table_on_sqlite() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether a plan of SQLite reads a large table to its end. Along an index it may begin at the beginning, if the rows are in
-/// order there and need not be sorted.
+/// Whether a plan of SQLite reads a large table to its end. Along an index it may begin at the beginning, if the rows
+/// are in order there and need not be sorted.
 fn reads_all(plan: &[String]) -> bool {
     let sorts_all = plan.iter().any(|step| step.ends_with("USE TEMP B-TREE FOR ORDER BY"));
     plan.iter().filter_map(|step| step.strip_prefix("SCAN ")).any(|scanned| {

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::client::Client;
 use crate::support::client::fixture::{ADA, CREATED};
 use crate::support::pgbouncer::PgBouncer;
 
 /// A home on an empty database behind PgBouncer, and the database's own address.
-async fn behind(mode: &str, pool_size: u32) -> Option<(PgBouncer, Home, String)> {
-    let mut home = Home::with_plain_search_path().await?;
+async fn behind(mode: &str, pool_size: u32) -> Option<(PgBouncer, ProgramFixture, String)> {
+    let mut home = ProgramFixture::with_plain_search_path().await?;
     let direct = home.variable("DATABASE_URL").to_owned();
     let pooler = PgBouncer::before(&direct, mode, pool_size).await?;
     home.set("DATABASE_URL", pooler.url(&direct));
@@ -83,9 +83,10 @@ async fn in_transaction_mode_with_a_direct_address() {
     every_delivery_is_answered_as_it_was_written("transaction", &[("DIRECT_URL", "direct")]).await;
 }
 
-/// A connection that listens through the pooler, as an older version did, leaves the subscription on a server connection.
+/// A connection that listens through the pooler, as an older version did, leaves the subscription on a server
+/// connection.
 #[tokio::test]
-async fn a_server_connection_that_somebody_left_listening_does_no_harm() {
+async fn a_server_connection_with_a_leftover_listen_is_usable() {
     let Some((_pooler, home, direct)) = behind("transaction", 1).await else { return };
     let service = home.serve().await;
     let client = home.client(&service).await;
@@ -102,7 +103,7 @@ async fn a_server_connection_that_somebody_left_listening_does_no_harm() {
 
 /// Behind a transaction pooler, a replica with the direct address notices the changes of another one at once.
 #[tokio::test]
-async fn other_replicas_are_heard_by_the_direct_address() {
+async fn changes_by_other_replicas_arrive_over_the_direct_address() {
     let Some((_pooler, mut home, direct)) = behind("transaction", 5).await else { return };
     home.set("DIRECT_URL", direct.clone());
     let key = home.key("tests").await;
@@ -114,7 +115,7 @@ async fn other_replicas_are_heard_by_the_direct_address() {
             usersync::internals::clock::Clock::system(),
         )
     });
-    hearing.line_with("listening to other replicas").await;
+    hearing.line_with("listening for changes by other replicas").await;
     assert_eq!(writer.deliver(CREATED).await, "200 applied");
     let started = Instant::now();
     while reader.rows().await.is_empty() {
@@ -134,7 +135,7 @@ async fn a_small_session_pool_is_waited_for() {
         Client::new(format!("http://{}", service.address), key, usersync::internals::clock::Clock::system());
     assert_eq!(refused_of_many(&client, "small").await, 0);
     assert_eq!(journaled(&direct).await, 60);
-    // A command finds none left, and says so soon.
+    // A command finds no free connection, and soon reports that.
     let started = Instant::now();
     let said = home.run(&["keys", "list"]).await;
     assert!(started.elapsed() < Duration::from_secs(15), "{said:?}");

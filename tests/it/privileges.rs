@@ -3,7 +3,7 @@
 
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 
-use crate::support::binary::{Home, Said};
+use crate::support::binary::{ProgramFixture, ProgramOutput};
 use crate::support::client::fixture::{ADA, CREATED};
 
 const TABLES: [&str; 12] = [
@@ -26,7 +26,7 @@ async fn finds(database: &DatabaseConnection, sql: &str) -> bool {
     database.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().is_some()
 }
 
-/// As Supabase is set up: a role that everybody on the internet has gets every new table and schema.
+/// As Supabase is set up: a role that everyone on the internet has gets every new table and schema.
 async fn open_defaults(database: &DatabaseConnection) -> String {
     let sql = "SELECT current_database()::text";
     let row = database.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap();
@@ -48,16 +48,16 @@ async fn drop_role(database: &DatabaseConnection, role: &str) {
     database.execute_unprepared(&sql).await.unwrap();
 }
 
-async fn migrate(home: &Home) -> Said {
+async fn migrate(home: &ProgramFixture) -> ProgramOutput {
     let said = home.run(&["migrate"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     said
 }
 
 #[tokio::test]
-async fn default_privileges_open_no_table_to_anybody_in_either_schema() {
+async fn default_privileges_grant_no_other_role_access_in_either_schema() {
     for schema in ["usersync", "public", "order"] {
-        let Some(home) = Home::with_plain_search_path().await else { return };
+        let Some(home) = ProgramFixture::with_plain_search_path().await else { return };
         let home = home.with("USERSYNC_DATABASE__SCHEMA", schema);
         let database = home.database().await;
         let role = open_defaults(&database).await;
@@ -89,7 +89,7 @@ async fn default_privileges_open_no_table_to_anybody_in_either_schema() {
 
 #[tokio::test]
 async fn doctor_names_each_role_that_may_touch_what_it_should_not() {
-    let Some(home) = Home::with_plain_search_path().await else { return };
+    let Some(home) = ProgramFixture::with_plain_search_path().await else { return };
     migrate(&home).await;
     let database = home.database().await;
     let role = open_defaults(&database).await;
@@ -144,9 +144,9 @@ async fn doctor_names_each_role_that_may_touch_what_it_should_not() {
 #[tokio::test]
 async fn the_service_works_whatever_the_search_path_is() {
     for schema in ["usersync", "elsewhere"] {
-        let Some(mut home) = Home::with_plain_search_path().await else { return };
+        let Some(mut home) = ProgramFixture::with_plain_search_path().await else { return };
         home.set("USERSYNC_DATABASE__SCHEMA", schema);
-        // Somebody else's tables of the same names, which our own statements must never meet.
+        // Another program's tables of the same names, which our own statements must never meet.
         let database = home.database().await;
         for table in TABLES {
             database.execute_unprepared(&format!("CREATE TABLE {table} (theirs int)")).await.unwrap();
@@ -173,7 +173,7 @@ async fn the_service_works_whatever_the_search_path_is() {
 
 #[tokio::test]
 async fn a_database_that_has_the_tables_elsewhere_is_refused_with_both_ways_out() {
-    let Some(mut home) = Home::with_plain_search_path().await else { return };
+    let Some(mut home) = ProgramFixture::with_plain_search_path().await else { return };
     home.set("USERSYNC_DATABASE__SCHEMA", "public");
     let service = home.serve().await;
     assert_eq!(home.client(&service).await.deliver(CREATED).await, "200 applied");
@@ -184,9 +184,9 @@ async fn a_database_that_has_the_tables_elsewhere_is_refused_with_both_ways_out(
     for arguments in [&["serve"][..], &["migrate"], &["keys", "list"], &["doctor"]] {
         let said = home.run(arguments).await;
         assert_eq!(said.code, Some(1), "{arguments:?}: {said:?}");
-        let told = format!("{}{}", said.stdout, said.stderr);
-        assert!(told.contains("schema = \"public\""), "{arguments:?}: {told}");
-        move_them = told[told.find("CREATE SCHEMA").expect("no way to move them")..]
+        let output = format!("{}{}", said.stdout, said.stderr);
+        assert!(output.contains("schema = \"public\""), "{arguments:?}: {output}");
+        move_them = output[output.find("CREATE SCHEMA").expect("no way to move them")..]
             .lines()
             .next()
             .unwrap()
@@ -205,8 +205,8 @@ async fn a_database_that_has_the_tables_elsewhere_is_refused_with_both_ways_out(
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_create_is_told_what_to_run() {
-    let Some(mut home) = Home::with_plain_search_path().await else { return };
+async fn a_role_that_may_not_create_tables_gets_the_statements_to_run() {
+    let Some(mut home) = ProgramFixture::with_plain_search_path().await else { return };
     let owner = home.database().await;
     let sql = "SELECT current_database()::text";
     let row = owner.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
@@ -231,8 +231,8 @@ async fn a_role_that_may_not_create_is_told_what_to_run() {
         for arguments in [&["migrate"][..], &["serve"], &["doctor"]] {
             let said = home.run(arguments).await;
             assert_eq!(said.code, Some(1), "{said:?}");
-            let told = format!("{}{}", said.stdout, said.stderr);
-            assert!(told.contains(&advice) && told.contains(&role), "{arguments:?}: {told}");
+            let output = format!("{}{}", said.stdout, said.stderr);
+            assert!(output.contains(&advice) && output.contains(&role), "{arguments:?}: {output}");
         }
         owner.execute_unprepared(&advice).await.unwrap();
         migrate(&home).await;

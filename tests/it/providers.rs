@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use usersync::internals::config::Config;
 
 use crate::support::app::{SECRET, TestApp};
-use crate::support::client::{Answer, Wire};
+use crate::support::client::{Answer, SignedRequest};
 use crate::support::mutations::mutated;
 use crate::support::senders::{Sender, sender_to, senders, sources, with, with_every_provider};
 
 /// A message with a new id, signed now with the sender's current secret.
-fn wire(app: &TestApp, sender: &Sender, body: impl Into<Vec<u8>>) -> Wire {
+fn wire(app: &TestApp, sender: &Sender, body: impl Into<Vec<u8>>) -> SignedRequest {
     let now = app.clock.now().as_seconds();
     sender.wire(sender.proof.secrets()[0], &app.client.message_id(), now, body)
 }
@@ -195,13 +195,13 @@ async fn an_unreadable_event_is_parked_once_and_a_body_that_is_not_json_is_refus
 on_both_databases!(an_unreadable_event_is_parked_once_and_a_body_that_is_not_json_is_refused, configured by with_every_provider);
 
 /// Two events of one user with one time of the change, one of them dated later by its envelope.
-struct Twins {
+struct EqualStamps {
     external_id: String,
     earlier: String,
     later: String,
 }
 
-impl Twins {
+impl EqualStamps {
     /// The names in the earlier and the later event are those of these two bodies.
     fn new(sender: &Sender, number: usize, earlier: &str, later: &str) -> Self {
         let updated: Value = serde_json::from_str(&sender.updated).unwrap();
@@ -231,7 +231,7 @@ async fn of_two_events_with_one_stamp_the_later_one_wins_in_both_orders(app: &Te
             [(lovelace, king, "King"), (king, lovelace, "Lovelace")].into_iter().enumerate()
         {
             for is_reversed in [false, true] {
-                let twins = Twins::new(sender, number * 2 + usize::from(is_reversed), earlier, later);
+                let twins = EqualStamps::new(sender, number * 2 + usize::from(is_reversed), earlier, later);
                 let mut events = [&*twins.earlier, &*twins.later];
                 if is_reversed {
                     events.reverse();

@@ -1,19 +1,21 @@
-//! Issuers that are no providers of users: the configuration that their pages in `docs/providers` give, as it stands there.
+//! Issuers that are not providers of users: the configuration that their pages in `docs/providers` give, as it stands
+//! there.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use usersync::internals::clock::Clock;
 
 use crate::support::app::SECRET;
-use crate::support::binary::{Home, Process};
+use crate::support::binary::{Process, ProgramFixture};
 use crate::support::client::{Client, answer};
 use crate::support::peers::{JOSE, OPENAUTH};
 use crate::support::provider::{Page, Provider};
 
 /// The program with the configuration of a page, and this issuer in place of the page's example.
-async fn serve(page: &str, example: &str, issuer: &str) -> (Home, Process, Client) {
-    let home =
-        Home::bare().with("USERSYNC_SERVER__LISTEN", "127.0.0.1:0").with("OPENAUTH_WEBHOOK_SECRET", SECRET);
+async fn serve(page: &str, example: &str, issuer: &str) -> (ProgramFixture, Process, Client) {
+    let home = ProgramFixture::bare()
+        .with("USERSYNC_SERVER__LISTEN", "127.0.0.1:0")
+        .with("OPENAUTH_WEBHOOK_SECRET", SECRET);
     let (_, configuration) = page.split_once("```toml\n").unwrap();
     let (configuration, _) = configuration.split_once("```").unwrap();
     assert!(configuration.contains(example), "{configuration}");
@@ -29,9 +31,9 @@ async fn store(client: &Client, token: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn users_of_openauth_are_told_at_their_login() {
+async fn users_of_openauth_are_sent_at_their_login() {
     let Some(mut peer) = OPENAUTH.start() else { return };
-    let issuer = peer.hear().await["issuer"].as_str().unwrap().to_owned();
+    let issuer = peer.read_line().await["issuer"].as_str().unwrap().to_owned();
     let page = include_str!("../../docs/providers/openauth.md");
     let (_home, process, client) = serve(page, "https://auth.example.com", &issuer).await;
 
@@ -65,7 +67,7 @@ async fn sessions_of_convex_auth_are_of_one_user() {
         said["token"].as_str().unwrap().to_owned()
     };
     let first = mint("j57user|jh7first", "convex").await;
-    // The issuer has its keys before the service asks for them.
+    // The issuer has its keys before the service requests them.
     let (_home, process, client) = serve(page, "https://happy-animal-123.convex.site", &issuer).await;
     let (status, user) = store(&client, &first).await;
     assert_eq!(

@@ -4,23 +4,23 @@ use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
 use crate::backfill::{backfill, clerk, configure, number};
-use crate::support::binary::{Home, Said};
+use crate::support::binary::{ProgramFixture, ProgramOutput};
 use crate::support::directory::{FakeDirectory, auth0_users, clerk_users};
 
-pub(crate) async fn reconcile(home: &Home, arguments: &[&str]) -> (Said, Value) {
+pub(crate) async fn reconcile(home: &ProgramFixture, arguments: &[&str]) -> (ProgramOutput, Value) {
     let said = home.run(&[&["reconcile", "--json"], arguments].concat()).await;
     let report = serde_json::from_str(said.stdout.lines().last().unwrap_or_default()).unwrap_or_default();
     (said, report)
 }
 
-pub(crate) async fn sql(home: &Home, statement: &str) {
+pub(crate) async fn sql(home: &ProgramFixture, statement: &str) {
     let database = home.database().await;
     database.execute_unprepared(statement).await.unwrap();
     database.close().await.unwrap();
 }
 
-/// A table that everybody at the provider was read into, an hour after the last of them signed up.
-pub(crate) async fn in_step(home: &Home, count: usize) -> FakeDirectory {
+/// A table into which all users of the provider were imported, an hour after the last of them signed up.
+pub(crate) async fn matching_table(home: &ProgramFixture, count: usize) -> FakeDirectory {
     let directory = FakeDirectory::start(clerk_users(count));
     clerk(home, &directory);
     let (said, _) = backfill(home, &[]).await;
@@ -28,8 +28,8 @@ pub(crate) async fn in_step(home: &Home, count: usize) -> FakeDirectory {
     directory
 }
 
-async fn a_table_in_step_is_said_to_be_so(home: &mut Home) {
-    let _directory = in_step(home, 700).await;
+async fn a_matching_table_is_reported_as_matching(home: &mut ProgramFixture) {
+    let _directory = matching_table(home, 700).await;
     let (said, report) = reconcile(home, &[]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     let expected = json!({
@@ -38,13 +38,13 @@ async fn a_table_in_step_is_said_to_be_so(home: &mut Home) {
         "counts": {"missing": 0, "different": 0, "extra": 0, "notListed": 0},
     });
     assert_eq!(report, expected);
-    assert_eq!(number(home, "SELECT count(*) FROM run_users").await, 0, "whom it has seen is forgotten");
+    assert_eq!(number(home, "SELECT count(*) FROM run_users").await, 0, "the seen ids are deleted");
 }
 
-on_both_databases!(a_table_in_step_is_said_to_be_so, with Home);
+on_both_databases!(a_matching_table_is_reported_as_matching, with ProgramFixture);
 
-async fn every_kind_of_drift_is_reported_then_repaired(home: &mut Home) {
-    let directory = in_step(home, 600).await;
+async fn every_kind_of_difference_is_reported_and_then_repaired(home: &mut ProgramFixture) {
+    let directory = matching_table(home, 600).await;
     {
         let mut site = directory.site();
         // Signed up and renamed while no webhook came; one left, one is not in the list any more.
@@ -58,7 +58,7 @@ async fn every_kind_of_drift_is_reported_then_repaired(home: &mut Home) {
         site.unlisted.push(unlisted);
         site.said_count = Some(600);
     }
-    // Somebody has changed and removed rows by hand.
+    // Rows were changed and removed by hand.
     sql(home, "UPDATE users SET email = 'wrong@example.com' WHERE external_id = 'user_00020'").await;
     sql(home, "DELETE FROM users WHERE external_id = 'user_00030'").await;
 
@@ -86,10 +86,10 @@ async fn every_kind_of_drift_is_reported_then_repaired(home: &mut Home) {
     assert_eq!(number(home, "SELECT count(*) FROM users").await, 600);
 }
 
-on_both_databases!(every_kind_of_drift_is_reported_then_repaired, with Home);
+on_both_databases!(every_kind_of_difference_is_reported_and_then_repaired, with ProgramFixture);
 
-async fn nobody_is_deleted_on_absence_alone(home: &mut Home) {
-    let directory = in_step(home, 100).await;
+async fn no_user_is_deleted_only_because_the_list_lacks_them(home: &mut ProgramFixture) {
+    let directory = matching_table(home, 100).await;
     let everybody = directory.site().users.clone();
     let refused = async |words: &str| {
         let (said, report) = reconcile(home, &["--delete"]).await;
@@ -98,21 +98,21 @@ async fn nobody_is_deleted_on_absence_alone(home: &mut Home) {
         assert!(why.contains(words), "{words}: {report}");
         assert_eq!(number(home, "SELECT count(*) FROM users").await, 100, "{words}");
     };
-    // An empty list, users of somebody else, a list with gaps, a proxy's 404, and too many at once.
+    // An empty list, users of another instance, an incomplete list, a proxy's 404, and too many at once.
     directory.site().users.clear();
     refused("empty").await;
     directory.site().users = clerk_users(400).split_off(300);
-    refused("another instance").await;
+    refused("right instance").await;
     directory.site().users = everybody[..90].to_vec();
     directory.site().said_count = Some(100);
-    refused("gaps").await;
+    refused("incomplete").await;
     directory.site().said_count = None;
     directory.site().is_behind_a_proxy = true;
     refused("not found by id").await;
     directory.site().is_behind_a_proxy = false;
     directory.site().users = everybody[..80].to_vec();
     refused("--max-deletions 20").await;
-    // A walk that does not come to its end says nothing at all.
+    // A run that does not reach the end of the list reports nothing.
     directory.site().faults = [crate::support::directory::Fault::Status(418, None)].into();
     let (said, report) = reconcile(home, &["--delete"]).await;
     assert_eq!((said.code, &report["complete"]), (Some(3), &json!(false)), "{said:?}");
@@ -122,10 +122,10 @@ async fn nobody_is_deleted_on_absence_alone(home: &mut Home) {
     assert_eq!(number(home, "SELECT count(*) FROM users").await, 80);
 }
 
-on_both_databases!(nobody_is_deleted_on_absence_alone, with Home);
+on_both_databases!(no_user_is_deleted_only_because_the_list_lacks_them, with ProgramFixture);
 
-async fn who_signed_up_just_now_is_not_taken_for_gone(home: &mut Home) {
-    let directory = in_step(home, 50).await;
+async fn a_user_who_just_signed_up_is_not_deleted(home: &mut ProgramFixture) {
+    let directory = matching_table(home, 50).await;
     // A row whose user was just created at the provider, and is not in the list yet.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let mut young = clerk_users(1).remove(0);
@@ -141,9 +141,9 @@ async fn who_signed_up_just_now_is_not_taken_for_gone(home: &mut Home) {
     assert_eq!(number(home, "SELECT count(*) FROM users").await, 51);
 }
 
-on_both_databases!(who_signed_up_just_now_is_not_taken_for_gone, with Home);
+on_both_databases!(a_user_who_just_signed_up_is_not_deleted, with ProgramFixture);
 
-async fn a_user_of_auth0_who_left_may_come_back_with_the_same_id(home: &mut Home) {
+async fn a_user_of_auth0_who_left_may_come_back_with_the_same_id(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(auth0_users(30));
     let base = directory.url("");
     let api = format!(
@@ -154,7 +154,7 @@ async fn a_user_of_auth0_who_left_may_come_back_with_the_same_id(home: &mut Home
     let left = directory.site().users.remove(7);
     let (said, report) = reconcile(home, &["--delete"]).await;
     assert_eq!((said.code, &report["deleted"]), (Some(0), &json!(1)), "{said:?}");
-    // Created again after the provider said that there was no such user: a new lifetime.
+    // Created again after the provider answered that there was no such user: a new lifetime.
     let mut again = left;
     again["created_at"] = json!("2999-01-01T12:00:00.000Z");
     again["updated_at"] = again["created_at"].clone();
@@ -164,10 +164,10 @@ async fn a_user_of_auth0_who_left_may_come_back_with_the_same_id(home: &mut Home
     assert_eq!(number(home, "SELECT count(*) FROM users").await, 30);
 }
 
-on_both_databases!(a_user_of_auth0_who_left_may_come_back_with_the_same_id, with Home);
+on_both_databases!(a_user_of_auth0_who_left_may_come_back_with_the_same_id, with ProgramFixture);
 
-async fn who_is_listed_but_was_deleted_here_is_missing(home: &mut Home) {
-    let directory = in_step(home, 20).await;
+async fn who_is_listed_but_was_deleted_here_is_missing(home: &mut ProgramFixture) {
+    let directory = matching_table(home, 20).await;
     // Deleted here by a confirmed deletion, although the user is still there.
     let user = directory.site().users.remove(3);
     let (said, _) = reconcile(home, &["--delete"]).await;
@@ -181,7 +181,7 @@ async fn who_is_listed_but_was_deleted_here_is_missing(home: &mut Home) {
     let said = home.run(&["reconcile"]).await;
     assert!(said.stdout.contains("1 of the missing users were deleted here"), "{said:?}");
     assert!(!said.stdout.contains("--repair"), "{said:?}");
-    // As the documentation says how to undo it.
+    // Undone as described in the documentation.
     sql(home, "DELETE FROM journal WHERE source = 'clerk' AND external_id = 'user_00003'").await;
     sql(home, "DELETE FROM tombstones WHERE source = 'clerk' AND external_id = 'user_00003'").await;
     let (said, report) = reconcile(home, &["--repair"]).await;
@@ -189,19 +189,19 @@ async fn who_is_listed_but_was_deleted_here_is_missing(home: &mut Home) {
     assert_eq!(number(home, "SELECT count(*) FROM users").await, 20);
 }
 
-on_both_databases!(who_is_listed_but_was_deleted_here_is_missing, with Home);
+on_both_databases!(who_is_listed_but_was_deleted_here_is_missing, with ProgramFixture);
 
 #[tokio::test]
-async fn it_says_in_words_what_to_do_next() {
-    let home = Home::on_sqlite();
-    let directory = in_step(&home, 20).await;
+async fn the_text_output_shows_what_to_do_next() {
+    let home = ProgramFixture::on_sqlite();
+    let directory = matching_table(&home, 20).await;
     directory.site().users.remove(2);
     directory.site().users[0]["first_name"] = json!("Renamed");
     directory.site().users[0]["updated_at"] = json!("2026-02-01T12:00:00Z");
     let said = home.run(&["reconcile"]).await;
     assert_eq!(said.code, Some(1), "{said:?}");
     for words in [
-        "1 different here",
+        "1 different (row and provider differ)",
         "user_00000 (givenName, name)",
         "reconcile clerk --repair",
         "reconcile clerk --delete",

@@ -44,12 +44,12 @@ async fn an_event_file_is_processed_once(app: &TestApp) {
 
 on_both_databases!(an_event_file_is_processed_once);
 
-async fn a_parked_delivery_is_applied_once_it_can_be_understood(app: &TestApp) {
+async fn a_parked_delivery_is_applied_once_it_can_be_read(app: &TestApp) {
     app.client.deliver(r#"{"type":"user.created","data":{}}"#).await;
     app.client.deliver(r#"{"type":"user.created","data":{"id":""}}"#).await;
     app.client.deliver(CREATED_GOOGLE).await;
     let replayed = app.replay().journal(&parked(), |_| ()).await.unwrap();
-    assert_eq!(count(&replayed, Outcome::Parked), 2, "they still cannot be understood");
+    assert_eq!(count(&replayed, Outcome::Parked), 2, "they still cannot be read");
     // As if a later version could read one of them: its payload is replaced by a readable event.
     let readable = CREATED.replace('\'', "''");
     let changed =
@@ -60,11 +60,14 @@ async fn a_parked_delivery_is_applied_once_it_can_be_understood(app: &TestApp) {
     assert_eq!(app.client.rows().await.len(), 2);
     assert_eq!(app.store.journal().count(&parked()).await.unwrap(), 1);
     let entry = app.store.journal().page(&parked(), None, 10).await.unwrap().remove(0);
-    assert_eq!(entry.reason.as_deref(), Some("neither `data.updated_at` nor `timestamp` holds its time"));
+    assert_eq!(
+        entry.reason.as_deref(),
+        Some("the event has no time: neither `data.updated_at` nor `timestamp` is set")
+    );
     app.expect_parked(1);
 }
 
-on_both_databases!(a_parked_delivery_is_applied_once_it_can_be_understood);
+on_both_databases!(a_parked_delivery_is_applied_once_it_can_be_read);
 
 async fn replaying_the_journal_changes_no_correct_row(app: &TestApp) {
     for body in [CREATED, UPDATED, CREATED_GOOGLE, CREATED_PHONE_ONLY] {
@@ -158,7 +161,8 @@ async fn a_rebuild_corrects_a_row_that_was_changed_by_hand(app: &TestApp) {
 
 on_both_databases!(a_rebuild_corrects_a_row_that_was_changed_by_hand);
 
-/// A sequence is not rolled back, so each of these rows fails as often as it says, as if another transaction had won.
+/// A sequence is not rolled back, so each of these rows fails the given number of times, as if another transaction had
+/// won.
 const CONFLICTS: &str = "
     CREATE SEQUENCE conflicts;
     CREATE FUNCTION meet() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

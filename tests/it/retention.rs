@@ -79,7 +79,7 @@ async fn payloads_older_than_the_retention_are_erased_and_duplicates_are_still_r
 
 on_both_databases!(payloads_older_than_the_retention_are_erased_and_duplicates_are_still_recognised);
 
-async fn one_process_sweeps_at_a_time_and_another_takes_over_from_one_that_has_died(app: &TestApp) {
+async fn one_process_sweeps_at_a_time_and_another_takes_over_after_a_kill(app: &TestApp) {
     first_sweep_is_over(app).await;
     for body in [CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY] {
         app.client.deliver(body).await;
@@ -103,7 +103,7 @@ async fn one_process_sweeps_at_a_time_and_another_takes_over_from_one_that_has_d
     assert_eq!(sweep_once(app).await, Swept::Cleared(1));
 }
 
-on_both_databases!(one_process_sweeps_at_a_time_and_another_takes_over_from_one_that_has_died);
+on_both_databases!(one_process_sweeps_at_a_time_and_another_takes_over_after_a_kill);
 
 async fn a_step_of_the_sweep_begins_where_the_last_one_ended(app: &TestApp) {
     for body in [CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY] {
@@ -113,14 +113,14 @@ async fn a_step_of_the_sweep_begins_where_the_last_one_ended(app: &TestApp) {
     app.clock.advance(90 * DAY);
     let before = app.clock.now().minus(90 * DAY);
     let journal = app.store.journal();
-    let first = journal.clear_payloads(None, before, 1).await.unwrap();
+    let first = journal.erase_payloads_before(None, before, 1).await.unwrap();
     assert_eq!(stored_payloads(app).await, ["msg_1", "msg_2"]);
     // What is before that point is not looked at again.
-    let second = journal.clear_payloads(first.latest, before, 1).await.unwrap();
+    let second = journal.erase_payloads_before(first.latest, before, 1).await.unwrap();
     assert_eq!((first.payloads, second.payloads, second.latest > first.latest), (1, 1, true));
     assert_eq!(stored_payloads(app).await, ["msg_2"]);
     let later = second.latest.map(|latest| latest.plus(3 * DAY));
-    let rest = journal.clear_payloads(later, before, 10).await.unwrap();
+    let rest = journal.erase_payloads_before(later, before, 10).await.unwrap();
     assert_eq!((rest.payloads, rest.latest), (0, None));
 }
 

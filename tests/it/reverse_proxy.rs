@@ -9,9 +9,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
 
 use crate::support::app::TestApp;
-use crate::support::binary::{Home, Process};
+use crate::support::binary::{Process, ProgramFixture};
 use crate::support::client::fixture::{ADA, CREATED, CREATED_PHONE_ONLY, DELETED};
-use crate::support::client::{Answer, Wire, answer};
+use crate::support::client::{Answer, SignedRequest, answer};
 use crate::support::not_run;
 use crate::support::signer::rsa;
 
@@ -38,7 +38,7 @@ http {
 struct Proxy {
     http: reqwest::Client,
     _nginx: Process,
-    _home: Home,
+    _home: ProgramFixture,
 }
 
 impl Proxy {
@@ -50,7 +50,7 @@ impl Proxy {
             not_run("nginx", "it is not installed");
             return None;
         };
-        let home = Home::bare();
+        let home = ProgramFixture::bare();
         let socket = home.path("nginx.sock");
         home.write("nginx.conf", AROUND);
         home.write(
@@ -89,7 +89,7 @@ impl Proxy {
     }
 
     async fn deliver(&self, usersync: &TestApp, body: &str) -> String {
-        let Wire { path, headers, body } = usersync.client.signed(body);
+        let SignedRequest { path, headers, body } = usersync.client.signed(body);
         let request = self.request(Method::POST, &path).body(body);
         let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         answer(request).await.brief()
@@ -105,16 +105,17 @@ fn example(changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// Starts an app that answers with what reached it, and returns its address. It ends with the runtime of the test.
+/// Starts an app that answers with the requests that it receives, and returns its address. It ends with the runtime of
+/// the test.
 fn start_app() -> String {
-    let server = HttpServer::new(|| App::new().default_service(web::to(tell))).workers(1).disable_signals();
+    let server = HttpServer::new(|| App::new().default_service(web::to(echo))).workers(1).disable_signals();
     let server = server.bind(("127.0.0.1", 0)).unwrap();
     let address = server.addrs()[0].to_string();
     tokio::spawn(server.run());
     address
 }
 
-async fn tell(request: HttpRequest, body: String) -> web::Json<Value> {
+async fn echo(request: HttpRequest, body: String) -> web::Json<Value> {
     let headers =
         request.headers().iter().filter(|(name, _)| name.as_str().replace('_', "-").starts_with("x-user"));
     let headers: Map<String, Value> =
@@ -123,14 +124,14 @@ async fn tell(request: HttpRequest, body: String) -> web::Json<Value> {
 }
 
 /// The headers that the app must get for a user.
-async fn told_of(app: &TestApp, row: usize) -> Value {
+async fn headers_for(app: &TestApp, row: usize) -> Value {
     let row = &app.client.rows().await[row];
-    let mut told =
+    let mut headers =
         json!({"x-user-id": row["id"], "x-user-external-id": row["externalId"], "x-user-source": "clerk"});
     if !row["email"].is_null() {
-        told["x-user-email"] = row["email"].clone();
+        headers["x-user-email"] = row["email"].clone();
     }
-    told
+    headers
 }
 
 #[tokio::test]
@@ -157,7 +158,7 @@ async fn a_request_reaches_the_app_with_its_user_or_is_refused() {
     assert_eq!((early.brief().as_str(), early.header("retry-after")), ("403 user_not_synced", "1"));
 
     assert_eq!(proxy.deliver(&app, CREATED).await, "200 applied");
-    let ada = told_of(&app, 0).await;
+    let ada = headers_for(&app, 0).await;
     for passed in [proxy.get(&token, "/messages?page=2").await, proxy.forge(&token, "/").await] {
         assert_eq!((passed.status, &passed.json()["user"]), (200, &ada));
     }
@@ -177,10 +178,10 @@ async fn forged_headers_are_removed_on_every_route() {
     let app = TestApp::on_sqlite(|_| ()).await;
     let Some(proxy) = Proxy::before(&app).await else { return app.finish().await };
     assert_eq!(proxy.deliver(&app, CREATED_PHONE_ONLY).await, "200 applied");
-    let told = told_of(&app, 0).await;
-    assert_eq!(told.get("x-user-email"), None);
-    let token = app.token(told["x-user-external-id"].as_str().unwrap());
-    assert_eq!(proxy.forge(&token, "/").await.json()["user"], told);
+    let headers = headers_for(&app, 0).await;
+    assert_eq!(headers.get("x-user-email"), None);
+    let token = app.token(headers["x-user-external-id"].as_str().unwrap());
+    assert_eq!(proxy.forge(&token, "/").await.json()["user"], headers);
     let public = proxy.forge("undefined", "/public/").await;
     assert_eq!((public.status, &public.json()["user"]), (200, &json!({})));
     for path in ["/_usersync", "/_usersync?", "//_usersync"] {

@@ -6,9 +6,9 @@ use serde_json::json;
 use usersync::internals::clock::Clock;
 
 use crate::support::app::{APPLICATION_ID, OLD_SECRET, SECRET};
-use crate::support::binary::{Home, Said};
+use crate::support::binary::{ProgramFixture, ProgramOutput};
 use crate::support::client::fixture::{ADA, CREATED, DELETED, UPDATED};
-use crate::support::client::{Client, Wire, answer, signed_at};
+use crate::support::client::{Client, SignedRequest, answer, signed_at};
 use crate::support::postgres;
 use crate::support::provider::Provider;
 use crate::support::signer::{Signer, p256, rsa};
@@ -18,9 +18,9 @@ const PRIVATE: &str = "sentinel";
 
 /// Everything that passes through the service here and must not be seen again.
 #[derive(Default)]
-struct Confided(Vec<String>);
+struct PrivateValues(Vec<String>);
 
-impl Confided {
+impl PrivateValues {
     /// Remembers the middle of a secret, because a log may quote or cut it. The beginning of a service key may be
     /// shown.
     fn keep(&mut self, secret: &str) {
@@ -28,7 +28,7 @@ impl Confided {
         self.0.push(middle.to_owned());
     }
 
-    fn assert_kept(&self, said: &Said) {
+    fn assert_not_in(&self, said: &ProgramOutput) {
         let log = format!("{}{}", said.stdout, said.stderr);
         assert!(self.0.len() > 3 && log.contains("answered"), "{log}");
         for secret in self.0.iter().map(String::as_str).chain([PRIVATE, "@example.com", "Lovelace"]) {
@@ -39,8 +39,8 @@ impl Confided {
 }
 
 /// Deliveries that are accepted, parked and refused, each in every way.
-async fn deliver(client: &Client, confided: &mut Confided) {
-    let mut send = async |wire: Wire, expected: &str| {
+async fn deliver(client: &Client, confided: &mut PrivateValues) {
+    let mut send = async |wire: SignedRequest, expected: &str| {
         for (name, value) in &wire.headers {
             if *name == "svix-signature" {
                 confided.keep(value);
@@ -71,7 +71,7 @@ async fn deliver(client: &Client, confided: &mut Confided) {
 }
 
 /// Tokens and service keys that are accepted and refused.
-async fn ask(client: &Client, provider: &Provider, signer: &Signer, confided: &mut Confided) {
+async fn ask(client: &Client, provider: &Provider, signer: &Signer, confided: &mut PrivateValues) {
     let now = Clock::system().now().as_seconds();
     let claims = json!({
         "iss": provider.url(""), "sub": ADA, "aud": APPLICATION_ID, "iat": now, "exp": now + 600,
@@ -102,8 +102,8 @@ async fn ask(client: &Client, provider: &Provider, signer: &Signer, confided: &m
     assert_eq!(answer(odd).await.status, 401);
 }
 
-/// What an operator asks, rightly and wrongly.
-async fn list(client: &Client, confided: &mut Confided) {
+/// Commands of an operator, valid and invalid.
+async fn list(client: &Client, confided: &mut PrivateValues) {
     confided.keep(client.service_key());
     let stranger = "usk_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     confided.keep(stranger);
@@ -117,14 +117,14 @@ async fn list(client: &Client, confided: &mut Confided) {
     assert_eq!(client.get("/v1/sentinel@example.com?sentinel").await.status, 404);
 }
 
-/// Everything that can be asked of a service whose log is as loud as it gets.
-async fn listen_in(home: &mut Home, format: &str) {
+/// All kinds of requests to a service with the most verbose log.
+async fn log_of_all_requests(home: &mut ProgramFixture, format: &str) {
     let (provider, signer) = (Provider::start(), rsa("key_1"));
     provider.publish(&[&signer]);
     home.set("CLERK_JWT_ISSUER_DOMAIN", provider.url(""));
     home.set("RUST_LOG", "trace");
     home.set("USERSYNC_LOG__FORMAT", format);
-    let mut confided = Confided::default();
+    let mut confided = PrivateValues::default();
     confided.keep(SECRET);
     let service = home.serve().await;
     let client = home.client(&service).await;
@@ -132,30 +132,31 @@ async fn listen_in(home: &mut Home, format: &str) {
     ask(&client, &provider, &signer, &mut confided).await;
     list(&client, &mut confided).await;
     assert_eq!(client.deliver(DELETED).await, "200 applied");
-    confided.assert_kept(&service.stop().await);
+    confided.assert_not_in(&service.stop().await);
 }
 
-async fn the_loudest_log_for_people_holds_no_secret_and_nothing_of_anybody(home: &mut Home) {
-    listen_in(home, "text").await;
+async fn the_most_verbose_text_log_contains_no_secret_and_no_personal_data(home: &mut ProgramFixture) {
+    log_of_all_requests(home, "text").await;
 }
 
-on_both_databases!(the_loudest_log_for_people_holds_no_secret_and_nothing_of_anybody, with Home);
+on_both_databases!(the_most_verbose_text_log_contains_no_secret_and_no_personal_data, with ProgramFixture);
 
-async fn the_loudest_log_for_machines_holds_no_secret_and_nothing_of_anybody(home: &mut Home) {
-    listen_in(home, "json").await;
+async fn the_most_verbose_json_log_contains_no_secret_and_no_personal_data(home: &mut ProgramFixture) {
+    log_of_all_requests(home, "json").await;
 }
 
-on_both_databases!(the_loudest_log_for_machines_holds_no_secret_and_nothing_of_anybody, with Home);
+on_both_databases!(the_most_verbose_json_log_contains_no_secret_and_no_personal_data, with ProgramFixture);
 
 #[tokio::test]
-async fn a_start_that_fails_does_not_tell_the_password() {
+async fn a_failed_start_does_not_print_the_password() {
     let Some(server) = postgres::server().await else { return };
     let mut url: url::Url = server.url("postgres").parse().unwrap();
     url.set_password(Some(PRIVATE)).unwrap();
     let elsewhere = "postgres://me@127.0.0.1:1/users?sslmode=disable&passwd=sentinel".to_owned();
     for url in [url.to_string(), elsewhere] {
         for format in ["text", "json"] {
-            let home = Home::on_sqlite().with("RUST_LOG", "trace").with("USERSYNC_LOG__FORMAT", format);
+            let home =
+                ProgramFixture::on_sqlite().with("RUST_LOG", "trace").with("USERSYNC_LOG__FORMAT", format);
             let said = home.with("DATABASE_URL", url.clone()).run(&["serve"]).await;
             assert_eq!(said.code, Some(1), "{said:?}");
             assert!(said.stderr.contains("error: the service cannot start"), "{said:?}");
@@ -164,10 +165,10 @@ async fn a_start_that_fails_does_not_tell_the_password() {
     }
 }
 
-/// An application's trigger may say in its words what was written, under whatever code.
+/// The error of an application's trigger may contain what was written, with any code.
 #[tokio::test]
-async fn what_a_trigger_says_is_not_repeated() {
-    let Some(home) = Home::on_postgres().await else { return };
+async fn the_message_of_a_trigger_is_not_repeated() {
+    let Some(home) = ProgramFixture::on_postgres().await else { return };
     let service = home.serve().await;
     let database = sea_orm::Database::connect(home.variable("DATABASE_URL")).await.unwrap();
     let client = home.client(&service).await;

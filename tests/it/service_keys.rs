@@ -32,7 +32,7 @@ async fn until_last_used(app: &TestApp, expected: Timestamp) {
     }
 }
 
-async fn a_key_does_what_its_scopes_say(app: &TestApp) {
+async fn a_key_may_do_what_its_scopes_allow(app: &TestApp) {
     let none = key(app, Scopes::default()).await;
     let admin = key(app, [Scope::Admin].into_iter().collect()).await;
     for path in ROUTES {
@@ -47,9 +47,9 @@ async fn a_key_does_what_its_scopes_say(app: &TestApp) {
     }
 }
 
-on_both_databases!(a_key_does_what_its_scopes_say);
+on_both_databases!(a_key_may_do_what_its_scopes_allow);
 
-async fn the_last_use_is_noted_once_a_minute(app: &TestApp) {
+async fn the_last_use_is_recorded_once_a_minute(app: &TestApp) {
     assert_eq!(last_used(app).await, None);
     let first = app.clock.now();
     app.client.list("").await;
@@ -68,7 +68,7 @@ async fn the_last_use_is_noted_once_a_minute(app: &TestApp) {
     service.stop().await.unwrap();
 }
 
-on_both_databases!(the_last_use_is_noted_once_a_minute);
+on_both_databases!(the_last_use_is_recorded_once_a_minute);
 
 async fn a_revoked_key_stops_within_a_second_on_every_replica(app: &TestApp) {
     let (service, other) = app.replica().await;

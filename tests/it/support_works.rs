@@ -7,7 +7,7 @@ use crate::support::postgres::{self, Template};
 #[tokio::test]
 async fn a_database_is_created_cloned_and_dropped() {
     let Some(server) = postgres::server().await else { return };
-    let (original, clone) = (server.fresh_name(), server.fresh_name());
+    let (original, clone) = (server.unique_name(), server.unique_name());
     server.create_database(&original, None).await.unwrap();
     prepare(server.url(&original)).await.unwrap();
     server.create_database(&clone, Some(&original)).await.unwrap();
@@ -24,7 +24,7 @@ async fn a_database_is_created_cloned_and_dropped() {
 }
 
 #[tokio::test]
-async fn every_test_has_a_clone_of_its_own() {
+async fn every_test_has_its_own_clone() {
     static TEMPLATE: Template = Template::new("support_works");
     let clones = futures_util::future::join_all((0..8).map(|_| TEMPLATE.database(prepare))).await;
     let Some(clones) = clones.into_iter().collect::<Option<Vec<_>>>() else { return };

@@ -4,7 +4,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection};
 use url::Url;
 
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::client::fixture::CREATED;
 use crate::support::postgres::Cluster;
 
@@ -63,9 +63,9 @@ fn with_options(cluster: &Cluster, options: &str) -> String {
 }
 
 #[tokio::test]
-async fn certificates_are_checked_as_the_address_asks() {
+async fn certificates_are_checked_as_the_address_requires() {
     let (known, other) = (Authority::new(), Authority::new());
-    let home = Home::bare();
+    let home = ProgramFixture::bare();
     home.write("known.pem", &known.certificate);
     home.write("other.pem", &other.certificate);
     let [known_file, other_file] =
@@ -92,7 +92,7 @@ async fn certificates_are_checked_as_the_address_asks() {
         // A server that takes no connection without TLS.
         (&right, "sslmode=disable".to_owned(), "", Some("no encryption")),
     ] {
-        let home = Home::bare().with("DATABASE_URL", with_options(cluster, &options));
+        let home = ProgramFixture::bare().with("DATABASE_URL", with_options(cluster, &options));
         let home = if trusted.is_empty() { home } else { home.with("SSL_CERT_FILE", trusted) };
         let said = home.run(&["migrate"]).await;
         match refusal {
@@ -109,7 +109,7 @@ async fn certificates_are_checked_as_the_address_asks() {
 async fn deliveries_are_written_over_tls() {
     let authority = Authority::new();
     let Some(cluster) = cluster(&authority, "127.0.0.1").await else { return };
-    let home = Home::on_sqlite().with("DATABASE_URL", with_options(&cluster, "sslmode=require"));
+    let home = ProgramFixture::on_sqlite().with("DATABASE_URL", with_options(&cluster, "sslmode=require"));
     let service = home.serve().await;
     let client = home.client(&service).await;
     assert_eq!(client.deliver(CREATED).await, "200 applied");

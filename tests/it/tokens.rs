@@ -16,7 +16,7 @@ async fn current(app: &TestApp, token: &str) -> String {
     app.client.get_as(token, "/v1/users/current").await.brief()
 }
 
-/// A token whose claims are the usual ones but for these; null takes a claim away.
+/// A token with the usual claims except for these; null removes a claim.
 fn token(app: &TestApp, signer: &Signer, differing: &Value) -> String {
     let mut claims = app.claims(ADA);
     for (name, value) in differing.as_object().unwrap() {
@@ -53,7 +53,7 @@ async fn a_deleted_users_token_stops_at_once(app: &TestApp) {
 
 on_both_databases!(a_deleted_users_token_stops_at_once);
 
-async fn the_identity_is_told_with_and_without_a_row(app: &TestApp) {
+async fn the_identity_is_returned_with_and_without_a_row(app: &TestApp) {
     let identity = app.client.get_as(&app.token(ADA), "/v1/identity").await;
     assert_eq!(identity.status, 200);
     let issuer = app.provider.url("");
@@ -66,9 +66,9 @@ async fn the_identity_is_told_with_and_without_a_row(app: &TestApp) {
     );
 }
 
-on_both_databases!(the_identity_is_told_with_and_without_a_row);
+on_both_databases!(the_identity_is_returned_with_and_without_a_row);
 
-async fn every_algorithm_of_the_rule_is_good(app: &TestApp) {
+async fn every_algorithm_of_the_rule_is_accepted(app: &TestApp) {
     app.client.deliver(CREATED).await;
     let (elliptic, edwards) = (p256("key_2"), ed25519("key_3"));
     app.provider.publish(&[&app.signer, &elliptic, &edwards]);
@@ -78,7 +78,7 @@ async fn every_algorithm_of_the_rule_is_good(app: &TestApp) {
     }
 }
 
-on_both_databases!(every_algorithm_of_the_rule_is_good);
+on_both_databases!(every_algorithm_of_the_rule_is_accepted);
 
 async fn a_token_that_fails_a_check_is_refused(app: &TestApp) {
     app.client.deliver(CREATED).await;
@@ -140,7 +140,7 @@ async fn a_token_that_its_issuer_did_not_sign_is_refused(app: &TestApp) {
 
 on_both_databases!(a_token_that_its_issuer_did_not_sign_is_refused);
 
-async fn what_is_no_token_is_told_so(app: &TestApp) {
+async fn a_string_that_is_not_a_token_is_refused_with_the_reason(app: &TestApp) {
     let get = || app.client.request(Method::GET, "/v1/users/current");
     let huge = format!("Bearer {}", "x".repeat(20_000));
     for header in [
@@ -164,7 +164,7 @@ async fn what_is_no_token_is_told_so(app: &TestApp) {
     assert_eq!(answer(lower).await.brief(), "404 user_not_synced", "the scheme's case does not matter");
 }
 
-on_both_databases!(what_is_no_token_is_told_so);
+on_both_databases!(a_string_that_is_not_a_token_is_refused_with_the_reason);
 
 /// A rule with its keys in the configuration, beside the discovered one.
 fn with_inline_keys(config: &mut usersync::internals::config::Config) {
@@ -218,7 +218,7 @@ async fn a_session_that_is_not_complete_is_refused(app: &TestApp) {
 
 on_both_databases!(a_session_that_is_not_complete_is_refused);
 
-async fn two_users_are_two_users(app: &TestApp) {
+async fn two_tokens_of_two_users_get_their_own_rows(app: &TestApp) {
     app.client.deliver(CREATED).await;
     app.client.deliver(CREATED_PHONE_ONLY).await;
     let phone = "user_2tPhone000000000000000000003";
@@ -227,7 +227,7 @@ async fn two_users_are_two_users(app: &TestApp) {
     assert_eq!(current(app, &app.token("user_nobody")).await, "404 user_not_synced");
 }
 
-on_both_databases!(two_users_are_two_users);
+on_both_databases!(two_tokens_of_two_users_get_their_own_rows);
 
 async fn a_new_key_is_found_at_once_and_a_failing_provider_breaks_nothing(app: &TestApp) {
     assert_eq!(current(app, &app.token(ADA)).await, "404 user_not_synced");

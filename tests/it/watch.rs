@@ -1,10 +1,10 @@
-//! The watch in `serve`: what it asks, what it says of a source, and what it never does.
+//! The watch in `serve`: its requests to providers, the states that it reports, and what it never does.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::backfill::{backfill, clerk, configure, number};
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::client::fixture::CREATED;
 use crate::support::client::{answer, signed_at};
 use crate::support::directory::{FakeDirectory, Fault, clerk_users, workos_users};
@@ -12,7 +12,7 @@ use crate::support::watching::{operator, until};
 
 const WRONG_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-async fn a_source_is_told_with_these_members_in_this_order(home: &mut Home) {
+async fn a_source_has_these_members_in_this_order(home: &mut ProgramFixture) {
     let service = home.serve().await;
     let client = operator(home, &service).await;
     let listed = client.get_as(client.service_key(), "/v1/sources").await;
@@ -27,9 +27,9 @@ async fn a_source_is_told_with_these_members_in_this_order(home: &mut Home) {
     service.stop().await;
 }
 
-on_both_databases!(a_source_is_told_with_these_members_in_this_order, with Home);
+on_both_databases!(a_source_has_these_members_in_this_order, with ProgramFixture);
 
-async fn only_an_admin_key_reads_the_sources_and_only_known_ones_are_checked(home: &mut Home) {
+async fn only_an_admin_key_reads_the_sources_and_only_known_ones_are_checked(home: &mut ProgramFixture) {
     let service = home.serve().await;
     let (reader, operator) = (home.client(&service).await, operator(home, &service).await);
     let check = async |name: &str, key: &str| {
@@ -47,9 +47,11 @@ async fn only_an_admin_key_reads_the_sources_and_only_known_ones_are_checked(hom
     service.stop().await;
 }
 
-on_both_databases!(only_an_admin_key_reads_the_sources_and_only_known_ones_are_checked, with Home);
+on_both_databases!(only_an_admin_key_reads_the_sources_and_only_known_ones_are_checked, with ProgramFixture);
 
-async fn a_new_user_without_a_row_is_noticed_and_each_change_of_state_is_logged_once(home: &mut Home) {
+async fn a_new_user_without_a_row_is_noticed_and_each_change_of_state_is_logged_once(
+    home: &mut ProgramFixture,
+) {
     let everybody = clerk_users(4);
     let directory = FakeDirectory::start(everybody[..3].to_vec());
     clerk(home, &directory);
@@ -63,7 +65,7 @@ async fn a_new_user_without_a_row_is_noticed_and_each_change_of_state_is_logged_
     directory.site().users.push(everybody[3].clone());
     let source = client.check("clerk").await;
     assert_eq!((&source["state"], &source["drift"]["canary"]), (&json!("drifting"), &json!(1)), "{source}");
-    assert_eq!(source["reasons"], json!(["users_missing"]), "a count may differ for a moment");
+    assert_eq!(source["reasons"], json!(["users_missing"]), "one check with another count is not enough");
     let source = client.check("clerk").await;
     assert_eq!(source["reasons"], json!(["users_missing", "count_differs"]), "{source}");
     let page = client.get("/metrics").await.text;
@@ -90,9 +92,9 @@ async fn a_new_user_without_a_row_is_noticed_and_each_change_of_state_is_logged_
     assert!(changes[1].contains("drifting") && changes[1].contains("users_missing"), "{changes:?}");
 }
 
-on_both_databases!(a_new_user_without_a_row_is_noticed_and_each_change_of_state_is_logged_once, with Home);
+on_both_databases!(a_new_user_without_a_row_is_noticed_and_each_change_of_state_is_logged_once, with ProgramFixture);
 
-async fn a_provider_that_does_not_answer_as_it_should_is_unknown_with_the_reason(home: &mut Home) {
+async fn a_source_whose_provider_answers_with_an_error_is_unknown(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(1));
     clerk(home, &directory);
     assert_eq!(backfill(home, &[]).await.0.code, Some(0));
@@ -121,9 +123,9 @@ async fn a_provider_that_does_not_answer_as_it_should_is_unknown_with_the_reason
     assert!(!said.stderr.contains("sk_live_1"), "{said:?}");
 }
 
-on_both_databases!(a_provider_that_does_not_answer_as_it_should_is_unknown_with_the_reason, with Home);
+on_both_databases!(a_source_whose_provider_answers_with_an_error_is_unknown, with ProgramFixture);
 
-async fn without_an_api_only_the_deliveries_tell(home: &mut Home) {
+async fn without_an_api_only_deliveries_are_watched(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(5));
     for api in [
         String::new(),
@@ -149,14 +151,14 @@ async fn without_an_api_only_the_deliveries_tell(home: &mut Home) {
         assert!(client.get("/metrics").await.text.contains(metric));
         service.stop().await;
     }
-    assert_eq!(directory.site().requests, Vec::<String>::new(), "the provider is never asked");
+    assert_eq!(directory.site().requests, Vec::<String>::new(), "there are no requests to the provider");
 }
 
-on_both_databases!(without_an_api_only_the_deliveries_tell, with Home);
+on_both_databases!(without_an_api_only_deliveries_are_watched, with ProgramFixture);
 
 #[tokio::test]
-async fn the_endpoint_at_the_provider_is_looked_at() {
-    let home = Home::on_sqlite();
+async fn the_endpoint_at_the_provider_is_checked() {
+    let home = ProgramFixture::on_sqlite();
     let directory = FakeDirectory::start(workos_users(0));
     let base = directory.url("");
     configure(
@@ -187,7 +189,7 @@ async fn the_endpoint_at_the_provider_is_looked_at() {
     assert_eq!(number(&home, "SELECT count(*) FROM watches WHERE checks LIKE '%SENTINEL%'").await, 0);
 }
 
-async fn the_table_is_compared_again_and_again_and_never_repaired(home: &mut Home) {
+async fn the_table_is_compared_regularly_and_never_repaired(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(3));
     let base = directory.url("");
     let api = |every: &str| {
@@ -198,14 +200,14 @@ async fn the_table_is_compared_again_and_again_and_never_repaired(home: &mut Hom
     configure(home, "clerk", &api("1s"));
     let service = home.serve().await;
     let client = operator(home, &service).await;
-    until("the comparison names everybody", async || client.source("clerk").await["drift"]["missing"] == 3)
+    until("the comparison reports all users", async || client.source("clerk").await["drift"]["missing"] == 3)
         .await;
     assert_eq!(number(home, "SELECT count(*) FROM users").await, 0);
     let metric = r#"usersync_reconcile_last_success_timestamp_seconds{source="clerk"} 1"#;
     assert!(client.get("/metrics").await.text.contains(metric));
     service.stop().await;
     let runs = number(home, "SELECT count(*) FROM runs").await;
-    // A run that the end of the service met is given back.
+    // A run that was interrupted by the shutdown is released.
     assert_eq!(number(home, "SELECT count(*) FROM runs WHERE holder IS NOT NULL").await, 0);
     configure(home, "clerk", &api("off"));
     let service = home.serve().await;
@@ -215,4 +217,4 @@ async fn the_table_is_compared_again_and_again_and_never_repaired(home: &mut Hom
     assert_eq!(number(home, "SELECT count(*) FROM runs").await, runs);
 }
 
-on_both_databases!(the_table_is_compared_again_and_again_and_never_repaired, with Home);
+on_both_databases!(the_table_is_compared_regularly_and_never_repaired, with ProgramFixture);

@@ -9,11 +9,11 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::support::app::{OLD_SECRET, TestApp};
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::client::fixture::{
     ADA, CREATED, CREATED_GOOGLE, CREATED_PHONE_ONLY, DELETED, DELETED_EXTERNAL_ID, GRACE, UPDATED,
 };
-use crate::support::client::{Answer, Wire, signed_at};
+use crate::support::client::{Answer, SignedRequest, signed_at};
 
 async fn a_created_user_makes_a_row_and_the_answer_has_the_message_id(app: &TestApp) {
     let answer = app.client.send(app.client.signed_as("msg_first", CREATED)).await;
@@ -76,8 +76,8 @@ async fn a_deleted_user_stays_deleted_whatever_arrives_later(app: &TestApp) {
 
 on_both_databases!(a_deleted_user_stays_deleted_whatever_arrives_later);
 
-/// What happens to somebody who follows our page on Clerk and then sends the example again.
-async fn the_log_says_why_a_delivery_is_stale(home: &mut Home) {
+/// What happens if a reader follows our page on Clerk and then sends the example again.
+async fn the_log_shows_why_a_delivery_is_stale(home: &mut ProgramFixture) {
     let service = home.serve().await;
     let client = home.client(&service).await;
     for (body, expected) in [
@@ -91,14 +91,18 @@ async fn the_log_says_why_a_delivery_is_stale(home: &mut Home) {
     }
     let log = service.stop().await.stderr;
     let stale: Vec<&str> = log.lines().filter(|line| line.contains("stale")).collect();
-    let reasons = ["something newer is known", "the user was deleted before", "the user was deleted before"];
+    let reasons = [
+        "the stored data is the same or newer",
+        "the user was deleted before",
+        "the user was deleted before",
+    ];
     assert_eq!(stale.len(), reasons.len(), "{log}");
     for (line, reason) in stale.iter().zip(reasons) {
         assert!(line.contains(reason), "{reason:?} is not in {line}");
     }
 }
 
-on_both_databases!(the_log_says_why_a_delivery_is_stale, with Home);
+on_both_databases!(the_log_shows_why_a_delivery_is_stale, with ProgramFixture);
 
 async fn the_journal_has_every_outcome_and_no_payload_of_an_ended_lifetime(app: &TestApp) {
     let entry = |id: &str, outcome: &str, payload| (id.to_owned(), outcome.to_owned(), payload);
@@ -214,7 +218,7 @@ async fn the_headers_of_standard_webhooks_are_accepted_like_those_of_svix(app: &
 
 on_both_databases!(the_headers_of_standard_webhooks_are_accepted_like_those_of_svix);
 
-async fn a_verified_delivery_that_cannot_be_understood_is_parked(app: &TestApp) {
+async fn a_verified_delivery_that_cannot_be_read_is_parked(app: &TestApp) {
     let mut without_id: Value = serde_json::from_str(CREATED).unwrap();
     without_id["data"].as_object_mut().unwrap().remove("id");
     let mut impossible: Value = serde_json::from_str(CREATED).unwrap();
@@ -245,7 +249,7 @@ async fn a_verified_delivery_that_cannot_be_understood_is_parked(app: &TestApp) 
     assert!(app.client.rows().await.is_empty());
 }
 
-on_both_databases!(a_verified_delivery_that_cannot_be_understood_is_parked);
+on_both_databases!(a_verified_delivery_that_cannot_be_read_is_parked);
 
 async fn nul_characters_are_removed_from_profile_fields(app: &TestApp) {
     let body = CREATED.replace("Lovelace", "Love\\u0000lace").replace("\"theme\"", "\"th\\u0000eme\"");
@@ -256,7 +260,7 @@ async fn nul_characters_are_removed_from_profile_fields(app: &TestApp) {
 on_both_databases!(nul_characters_are_removed_from_profile_fields);
 
 async fn a_delivery_is_kept_and_counted_even_if_its_sender_disconnects(app: &TestApp) {
-    let Wire { path, headers, body } = app.client.signed(CREATED);
+    let SignedRequest { path, headers, body } = app.client.signed(CREATED);
     let address = app.client.url("").replace("http://", "");
     let mut sender = TcpStream::connect(&address).unwrap();
     write!(sender, "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {}\r\n", body.len()).unwrap();

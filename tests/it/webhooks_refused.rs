@@ -9,17 +9,17 @@ use tokio::net::TcpStream;
 use usersync::internals::config::Config;
 
 use crate::support::app::{SECRET, TestApp};
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::client::fixture::{CREATED, UPDATED};
-use crate::support::client::{Wire, answer, signed_at};
+use crate::support::client::{SignedRequest, answer, signed_at};
 
-async fn refused(app: &TestApp, change: impl FnOnce(&mut Wire)) -> String {
+async fn refused(app: &TestApp, change: impl FnOnce(&mut SignedRequest)) -> String {
     let mut wire = app.client.signed(CREATED);
     change(&mut wire);
     app.client.send(wire).await.brief()
 }
 
-fn set(wire: &mut Wire, name: &str, value: &str) {
+fn set(wire: &mut SignedRequest, name: &str, value: &str) {
     let header = wire.headers.iter_mut().find(|(known, _)| *known == name).unwrap();
     header.1 = value.to_owned();
 }
@@ -78,14 +78,14 @@ async fn a_signed_body_that_is_not_json_is_refused(app: &TestApp) {
 
 on_both_databases!(a_signed_body_that_is_not_json_is_refused);
 
-async fn a_body_over_the_limit_is_refused_and_the_service_goes_on(app: &TestApp) {
+async fn a_body_over_the_limit_is_refused_and_the_service_continues(app: &TestApp) {
     let large = json!({"type": "session.created", "padding": "x".repeat((1 << 20) - 50)}).to_string();
     assert_eq!(app.client.deliver(large.clone()).await, "200 ignored");
     assert_eq!(app.client.deliver(format!("{large}{}", " ".repeat(100))).await, "413 body_too_large");
     assert_eq!(app.client.deliver(CREATED).await, "200 applied");
 }
 
-on_both_databases!(a_body_over_the_limit_is_refused_and_the_service_goes_on);
+on_both_databases!(a_body_over_the_limit_is_refused_and_the_service_continues);
 
 async fn a_webhook_url_with_extra_slashes_is_accepted(app: &TestApp) {
     for (path, body, expected) in [
@@ -124,7 +124,7 @@ async fn a_wrong_path_or_method_has_its_own_answer(app: &TestApp) {
 
 on_both_databases!(a_wrong_path_or_method_has_its_own_answer);
 
-async fn the_log_says_what_is_wrong_with_the_url_of_a_webhook_and_not_what_it_was(home: &mut Home) {
+async fn the_log_shows_what_is_wrong_with_the_url_of_a_webhook_but_not_the_url(home: &mut ProgramFixture) {
     let service = home.serve().await;
     let client = home.client(&service).await;
     for (path, expected) in [
@@ -137,12 +137,12 @@ async fn the_log_says_what_is_wrong_with_the_url_of_a_webhook_and_not_what_it_wa
         assert_eq!(client.send(wire).await.brief(), expected, "{path}");
     }
     let log = service.stop().await.stderr;
-    assert!(log.contains("the URL names no source; the sources are clerk"), "{log}");
+    assert!(log.contains("no source has the name in the URL; the sources are clerk"), "{log}");
     assert_eq!(log.matches("the URL of a webhook is /webhooks/{source}").count(), 2, "{log}");
     assert!(!log.contains("sentinel"), "{log}");
 }
 
-on_both_databases!(the_log_says_what_is_wrong_with_the_url_of_a_webhook_and_not_what_it_was, with Home);
+on_both_databases!(the_log_shows_what_is_wrong_with_the_url_of_a_webhook_but_not_the_url, with ProgramFixture);
 
 fn without_a_secret(config: &mut Config) {
     config.sources[0].webhook_secrets.clear();

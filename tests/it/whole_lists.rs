@@ -1,4 +1,4 @@
-//! Lists that never end, or that end without everybody: none of them is called complete.
+//! Lists that never end, or that end without all users: none of them is reported as complete.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 
 use crate::backfill::{backfill, clerk, configure, number};
-use crate::support::binary::Home;
+use crate::support::binary::ProgramFixture;
 use crate::support::directory::{FakeDirectory, clerk_users};
 
 const CURSOR: &str = "{ type = 'cursor', from = '/next', to = 'cursor' }";
 const USERS: &str = "SELECT count(*) FROM users";
 
-/// What is asked: the query, and the number of the request.
-struct Asked {
+/// A request to the provider: the query, and the number of the request.
+struct ListRequest {
     query: String,
     number: usize,
 }
 
-type Page = fn(&Asked) -> HttpResponse;
+type Page = fn(&ListRequest) -> HttpResponse;
 
-/// A provider that answers so.
+/// A provider with these answers.
 fn start(page: Page) -> String {
     let site = web::Data::new((page, AtomicUsize::new(0)));
     let server = HttpServer::new(move || App::new().app_data(site.clone()).default_service(web::to(answer)));
@@ -35,10 +35,10 @@ fn start(page: Page) -> String {
 
 async fn answer(request: HttpRequest, site: web::Data<(Page, AtomicUsize)>) -> HttpResponse {
     let number = site.1.fetch_add(1, Ordering::SeqCst);
-    (site.0)(&Asked { query: request.query_string().to_owned(), number })
+    (site.0)(&ListRequest { query: request.query_string().to_owned(), number })
 }
 
-fn list(home: &Home, base: &str, next: &str) {
+fn list(home: &ProgramFixture, base: &str, next: &str) {
     let list = format!(
         "[sources.map]\ntype = '/type'\nupsert = ['user']\nid = '/id'\nupdated_at = '/updated_at'\n\
          [sources.list]\nurl = '{base}/users'\nitems = '/users'\ntotal = '/total'\nnext = {next}\n\
@@ -59,45 +59,42 @@ fn page(users: &Value, next: &Value) -> HttpResponse {
 #[tokio::test]
 async fn a_list_without_an_end_is_given_up() {
     let shapes: [(&str, &str, Page); 4] = [
-        ("two cursors", CURSOR, |asked| page(&users(asked.number % 2 * 10), &json!(asked.number % 2))),
-        ("empty pages", CURSOR, |asked| page(&json!([]), &json!(asked.number))),
-        ("pages in another order", "{ type = 'offset', to = 'offset' }", |asked| {
-            page(&users(asked.number % 5), &Value::Null)
+        ("two cursors", CURSOR, |request| page(&users(request.number % 2 * 10), &json!(request.number % 2))),
+        ("empty pages", CURSOR, |request| page(&json!([]), &json!(request.number))),
+        ("pages in another order", "{ type = 'offset', to = 'offset' }", |request| {
+            page(&users(request.number % 5), &Value::Null)
         }),
-        ("links", "{ type = 'link' }", |asked| {
-            let link = format!("</users?{}>; rel=next", asked.number % 3);
+        ("links", "{ type = 'link' }", |request| {
+            let link = format!("</users?{}>; rel=next", request.number % 3);
             HttpResponse::Ok()
                 .insert_header(("link", link))
-                .json(json!({"users": users(asked.number % 3 * 10)}))
+                .json(json!({"users": users(request.number % 3 * 10)}))
         }),
     ];
     for (name, next, page) in shapes {
-        let home = Home::on_sqlite();
+        let home = ProgramFixture::on_sqlite();
         list(&home, &start(page), next);
         let (said, summary) = backfill(&home, &[]).await;
         assert_eq!((said.code, &summary["complete"]), (Some(1), &json!(false)), "{name}: {said:?}");
         assert!(said.stderr.contains("the list repeats itself"), "{name}: {said:?}");
-        assert!(!said.stderr.contains("continues"), "{name}: {said:?}");
+        assert!(!said.stderr.contains("run the command again: it continues"), "{name}: {said:?}");
     }
 }
 
-async fn a_list_that_ends_too_early_is_not_complete(home: &mut Home) {
+async fn a_list_that_ends_too_early_is_not_complete(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(500));
     directory.site().said_count = Some(1200);
     clerk(home, &directory);
     for _ in 0..2 {
         let (said, summary) = backfill(home, &[]).await;
         assert_eq!((said.code, &summary["complete"]), (Some(1), &json!(false)), "{said:?}");
-        assert_eq!(summary["seen"], 500, "each call begins anew: {summary}");
-        assert!(
-            said.stderr.contains("ended after 500 users, but the provider says that it has 1200"),
-            "{said:?}"
-        );
+        assert_eq!(summary["seen"], 500, "each call starts from the beginning: {summary}");
+        assert!(said.stderr.contains("ended after 500 users, but the provider reports 1200"), "{said:?}");
     }
     directory.site().users = clerk_users(1200);
     let (said, summary) = backfill(home, &[]).await;
     assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(1200)), "{said:?}");
-    // Everybody is gone all at once.
+    // All users disappear at once.
     directory.site().users.clear();
     directory.site().said_count = None;
     let (said, _) = backfill(home, &["--restart"]).await;
@@ -105,11 +102,11 @@ async fn a_list_that_ends_too_early_is_not_complete(home: &mut Home) {
     assert!(said.stderr.contains("the list is empty, but this source has users here"), "{said:?}");
 }
 
-on_both_databases!(a_list_that_ends_too_early_is_not_complete, with Home);
+on_both_databases!(a_list_that_ends_too_early_is_not_complete, with ProgramFixture);
 
 #[tokio::test]
 async fn an_empty_list_is_read_again_when_it_has_users() {
-    let home = Home::on_sqlite();
+    let home = ProgramFixture::on_sqlite();
     let directory = FakeDirectory::start(Vec::new());
     clerk(&home, &directory);
     for count in [0, 7] {
@@ -120,7 +117,7 @@ async fn an_empty_list_is_read_again_when_it_has_users() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_to_be_the_end_is_no_end() {
+async fn an_end_that_cannot_be_confirmed_is_an_error() {
     let shapes: [(&str, Page, &str); 4] = [
         (CURSOR, |_| page(&users(0), &json!({})), "neither a text nor a number"),
         (
@@ -131,18 +128,18 @@ async fn what_cannot_be_told_to_be_the_end_is_no_end() {
         (
             CURSOR,
             |_| HttpResponse::Ok().json(json!({"users": users(0), "total": 10_000})),
-            "ended after 10 users, but the provider says that it has 10000",
+            "ended after 10 users, but the provider reports 10000",
         ),
         (
             CURSOR,
             |_| {
                 page(&json!([{"id": "u1", "updated_at": "x"}, {"id": "u2", "updated_at": "x"}]), &Value::Null)
             },
-            "none of the 2 users could be understood",
+            "none of the 2 users could be read",
         ),
     ];
     for (next, page, words) in shapes {
-        let home = Home::on_sqlite();
+        let home = ProgramFixture::on_sqlite();
         list(&home, &start(page), next);
         let (said, summary) = backfill(&home, &[]).await;
         assert_eq!((said.code, &summary["complete"]), (Some(1), &json!(false)), "{words}: {said:?}");
@@ -152,9 +149,9 @@ async fn what_cannot_be_told_to_be_the_end_is_no_end() {
 
 #[tokio::test]
 async fn links_and_answers_are_read_in_every_form_that_the_standards_allow() {
-    let home = Home::on_sqlite();
-    let base = start(|asked| {
-        if asked.query == "p=2" {
+    let home = ProgramFixture::on_sqlite();
+    let base = start(|request| {
+        if request.query == "p=2" {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
             write!(encoder, "\u{feff}{}", json!({"users": users(10)})).unwrap();
             let body = encoder.finish().unwrap();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use usersync::internals::clock::Clock;
 
 use crate::support::app::{NOW, TestApp};
-use crate::support::client::Wire;
+use crate::support::client::SignedRequest;
 use crate::support::peers::WORKOS;
 use crate::support::senders::{Sender, sender_to, with, with_every_provider};
 
@@ -68,7 +68,7 @@ async fn what_the_sdk_signs_is_accepted(app: &TestApp) {
         let said = sdk.ask(&question(secret, milliseconds, body.as_bytes())).await;
         let signature = said["signature"].as_str().unwrap().to_owned();
         let headers = vec![("workos-signature", signature)];
-        let wire = Wire { path: "/webhooks/workos".to_owned(), headers, body: body.into() };
+        let wire = SignedRequest { path: "/webhooks/workos".to_owned(), headers, body: body.into() };
         assert_eq!(app.client.send(wire).await.brief(), expected, "{milliseconds}");
         for row in app.client.rows().await {
             assert_eq!(row["givenName"], name);

@@ -17,7 +17,7 @@ const clients = ALGORITHMS.map((algorithm) => ({
   token_endpoint_auth_method: "none",
 }));
 
-// Anyone may log in. A claim is told where its scope was asked for.
+// Anyone may log in. A claim is returned if its scope was requested.
 function findAccount(_context, id) {
   const claims = {
     sub: id,

@@ -76,7 +76,7 @@ export function retryLater(problem: Refusal<"getCurrentUser", 503>): string {
 export const page: NonNullable<operations["listUsers"]["parameters"]["query"]> = { limit: 200, ids: ["a", "b"] };
 export const wait: operations["getCurrentUser"]["parameters"]["query"] = { wait: 20 };
 
-// The stream's events are told apart by their name.
+// The stream's events are distinguished by their name.
 export function onEvent(event: Schemas["CurrentUserEvent"]): Schemas["User"] | null {
   return event.event === "user" ? event.data : null;
 }

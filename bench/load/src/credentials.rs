@@ -13,7 +13,7 @@ use svix::webhooks::Webhook;
 
 /// `aud` of the tokens.
 pub(crate) const APPLICATION_ID: &str = "bench";
-/// `iss` of the tokens; nobody asks it for anything.
+/// `iss` of the tokens; no request is sent to it.
 pub(crate) const ISSUER: &str = "https://issuer.example.com";
 const KEY_ID: &str = "bench-key";
 /// Longer than any run.

@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::connection::Connection;
 
 /// No answer takes as long as this.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
@@ -59,7 +59,7 @@ impl Load {
 /// The connections take their calls from here.
 type Calls = Arc<Mutex<dyn Iterator<Item = Call> + Send>>;
 
-/// Drives calls through so many connections until the time is over or there are no more.
+/// Sends calls over this many connections until the time is over or there are no more calls.
 ///
 /// Whatever is on its way then is still waited for and counted.
 pub(crate) async fn drive(
@@ -103,18 +103,18 @@ async fn keep_busy(mut connection: Connection, calls: Calls, deadline: Instant) 
             break;
         };
         let sent = Instant::now();
-        match timeout(PATIENCE, connection.exchange(&call.request)).await {
+        match timeout(TIMEOUT, connection.exchange(&call.request)).await {
             Ok(Ok(answer)) => match call.check(&answer) {
                 Ok(()) => load.latencies.push(sent.elapsed()),
                 Err(wrong) => load.fail(wrong),
             },
-            // What comes next on this connection cannot be told from what should have come now.
+            // What comes next on this connection cannot be distinguished from what should have come now.
             Ok(Err(error)) => {
                 load.fail(format!("{error:#}"));
                 break;
             }
             Err(_) => {
-                load.fail(format!("no answer within {PATIENCE:?}"));
+                load.fail(format!("no answer within {TIMEOUT:?}"));
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! What the kernel tells of the machine and of a process. Elsewhere than on Linux it tells nothing.
+//! What the kernel reports about the machine and a process. Only on Linux.
 
 use std::fs;
 use std::thread;

@@ -13,7 +13,7 @@ use crate::load::{Load, drive};
 use crate::lookups::lookups;
 use crate::machine::{Memory, Processor};
 use crate::options::Effort;
-use crate::program::{Ground, Program, Running};
+use crate::program::{Environment, Program, Running};
 
 /// A program that has just started settles before its memory is read.
 pub(crate) const SETTLE: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ impl Measured {
 /// Starts it several times, drives each route through the last one, and stops it.
 pub(crate) async fn measure(
     program: &Program,
-    ground: &Ground,
+    ground: &Environment,
     effort: Effort,
     starts: u32,
 ) -> anyhow::Result<Measured> {
@@ -95,13 +95,13 @@ pub(crate) async fn measure(
 
 /// The program as it runs, and how hard it is to be driven.
 struct Stage<'a> {
-    ground: &'a Ground,
+    ground: &'a Environment,
     effort: Effort,
     running: &'a Running,
 }
 
 impl Stage<'_> {
-    /// Every delivery is sent once; also tells how long their bodies are.
+    /// Every delivery is sent once; also returns how long their bodies are.
     async fn webhook(&self) -> anyhow::Result<(Route, usize)> {
         let mut deliveries = Deliveries::new(self.ground.credentials.webhook()?, self.ground.host())?;
         eprintln!("webhook: {KNOWN_USERS} users, and a warm-up");

@@ -37,7 +37,7 @@ impl Pgbench {
         finish(command).await
     }
 
-    /// Keeps so many connections busy; no message of one turn comes in another.
+    /// Keeps this many connections busy; no message of one turn comes in another.
     pub(crate) async fn drive(
         &self,
         database: &str,

@@ -9,7 +9,7 @@ use crate::database::Database;
 use crate::machine;
 use crate::measure;
 use crate::options::{Effort, Place, Subject};
-use crate::program::{Ground, Program};
+use crate::program::{Environment, Program};
 use crate::report;
 use crate::scratch::Scratch;
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     for program in &programs {
         let directory = scratch.directory(program.name())?;
         let database = Database::make(options.place.database.as_deref(), &directory, program.name()).await?;
-        let ground = Ground::new(directory, database.url(), Credentials::generate()?)?;
+        let ground = Environment::new(directory, database.url(), Credentials::generate()?)?;
         let measured = tokio::select! {
             measured = async {
                 about = database.describe().await?;

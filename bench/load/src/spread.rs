@@ -1,4 +1,4 @@
-//! What is told of several measurements of one thing.
+//! The summary of several measurements of one thing.
 
 /// The median, between what was least and what was most.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

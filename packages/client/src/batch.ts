@@ -4,7 +4,7 @@ import type { PublicUser } from "./types";
 /** The most ids that the service takes at once. */
 const largestBatch = 100;
 
-/** Gathers the ids that are asked for in one tick into one request for each hundred of them. */
+/** Combines the ids that are requested in one tick into one request for each hundred of them. */
 export function createBatch(load: (ids: string[]) => Promise<PublicUser[]>): (id: string) => Promise<PublicUser | null> {
   let ids = new Set<string>();
   let found: Promise<Map<string, PublicUser>> | undefined;

@@ -8,49 +8,49 @@ import type { SessionStore } from "./store";
 import { createTokens } from "./token";
 import type { FetchToken, Identity, LogEvent, PublicUser, User, UserEvent } from "./types";
 
-/** How a client is made. */
+/** The options of a client. */
 export interface ClientOptions {
   /** Where usersync is: `https://users.example.com`, or `""` for the page's own origin. */
   url: string;
-  /** How a token is got, where no sign-in library is attached to `session`. */
+  /** Fetches a token, if no sign-in library is attached to `session`. */
   fetchToken?: FetchToken;
   /** Another `fetch`, such as `expo/fetch`. */
   fetch?: typeof globalThis.fetch;
-  /** How long an answer may take, beyond what was asked to wait: 15. */
+  /** How long an answer may take, in addition to a requested `wait`: 15. */
   timeoutSeconds?: number;
-  /** How often a request is repeated after a passing fault: 3. */
+  /** How often a request is repeated after a temporary failure: 3. */
   retries?: number;
   /**
-   * What is done about a user who has no row yet: `"wait"` for the webhook (the default), store them from the token's
-   * `"claims"` at once, or after so many milliseconds.
+   * What to do about a user who has no row yet: `"wait"` for the webhook (the default), store them from the token's
+   * `"claims"` immediately, or after this number of milliseconds.
    */
   store?: "wait" | "claims" | { claimsAfterMs: number };
   /** Called once when the current user was deleted. Sign out here. */
   onDeleted?: (event: { sub: string }) => void;
-  /** Told of every request. */
+  /** Called for every request. */
   log?: (event: LogEvent) => void;
 }
 
-/** Asks usersync as whom the token speaks for. */
+/** Sends requests to usersync as the user of the token. */
 export interface UsersyncClient {
-  /** The user's row. Throws `user_not_synced` and `user_deleted`. With `wait`, that many seconds for the row to come. */
+  /** The user's row. Throws `user_not_synced` and `user_deleted`. With `wait`, waits that many seconds for the row. */
   currentUser(options?: { wait?: number; signal?: AbortSignal }): Promise<User>;
   /** Waits until the user has a row; `null` if none came in time (60 s). */
   waitForCurrentUser(options?: { timeoutSeconds?: number; signal?: AbortSignal }): Promise<User | null>;
   /** Stores the user from the token's claims, if no webhook has yet. Doing it twice is harmless. */
   storeCurrentUser(options?: { signal?: AbortSignal }): Promise<{ user: User; created: boolean }>;
-  /** What the token says, whether or not its user has a row. */
+  /** The content of the token, whether or not its user has a row. */
   identity(options?: { signal?: AbortSignal }): Promise<Identity>;
-  /** Another user; `null` if there is none. Those asked for in one tick are one request. */
+  /** Another user; `null` if there is none. Those requested in one tick are one request. */
   user(id: string, options?: { signal?: AbortSignal }): Promise<PublicUser | null>;
-  /** Other users by their id; those who are not there are left out. */
+  /** Other users by their id; those that do not exist are left out. */
   users(ids: Iterable<string>, options?: { signal?: AbortSignal }): Promise<ReadonlyMap<string, PublicUser>>;
-  /** What happens to the current user, until the signal is aborted or the user is deleted. */
+  /** The changes of the current user, until the signal is aborted or the user is deleted. */
   events(options: { signal: AbortSignal }): AsyncIterable<UserEvent>;
   readonly session: SessionStore;
 }
 
-/** Makes a client. It connects to nothing before it is asked. */
+/** Creates a client. It does not connect before its first use. */
 export function createUsersyncClient(options: ClientOptions): UsersyncClient {
   const { store = "wait", onDeleted } = options;
   const http = createHttp(options);
@@ -85,7 +85,7 @@ export function createUsersyncClient(options: ClientOptions): UsersyncClient {
     },
 
     events: ({ signal }) =>
-      // Whatever gives tokens when one is needed: a sign-in library may be attached later.
+      // The function that returns tokens when one is needed: a sign-in library may be attached later.
       follow(createStore({ ...parts, tokens: createTokens(http.clock) }), async (asked) => tokens.fetch?.(asked), signal),
 
     session: createStore({ ...parts, claimsAfter, onDeleted }),
@@ -104,37 +104,37 @@ async function waitFor(
     } catch (error) {
       if ((error as UsersyncError).code !== "user_not_synced") throw error;
       if (Date.now() >= until) return null;
-      // A service that is being stopped answers at once: the next question reaches another one.
+      // A service that is shutting down answers immediately: the next request reaches another one.
       await sleep(Math.min(pause(error as UsersyncError, 1, Math.random()), until - Date.now()), signal);
     }
   }
 }
 
-/** A promise that ends when the signal does. The request goes on for the others who wait for it. */
+/** A promise that ends when the signal does. The request continues for other callers that wait for it. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return Promise.race([promise, aborted(signal).then(() => Promise.reject(signal.reason as Error))]);
 }
 
-/** What a session of its own tells: it reconnects, refreshes the token and falls back as every session does. */
+/** The changes of a separate session, which reconnects, refreshes the token and falls back like every session. */
 async function* follow(session: SessionStore, fetchToken: FetchToken, signal: AbortSignal): AsyncGenerator<UserEvent, void, void> {
   let wake = () => {};
   session.subscribe(() => wake());
   const end = aborted(signal);
   try {
     session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "", fetchToken });
-    for (let told: unknown; !signal.aborted; ) {
+    for (let last: unknown; !signal.aborted; ) {
       const now = session.getSnapshot();
       if (now.status === "failed") throw now.error;
       const user = now.status === "signedIn" && now.user;
-      const news = user || now.status;
-      if (news === "loading" || news === told) {
+      const current = user || now.status;
+      if (current === "loading" || current === last) {
         await Promise.race([end, new Promise<void>((resolve) => (wake = resolve))]);
         continue;
       }
-      told = news;
+      last = current;
       yield user ? { type: "user", user } : { type: now.status as "pending" | "deleted" };
-      if (news === "deleted") return;
+      if (current === "deleted") return;
     }
   } finally {
     session.close();

@@ -1,10 +1,10 @@
 import { UsersyncError } from "./error";
 
-/** The service's clock, as far as its answers tell: a token's expiry is judged by it and not by the device's. */
+/** The service's clock, estimated from its answers: it decides when a token expires, and not the device's clock. */
 export interface ServerClock {
   /** Milliseconds since 1970 at the service. */
   now(): number;
-  /** Learns from an answer. Browsers show its `Date` where the service exposes it. The last three count. */
+  /** Reads the time of an answer, if the browser allows reading `Date`. The last three answers count. */
   observe(headers: Headers): void;
 }
 
@@ -14,17 +14,17 @@ export function createClock(): ServerClock {
     now: () => Date.now() - ([...differences].sort((a, b) => a - b)[differences.length >> 1] ?? 0),
     observe(headers) {
       const difference = Date.now() - Date.parse(headers.get("date") ?? "");
-      // The header has whole seconds: a smaller difference is none.
+      // The header has whole seconds: a smaller difference is ignored.
       if (difference) differences = [...differences.slice(-2), Math.abs(difference) < 2000 ? 0 : difference];
     },
   };
 }
 
 /**
- * Runs something with a signal that is aborted with another one, or with an error when the time is over. `extend` sets
+ * Runs something with a signal that is aborted with another one, or with an error after a timeout. `extend` sets
  * how long it has from now on.
  */
-// `AbortSignal.any` and `AbortSignal.timeout` are not there in React Native and in older browsers.
+// `AbortSignal.any` and `AbortSignal.timeout` do not exist in React Native and in older browsers.
 export async function within<T>(
   seconds: number,
   parent: AbortSignal | undefined,

@@ -9,36 +9,36 @@ import { readEvents } from "./sse";
 import type { Tokens } from "./token";
 import type { User } from "./types";
 
-/** What a connection works with. */
+/** The dependencies of a connection. */
 export interface ConnectionOptions {
   http: Http;
   tokens: Tokens;
   currentUser: (options: { signal: AbortSignal }) => Promise<User>;
 }
 
-/** Without a byte of the stream for so long, it is dead, in seconds: the service sends a heartbeat every 15 s. */
+/** The stream is dead after this time without a byte, in seconds: the service sends a heartbeat every 15 s. */
 const silence = 40;
-/** Without any byte for so long after it was opened, in seconds, something between holds the stream back. */
+/** Without any byte for this time after it was opened, in seconds, a proxy is buffering the stream. */
 const firstByte = 20;
 const pollEvery = 60_000;
 const pollPendingEvery = 2000;
 
-/** What follows the current user. */
+/** The connection that receives the changes of the current user. */
 export interface Connection {
-  /** Opens a connection. One that is open already stays until the new one has taken its place. */
+  /** Opens a connection. An open one stays until the new one has replaced it. */
   connect(): void;
   disconnect(): void;
   isOpen(): boolean;
 }
 
-/** One connection, as those see it who read from it. */
+/** One connection, for the functions that read from it. */
 interface Reading {
   signal: AbortSignal;
   last: { id?: string | undefined };
-  tell(...event: Event): void;
+  emit(...event: Event): void;
 }
 
-/** `isShown` says whether what was told last is still on the screen. */
+/** `isShown` returns whether the last event is still on the screen. */
 export function createConnection(
   { http, tokens, currentUser }: ConnectionOptions,
   dispatch: (...event: Event) => void,
@@ -51,25 +51,25 @@ export function createConnection(
 
   const follow = async (mine: AbortController) => {
     const { signal } = mine;
-    const tell = (...event: Event) => {
+    const emit = (...event: Event) => {
       if (signal.aborted) return;
       if (event[0] === "open") {
         if (open !== mine) open?.abort();
         open = mine;
       }
-      // The token has expired, and the service ends the stream now: that is no fault.
+      // The token has expired, and the service ends the stream now: that is not a failure.
       if (event[0] === "wake") mine.abort();
       dispatch(...event);
     };
     const error = await withToken(tokens.get, async (token) => {
-      tell("token", claimsOf(token).sub, tokens.dueIn());
-      // The service leaves out what a client says that it knows.
+      emit("token", claimsOf(token).sub, tokens.dueIn());
+      // The service does not send again what the client has already received.
       if (!isShown()) last.id = undefined;
-      const reading = { signal, last, tell };
+      const reading = { signal, last, emit };
       isHeldBack ||= !(await readStream(http, token, reading));
       if (isHeldBack) await poll(currentUser, reading);
     }).catch((error: UsersyncError) => error);
-    tell("failed", Math.random(), error || undefined);
+    emit("failed", Math.random(), error || undefined);
     mine.abort();
   };
 
@@ -89,8 +89,8 @@ export function createConnection(
   };
 }
 
-/** Reads the stream until it ends. `false`: no stream comes through, so `poll` is to be used. */
-async function readStream(http: Http, token: string, { signal, last, tell }: Reading): Promise<boolean> {
+/** Reads the stream until it ends. `false`: streams do not work here, so use `poll`. */
+async function readStream(http: Http, token: string, { signal, last, emit }: Reading): Promise<boolean> {
   let hasBytes = false;
   try {
     return await within(firstByte, signal, async (signal, extend) => {
@@ -99,23 +99,23 @@ async function readStream(http: Http, token: string, { signal, last, tell }: Rea
       if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw notUsersync(response);
       // React Native's own `fetch` has no body to read.
       if (!response.body) return false;
-      tell("open", true);
+      emit("open", true);
       const onBytes = () => {
         hasBytes = true;
         extend(silence);
       };
       await readEvents(response.body, onBytes, (type, data, id) => {
         last.id = id;
-        if (type === "user") tell(type, parse(data));
-        if (type === "expired") tell("wake");
-        // An event of a later version means nothing here.
-        if (type === "pending" || type === "deleted") tell(type);
+        if (type === "user") emit(type, parse(data));
+        if (type === "expired") emit("wake");
+        // Events of a later version are ignored.
+        if (type === "pending" || type === "deleted") emit(type);
       });
       return true;
     });
   } catch (error) {
     const { code, kind } = error as Partial<UsersyncError>;
-    // Too many streams are open at this address, or nothing came through: the answers to single questions do.
+    // Too many streams are open at this address, or the stream is blocked: single requests still work.
     if (code === "too_many_requests" || (kind === "timeout" && !hasBytes)) return false;
     // Silence, or the end of a stream that had begun, is a connection that broke.
     if (kind && kind !== "timeout") throw error;
@@ -123,15 +123,15 @@ async function readStream(http: Http, token: string, { signal, last, tell }: Rea
   }
 }
 
-/** Asks again and again where no stream comes through. */
-async function poll(ask: ConnectionOptions["currentUser"], { signal, tell }: Reading): Promise<void> {
+/** Polls if streams do not work. */
+async function poll(ask: ConnectionOptions["currentUser"], { signal, emit }: Reading): Promise<void> {
   while (!signal.aborted) {
     const user = await ask({ signal }).catch((error: UsersyncError) => {
       if (error.code !== "user_not_synced") throw error;
     });
-    tell("open", false);
-    if (user) tell("user", user);
-    else tell("pending");
+    emit("open", false);
+    if (user) emit("user", user);
+    else emit("pending");
     await sleep(user ? pollEvery : pollPendingEvery, signal);
   }
 }

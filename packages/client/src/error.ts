@@ -4,19 +4,19 @@ import type { ProblemCode } from "./types";
 /** Marks our errors, also those of a second copy of this package. */
 const brand = Symbol.for("usersync.error");
 
-/** What else an error may know. */
+/** Optional details of an error. */
 export type ErrorFields = Partial<
   Pick<UsersyncError, "kind" | "code" | "detail" | "status" | "retryAfterSeconds" | "requestId" | "retryable" | "cause">
 >;
 
-/** Every failure of this package. It never holds a token. */
+/** Every failure of this package. It never contains a token. */
 export class UsersyncError extends Error {
   /**
-   * - `problem`: the service refused; `code` and `status` say why.
-   * - `network`: no answer came.
-   * - `timeout`: no answer came in time.
-   * - `token`: the token could not be got, or is none.
-   * - `protocol`: the answer is not one of usersync's. Mostly the URL is wrong.
+   * - `problem`: the service refused; `code` and `status` contain the reason.
+   * - `network`: there was no answer.
+   * - `timeout`: the service did not answer in time.
+   * - `token`: the token could not be fetched, or is not a token.
+   * - `protocol`: the answer is not from usersync. Usually the URL is wrong.
    */
   declare readonly kind: "problem" | "network" | "timeout" | "token" | "protocol";
   /** Stable name for programs. */
@@ -47,11 +47,11 @@ export function isUsersyncError(value: unknown): value is UsersyncError {
 export function retryAfter(headers: Headers, now: number): number | undefined {
   const value = headers.get("retry-after") ?? "";
   const seconds = +value || (Date.parse(value) - now) / 1000;
-  // A date that has passed, or what is neither, is no reason to wait; the backoff is.
+  // A date in the past, or an invalid value, is ignored; then the backoff applies.
   return seconds > 0 ? seconds : undefined;
 }
 
-/** The error that an answer is. A body that is no problem document is kept out of the message. */
+/** The error for an answer. A body that is not a problem document is not part of the message. */
 export async function errorOf(response: Response, now: number, token: string): Promise<UsersyncError> {
   const { status, headers } = response;
   const body = (await response.json().catch(() => {})) as { code?: unknown; detail?: unknown } | undefined;
@@ -70,20 +70,20 @@ export async function errorOf(response: Response, now: number, token: string): P
   return new UsersyncError("problem", body.code, detail, more);
 }
 
-/** An answer that usersync does not give. */
+/** An answer that is not from usersync. */
 export function notUsersync(response?: Response, more?: ErrorFields): UsersyncError {
   const what = response ? `${response.status}, ${response.headers.get("content-type")}` : "broken off";
   const detail = `The answer (${what}) is not from usersync. Check \`url\` and proxies.`;
   return new UsersyncError("protocol", "unexpected_answer", detail, more);
 }
 
-/** Whether the token was refused in a way that another token may mend. */
+/** Whether another token may be accepted. */
 export function isTokenRefused(code: string | undefined): boolean {
   return code === "unauthenticated" || code === "invalid_auth_header";
 }
 
 /**
- * How long to wait before the next attempt, in milliseconds: as the service says and up to a quarter more, or by
+ * How long to wait before the next attempt, in milliseconds: as requested by the service and up to 25 % more, or by
  * backoff: 1, 2, 4 … 60 s, each 50 % more or less.
  */
 export function pause(error: UsersyncError, failures: number, random: number): number {

@@ -1,4 +1,4 @@
-// Express and whatever has its middlewares. Types are structural: express is no dependency.
+// Express and compatible frameworks. Types are structural: express is not a dependency.
 
 import type { AskOptions, User, UsersyncServer } from "./server";
 
@@ -18,7 +18,7 @@ export interface WithUser {
   user: User;
 }
 
-/** Lets only users pass: `req.user` is the current user. Everybody else is answered as usersync answers. */
+/** Lets only users pass: `req.user` is the current user. All other requests get usersync's own answer. */
 export function requireUser(
   server: UsersyncServer,
   options?: AskOptions,

@@ -1,4 +1,4 @@
-// Fastify. Types are structural: fastify is no dependency.
+// Fastify. Types are structural: fastify is not a dependency.
 
 import type { AskOptions, User, UsersyncServer } from "./server";
 
@@ -18,7 +18,7 @@ interface FastifyInstance {
   addHook(name: "preHandler", hook: (request: any, reply: any) => Promise<unknown>): unknown;
 }
 
-/** A plugin: on every route of its scope `request.user` is the current user. Everybody else is answered as usersync answers. */
+/** A plugin: on its scope's routes `request.user` is the current user. All other requests get usersync's own answer. */
 export function usersync(
   server: UsersyncServer,
   options?: AskOptions,
@@ -37,6 +37,6 @@ export function usersync(
       return reply.code(response.status).headers(headers).send(await response.text());
     });
   };
-  // As the package fastify-plugin does: the hook belongs to the scope that registers it, not to a scope of its own.
+  // As the package fastify-plugin does: the hook belongs to the scope that registers it, not to a new scope.
   return Object.assign(plugin, { [Symbol.for("skip-override")]: true });
 }

@@ -1,4 +1,4 @@
-// Hono. Types are structural: hono is no dependency.
+// Hono. Types are structural: hono is not a dependency.
 
 import type { AskOptions, User, UsersyncServer } from "./server";
 
@@ -7,7 +7,7 @@ interface HonoContext {
   set(key: "user", value: User): void;
 }
 
-/** Lets only users pass: `c.get("user")` is the current user. Everybody else is answered as usersync answers. */
+/** Lets only users pass: `c.get("user")` is the current user. All other requests get usersync's own answer. */
 export function requireUser(
   server: UsersyncServer,
   options?: AskOptions,

@@ -3,32 +3,32 @@ import type { ServerClock } from "./clock";
 import { UsersyncError, errorOf, isTokenRefused, notUsersync, pause } from "./error";
 import type { LogEvent } from "./types";
 
-/** Gives a token that is good now, other than the refused one if there is another; or throws a `UsersyncError`. */
+/** Returns a valid token, if possible another one than the refused one; or throws a `UsersyncError`. */
 export type GetToken = (refused?: string) => Promise<string>;
 
 export interface HttpOptions {
   url: string;
   fetch?: typeof globalThis.fetch;
-  /** How long an answer may take, beyond what was asked to wait: 15. */
+  /** How long an answer may take, in addition to a requested `wait`: 15. */
   timeoutSeconds?: number;
-  /** How often a request is repeated after a passing fault: 3. */
+  /** How often a request is repeated after a temporary failure: 3. */
   retries?: number;
   log?: (event: LogEvent) => void;
 }
 
-/** What a request may be given. */
+/** The options of a request. */
 export interface RequestOptions {
   method?: "GET" | "POST";
   signal?: AbortSignal | undefined;
-  /** Seconds that the service is asked to wait. */
+  /** How many seconds the service may wait. */
   wait?: number;
 }
 
 export interface Http {
   readonly clock: ServerClock;
-  /** Sends one request as whom the token speaks for; an answer that is not 2xx is thrown as an error. */
+  /** Sends one request as the user of the token; an answer that is not 2xx is thrown as an error. */
   send(path: string, token: string, signal: AbortSignal, method?: string, headers?: object): Promise<Response>;
-  /** Asks for JSON: again with a new token after a 401, and again later after a passing fault. */
+  /** Requests JSON: again with a new token after a 401, and again later after a temporary failure. */
   ask<T>(getToken: GetToken, path: string, options?: RequestOptions): Promise<{ status: number; body: T }>;
 }
 

@@ -1,4 +1,4 @@
-/** What a client reads of a token. It is not verified here: only the service can do that. */
+/** The claims of a token that the client reads. It is not verified here: only the service can do that. */
 export interface Claims {
   sub?: string;
   iss?: unknown;
@@ -8,7 +8,7 @@ export interface Claims {
   iat?: unknown;
 }
 
-/** The claims of a JWT; none for a token of another form, which may be good all the same. */
+/** The claims of a JWT; none for a token of another form, which may still be valid. */
 export function claimsOf(token: string): Claims {
   try {
     const payload = token.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/");

@@ -1,26 +1,26 @@
-// Who is signed in, as a pure state machine: a state and an event give the next state and what is to be done.
-// It knows no clock, no network and no framework; `store.ts` does what it says.
+// The session as a pure state machine: from a state and an event follow the next state and the commands.
+// It uses no clock, no network and no framework; `store.ts` runs the commands.
 
 import { isTokenRefused, pause } from "./error";
 import type { UsersyncError } from "./error";
 import type { AuthInput, Session, User } from "./types";
 
-/** What the sign-in library said last, without its function. */
+/** The last state of the sign-in library, without its function. */
 export type Auth = Omit<AuthInput, "fetchToken">;
 
 export interface State {
   readonly auth: Auth | null;
-  /** What the app sees, made from the rest. */
+  /** The session that the app sees, calculated from the rest. */
   readonly session: Session;
   readonly status: Session["status"];
-  /** The user whom the service has confirmed in this session. Shown while the status is `signedIn`. */
+  /** The user that the service has confirmed in this session. Shown while the status is `signedIn`. */
   readonly user: User | undefined;
   readonly error: UsersyncError | undefined;
   /** Failed attempts in a row. */
   readonly failures: number;
-  /** Whether a stream is open that tells of changes. */
+  /** Whether a stream of changes is open. */
   readonly isLive: boolean;
-  /** The `sub` of whom the session is about, once it is known. */
+  /** The `sub` of the session's user, when it is known. */
   readonly subject: string | null | undefined;
 }
 
@@ -39,11 +39,11 @@ export type Command =
 
 type Step = [Partial<State>, ...Command[]];
 
-/** How long a sign-in library may be loading before the user is taken from the screen. */
+/** How long a sign-in library may be loading before the user is removed from the screen. */
 const longestLoading = 10_000;
-/** Before a token is asked for again, where the app gives one that expires at any moment. */
+/** The pause before a token is requested again, if the app returns one that expires very soon. */
 const shortPause = 1000;
-/** Between two attempts where only another token or another configuration would help. */
+/** The pause between two attempts if only another token or another configuration would help. */
 const longPause = 60_000;
 
 export const initial: State = {
@@ -57,9 +57,9 @@ export const initial: State = {
   subject: null,
 };
 
-/** What may happen: the name of a function of this table, and its arguments after the state. */
+/** The events: each is the name of a function of this table, and its arguments after the state. */
 const events = {
-  /** The sign-in library says something. */
+  /** The state of the sign-in library has changed. */
   auth(state: State, auth: Auth | null): Step {
     const { auth: before, status, subject } = state;
     if (!auth || (!auth.isLoading && !auth.isAuthenticated)) {
@@ -67,12 +67,12 @@ const events = {
     }
     if (auth.isLoading) {
       if (!before) return [initial];
-      // What the library says of the session while it loads is not its last word.
+      // The library's state of the session is not final while it loads.
       return before.isLoading ? [{}] : [{ auth: { ...before, isLoading: true } }, ["schedule", "loading", longestLoading]];
     }
     if (before?.sessionKey === auth.sessionKey) {
       if (!before.isLoading) return [{ auth }];
-      // Taken from the screen while the library was loading for long: the service tells again who it is.
+      // Removed from the screen while the library was loading for too long: the service has to confirm the user again.
       const isOffScreen = status === "loading" && state.user;
       return [{ auth }, ["cancel", "loading"], ...(isOffScreen ? [["connect"] as Command] : [])];
     }
@@ -81,7 +81,7 @@ const events = {
     return [{ ...kept, auth }, ["disconnect", true], ["connect"]];
   },
 
-  /** A token is there, and is to be replaced in so many milliseconds. */
+  /** There is a token, which has to be replaced in `dueIn` milliseconds. */
   token({ auth, subject: before }: State, subject: string | undefined, dueIn: number | undefined): Step {
     // Never show one user's data to another.
     const isOther = before && subject && subject !== before;
@@ -91,9 +91,9 @@ const events = {
     ];
   },
 
-  /** The service took the token. What was told last still holds, and changes come at once if this is a stream. */
+  /** The service has accepted the token. The last known state is still valid; with a stream, changes arrive immediately. */
   open({ status, error }: State, isLive: boolean): Step {
-    // What has failed stays on the screen until the service tells of the user.
+    // A failure stays on the screen until the service sends the user.
     return [{ isLive, failures: 0, error: status === "failed" ? error : undefined }];
   },
 
@@ -151,9 +151,9 @@ export type Event = { [Name in keyof Events]: [Name, ...After<Parameters<Events[
 /** Nothing is wrong any more. */
 const fine = { error: undefined, failures: 0 };
 
-/** The next state, and what is to be done, in order. */
+/** The next state, and the commands in their order. */
 export function transition(state: State, [name, ...rest]: Event): [State, Command[]] {
-  // What was under way for somebody who is not signed in any more says nothing.
+  // Results for a user who is not signed in any more are ignored.
   // A deletion is final until there is another session.
   if (name !== "auth" && (!state.auth || state.status === "deleted")) return [state, []];
   const [change, ...commands] = (events[name] as (state: State, ...rest: unknown[]) => Step)(state, ...rest);

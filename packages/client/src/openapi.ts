@@ -210,7 +210,7 @@ export interface paths {
         /** The row of the token's user. */
         readonly get: operations["getCurrentUser"];
         readonly put?: never;
-        /** Stores the user from the claims of the token, unless a webhook has told of the user. */
+        /** Stores the user from the claims of the token, unless a webhook about the user has arrived. */
         readonly post: operations["storeCurrentUser"];
         readonly delete?: never;
         readonly options?: never;
@@ -1096,7 +1096,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `database_unavailable`: The database is unavailable; `queue_full`: Too many deliveries wait to be written */
+            /** @description `database_unavailable`: The database is unavailable; `queue_full`: Too many deliveries are waiting to be written */
             readonly 503: {
                 headers: {
                     readonly "Retry-After": components["headers"]["Retry-After"];
@@ -2099,7 +2099,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `not_a_user`: The token is not that of a user */
+            /** @description `not_a_user`: The token does not belong to a user */
             readonly 403: {
                 headers: {
                     readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2314,7 +2314,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DeliveryAnswer"];
                 };
             };
-            /** @description `missing_signature`: A signature header is missing; `invalid_signature`: The signature is not valid; `stale_timestamp`: The timestamp of the signature is too far from the current time; `invalid_json`: The body is not valid JSON; `body_broken`: The connection closed before the whole body arrived */
+            /** @description `missing_signature`: A signature header is missing; `invalid_signature`: The signature is not valid; `stale_timestamp`: The timestamp of the signature is too far from the current time; `invalid_json`: The body is not valid JSON; `body_broken`: The connection closed too early */
             readonly 400: {
                 headers: {
                     readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2393,7 +2393,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `database_unavailable`: The database is unavailable; `queue_full`: Too many deliveries wait to be written */
+            /** @description `database_unavailable`: The database is unavailable; `queue_full`: Too many deliveries are waiting to be written */
             readonly 503: {
                 headers: {
                     readonly "Retry-After": components["headers"]["Retry-After"];

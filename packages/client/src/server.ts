@@ -22,11 +22,11 @@ export interface ServerOptions {
   /** `usk_…`, for `users`. */
   serviceKey?: string;
   fetch?: typeof globalThis.fetch;
-  /** How long an answer may take, beyond what was asked to wait: 15. */
+  /** How long an answer may take, in addition to a requested `wait`: 15. */
   timeoutSeconds?: number;
 }
 
-/** The current user as a reverse proxy has told of them, by the headers of `GET /v1/auth`. */
+/** The current user in the headers that a reverse proxy has copied from `GET /v1/auth`. */
 export interface ForwardedUser {
   id: string;
   externalId: string;
@@ -36,21 +36,21 @@ export interface ForwardedUser {
 
 export interface UsersyncServer {
   /**
-   * The user; `null` without a token, with a bad one, without a row, or after a deletion. Throws when it cannot be
-   * known: 429, 503, the network, or a token that no rule is configured for.
+   * The user; `null` without a token, with an invalid one, without a row, or after a deletion. Throws if this cannot be
+   * determined: 429, 503, the network, or a token that no rule is configured for.
    */
   getCurrentUser(token: TokenSource, options?: AskOptions): Promise<User | null>;
-  /** The user, or the error that says why there is none. Never throws a `UsersyncError`. */
+  /** The user, or the error with the reason why there is none. Never throws a `UsersyncError`. */
   result(token: TokenSource, options?: AskOptions): Promise<{ ok: true; user: User } | { ok: false; error: UsersyncError }>;
   /** The user, or throws why there is none. */
   requireUser(token: TokenSource, options?: AskOptions): Promise<User>;
-  /** What the token says, whether or not its user has a row. */
+  /** The content of the token, whether or not its user has a row. */
   identity(token: TokenSource): Promise<Identity>;
   /** The answer that passes an error on: problem document, `Retry-After`, `WWW-Authenticate`. */
   toResponse(error: unknown): Response;
   /**
-   * The user whom the proxy names in `X-User-Id` and the others; `null` if it names nobody. `trusted` says that no
-   * request reaches this program but through the proxy.
+   * The user in the proxy's header `X-User-Id` and the others; `null` if there is none. `trusted` declares that all
+   * requests reach this program through the proxy.
    */
   userFromForwardAuth(
     headers: Headers | Record<string, string | string[] | undefined>,
@@ -58,7 +58,7 @@ export interface UsersyncServer {
   ): ForwardedUser | null;
   /** The table, with a service key. */
   readonly users: {
-    /** All users, or those that fit, page by page. */
+    /** All users, or those that match the filters, page by page. */
     list(filter?: { source?: string; externalId?: string; email?: string }): AsyncIterable<User>;
     get(id: string): Promise<User | null>;
     getMany(ids: Iterable<string>): Promise<Map<string, User>>;
@@ -163,14 +163,14 @@ function missing(): UsersyncError {
   return new UsersyncError("problem", "invalid_auth_header", detail, { status: 401 });
 }
 
-/** The bearer token; `null` where there is none. */
+/** The bearer token; `null` if there is none. */
 function tokenOf(source: TokenSource): string | null {
   if (typeof source === "string") return source || null;
   const headers = source instanceof Request ? source.headers : source;
   return /^Bearer +(\S+)$/i.exec(headers?.get("authorization") ?? "")?.[1] ?? null;
 }
 
-/** Where an error is somebody's who has no token, where it is ours, and where it may pass. */
+/** Whether an error is about a missing token, about this program, or temporary. */
 function toResponse(error: unknown): Response {
   if (!isUsersyncError(error)) throw error;
   const isTheirs = error.kind === "problem";
@@ -180,7 +180,7 @@ function toResponse(error: unknown): Response {
   if (status === 401) headers.set("www-authenticate", code === "invalid_auth_header" ? "Bearer" : 'Bearer error="invalid_token"');
   const seconds = error.retryAfterSeconds ?? (status === 503 ? 5 : undefined);
   if (seconds !== undefined) headers.set("retry-after", String(Math.ceil(seconds)));
-  const detail = isTheirs ? error.detail : "Who sent this cannot be known now. Try again soon.";
+  const detail = isTheirs ? error.detail : "The user cannot be determined now. Try again soon.";
   return new Response(JSON.stringify({ type: `urn:usersync:problem:${code}`, title: code, status, code, detail }), {
     status,
     headers,
@@ -193,7 +193,7 @@ function userFromForwardAuth(
 ): ForwardedUser | null {
   const get = (name: string) => {
     const value = headers instanceof Headers ? headers.get(name) : headers[name];
-    // Two headers of one name are not of the proxy that was configured.
+    // Two headers of one name are not from the configured proxy.
     return typeof value === "string" ? value : "";
   };
   const id = get("x-user-id");

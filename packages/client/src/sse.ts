@@ -1,6 +1,6 @@
 import { notUsersync } from "./error";
 
-/** Longer events than this are not usersync's. */
+/** Longer events than this are not from usersync. */
 const longest = 1 << 20;
 
 /**
@@ -38,7 +38,7 @@ export async function readEvents(
       if (rest.length + data.length > longest) throw notUsersync(undefined);
     }
   } finally {
-    // Ends the connection if whoever reads has stopped. It may be broken already.
+    // Ends the connection if the reader has stopped. It may already be broken.
     reader.cancel().catch(() => {});
   }
 }

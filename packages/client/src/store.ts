@@ -14,7 +14,7 @@ export interface SessionStore {
   getSnapshot(): Session;
   /** Calls the listener after each change, until the returned function is called. */
   subscribe(listener: () => void): () => void;
-  /** What the sign-in library says; `null` when nobody is signed in. Calling it again with the same is free. */
+  /** The state of the sign-in library; `null` when no user is signed in. Repeated calls with the same values are cheap. */
   setAuth(auth: AuthInput | null): void;
   /** Tries again now, instead of when the next attempt is due. */
   retry(): void;
@@ -22,7 +22,7 @@ export interface SessionStore {
   close(): void;
 }
 
-/** What the store works with. */
+/** The dependencies of the store. */
 export interface StoreOptions extends ConnectionOptions {
   storeCurrentUser: (options: { signal: AbortSignal }) => Promise<{ user: User }>;
   /** When a user who has no row is stored from the token's claims, in milliseconds; `undefined`: never. */
@@ -30,7 +30,7 @@ export interface StoreOptions extends ConnectionOptions {
   onDeleted?: ((event: { sub: string }) => void) | undefined;
 }
 
-/** Does what the state machine says. */
+/** Runs the commands of the state machine. */
 export function createStore(options: StoreOptions): SessionStore {
   const { tokens, claimsAfter } = options;
   const listeners = new Set<() => void>();
@@ -45,7 +45,7 @@ export function createStore(options: StoreOptions): SessionStore {
     const [next, commands] = transition(before, event);
     state = next;
     for (const [name, ...rest] of commands) (does[name] as (...rest: unknown[]) => void)(...rest);
-    if (next.status !== before.status) tabs.tell(next.status);
+    if (next.status !== before.status) tabs.publish(next.status);
     tabs.follow(next.subject);
     if (next.session === before.session) return;
     for (const listener of [...listeners]) listener();
@@ -59,7 +59,7 @@ export function createStore(options: StoreOptions): SessionStore {
   const tabs = createTabs((message) => {
     if (message === "deleted") dispatch("deleted");
     if (message !== "signedOut") return;
-    // The sign-in library of this tab is asked again: its token may be gone.
+    // Requests the token from this tab's sign-in library again: it may have been removed.
     tokens.forget();
     retry();
   });
@@ -79,7 +79,7 @@ export function createStore(options: StoreOptions): SessionStore {
     storeSoon: () => claimsAfter !== undefined && timers.schedule("claims", claimsAfter),
     store() {
       const { signal } = (storing = new AbortController());
-      // Nobody waits for the answer any more once the row is there, or somebody else.
+      // The answer is not needed any more after the row arrived, or after the user changed.
       const isWanted = () => !signal.aborted && state.status === "pending";
       options.storeCurrentUser({ signal }).then(
         ({ user }) => isWanted() && dispatch("user", user),
@@ -100,7 +100,7 @@ export function createStore(options: StoreOptions): SessionStore {
       stopWatching ??= watchPage({
         hidden: () => dispatch("hidden"),
         wake(isOnline) {
-          // Nothing is amiss where a connection works and the token is good, though its timer may have been asleep.
+          // All is well if the connection works and the token is valid, although its timer may have been suspended.
           if (isOnline || !connection.isOpen() || tokens.dueIn()! <= 0) retry();
         },
       });

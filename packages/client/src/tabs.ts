@@ -1,10 +1,10 @@
 import type { Session } from "./types";
 
-/** The other tabs of one user: told of a deletion and of a sign-out. Nothing happens where there are none. */
+/** Notifies the other tabs of one user of a deletion and of a sign-out. */
 export interface Tabs {
-  /** Of whom to hear from now on. */
+  /** The user whose tabs to listen to from now on. */
   follow(subject: string | null | undefined): void;
-  tell(status: Session["status"]): void;
+  publish(status: Session["status"]): void;
 }
 
 export function createTabs(onMessage: (message: unknown) => void): Tabs {
@@ -17,10 +17,10 @@ export function createTabs(onMessage: (message: unknown) => void): Tabs {
       channel?.close();
       channel = subject && globalThis.BroadcastChannel ? new BroadcastChannel(`usersync:${subject}`) : undefined;
       if (channel) channel.onmessage = ({ data }) => onMessage(data);
-      // Node would wait for a channel; browsers know no such thing.
+      // Node would wait for a channel; browsers have no `unref`.
       channel?.unref?.();
     },
-    tell(status) {
+    publish(status) {
       if (status === "deleted" || status === "signedOut") channel?.postMessage(status);
     },
   };

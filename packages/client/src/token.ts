@@ -4,14 +4,14 @@ import type { GetToken } from "./http";
 import { claimsOf } from "./jwt";
 import type { FetchToken } from "./types";
 
-/** Gets tokens: one at a time, and from memory while they are good. */
+/** Fetches tokens: one at a time, and from memory while they are valid. */
 export interface Tokens {
-  /** How the app gets a token: always the newest function, whichever function was there at first. */
+  /** The app's current function that fetches a token. */
   fetch: FetchToken | undefined;
   get: GetToken;
   /** In how many milliseconds the token that is held should be replaced; unknown where its expiry cannot be read. */
   dueIn(): number | undefined;
-  /** Forgets the token and everything that is under way. */
+  /** Forgets the token and everything that is in flight. */
   forget(): void;
 }
 
@@ -30,7 +30,7 @@ export function createTokens(clock: ServerClock, fetch?: FetchToken): Tokens {
       held = token || undefined;
       refreshAt = refreshTime(token || "", clock.now());
     } catch (cause) {
-      // An error that says what to do is told as it is.
+      // An error with advice is passed on unchanged.
       if (isUsersyncError(cause)) throw cause;
       throw new UsersyncError("token", "token_failed", "`fetchToken` failed: see `cause`.", { retryable: true, cause });
     }
@@ -58,8 +58,8 @@ export function createTokens(clock: ServerClock, fetch?: FetchToken): Tokens {
 }
 
 /**
- * Ten to fifteen seconds before a token expires, so that not all clients come at once, or a quarter of its life before;
- * unknown where it does not tell.
+ * Ten to fifteen seconds before a token expires, so that not all clients refresh at the same time, or a quarter of its
+ * lifetime before; unknown if the token has no expiry.
  */
 function refreshTime(token: string, now: number): number | undefined {
   const { exp, iat } = claimsOf(token);

@@ -1,4 +1,4 @@
-// What the app meets. What the service answers is from the types that are generated from its OpenAPI document.
+// The types for apps. The types of the service's answers are generated from its OpenAPI document.
 
 import type { UsersyncError } from "./error";
 import type { components } from "./openapi";
@@ -13,10 +13,10 @@ export interface User extends Omit<Schemas["User"], "metadata"> {
   readonly metadata: JsonValue;
 }
 
-/** What one user may see of another. */
+/** The part of a user that other users may see. */
 export type PublicUser = Schemas["PublicUser"];
 
-/** What a verified token says, whether or not its user has a row. */
+/** The content of a verified token, whether or not its user has a row. */
 export interface Identity extends Pick<Schemas["CustomJwtIdentity"], "tokenIdentifier" | "subject" | "issuer"> {
   readonly [claim: string]: JsonValue | undefined;
 }
@@ -25,20 +25,20 @@ export interface Identity extends Pick<Schemas["CustomJwtIdentity"], "tokenIdent
 export type ProblemCode = Schemas["ProblemCode"];
 
 /**
- * Gets the token of who is signed in.
+ * Fetches the token of the signed-in user.
  *
- * Return `null` when nobody is signed in. Throw when the token could not be got now: the session is kept, and the
+ * Return `null` when no user is signed in. Throw when the token cannot be fetched now: the session is kept, and the
  * function is called again later.
  */
 export type FetchToken = (options: {
-  /** Whether a token from a cache will not do, because the service refused it or it expires soon. */
+  /** Whether a token from a cache cannot be used, because the service refused it or it expires soon. */
   forceRefresh: boolean;
   signal: AbortSignal;
 }) => Promise<string | null | undefined>;
 
-/** What the sign-in library knows. */
+/** The state of the sign-in library. */
 export interface AuthInput {
-  /** Whether the library does not know yet, or is about to change its mind. */
+  /** Whether the library is still loading, or loading again. */
   isLoading: boolean;
   isAuthenticated: boolean;
   /** Names the session: another key is another session. The identity of functions and objects never matters. */
@@ -51,32 +51,32 @@ export interface AuthInput {
   fetchToken: FetchToken;
 }
 
-/** Who is signed in, as far as it is known. */
+/** The session: whether a user is signed in, and which. */
 export type Session =
   | { readonly status: "loading" }
   | { readonly status: "signedOut" }
-  /** Signed in, and the row has not come yet. */
+  /** Signed in, but there is no row yet. */
   | { readonly status: "pending"; readonly refreshing: boolean; readonly error?: UsersyncError }
   | {
       readonly status: "signedIn";
       readonly user: User;
-      /** Whether a new token or connection is being got. The user stays. */
+      /** Whether a new token is being fetched or a new connection opened. The user stays. */
       readonly refreshing: boolean;
-      /** Whether changes are told as they happen. */
+      /** Whether changes arrive immediately, by a stream. */
       readonly live: boolean;
       readonly error?: UsersyncError;
     }
   | { readonly status: "deleted" }
   | { readonly status: "failed"; readonly error: UsersyncError };
 
-/** One request. It never holds a token. */
+/** One request. It never contains a token. */
 export interface LogEvent {
   readonly path: string;
-  /** The HTTP status; 0 where there was no answer. */
+  /** The HTTP status; 0 if there was no answer. */
   readonly status: number;
 }
 
-/** What happens to the current user, as the stream tells it. */
+/** A change of the current user, from the stream. */
 export type UserEvent =
   | { readonly type: "pending" }
   | { readonly type: "user"; readonly user: User }

@@ -10,14 +10,14 @@ interface EventFields<Type extends string, Data> {
   /** The provider's own time of the change. */
   readonly timestamp: string;
   readonly data: Data;
-  /** Rises with each event of a user: what is not higher than the last one was seen before. */
+  /** Higher for each event of a user: an event whose number is not higher than the last one is a repetition. */
   readonly sequence: string;
-  /** The names of the fields that changed, in an update. */
+  /** For an update, the names of the changed fields. */
   readonly changed: readonly string[];
 }
 
 /**
- * What usersync tells of a user. `users.resync` says that events are missing: list the users and go on from there.
+ * An event of usersync about a user. `users.resync` means that events are missing: list the users and continue from there.
  * `users.test` comes from `usersync endpoints test`.
  */
 export type UsersyncEvent =
@@ -33,7 +33,7 @@ const tolerance = 300;
 
 /**
  * The event, if one of the secrets (`whsec_…`) signed these bytes within five minutes; throws a `UsersyncError`
- * otherwise. Give the body as it was received: parsed and written again it is another text.
+ * otherwise. Pass the body exactly as it was received: parsed and serialized again it may differ.
  */
 export async function verifyEvent(
   payload: string | Uint8Array,
@@ -66,7 +66,7 @@ export async function verifyEvent(
       if (signature && (await crypto.subtle.verify("HMAC", key, signature, signed))) return parse(body);
     }
   }
-  throw refusal("invalid_signature", "No secret fits. Check that it is this endpoint's, and that the body is as it was received.");
+  throw refusal("invalid_signature", "No secret matches. Check that the secret belongs to this endpoint, and that the body is unchanged.");
 }
 
 function keyOf(secret: string): Uint8Array<ArrayBuffer> {
@@ -87,7 +87,7 @@ function parse(body: Uint8Array): UsersyncEvent {
   try {
     return JSON.parse(new TextDecoder().decode(body)) as UsersyncEvent;
   } catch (cause) {
-    throw refusal("invalid_json", "The body is signed, and is no JSON.", cause);
+    throw refusal("invalid_json", "The signature is valid, but the body is not JSON.", cause);
   }
 }
 

@@ -7,25 +7,25 @@ interface Children {
   children?: ReactNode;
 }
 
-/** Shown while somebody is signed in who has a row. It stays through every refresh of the token. */
+/** Shown while a user with a row is signed in. It stays through every refresh of the token. */
 export function Authenticated({ children }: { children?: ReactNode | ((user: User) => ReactNode) }): ReactNode {
   const session = useSession();
   if (session.status !== "signedIn") return null;
   return typeof children === "function" ? children(session.user) : children;
 }
 
-/** Shown while nobody is signed in. */
+/** Shown while no user is signed in. */
 export function Unauthenticated({ children }: Children): ReactNode {
   return useSession().status === "signedOut" ? children : null;
 }
 
-/** Shown until it is known who is signed in, and until their row is there (not that with `pending={false}`). */
+/** Shown until it is known whether a user is signed in, and until their row exists (not that with `pending={false}`). */
 export function AuthLoading({ children, pending = true }: Children & { pending?: boolean }): ReactNode {
   const { status } = useSession();
   return status === "loading" || (pending && status === "pending") ? children : null;
 }
 
-/** Shown, beside `<Authenticated>`, while a new token or connection is being got. */
+/** Shown, in addition to `<Authenticated>`, while a new token is being fetched or a new connection opened. */
 export function AuthRefreshing({ children }: Children): ReactNode {
   const session = useSession();
   return session.status === "signedIn" && session.refreshing ? children : null;
@@ -41,7 +41,7 @@ export function UserDeleted({ children }: Children): ReactNode {
   return useSession().status === "deleted" ? children : null;
 }
 
-/** Shown when it cannot be known who is signed in. */
+/** Shown when it cannot be determined whether a user is signed in. */
 export function AuthFailed({ children }: { children: (error: UsersyncError) => ReactNode }): ReactNode {
   const session = useSession();
   return session.status === "failed" ? children(session.error) : null;

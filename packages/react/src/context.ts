@@ -2,7 +2,7 @@ import { createContext, useContext, useSyncExternalStore } from "react";
 import type { Context } from "react";
 import type { Session, User, UsersyncClient } from "@usersync/client";
 
-/** What a provider gives to those below it. */
+/** The value that a provider passes down. */
 export interface Provided {
   client: UsersyncClient;
   subscribe: (listener: () => void) => () => void;
@@ -18,8 +18,8 @@ export const UsersyncContext: Context<Provided | null> = (realm[key] ??= createC
 const loading: Session = { status: "loading" };
 
 /**
- * The client's session, preceded by the user whom the server has rendered, until the client knows better: any answer
- * of the service, or nobody signed in.
+ * The client's session, preceded by the user that the server has rendered, until the client has its own result: any answer
+ * of the service, or no user signed in.
  */
 export function provide(client: UsersyncClient, initialUser: User | null | undefined): Provided {
   const { subscribe, getSnapshot } = client.session;
@@ -45,7 +45,7 @@ export function useProvided(): Provided {
   return provided;
 }
 
-/** Who is signed in, as far as it is known. */
+/** The session: whether a user is signed in, and which. */
 export function useSession(): Session {
   const { subscribe, getSnapshot, getServerSnapshot } = useProvided();
   return useSyncExternalStore(subscribe, getSnapshot, getServerSnapshot);

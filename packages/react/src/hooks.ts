@@ -5,7 +5,7 @@ import type { Identity, PublicUser, Session, User, UsersyncError } from "@usersy
 import { useProvided, useSession } from "./context";
 import type { Provided } from "./context";
 
-/** Whether somebody is signed in who has a row. */
+/** Whether a user with a row is signed in. */
 export function useUsersyncAuth(): {
   status: Session["status"];
   isLoading: boolean;
@@ -29,7 +29,7 @@ export function useUsersyncAuth(): {
   }, [session, retry]);
 }
 
-/** The session: `user` is there exactly when `status` is `signedIn`. With `suspense`, the user. */
+/** The session: it has a `user` exactly when `status` is `signedIn`. With `suspense`, the user. */
 export function useCurrentUser(options?: { suspense?: false }): Session;
 export function useCurrentUser(options: { suspense: true }): User;
 export function useCurrentUser(options?: { suspense?: boolean }): Session | User {
@@ -84,7 +84,7 @@ export function useStoreUserEffect(): {
   useEffect(() => {
     if (!isPending) return;
     const controller = new AbortController();
-    // The stream tells of the row; doing it twice is harmless.
+    // The stream delivers the row; doing it twice is harmless.
     client.storeCurrentUser({ signal: controller.signal }).catch((error: unknown) => {
       if (!controller.signal.aborted && isUsersyncError(error)) setFailure(error);
     });
@@ -115,12 +115,12 @@ export function useUsers(ids: readonly string[]): ReadonlyMap<string, PublicUser
   return useAnswer(`users ${ids.join()}`, (client, signal) => client.users(ids, { signal })) ?? noUsers;
 }
 
-/** What the token says; `undefined` until it is known. */
+/** The content of the token; `undefined` until it is known. */
 export function useIdentity(): Identity | undefined {
   return useAnswer("identity", (client, signal) => client.identity({ signal }));
 }
 
-/** Asks once for each question and signed-in user, and keeps the answer until either changes. */
+/** Sends one request for each query and signed-in user, and keeps the answer until either changes. */
 function useAnswer<T>(
   question: string,
   ask: (client: Provided["client"], signal: AbortSignal) => Promise<T>,
@@ -136,10 +136,10 @@ function useAnswer<T>(
     const keep = (value: T) => {
       if (!controller.signal.aborted) setAnswer({ key, value });
     };
-    // The client has repeated what may pass; what is left means that the answer is not known.
+    // The client has already repeated temporary failures; after any other failure the answer is not known.
     ask(client, controller.signal).then(keep, () => {});
     return () => controller.abort();
-    // The function is a new one at every render; the question says what it asks.
+    // The function is a new one at every render; the query key identifies the request.
   }, [client, key]);
   return answer?.key === key ? answer.value : undefined;
 }

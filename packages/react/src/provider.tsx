@@ -5,7 +5,7 @@ import type { AuthInput, FetchToken, User, UsersyncClient } from "@usersync/clie
 import { UsersyncContext, provide } from "./context";
 import type { Provided } from "./context";
 
-/** What every provider takes. */
+/** The properties of every provider. */
 export interface ProviderProps {
   client: UsersyncClient;
   children?: ReactNode;
@@ -19,15 +19,15 @@ export function UsersyncProvider({ client, initialUser, children }: ProviderProp
   return <UsersyncContext.Provider value={provided}>{children}</UsersyncContext.Provider>;
 }
 
-/** For any sign-in library: `useAuth` is a hook that says what the library knows. */
+/** For any sign-in library: `useAuth` is a hook that returns the library's state. */
 export function UsersyncProviderWithAuth(props: ProviderProps & { useAuth: () => AuthInput }): ReactNode {
   const { client, initialUser, children, useAuth } = props;
   const { isLoading, isAuthenticated, sessionKey, subject, fetchToken } = useAuth();
-  // The server may have rendered somebody who is not signed in any more.
+  // The server may have rendered a user who is not signed in any more.
   const isSomebodyElse = isAuthenticated && subject != null && subject !== initialUser?.externalId;
   const provided = useProvide(client, isSomebodyElse ? null : initialUser);
 
-  // Libraries give a new function at every render. It is kept here, and only what names the session counts.
+  // Libraries return a new function at every render. It is kept here; only the session's key counts.
   const latest = useRef<FetchToken>(fetchToken);
   useInsertionEffect(() => {
     latest.current = fetchToken;
@@ -46,7 +46,7 @@ export function UsersyncProviderWithAuth(props: ProviderProps & { useAuth: () =>
 
   useEffect(
     () => () => {
-      // StrictMode takes the provider away and puts it back at once: that is no sign-out.
+      // StrictMode unmounts the provider and mounts it again immediately: that is not a sign-out.
       leaving.set(client, setTimeout(() => client.session.setAuth(null)));
     },
     [client],
@@ -57,7 +57,7 @@ export function UsersyncProviderWithAuth(props: ProviderProps & { useAuth: () =>
 
 const leaving = new WeakMap<UsersyncClient, ReturnType<typeof setTimeout>>();
 
-// Before the browser paints, so that nobody sees the user before them. A server has no effects, and warns of this one.
+// Before the browser paints, so that the previous user is never shown. A server has no effects, and warns of this one.
 const useEffectBeforePaint = typeof window === "undefined" ? useEffect : useLayoutEffect;
 
 function useProvide(client: UsersyncClient, initialUser: User | null | undefined): Provided {

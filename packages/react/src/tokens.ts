@@ -1,4 +1,4 @@
-// How each library's token is got, and which of its failures mean that nobody is signed in (`null`), that it may work
+// How each library's token is fetched, and which of its failures mean that no user is signed in (`null`), that it may work
 // later (a throw), or that something is not set up (a throw with the remedy).
 
 import { UsersyncError } from "@usersync/client";
@@ -16,7 +16,7 @@ interface VendorError {
   isTransient?: unknown;
 }
 
-/** OAuth's and Auth0's codes that say that the session is over. */
+/** OAuth's and Auth0's codes that mean that the session has ended. */
 const signedOut = new Set<unknown>([
   "login_required",
   "consent_required",
@@ -32,7 +32,7 @@ function setUp(code: string, detail: string, cause?: unknown): UsersyncError {
   return new UsersyncError("token", code, detail, { cause });
 }
 
-/** Whether a token expires within so many milliseconds; not where it does not say so. */
+/** Whether a token expires within this number of milliseconds; `false` if it has no expiry. */
 function endsWithin(token: string, ms: number): boolean {
   return Number(claimsOf(token).exp) * 1000 - Date.now() < ms;
 }
@@ -52,7 +52,7 @@ export async function clerkToken(
       const detail = `Clerk has no JWT template named "${name}". Make one, or name yours in the provider's \`template\`.`;
       throw setUp("no_jwt_template", detail, error);
     }
-    // On a phone without a network the cached token is still good.
+    // On a phone without a network the cached token is still valid.
     const cached = force ? await auth.getToken(named).catch(() => null) : null;
     if (cached !== null && !endsWithin(cached, 0)) return cached;
     throw error;

@@ -1,4 +1,4 @@
-//! Whatever happens to a real token on its way, it is refused with a stable code, or it still proves the same.
+//! A changed token is either refused with a stable code, or it still has the same claims.
 
 use proptest::prelude::{Strategy, prop_assert, prop_oneof, proptest};
 use proptest::sample::select;
@@ -7,7 +7,7 @@ use super::tests::{claims, keys, oidc_rule, verdict};
 use crate::auth::TokenError;
 use crate::auth::testing::{base64url, mutated, p256};
 
-/// A token of which something was changed: the string, or what stands in its header or claims.
+/// A token with a change: in the string, or in its header or claims.
 fn tokens() -> impl Strategy<Value = String> {
     let token = p256("k").token(&claims());
     let parts: Vec<String> = token.split('.').map(str::to_owned).collect();

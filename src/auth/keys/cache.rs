@@ -11,9 +11,9 @@ use crate::auth::error::{FetchError, TokenError};
 use crate::config::Tokens;
 use crate::domain::Timestamp;
 
-/// While no key set was ever fetched, a failure is repeated to every request within this time (or within the
-/// cool-down, if that is shorter): a provider that hangs must not make every request wait for it, and one
-/// that is back is noticed soon.
+/// While no key set was ever fetched, a failure is repeated to every request within this time (or within the cool-down,
+/// if that is shorter): a provider that hangs must not delay every request, and a provider that works again is noticed
+/// soon.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// The last good keys of one rule; a failed fetch keeps them.
@@ -28,17 +28,17 @@ pub(in crate::auth) struct Cache {
 #[derive(Debug, Default)]
 struct State {
     /// The keys of the last fetch that succeeded.
-    good: Option<Good>,
+    fetched: Option<FetchedKeys>,
     /// How the last fetch failed; `None` if it succeeded.
     failure: Option<Failure>,
     /// When an unknown `kid` last caused a fetch.
     unknown_kid_at: Option<Timestamp>,
-    /// The last fetch; it is over when the sender is gone, however it ended.
+    /// The last fetch; it has ended when the sender is dropped, with or without success.
     fetch: Option<FetchInProgress>,
 }
 
 #[derive(Debug)]
-struct Good {
+struct FetchedKeys {
     keys: Arc<KeySet>,
     /// When the fetch began: a key that left the set since then may still be among them.
     as_of: Timestamp,
@@ -54,32 +54,36 @@ type FetchInProgress = watch::Receiver<()>;
 
 /// Whether the keys should be fetched again.
 #[derive(Debug, PartialEq)]
-enum Need {
+enum Refresh {
     /// They are fresh, or the last attempt failed just now.
-    No,
+    NotNeeded,
     /// They are still good: fetch without making anyone wait.
-    Soon,
+    InBackground,
     /// There are none, or they are too old to be used before a new fetch was tried.
-    Now,
+    Blocking,
 }
 
 impl State {
-    fn need(&self, now: Timestamp, settings: &Tokens) -> Need {
+    fn refresh(&self, now: Timestamp, settings: &Tokens) -> Refresh {
         let failed_within =
             |time| self.failure.as_ref().is_some_and(|failure| !has_passed(time, failure.at, now));
         let (ttl, cooldown) = (settings.jwks_ttl, settings.jwks_cooldown);
 
-        let Some(good) = &self.good else {
-            return if failed_within(cooldown.min(FIRST_RETRY)) { Need::No } else { Need::Now };
+        let Some(fetched) = &self.fetched else {
+            return if failed_within(cooldown.min(FIRST_RETRY)) {
+                Refresh::NotNeeded
+            } else {
+                Refresh::Blocking
+            };
         };
-        if failed_within(cooldown) || !has_passed(ttl.saturating_sub(ttl / 5), good.as_of, now) {
-            return Need::No;
+        if failed_within(cooldown) || !has_passed(ttl.saturating_sub(ttl / 5), fetched.as_of, now) {
+            return Refresh::NotNeeded;
         }
-        // A provider that failed recently is asked again, but no request waits for it.
-        if failed_within(cooldown.saturating_mul(2)) || !has_passed(ttl, good.as_of, now) {
-            return Need::Soon;
+        // A provider that failed recently gets another request, but no request of a client waits for it.
+        if failed_within(cooldown.saturating_mul(2)) || !has_passed(ttl, fetched.as_of, now) {
+            return Refresh::InBackground;
         }
-        Need::Now
+        Refresh::Blocking
     }
 
     fn fetch_in_progress(&self) -> Option<FetchInProgress> {
@@ -98,17 +102,17 @@ impl Cache {
         Self { source, location, fetcher, state: Mutex::default() }
     }
 
-    /// The last good keys, at most `jwks_ttl` old unless the provider is away.
+    /// The last good keys, at most `jwks_ttl` old unless the provider is unavailable.
     pub(super) async fn current(self: &Arc<Self>) -> Result<Arc<KeySet>, TokenError> {
         let fetch = {
             let mut state = self.state();
-            match state.need(self.fetcher.clock.now(), &self.fetcher.settings) {
-                Need::No => None,
-                Need::Soon => {
+            match state.refresh(self.fetcher.clock.now(), &self.fetcher.settings) {
+                Refresh::NotNeeded => None,
+                Refresh::InBackground => {
                     self.join_or_start_fetch(&mut state);
                     None
                 }
-                Need::Now => Some(self.join_or_start_fetch(&mut state)),
+                Refresh::Blocking => Some(self.join_or_start_fetch(&mut state)),
             }
         };
         wait_for(fetch).await;
@@ -139,9 +143,9 @@ impl Cache {
         let state = self.state();
         let why = || state.failure.as_ref().map_or(FetchError::Interrupted, |failure| failure.why.clone());
         state
-            .good
+            .fetched
             .as_ref()
-            .map(|good| Arc::clone(&good.keys))
+            .map(|fetched| Arc::clone(&fetched.keys))
             .ok_or_else(|| TokenError::KeysUnavailable { why: why() })
     }
 
@@ -173,7 +177,7 @@ impl Cache {
         let mut state = self.state();
         match result {
             Ok(keys) => {
-                state.good = Some(Good { keys: Arc::new(keys), as_of });
+                state.fetched = Some(FetchedKeys { keys: Arc::new(keys), as_of });
                 state.failure = None;
             }
             Err(why) => state.failure = Some(Failure { at, why }),
@@ -206,11 +210,11 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{FIRST_RETRY, Failure, FetchError, Good, Need, State};
+    use super::{FIRST_RETRY, Failure, FetchError, FetchedKeys, Refresh, State};
     use crate::auth::testing::settings;
     use crate::domain::Timestamp;
 
-    /// When keys are needed: with good keys and a failure so many seconds old.
+    /// When keys are needed: with good keys and a failure, each of this age in seconds.
     #[test]
     fn keys_are_fetched_early_and_failures_are_not_retried_at_once() {
         let (ttl, cooldown) = (600, 30);
@@ -221,29 +225,29 @@ mod tests {
         );
         assert_eq!(FIRST_RETRY.as_secs(), 1);
         for (good, failure, expected) in [
-            (None, None, Need::Now),
-            (None, Some(0), Need::No),
-            (None, Some(1), Need::Now),
-            (Some(0), None, Need::No),
-            (Some(479), None, Need::No),
-            (Some(480), None, Need::Soon),
-            (Some(599), None, Need::Soon),
-            (Some(600), None, Need::Now),
-            (Some(-1), None, Need::Now),
-            (Some(480), Some(29), Need::No),
-            (Some(480), Some(30), Need::Soon),
-            (Some(9_999), Some(29), Need::No),
-            (Some(9_999), Some(30), Need::Soon),
-            (Some(9_999), Some(60), Need::Now),
+            (None, None, Refresh::Blocking),
+            (None, Some(0), Refresh::NotNeeded),
+            (None, Some(1), Refresh::Blocking),
+            (Some(0), None, Refresh::NotNeeded),
+            (Some(479), None, Refresh::NotNeeded),
+            (Some(480), None, Refresh::InBackground),
+            (Some(599), None, Refresh::InBackground),
+            (Some(600), None, Refresh::Blocking),
+            (Some(-1), None, Refresh::Blocking),
+            (Some(480), Some(29), Refresh::NotNeeded),
+            (Some(480), Some(30), Refresh::InBackground),
+            (Some(9_999), Some(29), Refresh::NotNeeded),
+            (Some(9_999), Some(30), Refresh::InBackground),
+            (Some(9_999), Some(60), Refresh::Blocking),
         ] {
             let now = Timestamp::from_seconds(1_767_268_800);
             let ago = |seconds: i64| Timestamp::from_seconds(now.as_seconds() - seconds);
             let state = State {
-                good: good.map(|age| Good { keys: Arc::default(), as_of: ago(age) }),
+                fetched: good.map(|age| FetchedKeys { keys: Arc::default(), as_of: ago(age) }),
                 failure: failure.map(|age| Failure { at: ago(age), why: FetchError::NotJson }),
                 ..State::default()
             };
-            assert_eq!(state.need(now, &settings), expected, "good {good:?}, failure {failure:?}");
+            assert_eq!(state.refresh(now, &settings), expected, "good {good:?}, failure {failure:?}");
         }
     }
 }

@@ -24,14 +24,14 @@ const MAX_REDIRECTS: usize = 3;
 /// Where a rule's keys are.
 #[derive(Clone, Debug)]
 pub(super) enum Location {
-    /// What `{domain}/.well-known/openid-configuration` says.
+    /// The content of `{domain}/.well-known/openid-configuration`.
     Discovery(Url),
     /// The key set itself.
     Jwks(Url),
 }
 
 impl Location {
-    /// The host that is asked first.
+    /// The host of the first request.
     pub(super) fn host(&self) -> &str {
         let (Self::Discovery(url) | Self::Jwks(url)) = self;
         url.host_str().unwrap_or_default()
@@ -89,7 +89,7 @@ impl Fetcher {
         jwks_uri(&self.json(&document).await?, domain)
     }
 
-    /// A JSON document, whatever its content type says.
+    /// A JSON document, whatever its content type is.
     async fn json(&self, url: &Url) -> Result<Value, FetchError> {
         if !is_permitted(url, self.settings.allow_http) {
             return Err(FetchError::NotSecure(scheme_and_host(url)));
@@ -119,7 +119,7 @@ impl Fetcher {
     }
 }
 
-/// Where a discovery document says that the keys of its issuer are, which must be `domain`.
+/// The address of the keys in a discovery document, whose issuer must be `domain`.
 fn jwks_uri(document: &Value, domain: &Url) -> Result<Url, FetchError> {
     let string = |name| document.get(name).and_then(Value::as_str);
     let found = string("issuer").unwrap_or_default();
@@ -161,7 +161,7 @@ fn scheme_and_host(url: &Url) -> String {
     format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// The innermost cause says what happened; the outer ones repeat the address.
+/// The innermost cause is the real problem; the outer ones repeat the address.
 fn transport(error: reqwest::Error) -> FetchError {
     let error = error.without_url();
     let mut cause: &dyn std::error::Error = &error;

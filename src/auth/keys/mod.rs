@@ -1,6 +1,6 @@
 //! A rule's keys: written in the configuration, or fetched from the provider and cached.
 //!
-//! Every rule has its own keys, so that a `kid` of one issuer never stands for another's.
+//! Every rule has its own keys, so that a `kid` of one issuer is never taken for another's.
 
 mod cache;
 mod fetch;

@@ -55,7 +55,7 @@ impl Page {
 #[derive(Default)]
 struct Site {
     pages: HashMap<String, Page>,
-    asked: HashMap<String, usize>,
+    requests: HashMap<String, usize>,
 }
 
 /// A running provider; it ends with the test's runtime.
@@ -96,9 +96,9 @@ impl Provider {
         self.page("/jwks", Page::ok(key_set(signers)));
     }
 
-    /// How often the keys under `/jwks` were asked for.
-    pub(crate) fn asked(&self) -> usize {
-        self.site.lock().unwrap().asked.get("/jwks").copied().unwrap_or_default()
+    /// How often the keys under `/jwks` were requested.
+    pub(crate) fn key_requests(&self) -> usize {
+        self.site.lock().unwrap().requests.get("/jwks").copied().unwrap_or_default()
     }
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn key_set(signers: &[&Signer]) -> String {
 async fn answer(request: HttpRequest, site: web::Data<Mutex<Site>>) -> HttpResponse {
     let page = {
         let mut site = site.lock().unwrap();
-        *site.asked.entry(request.path().to_owned()).or_default() += 1;
+        *site.requests.entry(request.path().to_owned()).or_default() += 1;
         site.pages.get(request.path()).cloned().unwrap_or_else(|| Page::status(404))
     };
     actix_web::rt::time::sleep(page.delay).await;

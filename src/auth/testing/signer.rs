@@ -79,7 +79,7 @@ impl Signer {
         self.token_with(&json!({"alg": self.alg(), "typ": "JWT", "kid": self.kid}), claims)
     }
 
-    /// A token with a header of one's own; the signature is this key's, whatever the header says.
+    /// A token with a header of one's own; the signature is this key's, whatever the header contains.
     pub(crate) fn token_with(&self, header: &Value, claims: &Value) -> String {
         let signed = format!("{}.{}", base64url(header.to_string()), base64url(claims.to_string()));
         let signature = base64url(self.sign(signed.as_bytes()));

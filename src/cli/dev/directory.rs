@@ -1,4 +1,4 @@
-//! The users whom the development provider had before `usersync dev` was started, and how they are read in.
+//! The users that the development provider had before `usersync dev` was started, and how they are imported.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::development::{Development, SOURCE, write_private};
 use super::round_trip::CREATED;
 use crate::cli::pulling::puller;
-use crate::cli::run_bar::RunBar;
+use crate::cli::run_bar::RunProgressBar;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::DevelopmentDirectory;
@@ -23,8 +23,8 @@ const BEFORE: [[&str; 2]; 3] = [["Grace", "Hopper"], ["Katherine", "Johnson"], [
 const DAY: i64 = 24 * 60 * 60 * 1000;
 const FILE: &str = "usersync.toml";
 
-/// The provider's list: who was there before, and the sample user as of their creation, so that what webhooks said since
-/// is newer.
+/// The provider's list: the users who existed before, and the sample user as of their creation, so that what webhooks
+/// said since is newer.
 pub(super) fn of(development: &Development) -> anyhow::Result<DevelopmentDirectory> {
     let event: Value = serde_json::from_str(CREATED)?;
     let template = &event["data"];
@@ -60,7 +60,7 @@ pub(super) async fn read_in(config: &Config, store: &Store, clock: &Clock) -> an
     let source = sources.get(SOURCE).ok_or_else(|| anyhow!("there is no source {SOURCE}"))?;
     let puller = puller(config, &sources, store, clock.clone());
     let options = BackfillOptions { restart: true, ..BackfillOptions::default() };
-    let mut progress = RunBar::new(SOURCE);
+    let mut progress = RunProgressBar::new(SOURCE);
     let result = Box::pin(puller.backfill(source, &options, &mut progress)).await;
     progress.finish();
     let summary = result.map_err(|(error, _)| error).context("the users cannot be read in")?;
@@ -77,7 +77,7 @@ pub(super) fn write_settings(
 ) -> anyhow::Result<PathBuf> {
     let Development { secret, directory_key, .. } = development;
     let text = format!(
-        "# The settings of `usersync dev`, for its backfill and reconcile. Written anew at each start.\n\
+        "# The settings of `usersync dev`, for its backfill and reconcile. Written at each start.\n\
          [[sources]]\nname = \"{SOURCE}\"\nprovider = \"clerk\"\nwebhook_secrets = [\"{secret}\"]\n\n\
          [sources.api]\nsecret_key = \"{directory_key}\"\nbase_url = \"{base}/dev/api\"\n"
     );

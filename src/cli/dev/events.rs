@@ -14,7 +14,7 @@ const PAGE: u64 = 100;
 /// Prints each event after a place in the log, for as long as it is not dropped.
 pub(super) async fn print(log: &EventLog, mut after: i64) -> Infallible {
     loop {
-        // A database that is busy is asked again.
+        // If the database is busy, the next attempt reads again.
         if let Ok(EventBodies { events, next }) = log.read(after, &EventFilter::default(), PAGE).await {
             after = next;
             for event in events {

@@ -29,7 +29,7 @@ use crate::config::{
 };
 use crate::domain::{EventKind, Scope, UserKey};
 use crate::providers;
-use crate::store::{ApiKey, LookedUp, Store};
+use crate::store::{ApiKey, Store, UserLookup};
 
 #[derive(Debug, Args)]
 pub(super) struct Dev {
@@ -111,7 +111,7 @@ impl Dev {
     /// to a real database.
     fn config(&self, base: &str, development: &Development) -> anyhow::Result<Config> {
         let mut config = Config::default();
-        // The round trip prints what happens; the log shows only problems, unless RUST_LOG asks for more.
+        // The round trip prints what happens; the log shows only problems, unless RUST_LOG is set.
         config.log.level = LevelFilter::WARN.to_string();
         config.server.listen = self.listen;
         config.database.url = SecretString::from(self.database_url());
@@ -160,8 +160,8 @@ impl Dev {
         say!("  curl -H 'Authorization: Bearer {service_key}' '{base}/v1/events'\n");
     }
 
-    /// The commands that read the provider's list. The database is named in them: a `DATABASE_URL` of that terminal would
-    /// win over a file.
+    /// The commands that read the provider's list. The database is named in them: a `DATABASE_URL` of that terminal
+    /// would win over a file.
     fn print_reading(&self, settings: &Path) {
         let database = quoted(&self.database_url());
         let usersync = format!(
@@ -169,7 +169,7 @@ impl Dev {
             program(),
             quoted(&settings.display().to_string())
         );
-        say!("  # read in the users who were there before, once more; nothing changes");
+        say!("  # import the users who existed before, once more; nothing changes");
         say!("  {usersync} backfill {SOURCE} --restart\n");
         say!("  # compare the table with the provider's list");
         say!("  {usersync} reconcile {SOURCE}\n");
@@ -214,12 +214,12 @@ fn forwarding(url: &Url, development: &Development) -> Endpoint {
 async fn prepare(store: &Store, development: &mut Development, clock: &Clock) -> anyhow::Result<()> {
     let key = UserKey::new(SOURCE, &development.subject);
     let mut found = store.users().look_up(&BTreeSet::from([&key])).await?;
-    if let Some(LookedUp { deleted_at: Some(_), .. }) = found.remove(&key).transpose()? {
+    if let Some(UserLookup { deleted_at: Some(_), .. }) = found.remove(&key).transpose()? {
         development.subject = format!("user_ada_{}", clock.now().as_micros());
     }
     let hash = service_key::hash(&development.service_key);
     if store.api_keys().find(&hash).await?.is_none() {
-        let prefix: String = development.service_key.chars().take(service_key::SHOWN).collect();
+        let prefix: String = development.service_key.chars().take(service_key::PREFIX_LENGTH).collect();
         let scopes = [Scope::UsersRead, Scope::EventsRead].into_iter().collect();
         let row = ApiKey::new(SOURCE, prefix, scopes, clock);
         store.api_keys().insert(row, hash).await?;

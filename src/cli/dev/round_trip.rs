@@ -57,7 +57,7 @@ impl<'a> RoundTrip<'a> {
         &self.samples
     }
 
-    /// Sends the first sample event, reads the row, and asks for the user of a token.
+    /// Sends the first sample event, reads the row, and requests the user of a token.
     pub(super) async fn run(&self) -> anyhow::Result<()> {
         let Development { secret, service_key, subject, .. } = self.development;
         let Some(sample) = self.samples.first() else { return Ok(()) };

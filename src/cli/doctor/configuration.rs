@@ -4,11 +4,11 @@ use secrecy::ExposeSecret;
 
 use super::Finding;
 use crate::auth::same_issuer;
-use crate::cli::rules::Placed;
+use crate::cli::rules::ConfiguredRule;
 use crate::config::{Config, Source};
 use crate::providers::{self, DevelopmentInstances};
 
-pub(super) fn check(config: &Config, rules: &[Placed<'_>]) -> Vec<Finding> {
+pub(super) fn check(config: &Config, rules: &[ConfiguredRule<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     if config.sources.is_empty() {
         findings.push(Finding::error(
@@ -59,7 +59,7 @@ fn source(index: usize, source: &Source, config: &Config) -> Vec<Finding> {
     let earlier = config.sources.iter().take(index);
     findings.extend(earlier.filter(|other| share_a_secret(source, other)).map(|other| {
         Finding::warning(
-            format!("{place} has a secret of source `{}` as well", other.name),
+            format!("{place} and source `{}` have the same secret", other.name),
             "deliveries for one source pass the check of the other, and users end up in the wrong source",
             "copy the secret of each endpoint from the provider's dashboard",
         )
@@ -76,13 +76,14 @@ fn share_a_secret(one: &Source, other: &Source) -> bool {
     secrets(one).iter().any(|secret| others.contains(secret))
 }
 
-fn rule(rule: &Placed<'_>, earlier: &[Placed<'_>]) -> Vec<Finding> {
+fn rule(rule: &ConfiguredRule<'_>, earlier: &[ConfiguredRule<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(instances) = DevelopmentInstances::of(rule.issuer()) {
         let key = rule.key(rule.issuer_key());
         findings.push(Finding::warning(
             format!("{rule} is for a development instance of {}", instances.vendor),
-            "tokens of your production instance are refused, and its own users are test users",
+            "tokens of your production instance are refused, and the users of the development instance are \
+                test users",
             format!("in production, set {key} to {}", instances.production_issuer),
         ));
     }
@@ -97,7 +98,7 @@ fn rule(rule: &Placed<'_>, earlier: &[Placed<'_>]) -> Vec<Finding> {
             ),
         ));
     }
-    let matches_the_same_tokens = |other: &&Placed<'_>| {
+    let matches_the_same_tokens = |other: &&ConfiguredRule<'_>| {
         let wanted = &other.rule.application_id;
         same_issuer(other.issuer(), rule.issuer())
             && (wanted.is_none() || *wanted == rule.rule.application_id)

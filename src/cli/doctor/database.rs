@@ -37,7 +37,7 @@ pub(super) async fn check(config: &Config, clock: Clock) -> [Vec<Finding>; 2] {
         }
         Err(error) => findings.push(unusable("the database does not answer", &error)),
     }
-    // An error while closing says nothing that the checks above did not.
+    // An error while closing adds nothing to the checks above.
     store.close().await.ok();
     [findings, of_sources]
 }
@@ -73,7 +73,7 @@ async fn check_content(config: &Config, store: &Store) -> Result<Vec<Finding>, S
     } else {
         Finding::warning(
             format!("{parked} deliveries are parked"),
-            "they were verified and stored, but could not be understood, or the database refused the change",
+            "they were verified and stored, but could not be read, or the database refused the change",
             "`usersync replay --parked --list` shows why; `usersync replay --parked` tries them again",
         )
     });
@@ -124,7 +124,7 @@ fn not_durable(location: &SqliteLocation) -> Option<Finding> {
     Some(Finding::warning(what, why, "set DATABASE_URL to a file on a persistent disk, or to PostgreSQL"))
 }
 
-/// What to say about a database file that does not exist yet: whether it can be created.
+/// The finding for a database file that does not exist yet: whether it can be created.
 fn missing_file(file: &Path, url: &str) -> Finding {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let why = "the service cannot start";

@@ -1,4 +1,4 @@
-//! The endpoints: whether they take what they are sent.
+//! The endpoints: whether they accept events.
 
 use super::Finding;
 use crate::clock::Clock;
@@ -15,7 +15,9 @@ pub(super) async fn check(config: &Config, store: &Store) -> Result<Vec<Finding>
         .map(|EndpointStatus { name, endpoint, backlog }| {
             let waiting = backlog.events;
             let Some(health) = endpoint.map(|endpoint| endpoint.health) else {
-                return Finding::ok(format!("endpoint {name} begins with the next start of the service"));
+                return Finding::ok(format!(
+                    "endpoint {name} is registered at the next start of the service"
+                ));
             };
             let hours = now.since(health.failing_since.unwrap_or(health.changed_at)).as_secs() / 3600;
             let retention = config.event_retention().as_secs() / 86_400;
@@ -30,8 +32,8 @@ pub(super) async fn check(config: &Config, store: &Store) -> Result<Vec<Finding>
                 ),
                 EndpointState::Disabled => Finding::error(
                     format!("endpoint {name} has been disabled for {hours} h, {waiting} events wait"),
-                    format!("it is sent nothing; events are kept for {retention} days"),
-                    format!("repair the app, then `usersync endpoints enable {name}`"),
+                    format!("nothing is sent to it; events are kept for {retention} days"),
+                    format!("fix the app, then run `usersync endpoints enable {name}`"),
                 ),
             }
         })

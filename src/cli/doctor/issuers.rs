@@ -10,7 +10,7 @@ use url::Url;
 use super::Finding;
 use crate::auth::{Authenticator, TokenError};
 use crate::cli::fetching;
-use crate::cli::rules::Placed;
+use crate::cli::rules::ConfiguredRule;
 use crate::clock::Clock;
 use crate::config::Tokens;
 use crate::domain::Timestamp;
@@ -21,7 +21,7 @@ const SLOW_FETCH: Duration = Duration::from_secs(1);
 const TOLERATED_SECONDS: u64 = 30;
 
 /// Fetches the keys of every rule as the service does.
-pub(super) async fn check_keys(authenticator: &Authenticator, rules: &[Placed<'_>]) -> Vec<Finding> {
+pub(super) async fn check_keys(authenticator: &Authenticator, rules: &[ConfiguredRule<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, rule) in rules.iter().enumerate() {
         let started = Instant::now();
@@ -34,8 +34,12 @@ pub(super) async fn check_keys(authenticator: &Authenticator, rules: &[Placed<'_
     findings
 }
 
-fn judge_keys(rule: &Placed<'_>, keys: &Result<Vec<(&str, usize)>, TokenError>, took: Duration) -> Finding {
-    let url = rule.asks().unwrap_or_else(|| "the configuration".to_owned());
+fn judge_keys(
+    rule: &ConfiguredRule<'_>,
+    keys: &Result<Vec<(&str, usize)>, TokenError>,
+    took: Duration,
+) -> Finding {
+    let url = rule.keys_url().unwrap_or_else(|| "the configuration".to_owned());
     let keys = match keys {
         Ok(keys) => keys,
         Err(error) => {
@@ -72,21 +76,27 @@ fn judge_keys(rule: &Placed<'_>, keys: &Result<Vec<(&str, usize)>, TokenError>, 
 }
 
 /// Compares this machine's clock with the `Date` header of each provider's answer.
-pub(super) async fn check_clock(rules: &[Placed<'_>], settings: &Tokens, clock: &Clock) -> Vec<Finding> {
-    let mut asked: Vec<String> = Vec::new();
+pub(super) async fn check_clock(
+    rules: &[ConfiguredRule<'_>],
+    settings: &Tokens,
+    clock: &Clock,
+) -> Vec<Finding> {
+    let mut checked: Vec<String> = Vec::new();
     let mut findings = Vec::new();
-    for url in rules.iter().filter_map(Placed::asks).filter_map(|address| Url::parse(&address).ok()) {
+    for url in
+        rules.iter().filter_map(ConfiguredRule::keys_url).filter_map(|address| Url::parse(&address).ok())
+    {
         let host = url.host_str().unwrap_or_default().to_owned();
-        if asked.contains(&host) {
+        if checked.contains(&host) {
             continue;
         }
         if let Some(theirs) = fetch_date(url, settings).await {
             findings.push(compare_clocks(&host, theirs, clock.now()));
         }
-        asked.push(host);
+        checked.push(host);
     }
     if findings.is_empty() {
-        findings.push(Finding::ok("not compared: no provider sent the time"));
+        findings.push(Finding::ok("not checked: no provider sent a `Date` header"));
     }
     findings
 }
@@ -106,11 +116,13 @@ fn compare_clocks(host: &str, theirs: Timestamp, ours: Timestamp) -> Finding {
     }
     let direction = if ours > theirs { "ahead of" } else { "behind" };
     let why = if ours > theirs {
-        "tokens seem expired, and deliveries seem too old (past 300 s)"
+        "tokens seem expired; if the difference is more than 300 s (WorkOS: 180 s), deliveries are refused as \
+            too old"
     } else {
-        "tokens seem not yet valid, and deliveries seem to come from the future (past 300 s)"
+        "tokens seem not yet valid; if the difference is more than 300 s (WorkOS: 180 s), deliveries are \
+            refused as from the future"
     };
-    let fix =
-        "synchronise the clock by NTP (see `timedatectl`); if this machine is right, the provider is wrong";
+    let fix = "synchronise the clock by NTP (see `timedatectl`); if this machine's clock is correct, the provider's \
+            clock is wrong";
     Finding::error(format!("this machine's clock is {seconds} s {direction} {host}"), why, fix)
 }

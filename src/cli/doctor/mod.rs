@@ -83,9 +83,9 @@ pub(super) async fn run(file: Option<&Path>, clock: Clock) -> anyhow::Result<()>
     let count = |level| levels.iter().filter(|it| **it == level).count();
     let (errors, warnings) = (count(Level::Error), count(Level::Warning));
     if errors > 0 {
-        bail!("{errors} errors, {warnings} warnings");
+        bail!("errors: {errors}, warnings: {warnings}");
     }
-    say!("no errors, {warnings} warnings");
+    say!("errors: 0, warnings: {warnings}");
     Ok(())
 }
 

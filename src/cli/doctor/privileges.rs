@@ -18,8 +18,8 @@ fn finding(grant: &Grant) -> Finding {
     let grantee = if role == "PUBLIC" { role.clone() } else { format!("\"{}\"", role.replace('"', "\"\"")) };
     Finding::error(
         what,
-        "whoever has this role sees or changes personal data, deliveries or service keys past usersync; the default \
-            privileges of the database may have granted it",
+        "a user with this role can read or change personal data, deliveries or service keys without usersync; \
+            the default privileges of the database may have granted this",
         format!("REVOKE ALL ON {table} FROM {grantee};"),
     )
 }
@@ -30,7 +30,11 @@ pub(super) async fn check_right_to_migrate(store: &Store) -> Result<Option<Findi
         Ok(()) => Ok(None),
         Err(StoreError::Setup(text)) => {
             let (what, fix) = text.split_once('\n').unwrap_or((&text, ""));
-            Ok(Some(Finding::error(what, "the tables cannot be made, and the service does not start", fix)))
+            Ok(Some(Finding::error(
+                what,
+                "the tables cannot be created, and the service does not start",
+                fix,
+            )))
         }
         Err(error) => Err(error),
     }
@@ -41,8 +45,8 @@ pub(super) async fn check_encoding(store: &Store) -> Result<Option<Finding>, Sto
     Ok(store.narrow_encoding().await?.map(|encoding| {
         Finding::warning(
             format!("the database is encoded in {encoding}, not UTF8"),
-            "it cannot store many letters of people's names: such deliveries are parked",
-            "use a database that was made with ENCODING 'UTF8' TEMPLATE template0",
+            "it cannot store many characters in people's names; deliveries with such characters are parked",
+            "use a database that was created with ENCODING 'UTF8' TEMPLATE template0",
         )
     }))
 }

@@ -15,14 +15,14 @@ use crate::providers::Source;
 
 /// A delivery, and what it is checked against.
 #[derive(Clone, Copy)]
-pub(super) struct Evidence<'a> {
+pub(super) struct SavedDelivery<'a> {
     pub(super) settings: &'a config::Source,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
     pub(super) at: Timestamp,
 }
 
-impl Evidence<'_> {
+impl SavedDelivery<'_> {
     /// The source's place in the configuration.
     pub(super) fn path(&self, config: &Config) -> String {
         let name = &self.settings.name;
@@ -43,12 +43,12 @@ impl Evidence<'_> {
 }
 
 /// Which of the source's secrets matches, by its number.
-pub(super) fn matching_secret(evidence: &Evidence<'_>) -> Option<String> {
+pub(super) fn matching_secret(evidence: &SavedDelivery<'_>) -> Option<String> {
     matching_secret_of(evidence.settings, evidence)
 }
 
 /// Which of a source's secrets matches, in the scheme of the source that the delivery was sent to.
-fn matching_secret_of(owner: &config::Source, evidence: &Evidence<'_>) -> Option<String> {
+fn matching_secret_of(owner: &config::Source, evidence: &SavedDelivery<'_>) -> Option<String> {
     let config::Source { webhook_secrets, bearer_tokens, .. } = owner;
     let secret = |one: &&SecretString| evidence.matches(&evidence.with(vec![(**one).clone()], Vec::new()));
     let token = |one: &&SecretString| evidence.matches(&evidence.with(Vec::new(), vec![(**one).clone()]));
@@ -61,13 +61,13 @@ fn matching_secret_of(owner: &config::Source, evidence: &Evidence<'_>) -> Option
 }
 
 /// The cause, and what to do about it; `None` if no known cause explains it.
-pub(super) fn diagnose(config: &Config, evidence: &Evidence<'_>) -> Option<String> {
+pub(super) fn diagnose(config: &Config, evidence: &SavedDelivery<'_>) -> Option<String> {
     another_source(config, evidence)
         .or_else(|| rewritten_body(evidence))
         .or_else(|| undecoded_secret(evidence))
 }
 
-fn another_source(config: &Config, evidence: &Evidence<'_>) -> Option<String> {
+fn another_source(config: &Config, evidence: &SavedDelivery<'_>) -> Option<String> {
     let (here, path) = (&evidence.settings.name, evidence.path(config));
     let mut others = config.sources.iter().filter(|other| other.name != *here);
     others.find_map(|other| {
@@ -78,25 +78,25 @@ fn another_source(config: &Config, evidence: &Evidence<'_>) -> Option<String> {
             None => return None,
         };
         Some(format!(
-            "it matches {which} of source `{name}`: correct the URL at the provider to /webhooks/{name}; \
-                or, if the secrets were mixed up, put that one in webhook_secrets of {path}"
+            "the signature matches {which} of source `{name}`: correct the URL at the provider to \
+                /webhooks/{name}; or, if the secrets were mixed up, put that one in webhook_secrets of {path}"
         ))
     })
 }
 
-fn rewritten_body(evidence: &Evidence<'_>) -> Option<String> {
+fn rewritten_body(evidence: &SavedDelivery<'_>) -> Option<String> {
     let variant = json_variants::variants(evidence.body)
         .into_iter()
-        .find(|variant| Evidence { body: &variant.body, ..*evidence }.matches(evidence.settings))?;
+        .find(|variant| SavedDelivery { body: &variant.body, ..*evidence }.matches(evidence.settings))?;
     Some(format!(
-        "it matches the body {}: a proxy, a body parser or the tool that saved this file rewrote the body. \
-            Pass on the raw bytes",
+        "the signature matches the body {}: a proxy, a body parser or the tool that saved this file rewrote \
+            the body. Pass on the raw bytes",
         variant.how
     ))
 }
 
 /// Some senders sign with the characters of the secret instead of the bytes that its base64 encodes.
-fn undecoded_secret(evidence: &Evidence<'_>) -> Option<String> {
+fn undecoded_secret(evidence: &SavedDelivery<'_>) -> Option<String> {
     let undecoded = |text: &str| SecretString::from(STANDARD.encode(text));
     let texts = evidence.settings.webhook_secrets.iter().flat_map(|secret| {
         let text = secret.expose_secret();

@@ -6,22 +6,23 @@ use std::path::Path;
 use clap::Args;
 
 use super::report::{Failure, Report};
-use super::token_fix::{Case, fix};
+use super::token_fix::{RefusedToken, fix};
 use super::{between, time};
 use crate::app;
 use crate::auth::{Claimed, Explained, TokenError};
-use crate::cli::rules::{self, Placed};
+use crate::cli::rules::{self, ConfiguredRule};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
-const ALL_PASSED: &str = "The token is good. If the service refuses it all the same: 404 `user_not_synced` means that no webhook has told
-of its user yet, 410 `user_deleted` that the provider deleted the user (docs/problems.md).";
+const ALL_PASSED: &str = "The token is valid. If the service still refuses it: 404 `user_not_synced` means \
+    that no webhook about its user has arrived yet; 410 `user_deleted` means that the provider deleted the \
+    user (docs/problems.md).";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Token {
     /// The token, without `Bearer`; or `-` for standard input, which keeps it out of the shell's history
     jwt: String,
-    /// Judge it as of then: RFC 3339, or seconds since 1970 [default: now]
+    /// Check it as of this time: RFC 3339, or seconds since 1970 [default: now]
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     at: Option<Timestamp>,
 }
@@ -42,7 +43,7 @@ impl Token {
     }
 }
 
-fn report(token: &str, explained: &Explained, rules: &[Placed<'_>], now: Timestamp) -> Report {
+fn report(token: &str, explained: &Explained, rules: &[ConfiguredRule<'_>], now: Timestamp) -> Report {
     let Explained { decided, rule, claimed } = explained;
     let unread = Claimed::default();
     let claimed = claimed.as_ref().unwrap_or(&unread);
@@ -50,42 +51,42 @@ fn report(token: &str, explained: &Explained, rules: &[Placed<'_>], now: Timesta
     let failure = decided.as_ref().err().map(|error| Failure {
         check: error.check(),
         found: error.to_string(),
-        fix: fix(error, &Case { token, claimed, rules, rule }),
+        fix: fix(error, &RefusedToken { token, claimed, rules, rule }),
     });
     let mut report = Report::default();
     report.made(TokenError::CHECKS, failure, |check| match (check, rule) {
         ("form", _) => "three parts, the first two of JSON".to_owned(),
         (_, Some(rule)) => passed(check, claimed, rule, now),
-        (_, None) => format!("{} is that of a rule", shown(claimed.issuer.as_ref())),
+        (_, None) => format!("{} is the issuer of a rule", shown(claimed.issuer.as_ref())),
     });
     report
 }
 
 /// What was found by a check that passed, once a rule was picked.
-fn passed(check: &str, claimed: &Claimed, rule: &Placed<'_>, now: Timestamp) -> String {
+fn passed(check: &str, claimed: &Claimed, rule: &ConfiguredRule<'_>, now: Timestamp) -> String {
     match check {
-        "issuer" => format!("{} is that of {rule}", shown(claimed.issuer.as_ref())),
+        "issuer" => format!("{} is the issuer of {rule}", shown(claimed.issuer.as_ref())),
         "audience" => match &rule.rule.application_id {
             Some(wanted) => format!("{:?} holds the rule's applicationID {wanted:?}", claimed.audience),
-            None => "not looked at: the rule has no applicationID".to_owned(),
+            None => "not checked: the rule has no applicationID".to_owned(),
         },
         "algorithm" => format!("{} is one of the rule's", shown(claimed.algorithm.as_ref())),
         "critical_extensions" => "none".to_owned(),
         "key_id" => shown(claimed.key_id.as_ref()),
-        "keys" => {
-            rule.asks().map_or("in the configuration".to_owned(), |address| format!("had from {address}"))
-        }
-        "key" => "the issuer has one of this id and algorithm".to_owned(),
+        "keys" => rule
+            .keys_url()
+            .map_or("in the configuration".to_owned(), |address| format!("fetched from {address}")),
+        "key" => "the issuer has a key with this id and algorithm".to_owned(),
         "signature" => "made with that key".to_owned(),
         "expiry" => format!("in {}", distance(claimed.expires_at, now)),
-        "not_before" => claimed.not_before.map_or("none".to_owned(), |_| "has come".to_owned()),
-        "issued_at" if claimed.issued_at.is_none() => "none, and a customJwt rule asks for none".to_owned(),
+        "not_before" => claimed.not_before.map_or("none".to_owned(), |_| "has passed".to_owned()),
+        "issued_at" if claimed.issued_at.is_none() => "none; a customJwt rule does not require it".to_owned(),
         "issued_at" => format!("{} ago", distance(claimed.issued_at, now)),
         "authorized_party" if rule.rule.authorized_parties.is_empty() => {
-            format!("{}, not looked at: the rule has no authorizedParties", shown(claimed.party.as_ref()))
+            format!("{}, not checked: the rule has no authorizedParties", shown(claimed.party.as_ref()))
         }
         "authorized_party" => format!("{} is one of the rule's", shown(claimed.party.as_ref())),
-        "subject" => "it has one".to_owned(),
+        "subject" => "present".to_owned(),
         _ => String::new(),
     }
 }

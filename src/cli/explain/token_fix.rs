@@ -6,24 +6,24 @@ use super::between;
 use super::near_miss::difference;
 use crate::auth::{Claimed, TokenError, same_issuer};
 use crate::cli::fetching;
-use crate::cli::rules::Placed;
+use crate::cli::rules::ConfiguredRule;
 use crate::config::RuleKind;
 use crate::providers::{self, DevelopmentInstances};
 
 /// A refused token and the rules that it met.
-pub(super) struct Case<'a> {
-    /// As given: looked at if it is no token at all, never repeated.
+pub(super) struct RefusedToken<'a> {
+    /// The input: examined if it is not a token, never printed.
     pub(super) token: &'a str,
     pub(super) claimed: &'a Claimed,
-    pub(super) rules: &'a [Placed<'a>],
+    pub(super) rules: &'a [ConfiguredRule<'a>],
     /// The one that was picked.
-    pub(super) rule: Option<&'a Placed<'a>>,
+    pub(super) rule: Option<&'a ConfiguredRule<'a>>,
 }
 
 /// A milliseconds' number where seconds belong is at least this; as seconds it would be the year 5138.
 const FIRST_MILLISECONDS: f64 = 1e11;
 
-pub(super) fn fix(error: &TokenError, case: &Case<'_>) -> String {
+pub(super) fn fix(error: &TokenError, case: &RefusedToken<'_>) -> String {
     match error {
         TokenError::Malformed(_) => malformed(case.token),
         TokenError::NoIssuer => {
@@ -32,10 +32,9 @@ pub(super) fn fix(error: &TokenError, case: &Case<'_>) -> String {
         TokenError::ForeignIssuer { found } => foreign_issuer(found, case.rules),
         TokenError::WrongAudience { found, .. } => wrong_audience(found, case),
         TokenError::WrongAlgorithm { found, .. } => wrong_algorithm(found, case),
-        TokenError::CriticalExtension => "have the issuer leave `crit` out of the header".to_owned(),
+        TokenError::CriticalExtension => "configure the issuer to leave `crit` out of the header".to_owned(),
         TokenError::NoKeyId => {
-            "have the issuer name its key; or write the rule with type = \"oidc\", which can do \
-                without"
+            "configure the issuer to send a key id (`kid`); or write the rule with type = \"oidc\", which does not require one"
                 .to_owned()
         }
         TokenError::KeysUnavailable { why } => {
@@ -45,33 +44,34 @@ pub(super) fn fix(error: &TokenError, case: &Case<'_>) -> String {
             "the issuer publishes no usable key (RSA from 2048 bits, P-256, Ed25519)".to_owned()
         }
         TokenError::UnknownKey { .. } => unknown_key(case),
-        TokenError::AmbiguousKey { .. } => "have the issuer name its key (`kid`) in the header".to_owned(),
+        TokenError::AmbiguousKey { .. } => "configure the issuer to send the key id (`kid`) in the header".to_owned(),
         TokenError::WrongSignature => wrong_signature(case),
         TokenError::NoTime { claim: "iat" } => {
-            "have the issuer set `iat`; or write type = \"customJwt\", which asks for none".to_owned()
+            "configure the issuer to set `iat`; or write type = \"customJwt\", which does not require it".to_owned()
         }
         TokenError::NoTime { claim } => {
-            format!("have the issuer set `{claim}`: a token for ever cannot be called back")
+            format!("configure the issuer to set `{claim}`: a token that never expires cannot be revoked")
         }
         TokenError::NotATime { claim } => not_a_time(claim, case.claimed),
         TokenError::Expired { at, now } => format!(
-            "it ended {} ago: take a new one from the provider for each request instead of keeping it; \
-                if it is new, this machine's clock is ahead (`usersync doctor` compares)",
+            "it expired {} ago: get a new one from the provider for each request instead of storing it; if it \
+                is new, this machine's clock is ahead (`usersync doctor` checks it)",
             between(*at, *now)
         ),
         TokenError::NotYetValid { from: at, now } | TokenError::IssuedInTheFuture { at, now } => format!(
-            "this machine's clock is {} behind the issuer's, or more: set it by NTP (`usersync doctor` \
-                compares); `leeway` under [tokens] is for seconds",
+            "this machine's clock is at least {} behind the issuer's: synchronise it by NTP (`usersync \
+                doctor` checks it); `leeway` under [tokens] allows only for a few seconds",
             between(*at, *now)
         ),
         TokenError::WrongParty { expected, found } => wrong_party(expected, found.as_deref(), case),
         TokenError::PendingSession => {
-            "the user has signed in but has not done what the application still asks (choose an organization, \
-                say): send the token of the completed session; or set allowPendingSessions on the rule"
+            "the user has signed in, but has not completed a required task (for example, choosing an \
+                organization): send the token of the completed session; or set allowPendingSessions on the \
+                rule"
                 .to_owned()
         }
         TokenError::NoSubject => {
-            "it speaks for no user: send a user's token, not that of a machine (client credentials)"
+            "it identifies no user: send a user's token, not the token of a program (client credentials)"
                 .to_owned()
         }
     }
@@ -83,45 +83,43 @@ fn malformed(text: &str) -> String {
     let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
     let fix = match text {
         "" | "undefined" | "null" | "[object Promise]" | "[object Object]" => {
-            "the app had no token when it asked: wait until the user is signed in, and for the token \
-                itself (`await getToken()`)"
+            "the app sent the request before it had a token: wait until the user is signed in, and await the \
+                token (`await getToken()`)"
         }
-        _ if begins(&["Bearer ", "bearer "]) => {
-            "leave the word Bearer out here; in the header it stands once"
-        }
+        _ if begins(&["Bearer ", "bearer "]) => "leave out the word Bearer here; only the header has it",
         _ if begins(&["\"", "'"]) => "leave the quotes out",
         _ if begins(&["usk_"]) => {
-            "this is a service key, which is for GET /v1/users; a user's route takes a user's token"
+            "this is a service key, which is for GET /v1/users; a route for users requires a user's token"
         }
         _ if begins(&["whsec_"]) => {
             "this is a webhook secret: it belongs in webhook_secrets, and never in a request; rotate it"
         }
         _ if begins(&["sk_", "pk_"]) => {
-            "this is an API key of the provider, no user's token; a secret \
-            one belongs in no request here: rotate it"
+            "this is an API key of the provider, not a user's token. If it is a secret key, never send it to \
+                usersync, and rotate it"
         }
         _ if text.split('.').count() == 5 => {
             return format!(
-                "it is encrypted (five parts), so only its issuer can read it: ask for a signed one ({})",
+                "it is encrypted (five parts), so only its issuer can read it: request a signed one ({})",
                 signed()
             );
         }
         _ if !text.contains('.') => {
             return format!(
-                "it is opaque, a session id or an access token for the provider itself: ask for a JSON Web \
-                    Token ({})",
+                "it is not a JSON Web Token (perhaps a session id, or an opaque access token for the provider \
+                    itself): ask for a JSON Web Token ({})",
                 signed()
             );
         }
         _ => {
-            "send the whole token as the provider gave it: it may be cut short, or have a blank or a \
-            line break in it"
+            "send the whole token as the provider gave it: it may be truncated, or contain a space or a line \
+                break"
         }
     };
     fix.to_owned()
 }
 
-fn foreign_issuer<'a>(found: &'a str, rules: &'a [Placed<'a>]) -> String {
+fn foreign_issuer<'a>(found: &'a str, rules: &'a [ConfiguredRule<'a>]) -> String {
     if rules.is_empty() {
         return format!(
             "no source has a token rule, so every token is refused: add [[sources.tokens]], or set the \
@@ -133,12 +131,12 @@ fn foreign_issuer<'a>(found: &'a str, rules: &'a [Placed<'a>]) -> String {
         let (key, issuer) = (rule.key(rule.issuer_key()), rule.issuer());
         // One slash at the end is ignored by the rule itself.
         let bare = |issuer: &'a str| issuer.strip_suffix('/').unwrap_or(issuer);
-        if let Some(slip) = difference(bare(issuer), bare(found)) {
-            return format!("the rule has {issuer:?}, which differs in {slip}: set {key} to {found:?}");
+        if let Some(mistake) = difference(bare(issuer), bare(found)) {
+            return format!("the rule has {issuer:?}, which differs in {mistake}: set {key} to {found:?}");
         }
         if found.starts_with(&format!("{}/", issuer.trim_end_matches('/'))) {
             return format!(
-                "the rule has {issuer:?}, and a path belongs to the issuer: set {key} to {found:?}"
+                "the rule has {issuer:?}, but the path is part of the issuer: set {key} to {found:?}"
             );
         }
     }
@@ -155,7 +153,7 @@ fn foreign_issuer<'a>(found: &'a str, rules: &'a [Placed<'a>]) -> String {
 }
 
 /// One of the two, the token and the rules, is of an instance for development, and the other is not.
-fn other_environment(found: &str, rules: &[Placed<'_>]) -> Option<String> {
+fn other_environment(found: &str, rules: &[ConfiguredRule<'_>]) -> Option<String> {
     let development =
         rules.iter().find_map(|rule| Some((rule, DevelopmentInstances::of(rule.issuer())?.vendor)));
     match (DevelopmentInstances::of(found), development) {
@@ -179,20 +177,20 @@ fn other_environment(found: &str, rules: &[Placed<'_>]) -> Option<String> {
 }
 
 /// The same path on another host, as of a provider that has one address outside and another one inside.
-fn other_address(found: &str, rules: &[Placed<'_>]) -> Option<String> {
+fn other_address(found: &str, rules: &[ConfiguredRule<'_>]) -> Option<String> {
     let path = |issuer: &str| Some(Url::parse(issuer).ok()?.path().trim_end_matches('/').to_owned());
     let found_path = path(found).filter(|path| !path.is_empty())?;
     let rule = rules.iter().find(|rule| path(rule.issuer()).as_ref() == Some(&found_path))?;
     Some(format!(
-        "{rule} has {:?}. If that is the same provider by an address that only this machine uses (Keycloak \
-            in a container network), use a customJwt rule with issuer = {found:?} and the URL of the keys from \
-            here in `jwks`; otherwise set {} to {found:?}",
+        "{rule} has {:?}. If that is the same provider at an address that only this machine uses (for example \
+            Keycloak in a container network), use a customJwt rule with issuer = {found:?}, and in `jwks` the \
+            URL of the keys that this machine can reach; otherwise set {} to {found:?}",
         rule.issuer(),
         rule.key(rule.issuer_key())
     ))
 }
 
-fn wrong_audience(found: &[String], case: &Case<'_>) -> String {
+fn wrong_audience(found: &[String], case: &RefusedToken<'_>) -> String {
     let issuer = case.claimed.issuer.as_deref().unwrap_or_default();
     let mut of_issuer = case.rules.iter().filter(|rule| same_issuer(rule.issuer(), issuer));
     let Some((rule, wanted)) = of_issuer.find_map(|it| Some((it, it.rule.application_id.as_deref()?))) else {
@@ -201,18 +199,18 @@ fn wrong_audience(found: &[String], case: &Case<'_>) -> String {
     let (key, source) = (rule.key("applicationID"), &rule.source.name);
     let Some(first) = found.first() else { return no_audience(rule, wanted) };
     let near = found.iter().find_map(|one| Some((one, difference(one, wanted)?)));
-    if let Some((near, slip)) = near {
-        return format!("it differs from {wanted:?} in {slip}: set {key} to {near:?}");
+    if let Some((near, mistake)) = near {
+        return format!("it differs from {wanted:?} in {mistake}: set {key} to {near:?}");
     }
     let found: Vec<_> = found.iter().map(|one| format!("{one:?}")).collect();
     format!(
-        "`aud` is {}, the rule for source {source} wants {wanted:?}: set {key} to {first:?}, or ask the \
+        "`aud` is {}, the rule for source {source} requires {wanted:?}: set {key} to {first:?}, or ask the \
             provider for the audience {wanted:?}",
         found.join(", ")
     )
 }
 
-fn no_audience(rule: &Placed<'_>, wanted: &str) -> String {
+fn no_audience(rule: &ConfiguredRule<'_>, wanted: &str) -> String {
     let path = &rule.path;
     match providers::advice(rule.source.provider.name).no_audience {
         Some(advice) => advice(wanted, path),
@@ -223,10 +221,10 @@ fn no_audience(rule: &Placed<'_>, wanted: &str) -> String {
     }
 }
 
-fn wrong_algorithm(found: &str, case: &Case<'_>) -> String {
+fn wrong_algorithm(found: &str, case: &RefusedToken<'_>) -> String {
     match found {
         "HS256" | "HS384" | "HS512" => format!(
-            "{found} signs with a shared secret, so whoever can check a token could make one: at the \
+            "{found} signs with a shared secret, so everyone who can check a token can also make one: at the \
                 provider, choose RS256 ({})",
             providers::hints(|advice| advice.key_pair)
         ),
@@ -243,27 +241,27 @@ fn wrong_algorithm(found: &str, case: &Case<'_>) -> String {
     }
 }
 
-fn unknown_key(case: &Case<'_>) -> String {
-    let from = case.rule.and_then(Placed::asks);
+fn unknown_key(case: &RefusedToken<'_>) -> String {
+    let from = case.rule.and_then(ConfiguredRule::keys_url);
     match from {
         Some(address) => format!(
-            "the provider rotated its keys and the token is older: take a new one; or the token is of \
+            "the provider rotated its keys and the token is older: get a new one; or the token is of \
                 another environment than {address}: compare the key ids there"
         ),
-        None => "the provider has other keys than the configuration: put its present key set in `jwks`, \
-            or better its address"
+        None => "the provider has other keys than the configuration: put its current key set in `jwks`, or \
+            better its URL"
             .to_owned(),
     }
 }
 
-fn wrong_signature(case: &Case<'_>) -> String {
-    let keys = match case.rule.and_then(Placed::asks) {
+fn wrong_signature(case: &RefusedToken<'_>) -> String {
+    let keys = match case.rule.and_then(ConfiguredRule::keys_url) {
         Some(address) => format!("signed in another environment than that of {address}"),
         None => "signed with another key than the one in `jwks`".to_owned(),
     };
     format!(
-        "the token was changed or cut on its way, or {keys}: take a new one, whole, from the \
-        provider that the rule names"
+        "the token was changed or truncated in transit, or {keys}: get a new, complete token from the \
+            provider that the rule names"
     )
 }
 
@@ -276,27 +274,29 @@ fn not_a_time(claim: &str, claimed: &Claimed) -> String {
     match number {
         Some(number) if number >= FIRST_MILLISECONDS => {
             format!(
-                "`{claim}` is in milliseconds: have the issuer write seconds, as in \
+                "`{claim}` is in milliseconds: configure the issuer to write seconds, as in \
                 Math.floor(Date.now() / 1000)"
             )
         }
-        _ => format!("have the issuer write `{claim}` as a number of seconds since 1970, without quotes"),
+        _ => format!(
+            "configure the issuer to write `{claim}` as a number of seconds since 1970, without quotes"
+        ),
     }
 }
 
-fn wrong_party(expected: &[String], found: Option<&str>, case: &Case<'_>) -> String {
+fn wrong_party(expected: &[String], found: Option<&str>, case: &RefusedToken<'_>) -> String {
     let key = case.rule.map(|rule| rule.key("authorizedParties")).unwrap_or_default();
     let Some(found) = found else {
         return format!(
-            "a token that no front end asked for has no `azp`: ask for it in the browser; or check applicationID \
-                instead, and leave out {key}"
+            "a token that was not requested by a front end has no `azp`: request it in the browser; or check \
+                applicationID instead, and leave out {key}"
         );
     };
     match expected.iter().find_map(|one| Some((one, difference(one, found)?))) {
-        Some((near, slip)) => format!("it differs from {near:?} in {slip}: add {found:?} to {key}"),
+        Some((near, mistake)) => format!("it differs from {near:?} in {mistake}: add {found:?} to {key}"),
         None => format!(
-            "if {found:?} is a front end of yours, add it to {key}; if not, somebody else's \
-            got this token"
+            "if {found:?} is one of your front ends, add it to {key}; if not, another application requested \
+                this token"
         ),
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::report::{Failure, Report};
-use super::signature_diagnosis::{self, Evidence};
+use super::signature_diagnosis::{self, SavedDelivery};
 use super::{time, webhook_fix};
 use crate::cli::Usage;
 use crate::clock::Clock;
@@ -16,8 +16,8 @@ use crate::domain::{Change, ChangeKind, Content, Delivery, Timestamp};
 use crate::providers::{self, ReadMessage, Source};
 use crate::signature::{Message, SignatureError, Verified};
 
-const ALL_PASSED: &str = "The delivery is good. Nothing was written: to apply it, have the provider send it again, or use `usersync send`
-or `usersync replay`.";
+const ALL_PASSED: &str = "The delivery is valid. Nothing was written: to apply it, let the provider send it \
+    again, or use `usersync send` or `usersync replay`.";
 
 /// The checks that are made once a message is verified.
 const LAST: [&str; 2] = ["json", "event"];
@@ -50,7 +50,7 @@ impl Webhook {
         let mut report = Report::default();
         if let Some(settings) = config.sources.iter().find(|source| source.name == self.source) {
             report.passed("source", format!("`{}`, provider {}", settings.name, settings.provider.name));
-            examine(&config, &Evidence { settings, headers: &headers, body: &body, at }, &mut report)?;
+            examine(&config, &SavedDelivery { settings, headers: &headers, body: &body, at }, &mut report)?;
         } else {
             report.failed(unknown_source(&self.source, &config));
             report.not_reached(&["size"]);
@@ -78,12 +78,12 @@ fn unknown_source(name: &str, config: &Config) -> Failure {
 }
 
 /// The checks that follow once the source is known, in the order of the service.
-fn examine(config: &Config, evidence: &Evidence<'_>, report: &mut Report) -> anyhow::Result<()> {
+fn examine(config: &Config, evidence: &SavedDelivery<'_>, report: &mut Report) -> anyhow::Result<()> {
     let source = Source::new(evidence.settings).map_err(|error| Usage(error.to_string()))?;
     let (size, limit) = (evidence.body.len(), config.server.body_limit);
     if size > limit {
         let found = format!("{size} bytes, and the limit is {limit}");
-        let fix = "raise body_limit under [server], if the event is real".to_owned();
+        let fix = "raise body_limit under [server], if the delivery is legitimate".to_owned();
         report.failed(Failure { check: "size", found, fix });
         report.not_reached(source.checks(evidence.headers));
         report.not_reached(&LAST);
@@ -102,10 +102,10 @@ fn examine(config: &Config, evidence: &Evidence<'_>, report: &mut Report) -> any
 fn verify(
     source: &Source,
     config: &Config,
-    evidence: &Evidence<'_>,
+    evidence: &SavedDelivery<'_>,
     report: &mut Report,
 ) -> Result<Verified<Message>, SignatureError> {
-    let Evidence { headers, body, at, .. } = *evidence;
+    let SavedDelivery { headers, body, at, .. } = *evidence;
     let verify_at = |at| source.verify(headers, body.to_vec(), at);
     let checks = source.checks(headers);
     let verified = verify_at(at);
@@ -116,14 +116,14 @@ fn verify(
     let away = Duration::from_secs(*seconds);
     let then = if *direction == "old" { at.minus(away) } else { at.plus(away) };
     let then = Timestamp::from_seconds(then.as_seconds());
-    let evidence = Evidence { at: then, ..*evidence };
+    let evidence = SavedDelivery { at: then, ..*evidence };
     let position = checks.iter().position(|check| *check == error.check()).unwrap_or_default();
     let (before, rest) = checks.split_at(position);
     report.made(before, None, |check| passed(check, &evidence));
     report.failed(failure(error, config, &evidence));
     let rest = rest.get(1..).unwrap_or_default();
-    if away.as_secs() >= webhook_fix::FAR {
-        // So far away that it cannot be a time in seconds.
+    if away.as_secs() >= webhook_fix::NOT_SECONDS {
+        // Such a large difference that it cannot be a time in seconds.
         report.not_reached(rest);
         return verified;
     }
@@ -135,24 +135,24 @@ fn verify(
 fn failure_of<T>(
     verified: &Result<T, SignatureError>,
     config: &Config,
-    evidence: &Evidence<'_>,
+    evidence: &SavedDelivery<'_>,
 ) -> Option<Failure> {
     verified.as_ref().err().map(|error| failure(error, config, evidence))
 }
 
-fn failure(error: &SignatureError, config: &Config, evidence: &Evidence<'_>) -> Failure {
+fn failure(error: &SignatureError, config: &Config, evidence: &SavedDelivery<'_>) -> Failure {
     Failure { check: error.check(), found: error.to_string(), fix: webhook_fix::fix(error, config, evidence) }
 }
 
 /// What a check found that passed.
-fn passed(check: &str, evidence: &Evidence<'_>) -> String {
+fn passed(check: &str, evidence: &SavedDelivery<'_>) -> String {
     match check {
         "headers" => {
             let known = webhook_fix::signature_headers(evidence.headers);
             known.join(", ")
         }
         "timestamp" => "a number of seconds".to_owned(),
-        "tolerance" => "close enough to now".to_owned(),
+        "tolerance" => "within the tolerance".to_owned(),
         "secret" => {
             let config::Source { webhook_secrets, bearer_tokens, .. } = evidence.settings;
             format!("the source has {}", webhook_secrets.len() + bearer_tokens.len())
@@ -164,12 +164,12 @@ fn passed(check: &str, evidence: &Evidence<'_>) -> String {
     }
 }
 
-/// What a verified message says, and what it would do.
+/// The content of a verified message, and what it would do.
 fn decode(source: &Source, message: Verified<Message>, at: Timestamp, report: &mut Report) {
     let read = match source.read(message, at) {
         Err(error) => {
             let fix =
-                "it would be refused and not kept: look at what the provider, or a proxy, sends".to_owned();
+                "it would be refused and not stored: check what the provider, or a proxy, sends".to_owned();
             report.failed(Failure { check: "json", found: error.to_string(), fix });
             return report.not_reached(&["event"]);
         }
@@ -187,9 +187,9 @@ fn decode(source: &Source, message: Verified<Message>, at: Timestamp, report: &m
         ReadMessage::Delivery(Delivery {
             event_type, content: Content::Unreadable { reason, .. }, ..
         }) => {
-            let found = format!("{} cannot be understood: {reason}", excerpt(event_type.as_deref()));
-            let fix = "it would be parked: answered 200 and kept; is this the source's provider? If so, \
-                report it; a later version can read it by `usersync replay --parked`";
+            let found = format!("{} cannot be read: {reason}", excerpt(event_type.as_deref()));
+            let fix = "it would be parked: answered 200 and stored. Check `provider` of the source. If it is \
+                right, report this event; a later version may understand it (`usersync replay --parked`)";
             report.failed(Failure { check: "event", found, fix: fix.to_owned() });
         }
     }
@@ -197,8 +197,8 @@ fn decode(source: &Source, message: Verified<Message>, at: Timestamp, report: &m
 
 fn effect(event: &str, change: &Change) -> String {
     let (user, stamp) = (excerpt(Some(&change.user.external_id)), change.stamp);
-    let unless = "applied, unless it was received before (duplicate), or it is stale: the user was deleted before, \
-        everything that it says is known, or something newer is known";
+    let unless = "applied; or `duplicate` if it was received before; or `stale` if the user was deleted \
+        before, or if the stored data is the same or newer";
     match &change.kind {
         ChangeKind::Delete => format!("{event} deletes user {user} as of {stamp}: it would be {unless}"),
         ChangeKind::Upsert { .. } | ChangeKind::Claims { .. } => {

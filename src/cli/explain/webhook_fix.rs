@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use super::signature_diagnosis::{self, Evidence};
+use super::signature_diagnosis::{self, SavedDelivery};
 use crate::config::Config;
 use crate::providers;
 use crate::signature::SignatureError;
@@ -22,25 +22,25 @@ fn known_signatures() -> Vec<(&'static str, String)> {
     known
 }
 
-/// Three thousand years. A timestamp that is so far away does not count seconds.
-pub(super) const FAR: u64 = 100_000_000_000;
+/// Three thousand years. A timestamp with such a difference is not in seconds.
+pub(super) const NOT_SECONDS: u64 = 100_000_000_000;
 
-/// The endings of the headers that stand beside a signature and belong to it.
-const BESIDE: [&str; 2] = ["-id", "-timestamp"];
+/// The suffixes of the headers that belong to a signature header.
+const HEADER_SUFFIXES: [&str; 2] = ["-id", "-timestamp"];
 
-/// The names of the headers that may tell whom a delivery is from. Never their values.
+/// The names of the headers that can show which provider sent a delivery. Never their values.
 pub(super) fn signature_headers(headers: &HeaderMap) -> Vec<&str> {
     let signatures = known_signatures();
     let belongs = |name: &&str| {
         signatures.iter().any(|(signature, _)| {
             let family = signature.trim_end_matches("-signature");
-            name == signature || BESIDE.iter().any(|end| name.strip_suffix(end) == Some(family))
+            name == signature || HEADER_SUFFIXES.iter().any(|end| name.strip_suffix(end) == Some(family))
         })
     };
     headers.keys().map(http::HeaderName::as_str).filter(belongs).collect()
 }
 
-pub(super) fn fix(error: &SignatureError, config: &Config, evidence: &Evidence<'_>) -> String {
+pub(super) fn fix(error: &SignatureError, config: &Config, evidence: &SavedDelivery<'_>) -> String {
     let path = evidence.path(config);
     match error {
         SignatureError::MissingHeader(_) => missing_header(evidence.headers, &path),
@@ -53,20 +53,19 @@ pub(super) fn fix(error: &SignatureError, config: &Config, evidence: &Evidence<'
                 .to_owned()
         }
         SignatureError::OutsideTolerance { direction: "old", .. } => format!(
-            "if it arrived just now, this machine's clock is ahead (`usersync doctor` compares) or \
-                something delayed the request; a request that was saved earlier is no longer accepted: have \
-                the provider send it again, and check the file with --at {}. The checks below are made as of \
-                that time",
+            "if it arrived just now, this machine's clock is ahead (`usersync doctor` checks it) or something \
+                delayed the request; a request that was saved earlier is no longer accepted: let the provider \
+                send it again, or check the file with --at {}. The checks below use that time",
             evidence.at
         ),
-        SignatureError::OutsideTolerance { seconds: FAR.., .. } => {
+        SignatureError::OutsideTolerance { seconds: NOT_SECONDS.., .. } => {
             "it is not a time in seconds (in milliseconds?): the sender must write seconds since 1970, and \
                 sign that"
                 .to_owned()
         }
         SignatureError::OutsideTolerance { .. } => {
-            "this machine's clock is behind: set it by NTP (`usersync doctor` compares). The checks below \
-                are made as of the time in the header"
+            "this machine's clock is behind: synchronise it by NTP (`usersync doctor` checks it). The checks \
+                below use the time in the header"
                 .to_owned()
         }
         SignatureError::NoSecret => {
@@ -91,42 +90,43 @@ fn missing_header(headers: &HeaderMap, path: &str) -> String {
     let family = |name: &str| there.iter().any(|it| it.starts_with(name));
     if family("svix-") && family("webhook-") {
         return format!(
-            "two families are mixed ({}): what renames headers? Pass on all three as they were sent",
+            "`svix-` and `webhook-` headers are mixed ({}): find what renames headers, and pass on all three \
+                as they were sent",
             there.join(", ")
         );
     }
     if family("svix-") || family("webhook-") {
         return format!(
-            "there are only {}: a proxy, or the tool that saved this file, dropped the rest",
+            "the request has only {}: a proxy, or the tool that saved this file, dropped the other headers",
             there.join(", ")
         );
     }
     let foreign = known_signatures().into_iter().find(|(name, _)| headers.contains_key(*name));
     foreign.map_or_else(
         || {
-            "it is not signed: a proxy dropped the svix-* or webhook-* headers, or no provider sent it"
+            "it is not signed: a proxy dropped the svix-* or webhook-* headers, or the request does not come \
+                from a provider"
                 .to_owned()
         },
         |(name, whose)| {
             format!(
-                "its `{name}` is that of {whose}: does {path} have the right `provider`, and does the URL name the \
-                    right source?"
+                "it has the header `{name}` of {whose}: check `provider` of {path}, and the source in the URL"
             )
         },
     )
 }
 
-fn unknown_cause(evidence: &Evidence<'_>, path: &str) -> String {
+fn unknown_cause(evidence: &SavedDelivery<'_>, path: &str) -> String {
     let is_signature = |name: &str| name == "svix-signature" || name == "webhook-signature";
     let mut signatures = evidence.headers.iter().filter(|(name, _)| is_signature(name.as_str()));
     if !signatures.any(|(_, value)| value.to_str().is_ok_and(|text| text.contains("v1,"))) {
-        return "the signature header holds no `v1,…`: it belongs to another scheme, or was cut off"
+        return "the signature header holds no `v1,…`: it belongs to another scheme, or was truncated"
             .to_owned();
     }
     format!(
         "put this endpoint's own secret in webhook_secrets of {path}: the provider shows it on the page of \
-            this very URL, and each endpoint and environment has a different one. If it is the right secret, \
-            the body, the id or the timestamp was changed in transit (or the two files belong to different \
-            requests)"
+            the endpoint with this URL, and each endpoint and environment has a different one. If it is the \
+            right secret, the body, the id or the timestamp was changed in transit (or the two files belong \
+            to different requests)"
     )
 }

@@ -22,7 +22,7 @@ fn variables_win_over_the_file() {
 }
 
 #[test]
-fn a_whole_source_can_stand_in_variables() {
+fn a_whole_source_can_be_set_by_variables() {
     let variables = [
         ("USERSYNC_SOURCES__0__NAME", "one"),
         ("USERSYNC_SOURCES__0__PROVIDER", "clerk"),
@@ -77,7 +77,7 @@ fn an_unknown_variable_is_refused_with_the_nearest() {
             "did you mean USERSYNC_SOURCES__0__TOKENS__1__APPLICATIONID?",
         ),
         ("USERSYNC_LOG__LEVEL__X", "did you mean USERSYNC_LOG__LEVEL?"),
-        ("USERSYNC_LOG__COLOUR", "after USERSYNC_LOG__ comes one of FORMAT, LEVEL"),
+        ("USERSYNC_LOG__COLOUR", "USERSYNC_LOG__ must be followed by one of FORMAT, LEVEL"),
         ("USERSYNC_SOURCES__0", "names a section, not a key; write USERSYNC_SOURCES__0__ and the key"),
     ] {
         assert_mentions(&errors_with("", &[(wrong, "x")]), &[wrong, right]);
@@ -143,13 +143,13 @@ fn database_url_wins_over_the_file_and_loses_to_its_own_variable() {
 }
 
 #[test]
-fn a_far_index_is_refused() {
+fn an_index_above_the_limit_is_refused() {
     let errors = errors_with("", &[("USERSYNC_SOURCES__4000000000__NAME", SECRET)]);
     assert_mentions(&errors, &["sets no known key"]);
 }
 
 #[test]
-fn a_single_underscore_is_told_where_two_make_a_key() {
+fn a_single_underscore_is_refused_if_two_would_make_a_key() {
     let errors = errors_with(
         "",
         &[("USERSYNC_DATABASE_URL", "sqlite://a.db"), ("USERSYNC_SERVER_BODY_LIMIT", "1MiB")],

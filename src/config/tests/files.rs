@@ -80,7 +80,7 @@ fn a_syntax_error_tells_its_line_and_quotes_nothing() {
 }
 
 #[test]
-fn all_errors_are_told_at_once_each_on_its_line() {
+fn all_errors_are_reported_at_once_one_a_line() {
     let errors = errors(
         "colour = 1\n[server]\nlisten = 'here'\nbody_limit = '1XB'\n[tokens]\njwks_ttl = 600\nleeway = 'x'",
     );
@@ -120,7 +120,7 @@ fn a_value_of_another_shape_is_refused_once() {
 }
 
 #[test]
-fn who_may_ask_and_how_much_is_checked() {
+fn origins_proxies_and_limits_are_validated() {
     let errors = errors(
         "[server]\ncors_origins = ['*', 'https://app.example.com', 'app.example.com']\n\
          trusted_proxies = ['proxy']\n[limits]\nburst = 0\nstreams = true",
@@ -214,7 +214,7 @@ fn a_secret_can_stand_in_a_variable_or_a_file() {
 }
 
 #[test]
-fn a_secret_that_is_not_where_it_should_be_is_named() {
+fn a_missing_secret_variable_or_file_is_named() {
     assert_mentions(
         &errors("[database]\nurl = 'env:NOWHERE'"),
         &["database.url: the variable NOWHERE is not set"],

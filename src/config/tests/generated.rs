@@ -1,5 +1,5 @@
 //! What is generated from the settings, and committed: `default.toml`, the tables of `docs/configuration.md` and
-//! the JSON Schema. `USERSYNC_GENERATE=1 cargo test --lib config` writes them anew.
+//! the JSON Schema. `USERSYNC_GENERATE=1 cargo test --lib config` generates them.
 
 use std::fmt::Write;
 use std::fs;
@@ -349,7 +349,7 @@ mod documentation {
         table
     }
 
-    /// The page with each table between `<!-- keys: PATH -->` and `<!-- end -->` written anew.
+    /// The page with each table between `<!-- keys: PATH -->` and `<!-- end -->` generated.
     fn generated(page: &str) -> String {
         let mut parts = page.split("<!-- keys: ");
         let mut new = parts.next().unwrap().to_owned();
@@ -424,7 +424,7 @@ mod schema {
 
     fn generated() -> Value {
         let mut schema = of_value(Config::SHAPE);
-        schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+        schema["$schema"] = json!("http://json-schema.org/source-07/schema#");
         schema["title"] = json!("usersync.toml");
         // `example` is a provider of the tests alone.
         let kinds = providers::kinds();

@@ -56,7 +56,7 @@ fn a_standard_source_that_only_answers_for_tokens_needs_no_map() {
 }
 
 #[test]
-fn what_a_map_needs_is_asked_for() {
+fn missing_keys_of_a_map_are_reported() {
     let errors = errors(&standard("[sources.map]"));
     for key in ["type", "id", "updated_at", "upsert"] {
         assert_mentions(&errors, &[&format!("sources[0].map.{key}: is missing")]);

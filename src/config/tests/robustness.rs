@@ -13,7 +13,7 @@ use super::super::settings::Kind;
 use super::super::{Config, ConfigErrors};
 use crate::providers;
 
-/// No message may hold it. It stands where a secret can stand, with anything around it.
+/// No message may contain it. It is used where a secret can be, with any text around it.
 const MARK: &str = "hunter2";
 
 /// The keys whose value is a secret.
@@ -175,7 +175,7 @@ fn load(file: &[u8], environment: &BTreeMap<String, String>) -> Result<Config, C
     Config::load(Some(on_disk.path()), environment, &providers::kinds())
 }
 
-/// Each error says where, what, and what to do; none shows a secret; none is said twice.
+/// Each error has a place, a problem and a fix; none shows a secret; none is reported twice.
 fn check(result: Result<Config, ConfigErrors>) -> Result<(), TestCaseError> {
     let Err(errors) = result else { return Ok(()) };
     prop_assert!(errors.iter().next().is_some());

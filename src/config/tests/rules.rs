@@ -69,7 +69,7 @@ fn the_type_is_oidc_or_custom_jwt() {
 }
 
 #[test]
-fn what_a_rule_needs_is_asked_for() {
+fn missing_keys_of_a_rule_are_reported() {
     assert_mentions(&errors(&rule("type = 'oidc'")), &["sources[0].tokens[0].domain: is missing"]);
     let errors = errors(&rule("type = 'customJwt'"));
     for key in ["issuer", "jwks", "algorithm"] {
@@ -98,17 +98,17 @@ fn keys_of_the_other_type_are_refused_with_the_right_ones() {
     assert_mentions(
         &oidc,
         &[
-            "tokens[0].issuer: does not belong on an oidc rule; write `domain`",
-            "tokens[0].jwks: does not belong on an oidc rule; leave it out",
-            "tokens[0].algorithm: does not belong on an oidc rule; write `algorithms`",
+            "tokens[0].issuer: is not a key of an oidc rule; write `domain`",
+            "tokens[0].jwks: is not a key of an oidc rule; leave it out",
+            "tokens[0].algorithm: is not a key of an oidc rule; write `algorithms`",
         ],
     );
     let custom = errors(&rule("type = 'customJwt'\ndomain = 'x'\nalgorithms = ['RS256']"));
     assert_mentions(
         &custom,
         &[
-            "tokens[0].domain: does not belong on a customJwt rule; write `issuer` and `jwks`",
-            "tokens[0].algorithms: does not belong on a customJwt rule; write `algorithm`",
+            "tokens[0].domain: is not a key of a customJwt rule; write `issuer` and `jwks`",
+            "tokens[0].algorithms: is not a key of a customJwt rule; write `algorithm`",
         ],
     );
 }

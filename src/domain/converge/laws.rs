@@ -14,9 +14,9 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(seconds)
 }
 
-fn facts(said: &[(Field, Value)]) -> Facts {
+fn facts(fields: &[(Field, Value)]) -> Facts {
     let mut facts = Facts::default();
-    for (field, value) in said {
+    for (field, value) in fields {
         facts.set(*field, value.clone()).unwrap();
     }
     facts
@@ -26,12 +26,15 @@ fn change(stamp: i64, kind: ChangeKind) -> Change {
     Change { user: UserKey::new("source", "user"), stamp: at(stamp), kind }
 }
 
-fn upsert(created_at: i64, stamp: i64, said: &[(Field, Value)]) -> Change {
-    change(stamp, ChangeKind::Upsert { lifetime: Some(at(created_at)), told_at: None, facts: facts(said) })
+fn upsert(created_at: i64, stamp: i64, fields: &[(Field, Value)]) -> Change {
+    change(
+        stamp,
+        ChangeKind::Upsert { lifetime: Some(at(created_at)), event_time: None, facts: facts(fields) },
+    )
 }
 
-fn claims(stamp: i64, said: &[(Field, Value)]) -> Change {
-    change(stamp, ChangeKind::Claims { facts: facts(said) })
+fn claims(stamp: i64, fields: &[(Field, Value)]) -> Change {
+    change(stamp, ChangeKind::Claims { facts: facts(fields) })
 }
 
 fn delete(stamp: i64) -> Change {
@@ -47,7 +50,7 @@ fn given(name: &str) -> (Field, Value) {
 }
 
 /// The record of a history, one change after the other.
-fn told(history: &[Change], ids: IdPolicy) -> Record {
+fn joined(history: &[Change], ids: IdPolicy) -> Record {
     history.iter().fold(Record::default(), |record, change| record.join(Record::of(change), ids))
 }
 
@@ -75,8 +78,8 @@ fn some_facts() -> impl Strategy<Value = Facts> {
 /// Stamps and lifetimes from so small a range that ties, reversals and overlaps are the rule.
 fn some_change() -> impl Strategy<Value = Change> {
     let upsert =
-        (0..6_i64, prop::option::of(0..3_i64), some_facts()).prop_map(|(created_at, told_at, facts)| {
-            ChangeKind::Upsert { lifetime: Some(at(created_at)), told_at: told_at.map(at), facts }
+        (0..6_i64, prop::option::of(0..3_i64), some_facts()).prop_map(|(created_at, event_time, facts)| {
+            ChangeKind::Upsert { lifetime: Some(at(created_at)), event_time: event_time.map(at), facts }
         });
     let claims = some_facts().prop_map(|facts| ChangeKind::Claims { facts });
     let kind = prop_oneof![4 => upsert, 1 => claims, 1 => Just(ChangeKind::Delete)];
@@ -94,7 +97,7 @@ fn some_policy() -> impl Strategy<Value = IdPolicy> {
 proptest! {
     #[test]
     fn joining_is_commutative(one in some_history(), two in some_history(), ids in some_policy()) {
-        let (one, two) = (told(&one, ids), told(&two, ids));
+        let (one, two) = (joined(&one, ids), joined(&two, ids));
         prop_assert_eq!(one.clone().join(two.clone(), ids), two.join(one, ids));
     }
 
@@ -102,14 +105,14 @@ proptest! {
     fn joining_is_associative(
         one in some_history(), two in some_history(), three in some_history(), ids in some_policy(),
     ) {
-        let [one, two, three] = [one, two, three].map(|history| told(&history, ids));
+        let [one, two, three] = [one, two, three].map(|history| joined(&history, ids));
         let left = one.clone().join(two.clone(), ids).join(three.clone(), ids);
         prop_assert_eq!(left, one.join(two.join(three, ids), ids));
     }
 
     #[test]
     fn joining_is_idempotent(history in some_history(), ids in some_policy()) {
-        let record = told(&history, ids);
+        let record = joined(&history, ids);
         prop_assert_eq!(record.clone().join(record.clone(), ids), record);
     }
 
@@ -121,7 +124,7 @@ proptest! {
         }),
         ids in some_policy(),
     ) {
-        prop_assert_eq!(told(&history, ids), told(&shuffled, ids));
+        prop_assert_eq!(joined(&history, ids), joined(&shuffled, ids));
     }
 
     #[test]
@@ -130,30 +133,30 @@ proptest! {
         let alive: Vec<Change> = history
             .into_iter()
             .filter_map(|change| match change.kind {
-                ChangeKind::Upsert { facts, told_at, .. } => {
-                    Some(Change { kind: ChangeKind::Upsert { lifetime: Some(at(0)), told_at, facts }, ..change })
+                ChangeKind::Upsert { facts, event_time, .. } => {
+                    Some(Change { kind: ChangeKind::Upsert { lifetime: Some(at(0)), event_time, facts }, ..change })
                 }
                 _ => None,
             })
             .collect();
-        let told_of = |field: Field| {
+        let newest_value = |field: Field| {
             let carrying = alive.iter().filter_map(|change| {
-                let ChangeKind::Upsert { facts, told_at, .. } = &change.kind else { return None };
+                let ChangeKind::Upsert { facts, event_time, .. } = &change.kind else { return None };
                 let value = facts.clone().into_iter().find(|(known, _)| *known == field)?.1;
-                Some(((change.stamp, *told_at, facts.digest()), value))
+                Some(((change.stamp, *event_time, facts.digest()), value))
             });
             carrying.max_by_key(|(rank, _)| *rank).map(|(_, value)| value)
         };
-        let profile = told(&alive, IdPolicy::Final).life.map(|life| life.profile()).unwrap_or_default();
+        let profile = joined(&alive, IdPolicy::Final).life.map(|life| life.profile()).unwrap_or_default();
         let text = |value: Option<Value>| value.and_then(|it| it.as_str().map(str::to_owned));
-        prop_assert_eq!(profile.email, text(told_of(Field::Email)));
-        prop_assert_eq!(profile.given_name, text(told_of(Field::GivenName)));
-        prop_assert_eq!(profile.email_verified, told_of(Field::EmailVerified).and_then(|it| it.as_bool()));
+        prop_assert_eq!(profile.email, text(newest_value(Field::Email)));
+        prop_assert_eq!(profile.given_name, text(newest_value(Field::GivenName)));
+        prop_assert_eq!(profile.email_verified, newest_value(Field::EmailVerified).and_then(|it| it.as_bool()));
     }
 
     #[test]
     fn a_deleted_user_with_a_final_id_never_lives(history in some_history()) {
-        let record = told(&history, IdPolicy::Final);
+        let record = joined(&history, IdPolicy::Final);
         let deletions = history.iter().filter(|change| change.is_delete());
         prop_assert_eq!(record.deleted_at, deletions.map(|change| change.stamp).max());
         prop_assert!(record.deleted_at.is_none() || record.life.is_none());
@@ -161,7 +164,7 @@ proptest! {
 
     #[test]
     fn a_reused_id_lives_only_in_a_lifetime_after_every_deletion(history in some_history()) {
-        let record = told(&history, IdPolicy::Reusable);
+        let record = joined(&history, IdPolicy::Reusable);
         if let (Some(deleted_at), Some(life)) = (record.deleted_at, &record.life) {
             prop_assert!(life.created_at().is_none_or(|created_at| created_at > deleted_at));
         }
@@ -169,7 +172,7 @@ proptest! {
 
     #[test]
     fn a_record_survives_being_written_and_read(history in some_history(), ids in some_policy()) {
-        let life = told(&history, ids).life;
+        let life = joined(&history, ids).life;
         let text = serde_json::to_string(&life).unwrap();
         prop_assert_eq!(serde_json::from_str::<Option<super::Life>>(&text).unwrap(), life);
     }
@@ -194,9 +197,9 @@ fn permutations(history: &[Change]) -> Vec<Vec<Change>> {
 
 /// What every order of a history ends in; they must all agree.
 fn in_every_order(history: &[Change], ids: IdPolicy) -> Record {
-    let expected = told(history, ids);
+    let expected = joined(history, ids);
     for order in permutations(history) {
-        assert_eq!(told(&order, ids), expected, "{order:#?}");
+        assert_eq!(joined(&order, ids), expected, "{order:#?}");
     }
     expected
 }
@@ -238,24 +241,24 @@ fn a_late_deletion_of_an_earlier_life_leaves_the_later_one_alone() {
 
 #[test]
 fn a_new_life_has_a_new_row_and_the_same_life_the_same() {
-    let old = told(&[upsert(1, 1, &[])], IdPolicy::Reusable);
-    let newer = told(&[upsert(1, 2, &[])], IdPolicy::Reusable);
-    let reborn = told(&[upsert(6, 6, &[])], IdPolicy::Reusable);
+    let old = joined(&[upsert(1, 1, &[])], IdPolicy::Reusable);
+    let newer = joined(&[upsert(1, 2, &[])], IdPolicy::Reusable);
+    let reborn = joined(&[upsert(6, 6, &[])], IdPolicy::Reusable);
     assert!(newer.continues(&old, IdPolicy::Reusable));
     assert!(!reborn.continues(&old, IdPolicy::Reusable));
     assert!(reborn.continues(&old, IdPolicy::Final), "a final id has one life");
-    let claimed = told(&[claims(1, &[given("A")])], IdPolicy::Reusable);
+    let claimed = joined(&[claims(1, &[given("A")])], IdPolicy::Reusable);
     assert!(old.continues(&claimed, IdPolicy::Reusable), "a row that a token made becomes the provider's");
 }
 
 #[test]
-fn claims_show_only_where_the_provider_has_not_spoken() {
+fn claims_are_used_only_for_fields_that_the_provider_has_not_sent() {
     let history = [claims(9, &[email("claimed@x"), given("Claimed")]), upsert(1, 1, &[email("a@x")])];
     for ids in POLICIES {
         let life = in_every_order(&history, ids).life.unwrap();
         assert_eq!(life.profile().email.as_deref(), Some("a@x"));
         assert_eq!(life.profile().given_name.as_deref(), Some("Claimed"));
-        assert_eq!(life.updated_at(), at(1), "the provider's stamp, where it has spoken");
+        assert_eq!(life.updated_at(), at(1), "the provider's stamp, if there is one");
     }
 }
 
@@ -289,7 +292,7 @@ fn a_claimed_name_stays_while_the_parts_from_the_provider_are_null() {
 }
 
 #[test]
-fn a_token_from_before_a_deletion_tells_nothing_of_the_life_after() {
+fn claims_from_before_a_deletion_are_not_used_in_the_next_lifetime() {
     let history = [claims(4, &[given("Old")]), delete(5), upsert(6, 6, &[email("b@x")])];
     let life = in_every_order(&history, IdPolicy::Reusable).life.unwrap();
     assert_eq!(life.profile().given_name, None);
@@ -327,20 +330,22 @@ fn a_deletion_in_seconds_is_final_for_users_in_milliseconds() {
 }
 
 #[test]
-fn of_equal_stamps_the_change_that_was_told_later_wins_whatever_its_digest() {
-    let told_later = |address: &str, told_at: i64| {
+fn of_equal_stamps_the_change_with_the_later_event_wins_whatever_its_digest() {
+    let with_event_time = |address: &str, event_time: i64| {
         let kind = ChangeKind::Upsert {
             lifetime: Some(at(1)),
-            told_at: Some(at(told_at)),
+            event_time: Some(at(event_time)),
             facts: facts(&[email(address)]),
         };
         change(5, kind)
     };
     for (first, second) in [("a@x", "b@x"), ("b@x", "a@x")] {
-        let record = in_every_order(&[told_later(first, 6), told_later(second, 7)], IdPolicy::Final);
+        let record =
+            in_every_order(&[with_event_time(first, 6), with_event_time(second, 7)], IdPolicy::Final);
         assert_eq!(email_of(&record).as_deref(), Some(second));
-        // One that does not say when it was told is the older one.
-        let record = in_every_order(&[upsert(1, 5, &[email(second)]), told_later(first, 6)], IdPolicy::Final);
+        // One without the time of its event is the older one.
+        let record =
+            in_every_order(&[upsert(1, 5, &[email(second)]), with_event_time(first, 6)], IdPolicy::Final);
         assert_eq!(email_of(&record).as_deref(), Some(first));
     }
 }
@@ -356,13 +361,13 @@ fn a_record_of_an_earlier_version_is_read() {
 }
 
 #[test]
-fn a_record_says_once_what_the_fields_of_one_change_have_in_common() {
-    let told = |stamp: i64, said: &[(Field, Value)]| {
-        let (lifetime, told_at) = (Some(at(1)), Some(at(stamp)));
-        change(stamp, ChangeKind::Upsert { lifetime, told_at, facts: facts(said) })
+fn a_record_stores_once_what_the_fields_of_one_change_have_in_common() {
+    let change_at = |stamp: i64, fields: &[(Field, Value)]| {
+        let (lifetime, event_time) = (Some(at(1)), Some(at(stamp)));
+        change(stamp, ChangeKind::Upsert { lifetime, event_time, facts: facts(fields) })
     };
     let all = [email("a@x"), given("Ada"), (Field::FamilyName, json!("King")), (Field::Nickname, json!("a"))];
-    let history = [told(5, &all), told(6, &[email("b@x")])];
+    let history = [change_at(5, &all), change_at(6, &[email("b@x")])];
     let life = in_every_order(&history, IdPolicy::Final).life;
     let text = serde_json::to_string(&life).unwrap();
     assert_eq!((text.matches("5000000,").count(), text.matches("6000000,").count()), (1, 1), "{text}");

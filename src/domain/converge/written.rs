@@ -1,7 +1,8 @@
-//! How the registers of a record are written: grouped by the change that wrote them, which says its stamp, its digest and its
-//! time once, and not for each field.
+//! How the registers of a record are stored: grouped by the change that wrote them, so that its stamp, digest and time
+//! are stored once, and not for each field.
 //!
-//! Earlier versions wrote each register by itself. Such records are read too, and are written anew when their user changes.
+//! Earlier versions stored each register separately. Such records are still read, and are converted when their user
+//! changes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use super::{Register, Registers};
 use crate::domain::Field;
 
-/// What one change wrote: its stamp, its digest, the fields, and when the provider told it.
+/// What one change wrote: its stamp, its digest, the fields, and the provider's time of the event.
 #[derive(Deserialize)]
 struct Read(i64, u64, BTreeMap<Field, Value>, #[serde(default)] Option<i64>);
 
@@ -28,11 +29,13 @@ struct Written<'a>(
 
 pub(super) fn serialize<S: Serializer>(registers: &Registers, serializer: S) -> Result<S::Ok, S::Error> {
     let mut changes: BTreeMap<_, BTreeMap<Field, &Value>> = BTreeMap::new();
-    for (field, Register(stamp, digest, value, told_at)) in registers {
-        changes.entry((*stamp, *told_at, *digest)).or_default().insert(*field, value);
+    for (field, Register(stamp, digest, value, event_time)) in registers {
+        changes.entry((*stamp, *event_time, *digest)).or_default().insert(*field, value);
     }
     serializer.collect_seq(
-        changes.into_iter().map(|((stamp, told_at, digest), fields)| Written(stamp, digest, fields, told_at)),
+        changes
+            .into_iter()
+            .map(|((stamp, event_time, digest), fields)| Written(stamp, digest, fields, event_time)),
     )
 }
 
@@ -51,8 +54,8 @@ impl<'de> Visitor<'de> for EitherForm {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut changes: A) -> Result<Registers, A::Error> {
         let mut registers = Registers::new();
-        while let Some(Read(stamp, digest, fields, told_at)) = changes.next_element()? {
-            let register = |(field, value)| (field, Register(stamp, digest, value, told_at));
+        while let Some(Read(stamp, digest, fields, event_time)) = changes.next_element()? {
+            let register = |(field, value)| (field, Register(stamp, digest, value, event_time));
             registers.extend(fields.into_iter().map(register));
         }
         Ok(registers)

@@ -66,7 +66,7 @@ fn typed_names_cannot_be_overwritten_and_wrong_types_are_left_out() {
 }
 
 #[test]
-fn both_kinds_tell_the_same_facts() {
+fn both_kinds_of_token_give_the_same_facts() {
     let claims =
         json!({"iss": "i", "sub": "s", "given_name": "Ada", "email_verified": "true", "picture": "p"});
     for kind in [TokenKind::Oidc, TokenKind::CustomJwt] {
@@ -84,7 +84,7 @@ fn both_kinds_tell_the_same_facts() {
 }
 
 #[test]
-fn flattening_stops_before_it_hurts() {
+fn flattening_is_limited_in_depth_and_key_length() {
     let mut deep = json!("leaf");
     for _ in 0..1_000 {
         deep = json!({ "": deep });

@@ -1,11 +1,11 @@
-//! The state of a source: every reason by what causes it, and what holds for all of them.
+//! The state of a source: the cause of every reason, and properties of all states.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 use strum::VariantArray as _;
 
-use super::{Asked, Checks, Comparison, LogState, Reason, Signals, SourceState, judge, usual_pause};
+use super::{Checks, Comparison, LogState, ProviderReport, Reason, Signals, SourceState, judge, usual_pause};
 use crate::domain::{Activity, Timestamp};
 
 const NOW: Timestamp = Timestamp::EPOCH;
@@ -18,14 +18,14 @@ fn minutes(minutes: u64) -> Timestamp {
     ago(Duration::from_mins(minutes))
 }
 
-/// A source in step: a delivery an hour ago, checks a minute ago.
+/// A healthy source: a delivery an hour ago, checks a minute ago.
 fn healthy() -> Signals {
     Signals {
         now: NOW,
         receives: true,
         activity: Activity { last_delivery_at: Some(minutes(60)), ..Activity::default() },
         usual_pause: Some(Duration::from_mins(10)),
-        asked: Some(Asked {
+        provider_report: Some(ProviderReport {
             checks: Checks {
                 at: Some(minutes(1)),
                 missing: Some(0),
@@ -44,31 +44,31 @@ fn reasons(change: impl FnOnce(&mut Signals)) -> Vec<Reason> {
     judge(&signals).1
 }
 
-fn asked(change: impl FnOnce(&mut Asked)) -> Vec<Reason> {
-    reasons(|signals| change(signals.asked.as_mut().unwrap()))
+fn provider_report(change: impl FnOnce(&mut ProviderReport)) -> Vec<Reason> {
+    reasons(|signals| change(signals.provider_report.as_mut().unwrap()))
 }
 
 fn checks(change: impl FnOnce(&mut Checks)) -> Vec<Reason> {
-    asked(|asked| change(&mut asked.checks))
+    provider_report(|provider_report| change(&mut provider_report.checks))
 }
 
 fn log(change: impl FnOnce(&mut LogState)) -> Vec<Reason> {
-    asked(|asked| change(asked.log.as_mut().unwrap()))
+    provider_report(|provider_report| change(provider_report.log.as_mut().unwrap()))
 }
 
 fn compared(change: impl FnOnce(&mut Comparison)) -> Vec<Reason> {
-    asked(|asked| change(asked.comparison.as_mut().unwrap()))
+    provider_report(|provider_report| change(provider_report.comparison.as_mut().unwrap()))
 }
 
 #[test]
-fn a_source_in_step_is_ok() {
+fn a_healthy_source_is_ok() {
     assert_eq!(judge(&healthy()), (SourceState::Ok, vec![]));
-    assert_eq!(reasons(|signals| signals.asked = None), []);
-    // One that only answers for tokens has nothing that could be late.
+    assert_eq!(reasons(|signals| signals.provider_report = None), []);
+    // A source that is only used for tokens has no deliveries that could be late.
     let tokens_alone = |signals: &mut Signals| {
         *signals = Signals {
             receives: false,
-            asked: None,
+            provider_report: None,
             activity: Activity::default(),
             usual_pause: None,
             now: NOW,
@@ -78,12 +78,12 @@ fn a_source_in_step_is_ok() {
 }
 
 #[test]
-fn the_checks_tell_of_drift_and_of_what_cannot_be_told() {
+fn checks_find_drift_or_fail() {
     assert_eq!(checks(|checks| checks.missing = Some(2)), [Reason::UsersMissing]);
     assert_eq!(checks(|checks| checks.failure = Some(Reason::ApiUnauthorized)), [Reason::ApiUnauthorized]);
     assert_eq!(checks(|checks| checks.at = None), [Reason::NotChecked]);
     assert_eq!(checks(|checks| checks.at = Some(minutes(31))), [Reason::NotChecked]);
-    // A count may differ for a moment.
+    // A count may differ for a short time.
     for (seen, expected) in [(1, vec![]), (2, vec![Reason::CountDiffers]), (9, vec![Reason::CountDiffers])] {
         let found = checks(|checks| {
             checks.difference = Some(-3);
@@ -95,7 +95,7 @@ fn the_checks_tell_of_drift_and_of_what_cannot_be_told() {
 
 #[test]
 fn an_endpoint_at_another_path_is_fine_while_deliveries_arrive() {
-    for (last, flaw, is_told) in [
+    for (last, problem, is_reported) in [
         (Some(minutes(60)), Reason::EndpointMissing, false),
         (Some(minutes(25 * 60)), Reason::EndpointMissing, true),
         (None, Reason::EndpointMissing, true),
@@ -106,9 +106,9 @@ fn an_endpoint_at_another_path_is_fine_while_deliveries_arrive() {
         let found = reasons(|signals| {
             signals.activity.last_delivery_at = last;
             signals.usual_pause = None;
-            signals.asked.as_mut().unwrap().checks.endpoint = vec![flaw];
+            signals.provider_report.as_mut().unwrap().checks.endpoint = vec![problem];
         });
-        assert_eq!(found.contains(&flaw), is_told, "{last:?} {flaw:?}");
+        assert_eq!(found.contains(&problem), is_reported, "{last:?} {problem:?}");
     }
 }
 
@@ -116,28 +116,28 @@ fn an_endpoint_at_another_path_is_fine_while_deliveries_arrive() {
 fn a_lost_position_counts_until_a_comparison_has_followed() {
     assert_eq!(log(|log| log.gap_at = Some(minutes(700))), [], "the comparison came later");
     assert_eq!(log(|log| log.gap_at = Some(minutes(500))), [Reason::EventsLost]);
-    let never_compared = asked(|asked| {
-        asked.comparison = None;
-        asked.log.as_mut().unwrap().gap_at = Some(minutes(500));
+    let never_compared = provider_report(|provider_report| {
+        provider_report.comparison = None;
+        provider_report.log.as_mut().unwrap().gap_at = Some(minutes(500));
     });
     assert_eq!(never_compared, [Reason::EventsLost]);
     assert_eq!(log(|log| log.failure = Some(Reason::EventLogForbidden)), [Reason::EventLogForbidden]);
 }
 
 #[test]
-fn an_event_that_only_the_log_brought_tells_of_lost_webhooks_after_a_while() {
-    assert_eq!(log(|log| log.only_in_log_at = Some(minutes(4))), [], "the webhook may be on its way");
+fn an_event_that_only_the_log_has_means_a_lost_webhook_after_five_minutes() {
+    assert_eq!(log(|log| log.only_in_log_at = Some(minutes(4))), [], "the webhook may still arrive");
     assert_eq!(log(|log| log.only_in_log_at = Some(minutes(6))), [Reason::WebhooksMissing]);
     assert_eq!(log(|log| log.only_in_log_at = Some(minutes(61))), [], "a delivery came after it");
     let without_secrets = reasons(|signals| {
         signals.receives = false;
-        signals.asked.as_mut().unwrap().log.as_mut().unwrap().only_in_log_at = Some(minutes(6));
+        signals.provider_report.as_mut().unwrap().log.as_mut().unwrap().only_in_log_at = Some(minutes(6));
     });
     assert_eq!(without_secrets, [], "no webhook is expected");
 }
 
 #[test]
-fn a_comparison_counts_by_what_it_left() {
+fn a_comparison_counts_by_the_differences_that_were_not_repaired() {
     assert_eq!(compared(|found| found.extra = 1), [Reason::ReconcileDiffers]);
     assert_eq!(compared(|found| (found.missing, found.different) = (2, 1)), [Reason::ReconcileDiffers]);
     assert_eq!(compared(|found| (found.missing, found.different, found.repaired) = (2, 1, 3)), []);
@@ -147,7 +147,7 @@ fn a_comparison_counts_by_what_it_left() {
 }
 
 #[test]
-fn silence_is_measured_by_what_is_usual() {
+fn silence_depends_on_the_usual_pause() {
     let silent_for = |hours: u64, usual: Option<Duration>| {
         reasons(|signals| {
             signals.activity.last_delivery_at = Some(ago(Duration::from_hours(hours)));
@@ -158,7 +158,7 @@ fn silence_is_measured_by_what_is_usual() {
     assert_eq!(silent_for(7, Some(Duration::from_mins(1))), [Reason::NoDeliveries]);
     assert_eq!(silent_for(15, Some(Duration::from_hours(2))), []);
     assert_eq!(silent_for(17, Some(Duration::from_hours(2))), [Reason::NoDeliveries]);
-    assert_eq!(silent_for(5000, None), [], "without a history nothing is usual");
+    assert_eq!(silent_for(5000, None), [], "without a history there is no usual pause");
 }
 
 #[test]
@@ -166,12 +166,12 @@ fn refusals_count_while_none_is_accepted() {
     assert_eq!(reasons(|signals| signals.activity.refused = 2), []);
     assert_eq!(reasons(|signals| signals.activity.refused = 3), [Reason::DeliveriesRefused]);
     let never = reasons(|signals| {
-        signals.asked = None;
+        signals.provider_report = None;
         signals.activity = Activity::default();
     });
     assert_eq!(never, [Reason::NoDeliveryYet]);
     let refused_from_the_start = reasons(|signals| {
-        signals.asked = None;
+        signals.provider_report = None;
         signals.activity = Activity { refused: 3, ..Activity::default() };
     });
     assert_eq!(refused_from_the_start, [Reason::DeliveriesRefused]);
@@ -195,7 +195,7 @@ fn the_names_are_stable() {
     let names: Vec<String> = Reason::VARIANTS.iter().map(line).collect();
     insta::assert_snapshot!(names.join("\n"));
     for reason in Reason::VARIANTS {
-        assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str(), "as it is kept");
+        assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str(), "as it is stored");
         assert_eq!(reason.as_str().parse(), Ok(*reason));
     }
 }
@@ -207,7 +207,7 @@ fn moment() -> impl Strategy<Value = Option<Timestamp>> {
 prop_compose! {
     fn any_signals()(
         receives in any::<bool>(),
-        is_asked in any::<bool>(),
+        has_provider_report in any::<bool>(),
         moments in [moment(), moment(), moment(), moment()],
         usual in proptest::option::of(0_u64..1000),
         refused in 0_u64..6,
@@ -220,7 +220,7 @@ prop_compose! {
         let [last_delivery_at, at, gap_at, only_in_log_at] = moments;
         let [failure, log_failure] = failures.map(|failure| failure.map(|index| Reason::VARIANTS[index]));
         let [missing_rows, repaired, extra] = counts;
-        let asked = Asked {
+        let provider_report = ProviderReport {
             checks: Checks { at, failure, missing, difference, difference_seen, endpoint: vec![] },
             log: Some(LogState { read_at: at, failure: log_failure, gap_at, only_in_log_at }),
             comparison: Some(Comparison { at, missing: missing_rows, repaired, extra, ..Comparison::default() }),
@@ -230,7 +230,7 @@ prop_compose! {
             receives,
             activity: Activity { last_delivery_at, refused, ..Activity::default() },
             usual_pause: usual.map(Duration::from_mins),
-            asked: is_asked.then_some(asked),
+            provider_report: has_provider_report.then_some(provider_report),
         }
     }
 }
@@ -246,21 +246,21 @@ proptest! {
     }
 
     #[test]
-    fn what_is_found_in_addition_makes_no_source_better(signals in any_signals()) {
-        // Of a source without any delivery, refusals tell why.
+    fn additional_findings_never_improve_the_state(signals in any_signals()) {
+        // If there was never a delivery, refusals replace this reason.
         prop_assume!(judge(&signals).1 != [Reason::NoDeliveryYet]);
         let mut worse = signals.clone();
         worse.activity.refused += 3;
-        if let Some(asked) = &mut worse.asked {
-            asked.checks.missing = Some(1);
-            asked.comparison = Some(Comparison { extra: 1, ..asked.comparison.unwrap_or_default() });
+        if let Some(provider_report) = &mut worse.provider_report {
+            provider_report.checks.missing = Some(1);
+            provider_report.comparison = Some(Comparison { extra: 1, ..provider_report.comparison.unwrap_or_default() });
         }
         prop_assert!(judge(&worse).0 >= judge(&signals).0);
     }
 
     #[test]
-    fn a_source_whose_provider_is_not_asked_never_drifts(mut signals in any_signals()) {
-        signals.asked = None;
+    fn a_source_without_requests_to_the_provider_never_drifts(mut signals in any_signals()) {
+        signals.provider_report = None;
         prop_assert!(judge(&signals).0 < SourceState::Drifting);
     }
 }

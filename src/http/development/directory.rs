@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// The largest page, as Clerk's.
 const LARGEST_PAGE: usize = 500;
-/// The page of whoever names no size, as Clerk's.
+/// The default page size, which is Clerk's.
 const DEFAULT_PAGE: usize = 10;
 
 /// The users of the development provider.
@@ -29,7 +29,7 @@ struct List {
     order_by: Option<String>,
 }
 
-/// Mounts the part of the API that usersync asks.
+/// Mounts the part of the API that usersync uses.
 pub(super) fn mount(app: &mut ServiceConfig, directory: &DevelopmentDirectory) {
     app.app_data(web::Data::new(directory.clone()));
     let api = web::scope("/dev/api")

@@ -1,5 +1,5 @@
-//! The provider of `usersync dev`: the discovery document, keys and tokens of its issuer, so that its tokens are verified like
-//! all other tokens, and its list of users, so that they are read in like those of any provider.
+//! The provider of `usersync dev`: the discovery document, keys and tokens of its issuer, so that its tokens are
+//! verified like all other tokens, and its list of users, so that they are read in like those of any provider.
 
 mod directory;
 
@@ -19,7 +19,7 @@ use super::problem::{Code, Problem, method_not_allowed};
 
 pub use directory::DevelopmentDirectory;
 
-/// How long a token is valid, unless the request says it.
+/// How long a token is valid by default.
 const LIFETIME: u64 = 3_600;
 
 /// The development provider, as the service knows it.
@@ -38,7 +38,7 @@ pub struct DevelopmentProvider {
 /// Signs a token for a subject with these claims, valid for this time.
 pub type Sign = dyn Fn(&str, Map<String, Value>, Duration) -> Option<String> + Send + Sync;
 
-/// What is asked of `POST /dev/token`.
+/// The body of `POST /dev/token`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct TokenRequest {
@@ -85,10 +85,10 @@ async fn keys(provider: web::Data<DevelopmentProvider>) -> web::Json<Value> {
     web::Json(provider.keys.clone())
 }
 
-/// A token for whoever is asked for: the sign-in of an app that is being developed.
+/// A token for any user: the sign-in of an app that is being developed.
 ///
-/// Pages of other sites cannot read the answer: it has no CORS header, and a name that somebody points to this machine
-/// is not one of its own names.
+/// Pages of other sites cannot read the answer: it has no CORS header, and a host name that an attacker points to this
+/// machine is not one of its own names.
 async fn token(
     provider: web::Data<DevelopmentProvider>,
     request: HttpRequest,
@@ -97,10 +97,10 @@ async fn token(
     if !is_for_this_machine(&request) {
         return Err(Problem::because(Code::NotFound, "the Host is not a loopback address"));
     }
-    let asked: TokenRequest = serde_json::from_slice(&body)
+    let token_request: TokenRequest = serde_json::from_slice(&body)
         .map_err(|error| Problem::because(Code::InvalidJson, format!("not a token request: {error}")))?;
-    let lifetime = Duration::from_secs(asked.expires_in.map_or(LIFETIME, u64::from));
-    let token = (provider.sign)(&asked.sub, asked.claims, lifetime)
+    let lifetime = Duration::from_secs(token_request.expires_in.map_or(LIFETIME, u64::from));
+    let token = (provider.sign)(&token_request.sub, token_request.claims, lifetime)
         .ok_or_else(|| Problem::because(Code::Internal, "the token cannot be signed"))?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -108,9 +108,9 @@ async fn token(
         .body(json!({"token": token}).to_string()))
 }
 
-/// Whether the request names this machine as its host, by one of the names that nobody can give to another machine.
+/// Whether the request names this machine as its host, by one of the names that always mean this machine.
 ///
-/// Only `Host` counts: a page sets `X-Forwarded-Host` as it likes.
+/// Only `Host` counts: a page can set `X-Forwarded-Host` to any value.
 fn is_for_this_machine(request: &HttpRequest) -> bool {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else { return false };

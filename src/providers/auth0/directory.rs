@@ -1,12 +1,12 @@
 //! Auth0's users: an export job, which gives a file of one JSON object a line.
 //!
 //! Source: Auth0's Management API. `GET /api/v2/users` is a search of the first thousand in an index that lags behind,
-//! and is never used to list. The traps that this knows of:
+//! and is never used to list. Known pitfalls:
 //! - Without `fields` the file has other keys.
-//! - The file's address is good for 60 seconds, so the job is asked again before every download; the job is gone after
-//!   a day, and then another one is made. The address has its own signature: no token is sent to it.
-//! - The file never changes, so a walk continues by skipping the lines that were read.
-//! - The file may be a sample or lag behind: it proves nobody's absence.
+//! - The file's address is valid for 60 seconds, so the job is requested again before every download; the job is
+//!   deleted after a day, and then another one is made. The address has its own signature: no token is sent to it.
+//! - The file never changes, so a run continues by skipping the lines that were read.
+//! - The file may be a sample or lag behind: it does not prove that a user is deleted.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use url::Url;
 
 use super::watch::Auth0Watch;
 use crate::config;
-use crate::providers::api::{Api, Authority, Client};
+use crate::providers::api::{Api, ApiCredentials, OAuthClient};
 use crate::providers::directory::{
-    Answer, Directory, ListError, Next, Pace, Page, Position, Presence, Request, encoded, state, text,
+    Answer, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, state, text,
     to_position,
 };
 
-/// What is asked for of each user.
+/// The fields of each user that are requested.
 const FIELDS: [&str; 16] = [
     "user_id",
     "email",
@@ -42,7 +42,7 @@ const FIELDS: [&str; 16] = [
     "updated_at",
 ];
 
-/// Between two looks at a job: at first, and at most.
+/// The first and the longest pause between two requests for the state of a job.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15));
 
 /// Reads the users of one Auth0 tenant.
@@ -52,13 +52,13 @@ struct Auth0Directory;
 pub(super) fn api(source: &config::Source) -> Option<Api> {
     let api = source.api.as_ref()?;
     let domain = api.domain.clone()?;
-    // The audience is the tenant's own domain, and ends with a slash, whatever address the API is asked at.
+    // The audience is the tenant's own domain, and ends with a slash, whatever the URL of the API is.
     let audience = domain.join("/api/v2/").ok()?.into();
     let base_url = api.base_url.clone().unwrap_or(domain);
     Some(Api {
         directory: Box::new(Auth0Directory),
         watch: Box::new(Auth0Watch),
-        authority: Authority::Client(Client {
+        authority: ApiCredentials::OAuthClient(OAuthClient {
             token_url: base_url.join("/oauth/token").ok()?,
             id: api.client_id.clone()?,
             secret: api.client_secret.clone()?,
@@ -73,10 +73,10 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Walk {
+struct ListPosition {
     /// The export job; `None` before it is made.
     job: Option<String>,
-    /// How often it was looked at.
+    /// How often its state was requested.
     looks: u32,
     /// The lines of its file that were read.
     lines: u64,
@@ -84,7 +84,7 @@ struct Walk {
 
 impl Directory for Auth0Directory {
     fn request(&self, position: Option<&Position>) -> Request {
-        if let Some(job) = state::<Walk>(position).job {
+        if let Some(job) = state::<ListPosition>(position).job {
             return Request::get(format!("/api/v2/jobs/{}", encoded(&job)));
         }
         let fields: Vec<Value> = FIELDS.iter().map(|name| json!({"name": name})).collect();
@@ -92,14 +92,14 @@ impl Directory for Auth0Directory {
     }
 
     fn read(&self, position: Option<&Position>, answer: &Answer) -> Result<Page, ListError> {
-        let walk: Walk = state(position);
+        let current: ListPosition = state(position);
         let job = text(&answer.body, "id").ok_or_else(|| ListError::not_a_list("an export job of Auth0"))?;
         let status = answer.body.get("status").and_then(Value::as_str).unwrap_or_default();
         let next = match (status, text(&answer.body, "location")) {
-            ("completed", Some(url)) if is_safe(&url) => Next::Download { url, at: walk.at(job, 0) },
+            ("completed", Some(url)) if is_safe(&url) => Next::Download { url, at: current.at(job, 0) },
             ("completed", Some(_)) => {
                 return Err(ListError::Unusable(
-                    "Auth0 gives the export's address without TLS; it is not used".to_owned(),
+                    "Auth0 returned a URL without TLS for the export; it is not used".to_owned(),
                 ));
             }
             ("completed", None) => {
@@ -107,46 +107,46 @@ impl Directory for Auth0Directory {
             }
             ("failed", _) => {
                 let why =
-                    text(&answer.body, "status_details").unwrap_or_else(|| "it does not say why".to_owned());
+                    text(&answer.body, "status_details").unwrap_or_else(|| "no reason given".to_owned());
                 return Err(ListError::Unusable(format!(
                     "Auth0's export failed: {why}; run it again with --restart"
                 )));
             }
             // Those that the API names, and any that it may have later.
             _ => {
-                let pause = PAUSES.0.saturating_mul(walk.looks + 1).min(PAUSES.1);
+                let pause = PAUSES.0.saturating_mul(current.looks + 1).min(PAUSES.1);
                 let percent = answer.body.get("percentage_done").and_then(Value::as_u64);
-                let looks = walk.looks + 1;
-                Next::After { pause, at: walk.at(job, looks), percent }
+                let looks = current.looks + 1;
+                Next::After { pause, at: current.at(job, looks), percent }
             }
         };
         Ok(Page { users: Vec::new(), next, total: None })
     }
 
-    /// A job is gone after a day. Another one may have the users in another order.
+    /// A job is deleted after a day. Another one may have the users in another order.
     fn after_refusal(&self, position: Option<&Position>, answer: &Answer) -> Option<Position> {
-        let has_job = state::<Walk>(position).job.is_some();
-        (has_job && answer.status == 404).then(|| to_position(&Walk::default()))
+        let has_job = state::<ListPosition>(position).job.is_some();
+        (has_job && answer.status == 404).then(|| to_position(&ListPosition::default()))
     }
 
     fn lines_read(&self, position: &Position) -> u64 {
-        state::<Walk>(Some(position)).lines
+        state::<ListPosition>(Some(position)).lines
     }
 
     fn after_lines(&self, position: &Position, lines: u64) -> Position {
-        let walk: Walk = state(Some(position));
-        to_position(&Walk { lines: walk.lines + lines, ..walk })
+        let current: ListPosition = state(Some(position));
+        to_position(&ListPosition { lines: current.lines + lines, ..current })
     }
 
     fn lookup(&self, external_id: &str) -> Option<Request> {
         Some(Request::get(format!("/api/v2/users/{}", encoded(external_id))))
     }
 
-    fn read_lookup(&self, answer: &Answer) -> Presence {
+    fn read_lookup(&self, answer: &Answer) -> Lookup {
         match (answer.status, answer.body.get("errorCode").and_then(Value::as_str)) {
-            (200, _) if text(&answer.body, "user_id").is_some() => Presence::There(answer.body.clone()),
-            (404, Some("inexistent_user")) => Presence::Gone,
-            (status, _) => Presence::Unknown(format!("Auth0 answered {status}")),
+            (200, _) if text(&answer.body, "user_id").is_some() => Lookup::Found(answer.body.clone()),
+            (404, Some("inexistent_user")) => Lookup::NotFound,
+            (status, _) => Lookup::Unknown(format!("Auth0 answered {status}")),
         }
     }
 
@@ -160,7 +160,7 @@ fn is_safe(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| config::is_permitted(&url, false))
 }
 
-impl Walk {
+impl ListPosition {
     fn at(self, job: String, looks: u32) -> Position {
         // The lines are those of one job's file.
         let lines = if self.job.as_ref().is_none_or(|known| *known == job) { self.lines } else { 0 };
@@ -175,7 +175,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::Auth0Directory;
-    use crate::providers::directory::{Answer, Directory, Method, Next, Position, Presence};
+    use crate::providers::directory::{Answer, Directory, Lookup, Method, Next, Position};
 
     fn answer(body: Value) -> Answer {
         Answer { status: 200, body, ..Answer::default() }
@@ -188,12 +188,12 @@ mod tests {
     fn at(next: Next) -> Position {
         match next {
             Next::At(at) | Next::After { at, .. } | Next::Download { at, .. } => at,
-            Next::End => panic!("the walk ended"),
+            Next::End => panic!("the run ended"),
         }
     }
 
     #[test]
-    fn a_job_is_made_once_looked_at_less_and_less_often_and_then_downloaded() {
+    fn a_job_is_created_once_polled_with_backoff_and_then_downloaded() {
         let made = Auth0Directory.request(None);
         assert_eq!((made.method, &*made.path), (Method::Post, "/api/v2/jobs/users-exports"));
         assert!(made.body.unwrap()["fields"].as_array().unwrap().contains(&json!({"name": "user_metadata"})));
@@ -203,8 +203,8 @@ mod tests {
         for percent in 0..9 {
             assert_eq!(Auth0Directory.request(Some(&position)).path, "/api/v2/jobs/job_1");
             let body = json!({"id": "job_1", "status": "processing", "percentage_done": percent});
-            let Next::After { pause, at, percent: told } = next(Some(&position), body) else { panic!() };
-            assert_eq!(told, Some(percent));
+            let Next::After { pause, at, percent: reported } = next(Some(&position), body) else { panic!() };
+            assert_eq!(reported, Some(percent));
             pauses.push(pause);
             position = at;
         }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_goes_on_by_the_lines_that_were_read_with_a_new_address() {
+    fn a_download_continues_after_the_lines_read_with_a_new_url() {
         let completed = |url: &str| json!({"id": "job_1", "status": "completed", "location": url});
         let position = at(next(None, completed("https://a.test/1")));
         let position = Auth0Directory.after_lines(&Auth0Directory.after_lines(&position, 500), 200);
@@ -234,9 +234,9 @@ mod tests {
             at(next(None, json!({"id": "job_1", "status": "completed", "location": "https://a.test/1"})));
         let position = Auth0Directory.after_lines(&position, 500);
         let gone = Answer { status: 404, ..Answer::default() };
-        let anew = Auth0Directory.after_refusal(Some(&position), &gone).unwrap();
-        assert_eq!(Auth0Directory.request(Some(&anew)).method, Method::Post);
-        assert_eq!(Auth0Directory.lines_read(&anew), 0);
+        let restarted = Auth0Directory.after_refusal(Some(&position), &gone).unwrap();
+        assert_eq!(Auth0Directory.request(Some(&restarted)).method, Method::Post);
+        assert_eq!(Auth0Directory.lines_read(&restarted), 0);
         let forbidden = Answer { status: 403, ..Answer::default() };
         assert_eq!(Auth0Directory.after_refusal(Some(&position), &forbidden), None);
     }
@@ -254,14 +254,14 @@ mod tests {
     }
 
     #[test]
-    fn only_auth0_s_own_words_say_that_a_user_is_gone() {
+    fn only_auth0s_own_error_code_means_that_a_user_does_not_exist() {
         let presence =
             |status, body| Auth0Directory.read_lookup(&Answer { status, body, ..Answer::default() });
-        assert_eq!(presence(404, json!({"errorCode": "inexistent_user"})), Presence::Gone);
+        assert_eq!(presence(404, json!({"errorCode": "inexistent_user"})), Lookup::NotFound);
         for (status, body) in
             [(404, Value::Null), (404, json!({"errorCode": "invalid_uri"})), (401, Value::Null)]
         {
-            assert!(matches!(presence(status, body), Presence::Unknown(_)));
+            assert!(matches!(presence(status, body), Lookup::Unknown(_)));
         }
         assert_eq!(Auth0Directory.lookup("auth0|5f/x").unwrap().path, "/api/v2/users/auth0%7C5f%2Fx");
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::providers::Unreadable;
 use crate::providers::file::{FileUser, Record};
 
-/// The titles that an export has where no fields were asked for, and the API's names of them.
+/// The titles of an export that was made without a list of fields, and the API's names of them.
 const TITLES: [(&str, &str); 13] = [
     ("Id", "user_id"),
     ("Given Name", "given_name"),
@@ -62,7 +62,9 @@ pub(super) fn user(user: FileUser) -> Result<Value, Unreadable> {
     if user.get("user_id").and_then(Value::as_str).is_some_and(|id| id.contains('|')) {
         return Ok(Value::Object(user));
     }
-    Err(Unreadable::new("there is no `user_id` or `Id` such as `auth0|…`: is the file Auth0's?"))
+    Err(Unreadable::new(
+        "there is no `user_id` or `Id` such as `auth0|…`: check that this is an export of Auth0",
+    ))
 }
 
 /// A user of an import has the id without its connection. Auth0 imports into a database connection, whose users' ids

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::directory::without;
 use super::file::FileUser;
 use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_user, object_at, string_at,
-    time_at, told_at,
+    Advice, DecodedEvent, Provider, Registered, Unreadable, event_time, facts_at, listed_user, object_at,
+    string_at, time_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy};
@@ -138,7 +138,7 @@ impl Provider for Auth0 {
 }
 
 /// What must not be kept: hashes, second factors, the app's private metadata, and tokens of identity providers, which
-/// stand in `identities`.
+/// are in `identities`.
 fn without_secrets(user: &Value) -> Value {
     const SECRETS: [&str; 7] = [
         "app_metadata",
@@ -162,19 +162,20 @@ enum Carries {
 fn upsert(event: &Value, carries: Carries) -> Result<DecodedEvent, Unreadable> {
     let user = user(event)?;
     let created_at = time_at(user, "created_at")?.ok_or_else(|| {
-        Unreadable::new("`created_at`, which tells one lifetime of an id from the next, is missing")
+        Unreadable::new("`created_at` is missing; it is required, because ids can be reused")
     })?;
     let stamp = match time_at(user, "updated_at")? {
         Some(stamp) => stamp,
-        None => time_at(event, "time")?
-            .ok_or_else(|| Unreadable::new("neither `data.object.updated_at` nor `time` holds its time"))?,
+        None => time_at(event, "time")?.ok_or_else(|| {
+            Unreadable::new("the event has no time: neither `data.object.updated_at` nor `time` is set")
+        })?,
     };
     Ok(DecodedEvent::Change {
         external_id: string_at(user, "user_id")?.to_owned(),
         stamp,
         kind: ChangeKind::Upsert {
             lifetime: Some(created_at),
-            told_at: told_at(event, "time"),
+            event_time: event_time(event, "time"),
             facts: facts(user, carries)?,
         },
     })
@@ -184,8 +185,9 @@ fn delete(event: &Value) -> Result<DecodedEvent, Unreadable> {
     let user = user(event)?;
     let stamp = match time_at(user, "deleted_at")? {
         Some(stamp) => stamp,
-        None => time_at(event, "time")?
-            .ok_or_else(|| Unreadable::new("neither `data.object.deleted_at` nor `time` holds its time"))?,
+        None => time_at(event, "time")?.ok_or_else(|| {
+            Unreadable::new("the event has no time: neither `data.object.deleted_at` nor `time` is set")
+        })?,
     };
     Ok(DecodedEvent::Change {
         external_id: string_at(user, "user_id")?.to_owned(),

@@ -1,12 +1,12 @@
 //! Auth0's log of events, the newest users, and the event streams that send webhooks.
 //!
-//! Source: Auth0's Management API (`/api/v2/events`, `/api/v2/event-streams`) and its pages on consuming events. The traps
-//! that this knows of:
-//! - The log is a stream of Server-Sent Events. Auth0 closes it every few minutes; the next connection goes on with the
-//!   last offset. `offset-only` messages carry the offset on through quiet times, or it would expire.
-//! - 403 is a missing permission, or another connection that is still open: only the message tells.
-//! - The list of users is a search in an index that lags behind. So its newest users count only after ten minutes, and the
-//!   number of users is that of the index.
+//! Source: Auth0's Management API (`/api/v2/events`, `/api/v2/event-streams`) and its pages on consuming events. Known
+//! pitfalls:
+//! - The log is a stream of Server-Sent Events. Auth0 closes it every few minutes; the next connection continues at the
+//!   last offset. `offset-only` messages move the offset forward while there are no events, so that it does not expire.
+//! - 403 is a missing permission, or another connection that is still open: only the message shows which.
+//! - The list of users is a search in an index that lags behind. So its newest users count only after ten minutes, and
+//!   the number of users is that of the index.
 //! - `from_timestamp` has whole seconds.
 
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Watch for Auth0Watch {
         Ok(Newest { users, total: answer.body.get("total").and_then(Value::as_u64) })
     }
 
-    fn row_is_due_after(&self) -> Duration {
+    fn row_expected_after(&self) -> Duration {
         Duration::from_mins(10)
     }
 
@@ -42,7 +42,7 @@ impl Watch for Auth0Watch {
     }
 
     fn read_endpoints(&self, answer: &Answer) -> Result<Vec<Endpoint>, ListError> {
-        // The list is in `eventStreams`; tenants of before had it bare.
+        // The list is in `eventStreams`; older tenants return a plain array.
         let pointer = if answer.body.is_array() { "" } else { "/eventStreams" };
         let streams = items(&answer.body, pointer, "Auth0's list of event streams")?;
         Ok(streams.iter().map(endpoint).collect())
@@ -71,15 +71,15 @@ fn endpoint(stream: &Value) -> Endpoint {
     let subscriptions = stream.get("subscriptions").and_then(Value::as_array).into_iter().flatten();
     Endpoint {
         id: text(stream, "id").unwrap_or_default(),
-        // An Action sends wherever its code says.
+        // An Action can send to any URL.
         url: is_webhook.then(|| url.to_owned()),
         is_enabled: string("/status") == Some("enabled"),
         events: subscriptions.filter_map(|one| text(one, "event_type")).collect(),
     }
 }
 
-fn whole_seconds(moment: Timestamp) -> Timestamp {
-    Timestamp::from_seconds(moment.as_seconds())
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_seconds(time.as_seconds())
 }
 
 /// Reads the events of one Auth0 tenant.
@@ -95,7 +95,7 @@ impl EventLog for Auth0Events {
         let request = Request::get("/api/v2/events");
         let request = match from {
             LogStart::After(offset) => request.with("from", offset),
-            LogStart::Since(moment) => request.with("from_timestamp", whole_seconds(*moment)),
+            LogStart::Since(time) => request.with("from_timestamp", whole_seconds(*time)),
         };
         USER_EVENTS.iter().fold(request, |request, event| request.with("event_type", event))
     }
@@ -130,7 +130,7 @@ fn of_error(error: &Value) -> LogMessage {
     let code = error.get("code").and_then(Value::as_str).unwrap_or("an unnamed error");
     match (code, text(error, "offset")) {
         ("invalid_cursor" | "cursor_expired", _) => LogMessage::PositionLost,
-        // The event at this place can never be sent.
+        // The event at this offset can never be sent.
         ("payload_too_large", Some(offset)) => LogMessage::Skipped(offset),
         _ => LogMessage::Failed(code.chars().filter(|letter| !letter.is_control()).take(60).collect()),
     }
@@ -152,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn the_log_is_asked_for_from_the_last_offset_or_from_a_whole_second() {
+    fn the_log_is_requested_from_the_last_offset_or_from_a_whole_second() {
         let since = LogStart::Since(Timestamp::from_micros(1_767_268_800_123_456));
-        let asked = Auth0Events.request(&since).query;
-        assert_eq!(asked[0], ("from_timestamp".to_owned(), "2026-01-01T12:00:00Z".to_owned()));
-        assert_eq!(asked.iter().filter(|(name, _)| name == "event_type").count(), 3);
-        let asked = Auth0Events.request(&LogStart::After("MTIz==".to_owned())).query;
-        assert_eq!(asked[0], ("from".to_owned(), "MTIz==".to_owned()));
+        let query = Auth0Events.request(&since).query;
+        assert_eq!(query[0], ("from_timestamp".to_owned(), "2026-01-01T12:00:00Z".to_owned()));
+        assert_eq!(query.iter().filter(|(name, _)| name == "event_type").count(), 3);
+        let query = Auth0Events.request(&LogStart::After("MTIz==".to_owned())).query;
+        assert_eq!(query[0], ("from".to_owned(), "MTIz==".to_owned()));
     }
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_stream_are_told_apart() {
+    fn errors_of_the_stream_are_distinguished() {
         let error = |code: &str, offset: Option<&str>| {
             message("error", &json!({"error": {"code": code, "message": "x", "offset": offset}}))
         };
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_permission_is_told_from_an_open_connection() {
+    fn a_missing_permission_is_distinguished_from_an_open_connection() {
         let refusal = |status, from: &LogStart, words: &str| {
             let body = json!({"statusCode": status, "message": words});
             Auth0Events.refusal(from, &Answer { status, body, ..Answer::default() })
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn event_streams_are_endpoints_and_actions_may_send_anywhere() {
+    fn event_streams_are_endpoints_and_an_action_has_no_url() {
         let webhook = json!({"id": "est_1", "status": "enabled", "subscriptions": [{"event_type": "user.created"}],
             "destination": {"type": "webhook", "configuration": {
                 "webhook_endpoint": "https://a.test/webhooks/auth0",
@@ -217,7 +217,7 @@ mod tests {
         assert!(read[0].is_at("/webhooks/auth0") && read[0].is_enabled && read[0].events == ["user.created"]);
         assert!(read[1].url.is_none() && !read[1].is_enabled);
         assert!(!format!("{read:?}").contains("SENTINEL"));
-        let asked = Auth0Watch.failed_deliveries(&read[0], Timestamp::from_micros(1_500_000)).unwrap();
-        assert!(asked.query.contains(&("date_from".to_owned(), "1970-01-01T00:00:01Z".to_owned())));
+        let request = Auth0Watch.failed_deliveries(&read[0], Timestamp::from_micros(1_500_000)).unwrap();
+        assert!(request.query.contains(&("date_from".to_owned(), "1970-01-01T00:00:01Z".to_owned())));
     }
 }

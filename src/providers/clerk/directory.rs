@@ -1,10 +1,11 @@
 //! Clerk's users: `GET /users`, oldest first.
 //!
-//! Source: Clerk's Backend API, version 2026-05-12. The traps that this knows of:
+//! Source: Clerk's Backend API, version 2026-05-12. Known pitfalls:
 //! - More than 500 at a time is not refused but answered with ten, so the end is an empty page and never a short one.
 //! - With `offset`, a user who is deleted meanwhile makes the list skip another one, so there is no `offset` here.
-//! - `starting_after` is young. A server that ignores it answers with the first page again; and what is answered when
-//!   its user was deleted is not documented. Both go on by `created_at_after`, which is exclusive and in milliseconds.
+//! - `starting_after` is new. A server that ignores it answers with the first page again, and the answer if its user
+//!   was deleted is not documented. Both cases continue with `created_at_after`, which is exclusive and in
+//!   milliseconds.
 //! - Users who were imported may share one millisecond, more of them than fit on a page: within it there is `offset`.
 
 use secrecy::ExposeSecret;
@@ -13,13 +14,13 @@ use serde_json::Value;
 
 use super::watch::ClerkWatch;
 use crate::config;
-use crate::providers::api::{Api, Authority};
+use crate::providers::api::{Api, ApiCredentials};
 use crate::providers::directory::{
-    Answer, Directory, ListError, Next, Pace, Page, Position, Presence, Request, encoded, items, state, text,
+    Answer, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, items, state, text,
     to_position,
 };
 
-/// The largest page that Clerk gives.
+/// The largest page that Clerk allows.
 const LARGEST_PAGE: usize = 500;
 const API_VERSION: &str = "2026-05-12";
 
@@ -40,21 +41,21 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
         directory: Box::new(ClerkDirectory { is_development }),
         watch: Box::new(ClerkWatch { version: API_VERSION }),
         base_url: api.base_url(BASE_URL)?,
-        authority: Authority::Bearer(key),
+        authority: ApiCredentials::Bearer(key),
         headers: Vec::new(),
     })
 }
 
-/// How far a walk has come.
+/// The position in the list.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Walk {
+struct ListPosition {
     paging: Paging,
     /// The first user of the list: if a later page begins with it, the server ignores `starting_after`.
     first_id: Option<String>,
     last_id: Option<String>,
     /// Milliseconds since the epoch.
     last_created_at: Option<i64>,
-    /// The users of that millisecond who were read already.
+    /// The users of that millisecond that were already read.
     read_in_it: Vec<String>,
 }
 
@@ -71,42 +72,46 @@ enum Paging {
 
 impl Directory for ClerkDirectory {
     fn request(&self, position: Option<&Position>) -> Request {
-        let walk: Walk = state(position);
+        let current: ListPosition = state(position);
         let list = get("/users").with("order_by", "+created_at").with("limit", LARGEST_PAGE);
-        let created_at = walk.last_created_at.unwrap_or_default();
-        match (walk.paging, &walk.last_id) {
+        let created_at = current.last_created_at.unwrap_or_default();
+        match (current.paging, &current.last_id) {
             (Paging::Cursor, Some(id)) => list.with("starting_after", id),
             (Paging::Cursor, None) => list,
             (Paging::Created, _) => list.with("created_at_after", created_at - 1),
             (Paging::Within, _) => list
                 .with("created_at_after", created_at - 1)
                 .with("created_at_before", created_at + 1)
-                .with("offset", walk.read_in_it.len()),
+                .with("offset", current.read_in_it.len()),
         }
     }
 
     fn read(&self, position: Option<&Position>, answer: &Answer) -> Result<Page, ListError> {
-        let walk: Walk = state(position);
+        let current: ListPosition = state(position);
         let users = items(&answer.body, "", "Clerk's list of users")?;
         let first_id = users.first().and_then(|user| text(user, "id"));
         if users.iter().any(|user| text(user, "id").is_none()) {
             return Err(ListError::not_a_list("Clerk's list of users"));
         }
-        match walk.paging {
-            Paging::Cursor if walk.last_id.is_some() && first_id.is_some() && first_id == walk.first_id => {
-                Ok(Page { users: Vec::new(), next: Next::At(walk.by_created()?), total: None })
+        match current.paging {
+            Paging::Cursor
+                if current.last_id.is_some() && first_id.is_some() && first_id == current.first_id =>
+            {
+                Ok(Page { users: Vec::new(), next: Next::At(current.by_created()?), total: None })
             }
             Paging::Cursor if users.is_empty() => Ok(Page { users, next: Next::End, total: None }),
-            Paging::Cursor => Ok(walk.advance(users, Paging::Cursor)),
-            Paging::Created => walk.read_by_created(users),
-            Paging::Within => walk.read_within(users),
+            Paging::Cursor => Ok(current.advance(users, Paging::Cursor)),
+            Paging::Created => current.read_by_created(users),
+            Paging::Within => current.read_within(users),
         }
     }
 
-    /// The user whom the cursor names may have been deleted.
+    /// The user in the cursor may have been deleted.
     fn after_refusal(&self, position: Option<&Position>, _answer: &Answer) -> Option<Position> {
-        let walk: Walk = state(position);
-        (walk.paging == Paging::Cursor && walk.last_id.is_some()).then(|| walk.by_created().ok()).flatten()
+        let current: ListPosition = state(position);
+        (current.paging == Paging::Cursor && current.last_id.is_some())
+            .then(|| current.by_created().ok())
+            .flatten()
     }
 
     fn count(&self) -> Option<Request> {
@@ -121,12 +126,12 @@ impl Directory for ClerkDirectory {
         Some(get(&format!("/users/{}", encoded(external_id))))
     }
 
-    fn read_lookup(&self, answer: &Answer) -> Presence {
+    fn read_lookup(&self, answer: &Answer) -> Lookup {
         let code = answer.body.pointer("/errors/0/code").and_then(Value::as_str);
         match (answer.status, code) {
-            (200, _) if text(&answer.body, "id").is_some() => Presence::There(answer.body.clone()),
-            (404, Some("resource_not_found")) => Presence::Gone,
-            (status, _) => Presence::Unknown(format!("Clerk answered {status}")),
+            (200, _) if text(&answer.body, "id").is_some() => Lookup::Found(answer.body.clone()),
+            (404, Some("resource_not_found")) => Lookup::NotFound,
+            (status, _) => Lookup::Unknown(format!("Clerk answered {status}")),
         }
     }
 
@@ -152,8 +157,8 @@ fn get(path: &str) -> Request {
     Request::get(path).with_header("clerk-api-version", API_VERSION)
 }
 
-impl Walk {
-    /// The same walk, by the time of creation.
+impl ListPosition {
+    /// The same list, by the time of creation.
     fn by_created(self) -> Result<Position, ListError> {
         if self.last_created_at.is_none() {
             return Err(ListError::repeats("starting_after"));
@@ -220,7 +225,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{ClerkDirectory, LARGEST_PAGE};
-    use crate::providers::directory::{Answer, Directory, Next, Page, Position, Presence};
+    use crate::providers::directory::{Answer, Directory, Lookup, Next, Page, Position};
 
     const DIRECTORY: ClerkDirectory = ClerkDirectory { is_development: false };
 
@@ -267,8 +272,8 @@ mod tests {
         }
     }
 
-    /// Walks to the end; every user who was read, in order, and the number of requests.
-    fn walk(server: &mut Server, mut meanwhile: impl FnMut(usize, &mut Server)) -> (Vec<String>, usize) {
+    /// Reads to the end; returns every user that was read, in order, and the number of requests.
+    fn read_list(server: &mut Server, mut meanwhile: impl FnMut(usize, &mut Server)) -> (Vec<String>, usize) {
         let mut position: Option<Position> = None;
         let mut read = Vec::new();
         for request in 1..1000 {
@@ -286,42 +291,42 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        panic!("the walk does not end");
+        panic!("the run does not end");
     }
 
     fn assert_whole(server: &Server, read: &[String]) {
         let unique: BTreeSet<&String> = read.iter().collect();
-        assert_eq!(unique.len(), read.len(), "nobody is read twice");
+        assert_eq!(unique.len(), read.len(), "no user is read twice");
         assert_eq!(unique, server.users.iter().map(|(id, _)| id).collect());
     }
 
     #[test]
-    fn a_walk_reads_everybody_once_whether_or_not_the_last_page_is_full() {
+    fn a_run_reads_every_user_once_whether_or_not_the_last_page_is_full() {
         for count in [0, 1, 9, 10, 499, 500, 501, 1000, 1234] {
             let mut server = Server::with(0..count);
-            let (read, _) = walk(&mut server, |_, _| {});
+            let (read, _) = read_list(&mut server, |_, _| {});
             assert_whole(&server, &read);
         }
     }
 
     #[test]
-    fn a_server_that_clamps_the_page_to_ten_is_walked_to_its_end() {
+    fn a_server_that_limits_pages_to_ten_users_is_read_to_the_end() {
         let mut server = Server { largest_page: 10, ..Server::with(0..95) };
-        let (read, _) = walk(&mut server, |_, _| {});
+        let (read, _) = read_list(&mut server, |_, _| {});
         assert_whole(&server, &read);
     }
 
     #[test]
-    fn a_server_that_ignores_the_cursor_is_walked_by_the_time_of_creation() {
+    fn a_server_that_ignores_the_cursor_is_read_by_the_time_of_creation() {
         let times = (0..2000).map(|n| n / 3);
         let mut server = Server { ignores_cursor: true, ..Server::with(times) };
-        let (read, requests) = walk(&mut server, |_, _| {});
+        let (read, requests) = read_list(&mut server, |_, _| {});
         assert_whole(&server, &read);
         assert!(requests < 10, "{requests}");
     }
 
     #[test]
-    fn a_server_that_ignores_the_time_of_creation_too_is_not_walked_for_ever() {
+    fn reading_ends_if_a_server_ignores_the_time_of_creation_too() {
         let server = Server { ignores_cursor: true, ..Server::with(0..2000) };
         let mut position = None;
         for _ in 0..5 {
@@ -333,14 +338,14 @@ mod tests {
                 Err(error) => return assert!(error.to_string().contains("created_at_after")),
             }
         }
-        panic!("the walk does not end");
+        panic!("the run does not end");
     }
 
     #[test]
     fn a_millisecond_with_more_users_than_a_page_is_read_whole() {
         let times = (0..3).chain(std::iter::repeat_n(5, 1700)).chain(6..10);
         let mut server = Server { ignores_cursor: true, ..Server::with(times) };
-        let (read, _) = walk(&mut server, |_, _| {});
+        let (read, _) = read_list(&mut server, |_, _| {});
         assert_whole(&server, &read);
     }
 
@@ -348,7 +353,7 @@ mod tests {
     fn the_user_whom_the_cursor_names_may_be_deleted_meanwhile() {
         for refuses_unknown_cursors in [true, false] {
             let mut server = Server { refuses_unknown_cursors, ..Server::with(0..1200) };
-            let (read, _) = walk(&mut server, |request, server| {
+            let (read, _) = read_list(&mut server, |request, server| {
                 if request == 2 {
                     server.users.retain(|(id, _)| id != "user_499");
                 }
@@ -359,9 +364,9 @@ mod tests {
     }
 
     #[test]
-    fn somebody_who_signs_up_during_the_walk_is_read_and_shifts_nobody() {
+    fn a_user_who_signs_up_during_the_run_is_read_and_no_other_user_is_skipped() {
         let mut server = Server::with(0..1200);
-        let (read, _) = walk(&mut server, |request, server| {
+        let (read, _) = read_list(&mut server, |request, server| {
             if request < 5 {
                 server.users.push((format!("late_{request}"), 5000 + i64::try_from(request).unwrap()));
             }
@@ -371,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_else_s_answer_is_no_list() {
+    fn an_answer_of_another_server_is_not_a_list() {
         for body in [Value::Null, json!({"data": []}), json!([{"name": "x"}]), json!("<html>")] {
             let answer = Answer { status: 200, body, ..Answer::default() };
             assert!(DIRECTORY.read(None, &answer).is_err());
@@ -379,10 +384,10 @@ mod tests {
     }
 
     #[test]
-    fn only_clerk_s_own_words_say_that_a_user_is_gone() {
+    fn only_clerks_own_error_code_means_that_a_user_does_not_exist() {
         let presence = |status, body| DIRECTORY.read_lookup(&Answer { status, body, ..Answer::default() });
-        assert_eq!(presence(404, json!({"errors": [{"code": "resource_not_found"}]})), Presence::Gone);
-        assert_eq!(presence(200, json!({"id": "user_1"})), Presence::There(json!({"id": "user_1"})));
+        assert_eq!(presence(404, json!({"errors": [{"code": "resource_not_found"}]})), Lookup::NotFound);
+        assert_eq!(presence(200, json!({"id": "user_1"})), Lookup::Found(json!({"id": "user_1"})));
         for (status, body) in [
             (404, Value::Null),
             (404, json!({"message": "no route"})),
@@ -391,7 +396,7 @@ mod tests {
             (200, Value::Null),
             (500, Value::Null),
         ] {
-            assert!(matches!(presence(status, body), Presence::Unknown(_)), "{status}");
+            assert!(matches!(presence(status, body), Lookup::Unknown(_)), "{status}");
         }
     }
 }

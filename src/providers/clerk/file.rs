@@ -1,7 +1,7 @@
 //! Clerk's export files: the dashboard's CSV, and the JSON that support gives.
 //!
 //! Source: Clerk's documentation and its migration tool. Neither has the time of the last change, so what they say
-//! ranks below every webhook. Password hashes and secrets of second factors are never looked at.
+//! ranks below every webhook. Password hashes and secrets of second factors are never read.
 
 use serde_json::{Map, Value, json};
 
@@ -77,7 +77,9 @@ fn exported(export: &Value) -> Result<Value, Unreadable> {
 /// All of Clerk's ids look alike, so a file of another provider is noticed.
 fn checked(id: Option<&str>) -> Result<&str, Unreadable> {
     let id = id.filter(|id| id.starts_with("user_"));
-    id.ok_or_else(|| Unreadable::new("there is no `id` that begins with `user_`: is the file Clerk's?"))
+    id.ok_or_else(|| {
+        Unreadable::new("there is no `id` that begins with `user_`: check that this is an export of Clerk")
+    })
 }
 
 struct Names {

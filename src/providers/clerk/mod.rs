@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::directory::without;
 use super::file::FileUser;
 use super::{
-    Advice, DecodedEvent, DevelopmentInstances, Provider, Registered, Unreadable, facts_at, listed_user,
-    object_at, string_at, time_at, told_at,
+    Advice, DecodedEvent, DevelopmentInstances, Provider, Registered, Unreadable, event_time, facts_at,
+    listed_user, object_at, string_at, time_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Facts, Field, IdPolicy, Timestamp};
@@ -113,15 +113,16 @@ fn upsert(event: &Value) -> Result<DecodedEvent, Unreadable> {
     let user = object_at(event, "data")?;
     let stamp = match time_at(user, "updated_at")? {
         Some(stamp) => stamp,
-        None => time_at(event, "timestamp")?
-            .ok_or_else(|| Unreadable::new("neither `data.updated_at` nor `timestamp` holds its time"))?,
+        None => time_at(event, "timestamp")?.ok_or_else(|| {
+            Unreadable::new("the event has no time: neither `data.updated_at` nor `timestamp` is set")
+        })?,
     };
     Ok(DecodedEvent::Change {
         external_id: string_at(user, "id")?.to_owned(),
         stamp,
         kind: ChangeKind::Upsert {
             lifetime: time_at(user, "created_at")?,
-            told_at: told_at(event, "timestamp"),
+            event_time: event_time(event, "timestamp"),
             facts: facts(user)?,
         },
     })

@@ -8,7 +8,7 @@ use crate::providers::watch::{Newest, Watch};
 /// Watches one Clerk instance.
 #[derive(Debug)]
 pub(super) struct ClerkWatch {
-    /// With every request.
+    /// The API version, sent with every request.
     pub(super) version: &'static str,
 }
 

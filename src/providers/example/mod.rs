@@ -5,7 +5,8 @@
 use serde_json::Value;
 
 use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, object_at, string_at, time_at, told_at,
+    Advice, DecodedEvent, Provider, Registered, Unreadable, event_time, facts_at, object_at, string_at,
+    time_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Field, IdPolicy, Timestamp};
@@ -71,7 +72,7 @@ impl Provider for Acme {
         } else {
             ChangeKind::Upsert {
                 lifetime: time_at(person, "since")?,
-                told_at: told_at(event, "sent_at"),
+                event_time: event_time(event, "sent_at"),
                 facts: facts_at(person, FIELDS)?,
             }
         };

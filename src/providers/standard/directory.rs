@@ -1,7 +1,7 @@
 //! The list of users of any provider, as the configuration describes it: `[sources.list]`.
 //!
 //! What every style of paging has in common is that the end is what the provider documents as its end: no next cursor
-//! or link, or an empty page. A page shorter than asked for is no end, since servers clamp the size.
+//! or link, or an empty page. A page that is shorter than requested is not the end, because servers limit the size.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use url::Url;
 use super::link::next_of;
 use super::watch::StandardWatch;
 use crate::config::{self, AuthKind, ListMethod, NextKind, SourceList};
-use crate::providers::api::{Api, Authority, Client};
+use crate::providers::api::{Api, ApiCredentials, OAuthClient};
 use crate::providers::directory::{
-    Answer, Directory, ListError, Method, Next, Pace, Page, Position, Presence, Request, encoded, items,
-    state, to_position,
+    Answer, Directory, ListError, Lookup, Method, Next, Pace, Page, Position, Request, encoded, items, state,
+    to_position,
 };
 
 /// Reads the users of a `standard` source.
@@ -30,12 +30,12 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
     let auth = &list.auth;
     let parameters = [("scope", &auth.scope), ("audience", &auth.audience), ("resource", &auth.resource)];
     let authority = match auth.kind {
-        AuthKind::None => Authority::None,
-        AuthKind::Bearer => Authority::Bearer(auth.token.clone()?),
+        AuthKind::None => ApiCredentials::None,
+        AuthKind::Bearer => ApiCredentials::Bearer(auth.token.clone()?),
         AuthKind::Basic => {
-            Authority::Basic { user: auth.username.clone()?, password: auth.password.clone()? }
+            ApiCredentials::Basic { user: auth.username.clone()?, password: auth.password.clone()? }
         }
-        AuthKind::ClientCredentials => Authority::Client(Client {
+        AuthKind::ClientCredentials => ApiCredentials::OAuthClient(OAuthClient {
             token_url: auth.token_url.clone()?,
             id: auth.client_id.clone()?,
             secret: auth.client_secret.clone()?,
@@ -55,18 +55,18 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Walk {
-    /// The cursor, the link or the last id, whichever the style of paging goes by.
+struct ListPosition {
+    /// The cursor, the link or the last id, depending on the style of paging.
     next: Option<String>,
-    /// Users read so far, or pages, whichever the style of paging counts.
+    /// The number of users or pages that were read, depending on the style of paging.
     read: u64,
-    /// The first id of the page before: a page that begins with it again is a page that repeats.
+    /// The first id of the previous page: a page that begins with the same id is a repetition.
     first_id: Option<String>,
 }
 
 impl Directory for StandardDirectory {
     fn request(&self, position: Option<&Position>) -> Request {
-        let walk: Walk = state(position);
+        let current: ListPosition = state(position);
         let list = &self.list;
         let mut request = Request::get(self.url.as_str());
         request.query.clone_from(&list.query);
@@ -75,7 +75,7 @@ impl Directory for StandardDirectory {
             request.body = Some(list.body.clone().unwrap_or_else(|| json!({})));
         }
         let to = list.next.to.as_deref().unwrap_or_default();
-        match (list.next.kind, &walk.next) {
+        match (list.next.kind, &current.next) {
             (NextKind::Cursor | NextKind::LastId, Some(next)) => set(&mut request, to, next),
             (NextKind::Link, Some(url)) => {
                 request.path.clone_from(url);
@@ -83,7 +83,7 @@ impl Directory for StandardDirectory {
                 request.query.clear();
             }
             (NextKind::Page | NextKind::Offset, _) => {
-                set(&mut request, to, &(list.next.first + walk.read).to_string());
+                set(&mut request, to, &(list.next.first + current.read).to_string());
             }
             (_, None) => {}
         }
@@ -91,14 +91,14 @@ impl Directory for StandardDirectory {
     }
 
     fn read(&self, position: Option<&Position>, answer: &Answer) -> Result<Page, ListError> {
-        let walk: Walk = state(position);
+        let current: ListPosition = state(position);
         let next = &self.list.next;
         let what = format!("a list: `items` under [sources.list] is {:?}", self.list.items);
         let users = match items(&answer.body, &self.list.items, &what) {
             // A SCIM server may leave an empty list out.
             Err(_)
                 if next.kind == NextKind::Offset
-                    && self.total(answer).is_some_and(|all| all <= walk.read) =>
+                    && self.total(answer).is_some_and(|all| all <= current.read) =>
             {
                 Vec::new()
             }
@@ -119,8 +119,8 @@ impl Directory for StandardDirectory {
             NextKind::LastId => id(users.last()),
             NextKind::Page | NextKind::Offset => None,
         };
-        let repeats_page = first_id.is_some() && first_id == walk.first_id;
-        let repeats_cursor = following.is_some() && following == walk.next;
+        let repeats_page = first_id.is_some() && first_id == current.first_id;
+        let repeats_cursor = following.is_some() && following == current.next;
         if repeats_page || repeats_cursor {
             return Err(ListError::repeats(parameter));
         }
@@ -129,8 +129,12 @@ impl Directory for StandardDirectory {
             _ => users.is_empty(),
         };
         let count = if next.kind == NextKind::Page { 1 } else { users.len() as u64 };
-        let walk = Walk { next: following, read: walk.read + count, first_id: first_id.or(walk.first_id) };
-        let next = if is_end { Next::End } else { Next::At(to_position(&walk)) };
+        let current = ListPosition {
+            next: following,
+            read: current.read + count,
+            first_id: first_id.or(current.first_id),
+        };
+        let next = if is_end { Next::End } else { Next::At(to_position(&current)) };
         Ok(Page { users, next, total: self.total(answer) })
     }
 
@@ -140,14 +144,13 @@ impl Directory for StandardDirectory {
         Some(Request::get(url.replace("{id}", &encoded(external_id))))
     }
 
-    fn read_lookup(&self, answer: &Answer) -> Presence {
+    fn read_lookup(&self, answer: &Answer) -> Lookup {
         match answer.status {
-            200 if scalar_at(&answer.body, &self.list.map.id).is_some() => {
-                Presence::There(answer.body.clone())
-            }
-            // Whoever wrote `get` into the configuration has said that this is how the provider says it.
-            404 if answer.body.is_object() => Presence::Gone,
-            status => Presence::Unknown(format!("the provider answered {status}")),
+            200 if scalar_at(&answer.body, &self.list.map.id).is_some() => Lookup::Found(answer.body.clone()),
+            // By writing `get` into the configuration, the operator states that this is the provider's answer for an
+            // unknown user.
+            404 if answer.body.is_object() => Lookup::NotFound,
+            status => Lookup::Unknown(format!("the provider answered {status}")),
         }
     }
 
@@ -158,19 +161,19 @@ impl Directory for StandardDirectory {
 
 impl StandardDirectory {
     /// Whether an answer has the number of all users.
-    pub(super) fn tells_total(&self) -> bool {
+    pub(super) fn has_total(&self) -> bool {
         self.list.total.is_some() || self.list.total_header.is_some()
     }
 
     fn total(&self, answer: &Answer) -> Option<u64> {
         let at_pointer = self.list.total.as_ref().and_then(|pointer| answer.body.pointer(pointer));
-        // Stytch says -1 where it does not count.
+        // Stytch returns -1 if it does not count.
         let header =
             || answer.header(&self.list.total_header.as_ref()?.to_ascii_lowercase())?.trim().parse().ok();
         at_pointer.and_then(Value::as_u64).or_else(header)
     }
 
-    /// The URL of the header `Link` with `rel=next`. Credentials go nowhere but to the list's own origin.
+    /// The URL of the header `Link` with `rel=next`. Credentials are sent only to the list's own origin.
     fn next_link(&self, answer: &Answer) -> Result<Option<String>, ListError> {
         // Several headers of one name are one list.
         let links: Vec<&str> = answer.headers("link").collect();
@@ -183,7 +186,7 @@ impl StandardDirectory {
         match self.url.join(&link) {
             Ok(next) if next.origin() == self.url.origin() => Ok(Some(next.into())),
             _ => Err(ListError::Unusable(
-                "the next page is on another host, which is given no credentials".to_owned(),
+                "the next page is on another host, and credentials are not sent to another host".to_owned(),
             )),
         }
     }

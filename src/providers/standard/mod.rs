@@ -105,7 +105,7 @@ fn listed(list: Option<&ListMap>, user: &Value) -> Result<DecodedEvent, Unreadab
     Ok(DecodedEvent::Change {
         external_id: id(user, &map.id)?,
         stamp,
-        kind: ChangeKind::Upsert { lifetime, told_at: None, facts },
+        kind: ChangeKind::Upsert { lifetime, event_time: None, facts },
     })
 }
 
@@ -127,17 +127,16 @@ impl Standard {
             map.created_at.as_ref().map(|pointer| mapped_time(event, pointer)).transpose()?.flatten();
         if lifetime.is_none() && !map.ids.is_final() {
             return Err(Unreadable::new(
-                "`created_at`, which tells one lifetime of an id from the next, is missing",
+                "`created_at` is missing; it is required, because ids can be reused",
             ));
         }
-        let stamp =
-            match &map.updated_at {
-                ChangeTime::At(pointer) => Some(mapped_time(event, pointer)?.ok_or_else(|| {
-                    Unreadable::new(format!("`{pointer}`, which holds its time, is missing"))
-                })?),
-                ChangeTime::Delivery => None,
-            };
-        let kind = ChangeKind::Upsert { lifetime, told_at: None, facts: facts(event, &map.profile)? };
+        let stamp = match &map.updated_at {
+            ChangeTime::At(pointer) => Some(mapped_time(event, pointer)?.ok_or_else(|| {
+                Unreadable::new(format!("`{pointer}`, the time of the change, is missing"))
+            })?),
+            ChangeTime::Delivery => None,
+        };
+        let kind = ChangeKind::Upsert { lifetime, event_time: None, facts: facts(event, &map.profile)? };
         Ok(dated(id(event, &map.id)?, stamp, kind))
     }
 

@@ -1,4 +1,5 @@
-//! How many users the provider of a `standard` source has. Its list has no known order, so it has no newest users.
+//! The number of users at the provider of a `standard` source. The order of its list is unknown, so there are no newest
+//! users.
 
 use super::directory::StandardDirectory;
 use crate::providers::directory::{Answer, Directory as _, ListError, Request};
@@ -10,7 +11,7 @@ pub(super) struct StandardWatch(pub(super) StandardDirectory);
 
 impl Watch for StandardWatch {
     fn newest(&self) -> Option<Request> {
-        self.0.tells_total().then(|| self.0.request(None))
+        self.0.has_total().then(|| self.0.request(None))
     }
 
     fn read_newest(&self, answer: &Answer) -> Result<Newest, ListError> {

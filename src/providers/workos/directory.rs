@@ -1,8 +1,8 @@
 //! WorkOS's users: `GET /user_management/users`, oldest first.
 //!
-//! Source: WorkOS's published API description. The traps that this knows of:
-//! - What is answered when the user whom `after` names was deleted is not documented; the official emulator begins
-//!   again with the first page. The walk then continues from the user before.
+//! Source: WorkOS's published API description. Known pitfalls:
+//! - The answer if the user in `after` was deleted is not documented; the official emulator returns the first page
+//!   again. The run then continues from the user before.
 //! - `list_metadata.after` is null at the end.
 
 use serde::{Deserialize, Serialize};
@@ -10,16 +10,16 @@ use serde_json::Value;
 
 use super::watch::WorkosWatch;
 use crate::config;
-use crate::providers::api::{Api, Authority};
+use crate::providers::api::{Api, ApiCredentials};
 use crate::providers::directory::{
-    Answer, Directory, ListError, Next, Pace, Page, Position, Presence, Request, encoded, items, state, text,
+    Answer, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, items, state, text,
     to_position,
 };
 
 const LARGEST_PAGE: usize = 100;
-/// How many users back the walk can go on from.
+/// From how many users back a run can continue.
 const REMEMBERED: usize = 20;
-/// How often a walk begins anew before it gives up.
+/// How often a run starts from the beginning before it fails.
 const MOST_RESTARTS: u32 = 3;
 
 const BASE_URL: &str = "https://api.workos.com";
@@ -34,21 +34,21 @@ pub(super) fn api(source: &config::Source) -> Option<Api> {
         directory: Box::new(WorkosDirectory),
         watch: Box::new(WorkosWatch),
         base_url: api.base_url(BASE_URL)?,
-        authority: Authority::Bearer(api.secret_key.clone()?),
+        authority: ApiCredentials::Bearer(api.secret_key.clone()?),
         headers: Vec::new(),
     })
 }
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Walk {
+struct ListPosition {
     first_id: Option<String>,
-    /// The last users who were read, the newest at the end, which is where the walk continues.
+    /// The last users who were read; the run continues after the last one.
     last_ids: Vec<String>,
     restarts: u32,
 }
 
-impl Walk {
-    /// The walk from the user before, for the one whom the cursor names is not known any more.
+impl ListPosition {
+    /// The position of the user before, because the server no longer knows the user in the cursor.
     fn back(mut self) -> Option<Position> {
         self.last_ids.pop();
         if self.last_ids.is_empty() {
@@ -61,23 +61,23 @@ impl Walk {
 
 impl Directory for WorkosDirectory {
     fn request(&self, position: Option<&Position>) -> Request {
-        let walk: Walk = state(position);
+        let current: ListPosition = state(position);
         let list = Request::get("/user_management/users").with("order", "asc").with("limit", LARGEST_PAGE);
-        match walk.last_ids.last() {
+        match current.last_ids.last() {
             Some(id) => list.with("after", id),
             None => list,
         }
     }
 
     fn read(&self, position: Option<&Position>, answer: &Answer) -> Result<Page, ListError> {
-        let mut walk: Walk = state(position);
+        let mut current: ListPosition = state(position);
         let users = items(&answer.body, "/data", "WorkOS's list of users")?;
         let ids: Option<Vec<String>> = users.iter().map(|user| text(user, "id")).collect();
         let ids = ids.ok_or_else(|| ListError::not_a_list("WorkOS's list of users"))?;
         let is_first_page_again =
-            !walk.last_ids.is_empty() && !ids.is_empty() && ids.first() == walk.first_id.as_ref();
+            !current.last_ids.is_empty() && !ids.is_empty() && ids.first() == current.first_id.as_ref();
         if is_first_page_again {
-            let at = walk.back().ok_or_else(|| ListError::repeats("after"))?;
+            let at = current.back().ok_or_else(|| ListError::repeats("after"))?;
             return Ok(Page { users: Vec::new(), next: Next::At(at), total: None });
         }
         let has_more = match answer.body.pointer("/list_metadata/after") {
@@ -90,27 +90,27 @@ impl Directory for WorkosDirectory {
                 "WorkOS says that there are more users, but lists none".to_owned(),
             ));
         }
-        walk.first_id = walk.first_id.or_else(|| ids.first().cloned());
-        walk.last_ids.extend(ids);
-        walk.last_ids.drain(..walk.last_ids.len().saturating_sub(REMEMBERED));
-        let next = if has_more { Next::At(to_position(&walk)) } else { Next::End };
+        current.first_id = current.first_id.or_else(|| ids.first().cloned());
+        current.last_ids.extend(ids);
+        current.last_ids.drain(..current.last_ids.len().saturating_sub(REMEMBERED));
+        let next = if has_more { Next::At(to_position(&current)) } else { Next::End };
         Ok(Page { users, next, total: None })
     }
 
     fn after_refusal(&self, position: Option<&Position>, _answer: &Answer) -> Option<Position> {
-        let walk: Walk = state(position);
-        if walk.last_ids.is_empty() { None } else { walk.back() }
+        let current: ListPosition = state(position);
+        if current.last_ids.is_empty() { None } else { current.back() }
     }
 
     fn lookup(&self, external_id: &str) -> Option<Request> {
         Some(Request::get(format!("/user_management/users/{}", encoded(external_id))))
     }
 
-    fn read_lookup(&self, answer: &Answer) -> Presence {
+    fn read_lookup(&self, answer: &Answer) -> Lookup {
         match (answer.status, answer.body.get("code").and_then(Value::as_str)) {
-            (200, _) if text(&answer.body, "id").is_some() => Presence::There(answer.body.clone()),
-            (404, Some("entity_not_found")) => Presence::Gone,
-            (status, _) => Presence::Unknown(format!("WorkOS answered {status}")),
+            (200, _) if text(&answer.body, "id").is_some() => Lookup::Found(answer.body.clone()),
+            (404, Some("entity_not_found")) => Lookup::NotFound,
+            (status, _) => Lookup::Unknown(format!("WorkOS answered {status}")),
         }
     }
 
@@ -127,9 +127,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{LARGEST_PAGE, WorkosDirectory};
-    use crate::providers::directory::{Answer, Directory, Next, Position, Presence};
+    use crate::providers::directory::{Answer, Directory, Lookup, Next, Position};
 
-    /// What a server does with a cursor whose user is gone.
+    /// What a server does with a cursor whose user is deleted.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum UnknownCursor {
         Refused,
@@ -156,7 +156,7 @@ mod tests {
         Answer { status: 200, body, ..Answer::default() }
     }
 
-    fn walk(
+    fn read_list(
         users: &mut Vec<String>,
         unknown: UnknownCursor,
         mut meanwhile: impl FnMut(usize, &mut Vec<String>),
@@ -178,7 +178,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        panic!("the walk does not end");
+        panic!("the run does not end");
     }
 
     fn users(count: usize) -> Vec<String> {
@@ -186,9 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_reads_everybody_once_and_ends_where_the_list_says_so() {
+    fn a_run_reads_every_user_once_and_ends_where_the_list_ends() {
         for count in [0, 1, 99, 100, 101, 350] {
-            let read = walk(&mut users(count), UnknownCursor::Refused, |_, _| {});
+            let read = read_list(&mut users(count), UnknownCursor::Refused, |_, _| {});
             assert_eq!(read, users(count));
         }
     }
@@ -197,7 +197,7 @@ mod tests {
     fn the_users_whom_the_cursor_names_may_be_deleted_meanwhile() {
         for unknown in [UnknownCursor::Refused, UnknownCursor::BeginsAgain] {
             for gone in [1, 5, 25] {
-                let read = walk(&mut users(350), unknown, |request, users| {
+                let read = read_list(&mut users(350), unknown, |request, users| {
                     if request == 2 {
                         users.retain(|id| !(100 - gone..100).any(|n| *id == format!("user_{n}")));
                     }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_knows_no_cursor_is_given_up_and_not_walked_for_ever() {
+    fn a_server_that_ignores_the_cursor_is_an_error_and_no_endless_loop() {
         let mut position: Option<Position> = None;
         for _ in 0..200 {
             let page = answer(&users(350), &[], UnknownCursor::BeginsAgain);
@@ -221,7 +221,7 @@ mod tests {
                 Err(error) => return assert!(error.to_string().contains("`after`")),
             }
         }
-        panic!("the walk does not end");
+        panic!("the run does not end");
     }
 
     #[test]
@@ -238,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn only_workos_s_own_words_say_that_a_user_is_gone() {
+    fn only_workoss_own_error_code_means_that_a_user_does_not_exist() {
         let presence =
             |status, body| WorkosDirectory.read_lookup(&Answer { status, body, ..Answer::default() });
-        assert_eq!(presence(404, json!({"code": "entity_not_found", "message": "x"})), Presence::Gone);
+        assert_eq!(presence(404, json!({"code": "entity_not_found", "message": "x"})), Lookup::NotFound);
         for (status, body) in [(404, Value::Null), (404, json!({"message": "Not Found"})), (403, Value::Null)]
         {
-            assert!(matches!(presence(status, body), Presence::Unknown(_)));
+            assert!(matches!(presence(status, body), Lookup::Unknown(_)));
         }
     }
 }

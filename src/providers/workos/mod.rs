@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::file::FileUser;
 use super::{
-    Advice, DecodedEvent, Provider, Registered, Unreadable, facts_at, listed_user, object_at, string_at,
-    time_at, told_at,
+    Advice, DecodedEvent, Provider, Registered, Unreadable, event_time, facts_at, listed_user, object_at,
+    string_at, time_at,
 };
 use crate::config::{ProviderKind, RuleValue, Signing, Variables};
 use crate::domain::{ChangeKind, Field, IdPolicy, Timestamp};
@@ -54,7 +54,7 @@ const VARIABLES: Variables = Variables {
             ("jwks", RuleValue::after("https://api.workos.com/sso/jwks/", "WORKOS_CLIENT_ID")),
             ("issuer", RuleValue::after("https://api.workos.com/user_management/", "WORKOS_CLIENT_ID")),
         ],
-        // This issuer signs for every customer of WorkOS: only the client id tells whose token it is.
+        // This issuer signs for every customer of WorkOS: only the client id shows whose token it is.
         &[
             ("type", RuleValue::Fixed("customJwt")),
             ("algorithm", RuleValue::Fixed("RS256")),
@@ -125,15 +125,16 @@ fn upsert(event: &Value) -> Result<DecodedEvent, Unreadable> {
     let user = object_at(event, "data")?;
     let stamp = match time_at(user, "updated_at")? {
         Some(stamp) => stamp,
-        None => time_at(event, "created_at")?
-            .ok_or_else(|| Unreadable::new("neither `data.updated_at` nor `created_at` holds its time"))?,
+        None => time_at(event, "created_at")?.ok_or_else(|| {
+            Unreadable::new("the event has no time: neither `data.updated_at` nor `created_at` is set")
+        })?,
     };
     Ok(DecodedEvent::Change {
         external_id: string_at(user, "id")?.to_owned(),
         stamp,
         kind: ChangeKind::Upsert {
             lifetime: time_at(user, "created_at")?,
-            told_at: told_at(event, "created_at"),
+            event_time: event_time(event, "created_at"),
             facts: facts_at(user, &FIELDS)?,
         },
     })

@@ -1,11 +1,11 @@
 //! WorkOS' log of events, the newest users, and the endpoints of webhooks.
 //!
-//! Source: WorkOS's published API description and its events reference. The traps that this knows of:
-//! - The place to keep is the id of the last event that was read: `list_metadata.after` is null at the end.
+//! Source: WorkOS's published API description and its events reference. Known pitfalls:
+//! - The position to store is the id of the last event that was read: `list_metadata.after` is null at the end.
 //! - `order` has no effect on events: they come oldest first.
 //! - The log reaches 90 days back, and one request for a range 30 days.
-//! - What is answered to an id that is not known any more is not documented: any 400, 404 or 422 counts as that. The
-//!   official emulator begins again with the first page, which is harmless: those events are duplicates.
+//! - The answer for an id that WorkOS no longer knows is not documented: any 400, 404 or 422 counts as that. The
+//!   official emulator returns the first page again, which is harmless: those events are duplicates.
 //! - A time may be written with a space and without a zone: it is UTC.
 //! - The list of endpoints has their secrets, which are not read.
 
@@ -65,7 +65,7 @@ impl EventLog for WorkosEvents {
             Request::get("/events").with("events", USER_EVENTS.join(",")).with("limit", LARGEST_PAGE);
         match from {
             LogStart::After(id) => request.with("after", id),
-            LogStart::Since(moment) => request.with("range_start", moment),
+            LogStart::Since(time) => request.with("range_start", time),
         }
     }
 
@@ -77,10 +77,10 @@ impl EventLog for WorkosEvents {
             last => last.flatten(),
         };
         events.iter_mut().for_each(with_zone);
-        // A server that does not know `after` gives the same page again, without end.
-        let moves_on = cursor.is_some() && *from != LogStart::After(cursor.clone().unwrap_or_default());
+        // A server that ignores `after` returns the same page again and again.
+        let has_advanced = cursor.is_some() && *from != LogStart::After(cursor.clone().unwrap_or_default());
         let has_more = answer.body.pointer("/list_metadata/after").is_some_and(Value::is_string);
-        Ok(LogPage { events, cursor, has_more: has_more && moves_on })
+        Ok(LogPage { events, cursor, has_more: has_more && has_advanced })
     }
 
     fn refusal(&self, from: &LogStart, answer: &Answer) -> LogRefusal {
@@ -92,7 +92,7 @@ impl EventLog for WorkosEvents {
     }
 }
 
-/// Writes the event's time as everybody does: WorkOS shows some with a space and without a zone.
+/// Normalises the event's time: WorkOS writes some times with a space and without a time zone.
 fn with_zone(event: &mut Value) {
     let Some(written) = text(event, "created_at") else { return };
     let normal = format!("{}Z", written.replacen(' ', "T", 1));
@@ -132,11 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn the_place_to_keep_is_the_last_event_and_never_the_list_s_own() {
+    fn the_position_is_the_id_of_the_last_event_and_not_the_cursor_of_the_list() {
         let start = LogStart::Since(Timestamp::from_seconds(1_767_268_800));
-        let asked = WorkosEvents.request(&start).query;
-        assert!(asked.contains(&("range_start".to_owned(), "2026-01-01T12:00:00Z".to_owned())), "{asked:?}");
-        assert!(asked.contains(&("events".to_owned(), "user.created,user.updated,user.deleted".to_owned())));
+        let query = WorkosEvents.request(&start).query;
+        assert!(query.contains(&("range_start".to_owned(), "2026-01-01T12:00:00Z".to_owned())), "{query:?}");
+        assert!(query.contains(&("events".to_owned(), "user.created,user.updated,user.deleted".to_owned())));
 
         let first = WorkosEvents.read_page(&start, &page(&["event_1", "event_2"], Some("event_2"))).unwrap();
         assert_eq!((first.cursor.as_deref(), first.has_more), (Some("event_2"), true));
@@ -153,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_gives_the_same_page_for_ever_is_not_followed() {
+    fn reading_ends_if_a_server_returns_the_same_page_again() {
         let again = page(&["event_1", "event_2"], Some("event_2"));
         assert!(!WorkosEvents.read_page(&after("event_2"), &again).unwrap().has_more);
     }
 
     #[test]
-    fn a_refused_cursor_is_told_from_every_other_refusal() {
+    fn a_refused_cursor_is_distinguished_from_other_refusals() {
         let refusal =
             |from: &LogStart, status| WorkosEvents.refusal(from, &Answer { status, ..Answer::default() });
         let since = LogStart::Since(Timestamp::EPOCH);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_an_error_with_a_remedy() {
+    fn an_answer_that_is_not_a_list_is_an_error_with_a_hint() {
         for body in [Value::Null, json!({"data": "x"}), json!({"data": [{"no": "id"}]})] {
             let error = WorkosEvents.read_page(&after("event_1"), &answer(body)).unwrap_err();
             assert!(error.to_string().contains("base_url"));

@@ -56,11 +56,11 @@ impl<R: BufRead> JsonValues<R> {
         }
         let is_array = self.is_array == Some(true);
         match next {
-            None if is_array => Err(JsonError::Wrong("is missing: the file is cut off".to_owned())),
+            None if is_array => Err(JsonError::Wrong("is missing: the file is truncated".to_owned())),
             None => Ok(None),
             Some(b']') if is_array => {
                 self.reader.consume(1);
-                // To the end of the file: one that is cut off has no proper end.
+                // To the end of the file: a truncated file has no proper end.
                 match self.skip().map_err(JsonError::Io)? {
                     None => Ok(None),
                     Some(_) => Err(JsonError::Wrong("comes after the end of the array".to_owned())),
@@ -72,7 +72,7 @@ impl<R: BufRead> JsonValues<R> {
                     return Err(JsonError::Wrong("is not UTF-8: save the file as UTF-8".to_owned()));
                 }
                 let value = lenient_json::from_slice(&text);
-                // Its words may quote the value.
+                // The message may quote the value.
                 value.map(Some).map_err(|error| {
                     JsonError::Wrong(format!("is not JSON, at its column {}", error.column()))
                 })
@@ -87,9 +87,9 @@ impl<R: BufRead> JsonValues<R> {
         loop {
             let buffer = self.reader.fill_buf().map_err(JsonError::Io)?;
             if buffer.is_empty() {
-                // What is outside of objects ends with the file; what is inside is cut off.
+                // What is outside of objects ends with the file; what is inside is truncated.
                 let is_whole = scan.depth == 0 && !scan.is_in_string;
-                return if is_whole { Ok(text) } else { Err(JsonError::Wrong("is cut off".to_owned())) };
+                return if is_whole { Ok(text) } else { Err(JsonError::Wrong("is truncated".to_owned())) };
             }
             let end = buffer.iter().position(|byte| scan.ends_with(*byte));
             let count = end.map_or(buffer.len(), |at| at + usize::from(scan.includes_end));

@@ -1,6 +1,6 @@
-//! Users from a file: JSON (an array, or one object after the other) or CSV, compressed or not.
+//! Users from a file: JSON (an array, or a sequence of objects) or CSV, compressed or not.
 //!
-//! Everything is read as it comes, so a million users take no more memory than a thousand.
+//! Files are streamed, so a million users take no more memory than a thousand.
 
 mod json;
 
@@ -13,7 +13,7 @@ use json::JsonValues;
 
 use crate::providers::file::FileUser;
 
-/// A larger user is none.
+/// The largest object that is read as a user.
 pub(super) const LARGEST_USER: usize = 16 << 20;
 const BUFFER: usize = 256 << 10;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -26,6 +26,8 @@ pub(crate) enum FileError {
     Open { path: String, error: io::Error },
     #[error("the file cannot be read: {0}")]
     Io(#[from] io::Error),
+    #[error("the header line {0}")]
+    Header(String),
     #[error("user number {number}: {what}")]
     User { number: u64, what: String },
     #[error("the file is {0}")]
@@ -45,7 +47,8 @@ enum Form {
     Csv { reader: Box<csv::Reader<Limited>>, columns: Vec<String> },
 }
 
-/// What is read for one line of a table. A quote that is not closed would otherwise read the whole file into memory.
+/// Limits how much is read for one line of a table. With a quote that is not closed, the whole file would otherwise be
+/// read into memory.
 struct Limited {
     inner: Box<dyn BufRead + Send>,
     read: usize,
@@ -63,7 +66,7 @@ impl Read for Limited {
 }
 
 impl FileUsers {
-    /// Begins to read; what the file is, its first bytes tell.
+    /// Begins to read; the first bytes show the format of the file.
     pub(crate) fn new(source: impl Read + Send + 'static) -> Result<Self, FileError> {
         let mut reader: Box<dyn BufRead + Send> = Box::new(BufReader::with_capacity(BUFFER, source));
         // A server may have compressed a compressed file.
@@ -71,7 +74,7 @@ impl FileUsers {
             let (head, rest) = peek(reader, 2)?;
             let all = Cursor::new(head.clone()).chain(rest);
             reader = if head == GZIP {
-                // An export may be several compressed files behind each other.
+                // An export may consist of several compressed files, one after the other.
                 Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(all)))
             } else {
                 Box::new(all)
@@ -79,7 +82,7 @@ impl FileUsers {
         }
         let (head, rest) = peek(reader, 3)?;
         let head = head.strip_prefix(BYTE_ORDER_MARK).map(<[u8]>::to_vec).unwrap_or(head);
-        // With its mark, or without: every other byte of plain letters is zero.
+        // UTF-16 with a byte order mark, or without: every second byte of ASCII letters is zero.
         if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) || head.contains(&0) {
             return Err(FileError::NotUsers("UTF-16: save it as UTF-8"));
         }
@@ -146,7 +149,7 @@ fn peek(mut reader: Box<dyn BufRead + Send>, count: usize) -> io::Result<(Vec<u8
     Ok((head, reader))
 }
 
-/// The first byte that is no blank, which stays to be read.
+/// The first byte that is not a space; it is not consumed.
 fn first_letter(reader: &mut dyn BufRead) -> io::Result<Option<u8>> {
     loop {
         let buffer = reader.fill_buf()?;
@@ -168,7 +171,7 @@ fn csv_form(reader: Box<dyn BufRead + Send>) -> Result<Form, FileError> {
         .comment(Some(b'#'))
         .flexible(false)
         .from_reader(Limited { inner: reader, read: 0 });
-    let header = reader.headers().map_err(|error| FileError::User { number: 0, what: csv_words(&error) })?;
+    let header = reader.headers().map_err(|error| FileError::Header(csv_words(&error)))?;
     let columns: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     if columns.len() < 2 {
         return Err(FileError::NotUsers("neither JSON nor CSV with a line of column names"));
@@ -181,7 +184,7 @@ fn csv_words(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Utf8 { .. } => "is not UTF-8: save the file as UTF-8".to_owned(),
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} columns instead of {expected_len}: the file is cut off or not CSV")
+            format!("has {len} columns instead of {expected_len}: the file is truncated or not CSV")
         }
         csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             format!("is larger than {} MiB: perhaps a quote is not closed", LARGEST_USER >> 20)
@@ -270,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_breaks_off_says_at_which_user() {
+    fn the_error_for_a_truncated_file_names_the_user() {
         for (text, whole) in [
             ("[{\"id\":1},{\"id\":2}", 2),
             ("[{\"id\":1},{\"id\":", 1),
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_named() {
+    fn the_error_for_another_file_type_names_the_type() {
         for (bytes, word) in [
             (&b"<!doctype html>"[..], "HTML"),
             (b"PK\x03\x04...", "ZIP"),
@@ -297,7 +300,8 @@ mod tests {
             (b"\0\n\0[", "UTF-16"),
             (b"{\"id\":\"\xff\xfe\"}", "UTF-8"),
             (b"just a line of text\n", "neither JSON nor CSV"),
-            (b"id,name\n1,\xff\xfe\n", "UTF-8"),
+            (b"id,name\n1,\xff\xfe\n", "user number 1: is not UTF-8"),
+            (b"id,\xff\xfe\n1,Ada\n", "the header line is not UTF-8"),
             (b"[1,2]", "not an object"),
             (b"{\"id\":1} nonsense", "user number 2"),
         ] {

@@ -1,5 +1,5 @@
-//! What a provider is asked every five minutes: whether its newest users have rows, how many users it has, and how the
-//! webhook's endpoints are.
+//! The checks at a provider every five minutes: whether its newest users have rows, how many users it has, and whether
+//! the webhook's endpoints are set up correctly.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,39 +11,39 @@ use super::Inner;
 use crate::domain::{Checks, Reason, Timestamp, UserKey};
 use crate::providers::Source;
 use crate::providers::api::Api;
-use crate::providers::directory::Presence;
-use crate::providers::watch::{Endpoint, Newest, endpoint_flaws};
+use crate::providers::directory::Lookup;
+use crate::providers::watch::{Endpoint, Newest, endpoint_problems};
 use crate::pull::client::ApiClient;
 use crate::pull::error::{ApiError, PullError};
 use crate::pull::instance;
 use crate::store::StoreError;
 
-/// How long all questions together may take.
-const LONGEST: Duration = Duration::from_secs(20);
-/// How many users without a row are asked for by id.
-const CONFIRMED: usize = 3;
-/// Users who signed up so lately tell how many more may be on their way.
-const YOUNG: Duration = Duration::from_mins(5);
+/// How long all checks together may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
+/// How many users without a row are looked up by id.
+const MAX_LOOKUPS: usize = 3;
+/// The number of users who signed up within this time is the tolerance of the count.
+const RECENT: Duration = Duration::from_mins(5);
 /// How far back a failed delivery matters.
 const FAILED_WITHIN: Duration = Duration::from_hours(1);
-/// At the most so many endpoints are asked for their failed deliveries.
-const ENDPOINTS_ASKED: usize = 3;
+/// For how many endpoints failed deliveries are requested, at most.
+const MAX_ENDPOINTS: usize = 3;
 
 impl Inner {
-    /// Asks a source's provider. An error is one of our own database.
-    pub(super) async fn ask(
+    /// Makes the checks of a source. An error is one of our own database; others are part of the result.
+    pub(super) async fn check_provider(
         &self,
         source: &Source,
         client: &ApiClient,
         last: &Checks,
     ) -> Result<Checks, StoreError> {
         let mut checks = Checks { at: Some(self.puller.clock.now()), ..Checks::default() };
-        let asked = timeout(LONGEST, self.ask_everything(source, client, last, &mut checks)).await;
-        checks.failure = match asked {
+        let checked = timeout(CHECK_TIMEOUT, self.check_everything(source, client, last, &mut checks)).await;
+        checks.failure = match checked {
             Ok(Ok(())) => None,
             Ok(Err(PullError::Store(error))) => return Err(error),
             Ok(Err(error)) => {
-                debug!(source = source.name(), %error, "the provider could not be asked");
+                debug!(source = source.name(), %error, "the provider could not be checked");
                 Some(reason_of(&error))
             }
             Err(_) => Some(Reason::ApiUnavailable),
@@ -51,7 +51,7 @@ impl Inner {
         Ok(checks)
     }
 
-    async fn ask_everything(
+    async fn check_everything(
         &self,
         source: &Source,
         client: &ApiClient,
@@ -65,7 +65,7 @@ impl Inner {
                 let answer = client.send(&request).await?;
                 let newest = api.watch.read_newest(&answer)?;
                 let now = answer.date.unwrap_or(self.puller.clock.now());
-                checks.missing = Some(self.without_row(source, client, &newest, now).await?);
+                checks.missing = Some(self.count_without_row(source, client, &newest, now).await?);
                 newest
             }
             None => Newest::default(),
@@ -85,13 +85,13 @@ impl Inner {
             };
         }
         if source.receives() {
-            checks.endpoint = self.endpoint_flaws(source, client, api).await?;
+            checks.endpoint = self.endpoint_problems(source, client, api).await?;
         }
         Ok(())
     }
 
-    /// How many of the newest users have no row, though one is due, and were not deleted either.
-    async fn without_row(
+    /// How many of the newest users should have a row and have none, and were not deleted either.
+    async fn count_without_row(
         &self,
         source: &Source,
         client: &ApiClient,
@@ -99,14 +99,14 @@ impl Inner {
         now: Timestamp,
     ) -> Result<u64, PullError> {
         let api = client.api();
-        let due = now.minus(api.watch.row_is_due_after());
+        let created_before = now.minus(api.watch.row_expected_after());
         let listed = newest.users.iter().map(|user| source.listed(user.clone(), now));
         let created: Vec<(UserKey, Timestamp)> = listed
             .filter_map(|delivery| {
                 let change = delivery.change()?;
                 Some((change.user.clone(), change.lifetime()?))
             })
-            .filter(|(_, created_at)| *created_at < due)
+            .filter(|(_, created_at)| *created_at < created_before)
             .collect();
         let keys: BTreeSet<&UserKey> = created.iter().map(|(user, _)| user).collect();
         if keys.is_empty() {
@@ -123,28 +123,29 @@ impl Inner {
         };
         let mut missing: Vec<&UserKey> =
             created.iter().filter(|user| !is_known(user)).map(|(user, _)| user).collect();
-        // An index that lags behind may still list somebody who is gone.
-        let mut gone = Vec::new();
-        for user in missing.iter().take(CONFIRMED) {
+        // An index that lags behind may still list a deleted user.
+        let mut deleted = Vec::new();
+        for user in missing.iter().take(MAX_LOOKUPS) {
             let Some(request) = api.directory.lookup(&user.external_id) else { continue };
-            let answer = client.ask(&request).await?;
-            if api.directory.read_lookup(&answer) == Presence::Gone {
-                gone.push(*user);
+            let answer = client.send_for_any_answer(&request).await?;
+            if api.directory.read_lookup(&answer) == Lookup::NotFound {
+                deleted.push(*user);
             }
         }
-        missing.retain(|user| !gone.contains(user));
+        missing.retain(|user| !deleted.contains(user));
         Ok(missing.len() as u64)
     }
 
-    /// How many users more the provider has than there are rows, but for those who may just be signing up or leaving.
+    /// The provider's number of users minus the number of rows, with a tolerance for users who are just signing up or
+    /// leaving.
     async fn difference(&self, source: &Source, total: u64) -> Result<i64, StoreError> {
-        let since = self.puller.clock.now().minus(YOUNG);
-        let (rows, young) = self.puller.writer.store.users().count(source.name(), since).await?;
-        Ok(difference(total, rows, young))
+        let since = self.puller.clock.now().minus(RECENT);
+        let (rows, recent) = self.puller.writer.store.users().count(source.name(), since).await?;
+        Ok(difference(total, rows, recent))
     }
 
-    /// What is wrong with the webhook's endpoints. What the credentials may not read is not told.
-    async fn endpoint_flaws(
+    /// The problems of the webhook's endpoints. What the credentials may not read is not reported.
+    async fn endpoint_problems(
         &self,
         source: &Source,
         client: &ApiClient,
@@ -158,16 +159,16 @@ impl Inner {
         };
         let endpoints = api.watch.read_endpoints(&answer)?;
         let path = source.webhook_path();
-        let mut flaws = endpoint_flaws(&endpoints, &path);
+        let mut problems = endpoint_problems(&endpoints, &path);
         let since = self.puller.clock.now().minus(FAILED_WITHIN);
-        let asked = endpoints.iter().filter(|endpoint| endpoint.is_enabled && endpoint.is_at(&path));
-        for endpoint in asked.take(ENDPOINTS_ASKED) {
+        let enabled = endpoints.iter().filter(|endpoint| endpoint.is_enabled && endpoint.is_at(&path));
+        for endpoint in enabled.take(MAX_ENDPOINTS) {
             if has_failed(client, api, endpoint, since).await? {
-                flaws.push(Reason::DeliveriesFailed);
+                problems.push(Reason::DeliveriesFailed);
                 break;
             }
         }
-        Ok(flaws)
+        Ok(problems)
     }
 }
 
@@ -185,27 +186,28 @@ async fn has_failed(
     }
 }
 
-/// The difference between the provider's number of users and the rows, of which so many are young.
-fn difference(total: u64, rows: u64, young: u64) -> i64 {
-    if total.abs_diff(rows) <= young {
+/// The difference between the provider's number of users and the number of rows; 0 if it is not more than the number of
+/// recent rows.
+fn difference(total: u64, rows: u64, recent: u64) -> i64 {
+    if total.abs_diff(rows) <= recent {
         return 0;
     }
     i64::try_from(i128::from(total) - i128::from(rows)).unwrap_or(i64::MAX)
 }
 
-/// Why the provider could not be asked.
+/// Why the checks could not be made.
 pub(super) fn reason_of(error: &PullError) -> Reason {
     match error {
         PullError::WrongInstance(_) => Reason::WrongInstance,
         PullError::Api(error) => reason_of_api(error),
-        PullError::List(_) | PullError::NotWhole(_) | PullError::File(_) => Reason::UnexpectedAnswer,
+        PullError::List(_) | PullError::Incomplete(_) | PullError::File(_) => Reason::UnexpectedAnswer,
         PullError::NoApi(_) | PullError::Held { .. } | PullError::Store(_) | PullError::Interrupted => {
             Reason::ApiUnavailable
         }
     }
 }
 
-/// Why a request did not get its answer.
+/// Why a request failed.
 pub(super) fn reason_of_api(error: &ApiError) -> Reason {
     match error {
         ApiError::Unauthorized(_) => Reason::ApiUnauthorized,
@@ -222,7 +224,7 @@ mod tests {
 
     #[test]
     fn users_who_are_just_signing_up_are_no_difference() {
-        for (total, rows, young, expected) in [
+        for (total, rows, recent, expected) in [
             (100, 100, 0, 0),
             (103, 100, 3, 0),
             (103, 100, 2, 3),
@@ -230,7 +232,7 @@ mod tests {
             (90, 100, 3, -10),
             (0, 7, 0, -7),
         ] {
-            assert_eq!(difference(total, rows, young), expected, "{total} {rows} {young}");
+            assert_eq!(difference(total, rows, recent), expected, "{total} {rows} {recent}");
         }
     }
 }

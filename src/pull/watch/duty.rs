@@ -1,4 +1,5 @@
-//! Who asks a source's provider: one replica at a time, by a lease that another one takes over when its holder ends.
+//! Which replica sends requests to a source's provider: the one that has the lease. Another one takes the lease over
+//! when its holder stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +17,23 @@ use crate::pull::error::PullError;
 use crate::pull::progress::Quiet;
 use crate::store::{Chain, RunKind, RunState, StoreError};
 
-/// How often the lease is renewed, or tried for.
+/// How often the holder renews the lease, and other replicas try to take it.
 const RENEWAL: Duration = Duration::from_secs(10);
-/// How often the provider is asked.
+/// How often the checks are made.
 const CHECK_INTERVAL: Duration = Duration::from_mins(5);
-/// How often the states are judged anew: silence is noticed by the time alone.
+/// How often the states are calculated again: a source can become silent without any event.
 const JUDGE_INTERVAL: Duration = Duration::from_mins(1);
-/// How often it is looked whether a comparison is due, at least and at most.
+/// The shortest and the longest pause before testing again whether a comparison is due.
 const DUE_INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// The least pause after a comparison that did not come to its end.
+/// The longest pause after a comparison that failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_mins(10);
 
 impl Inner {
     /// Judges all sources every minute.
-    pub(super) async fn judge_until(self: Arc<Self>, stop: CancellationToken) {
+    pub(super) async fn judge_periodically(self: Arc<Self>, stop: CancellationToken) {
         loop {
             if let Err(error) = self.begin_and_judge().await {
-                debug!(%error, "the states of the sources cannot be told now");
+                debug!(%error, "the states of the sources cannot be determined now");
             }
             if stop.run_until_cancelled(tokio::time::sleep(JUDGE_INTERVAL)).await.is_none() {
                 return;
@@ -47,7 +48,7 @@ impl Inner {
         self.judge_all().await.map(|_| ())
     }
 
-    /// Begins to watch a source, unless it is watched already: its last delivery is that of the journal.
+    /// Creates the watch of a source, unless it exists. The last delivery is read from the journal.
     pub(super) async fn begin(&self, name: &str) -> Result<(), StoreError> {
         let store = &self.puller.writer.store;
         if store.watches().all().await?.contains_key(name) {
@@ -58,15 +59,15 @@ impl Inner {
         store.watches().begin(name, &activity, self.puller.clock.now()).await
     }
 
-    /// Watches a source whenever no other replica does.
-    pub(super) async fn keep_watch(self: Arc<Self>, name: String, stop: CancellationToken) {
+    /// Watches a source whenever this replica has its lease.
+    pub(super) async fn watch_with_lease(self: Arc<Self>, name: String, stop: CancellationToken) {
         let lease = format!("watch:{name}");
         loop {
             match self.acquire(&lease).await {
                 Ok(true) => {
                     debug!(source = name, "this replica watches the source");
                     self.watch(&name, &lease, &stop).await;
-                    self.give_back(&name, &lease).await;
+                    self.release(&name, &lease).await;
                 }
                 Ok(false) => {}
                 Err(error) => debug!(source = name, %error, "the lease of the source cannot be taken now"),
@@ -82,12 +83,12 @@ impl Inner {
         Ok(leases.take(lease, &self.puller.holder, self.puller.clock.now()).await?.is_some())
     }
 
-    /// Gives the lease back, and a comparison that did not come to its end.
-    async fn give_back(&self, name: &str, lease: &str) {
+    /// Releases the lease, and a comparison that is not complete.
+    async fn release(&self, name: &str, lease: &str) {
         let (store, holder) = (&self.puller.writer.store, &self.puller.holder);
-        let released = store.runs().give_back(name, holder).await;
+        let released = store.runs().release(name, holder).await;
         if let Err(error) = released.and(store.leases().release(lease, holder, None).await) {
-            debug!(source = name, %error, "the lease of the source ends by itself");
+            debug!(source = name, %error, "the lease of the source could not be released; it expires after a while");
         }
     }
 
@@ -99,9 +100,9 @@ impl Inner {
         // Boxed: it is large.
         let work = Box::pin(async {
             tokio::join!(
-                self.check_for_ever(name),
+                self.check_periodically(name),
                 self.follow_log(source, client),
-                self.compare_for_ever(source)
+                self.compare_periodically(source)
             )
         });
         tokio::select! {
@@ -111,25 +112,25 @@ impl Inner {
         }
     }
 
-    /// Renews a lease; returns when it is another's.
+    /// Renews a lease; returns when another replica has taken it.
     async fn renew(&self, lease: &str) {
         loop {
             tokio::time::sleep(RENEWAL).await;
-            // While the database is away nothing can be written, by nobody.
+            // While the database is unavailable, no replica can take the lease.
             if matches!(self.acquire(lease).await, Ok(false)) {
                 return;
             }
         }
     }
 
-    async fn check_for_ever(&self, name: &str) {
+    async fn check_periodically(&self, name: &str) {
         loop {
             let checked = match self.check(name).await {
                 Ok(()) => self.judge_all().await.map(|_| ()),
                 Err(error) => Err(error),
             };
             if let Err(error) = checked {
-                debug!(source = name, %error, "what the provider answered cannot be written now");
+                debug!(source = name, %error, "the results of the checks cannot be stored now");
             }
             tokio::time::sleep(CHECK_INTERVAL).await;
         }
@@ -138,15 +139,15 @@ impl Inner {
     async fn follow_log(&self, source: &Source, client: &ApiClient) {
         let Some(log) = client.api().watch.event_log() else { return };
         while let Err(error) = self.begin(source.name()).await {
-            debug!(%error, "the event log is read once the database answers");
+            debug!(%error, "the event log cannot be read before the database is available");
             tokio::time::sleep(RENEWAL).await;
         }
         let chain = Chain::for_batches(self.puller.writer.store.clone());
         LogReader { watch: self, source, client, log, chain, failures: 0 }.follow().await;
     }
 
-    /// Compares the table with the provider's list whenever that is due. Nothing is repaired.
-    async fn compare_for_ever(&self, source: &Source) {
+    /// Compares the table with the provider's list whenever a comparison is due. Nothing is repaired.
+    async fn compare_periodically(&self, source: &Source) {
         let Some(watched) = self.sources.get(source.name()) else { return };
         let Some(period) = watched.reconcile_every else { return };
         loop {
@@ -169,14 +170,14 @@ impl Inner {
                     self.judge_all().await.ok();
                 }
                 Err(PullError::Held { .. }) => tokio::time::sleep(DUE_INTERVAL.1).await,
-                // It has said why in the log.
+                // The reason is already logged.
                 Err(_) => tokio::time::sleep(period.min(PAUSE_AFTER_FAILURE)).await,
             }
         }
     }
 
-    /// How long until the next comparison: a period after the last one or after the first start, or now if events were
-    /// lost since.
+    /// The time until the next comparison: one period after the last one or after the first start, or now if events
+    /// were lost since then.
     async fn due_in(&self, name: &str, period: Duration) -> Result<Duration, StoreError> {
         let (store, now) = (&self.puller.writer.store, self.puller.clock.now());
         let complete = Some(RunState::Complete);

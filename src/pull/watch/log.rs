@@ -1,7 +1,8 @@
 //! Reading a provider's own log of events, so that a change whose webhook was lost is still written, within a minute.
 //!
-//! The events go the way of deliveries, and have the ids that webhooks have: one that a webhook brought is a duplicate.
-//! The place in the log is committed with the events, so nothing is skipped, wherever the reading stops.
+//! The events are written like deliveries and have the same ids as the webhooks, so an event that a webhook has
+//! delivered is a duplicate. The position in the log is committed with the events, so nothing is skipped, wherever
+//! reading stops.
 
 use std::time::{Duration, Instant};
 
@@ -19,24 +20,24 @@ use crate::pull::error::ApiError;
 use crate::pull::sse::SseParser;
 use crate::store::{Chain, LogPosition, StoreError};
 
-/// Between two looks at a log of pages, if no delivery comes.
+/// The pause between two requests to a log of pages, if no delivery arrives.
 const INTERVAL: Duration = Duration::from_mins(1);
-/// The least pause between two looks, however many deliveries come.
-const LEAST_PAUSE: Duration = Duration::from_secs(2);
-/// How far before the last look a reading begins that has no place to go on from.
+/// The shortest pause between two requests, even if many deliveries arrive.
+const MIN_PAUSE: Duration = Duration::from_secs(2);
+/// How far before the last request reading starts if there is no position to continue from.
 const OVERLAP: Duration = Duration::from_mins(5);
-/// A log cannot be asked for more than 30 days in one request.
-const FURTHEST: Duration = Duration::from_hours(25 * 24);
-/// A stream that ends sooner, with nothing in it, has failed.
-const AT_ONCE: Duration = Duration::from_secs(5);
-/// So many failures one after the other are told.
-const FAILURES_TOLD: u32 = 3;
-/// Between two tries, at most.
+/// How far back reading starts at most: one request for a log may not cover more than 30 days.
+const MAX_AGE: Duration = Duration::from_hours(25 * 24);
+/// A stream that ends sooner than this without a message has failed.
+const MIN_STREAM_TIME: Duration = Duration::from_secs(5);
+/// A failure is reported after this number of failures in a row.
+const FAILURES_UNTIL_REPORTED: u32 = 3;
+/// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// Between two tries, where only the operator can change the result.
+/// The pause between two attempts if only the operator can change the result.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_mins(5);
 
-/// Why the log could not be read on.
+/// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
 enum LogError {
     #[error("the provider refused: {0:?}")]
@@ -58,12 +59,12 @@ pub(super) struct LogReader<'a> {
     pub(super) client: &'a ApiClient,
     pub(super) log: &'a dyn EventLog,
     pub(super) chain: Chain,
-    /// One after the other.
+    /// The number of failures in a row.
     pub(super) failures: u32,
 }
 
 impl LogReader<'_> {
-    /// Reads the log for as long as it is watched.
+    /// Reads the log until it is cancelled.
     pub(super) async fn follow(&mut self) {
         loop {
             let read = match self.log.form() {
@@ -77,13 +78,13 @@ impl LogReader<'_> {
             tokio::time::sleep(pause).await;
             if self.failures == 0 && self.log.form() == LogForm::Pages {
                 let arrival = self.watch.activities.arrival(self.source.name());
-                // Whichever comes first.
+                // Ends with the first delivery, or after the interval.
                 tokio::time::timeout(INTERVAL.saturating_sub(pause), arrival).await.ok();
             }
         }
     }
 
-    /// Where to go on.
+    /// Where to start reading.
     async fn start(&self) -> Result<LogStart, StoreError> {
         let now = self.watch.puller.clock.now();
         let watched = self.watch.puller.writer.store.watches().all().await?.remove(self.source.name());
@@ -91,11 +92,11 @@ impl LogReader<'_> {
         let read_at = watched.and_then(|watched| watched.log.read_at).unwrap_or(now);
         Ok(match cursor {
             Some(cursor) => LogStart::After(cursor),
-            None => LogStart::Since(read_at.minus(OVERLAP).max(now.minus(FURTHEST))),
+            None => LogStart::Since(read_at.minus(OVERLAP).max(now.minus(MAX_AGE))),
         })
     }
 
-    /// Reads page after page to the end of the log.
+    /// Reads all pages up to the end of the log.
     async fn read_pages(&mut self) -> Result<(), LogError> {
         let mut from = self.start().await?;
         loop {
@@ -121,33 +122,33 @@ impl LogReader<'_> {
         self.note(None).await?;
         let mut parser = SseParser::default();
         let opened = Instant::now();
-        let mut has_moved = false;
+        let mut has_advanced = false;
         while let Some(bytes) = stream.next().await {
             let messages = match bytes {
                 Ok(bytes) => parser.read(&bytes).map_err(|error| LogError::Stream(error.to_string()))?,
-                // The provider closes connections by design; some are cut before they are closed.
-                Err(_) if has_moved || opened.elapsed() > AT_ONCE => return Ok(()),
+                // The provider closes connections regularly, some of them without a proper end.
+                Err(_) if has_advanced || opened.elapsed() > MIN_STREAM_TIME => return Ok(()),
                 Err(what) => return Err(LogError::Stream(what)),
             };
-            has_moved |= self.take(&messages).await?;
+            has_advanced |= self.process(&messages).await?;
         }
-        if has_moved || opened.elapsed() > AT_ONCE {
+        if has_advanced || opened.elapsed() > MIN_STREAM_TIME {
             return Ok(());
         }
-        Err(LogError::Stream("it ended at once".to_owned()))
+        Err(LogError::Stream("it ended immediately".to_owned()))
     }
 
-    /// Writes what has arrived together, in one transaction; whether the position has moved.
-    async fn take(&mut self, messages: &[StreamMessage]) -> Result<bool, LogError> {
-        let (mut events, mut place, mut failure, mut has_gap) = (Vec::new(), None, None, false);
+    /// Writes messages that arrived together, in one transaction; returns whether the position has advanced.
+    async fn process(&mut self, messages: &[StreamMessage]) -> Result<bool, LogError> {
+        let (mut events, mut position, mut failure, mut has_gap) = (Vec::new(), None, None, false);
         for message in messages {
             match self.log.read_message(message) {
                 LogMessage::Event { event, cursor } => {
                     events.extend(self.source.logged(&event, self.watch.puller.clock.now()));
-                    place = Some(cursor);
+                    position = Some(cursor);
                 }
-                LogMessage::Position(cursor) => place = Some(cursor),
-                LogMessage::Skipped(cursor) => (place, has_gap) = (Some(cursor), true),
+                LogMessage::Position(cursor) => position = Some(cursor),
+                LogMessage::Skipped(cursor) => (position, has_gap) = (Some(cursor), true),
                 LogMessage::PositionLost => failure = Some(LogError::Refused(LogRefusal::PositionLost)),
                 LogMessage::Failed(code) => failure = Some(LogError::Stream(code)),
                 LogMessage::Nothing => {}
@@ -156,12 +157,12 @@ impl LogReader<'_> {
         if has_gap {
             self.lose_position().await?;
         }
-        if let Some(cursor) = &place {
+        if let Some(cursor) = &position {
             self.write(events, cursor).await?;
         }
         match failure {
             Some(failure) => Err(failure),
-            None => Ok(place.is_some()),
+            None => Ok(position.is_some()),
         }
     }
 
@@ -178,7 +179,7 @@ impl LogReader<'_> {
             puller.writer.metrics.logged_event(self.source.name(), outcome.as_str());
             let external_id = event.user().map(|user| &user.external_id);
             let Delivery { source, message_id, event_type, .. } = event;
-            // One that a webhook had brought is no news.
+            // An event that a webhook has already delivered is not logged.
             if outcome != Outcome::Duplicate {
                 let outcome = outcome.as_str();
                 info!(source, message_id, event_type, external_id, outcome, "read from the event log");
@@ -197,24 +198,24 @@ impl LogReader<'_> {
         }
     }
 
-    /// The log was read to its end, or a stream has ended as it should.
+    /// Handles a log that was read to its end, or a stream that ended normally.
     async fn succeed(&mut self) -> Duration {
         self.failures = 0;
         if let Err(error) = self.note(None).await {
-            debug!(%error, "the reading of the event log could not be noted");
+            debug!(%error, "the state of the event log could not be stored");
         }
         match self.log.form() {
-            LogForm::Pages => LEAST_PAUSE,
+            LogForm::Pages => MIN_PAUSE,
             LogForm::Stream => Duration::ZERO,
         }
     }
 
-    /// Notes why the log could not be read on; returns the pause before the next try.
+    /// Stores why the log could not be read; returns the pause before the next attempt.
     async fn fail(&mut self, error: &LogError) -> Duration {
         debug!(source = self.source.name(), %error, "the event log could not be read");
         self.failures = self.failures.saturating_add(1);
         let backoff = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
-        let is_lasting = self.failures >= FAILURES_TOLD;
+        let is_persistent = self.failures >= FAILURES_UNTIL_REPORTED;
         let (reason, pause) = match error {
             LogError::Refused(LogRefusal::PositionLost) => {
                 warn!(
@@ -224,27 +225,27 @@ impl LogReader<'_> {
                 let lost = self.lose_position().await;
                 return if lost.is_ok() && self.failures == 1 { Duration::ZERO } else { backoff };
             }
-            // Tenants of some plans have no log; the checks go on without it.
+            // Tenants of some plans have no log; the checks are made without it.
             LogError::Refused(LogRefusal::NotOffered) => (None, PAUSE_AFTER_REFUSAL),
             LogError::Refused(LogRefusal::Forbidden) => {
                 (Some(Reason::EventLogForbidden), PAUSE_AFTER_REFUSAL)
             }
-            // The connection of a replica that has just ended.
+            // The connection of a replica that has just stopped may still be open.
             LogError::Refused(LogRefusal::Busy | LogRefusal::Other) | LogError::Stream(_) => {
-                (is_lasting.then_some(Reason::EventLogUnavailable), backoff)
+                (is_persistent.then_some(Reason::EventLogUnavailable), backoff)
             }
             LogError::Api(error) => match reason_of_api(error) {
-                Reason::ApiUnavailable => (is_lasting.then_some(Reason::EventLogUnavailable), backoff),
+                Reason::ApiUnavailable => (is_persistent.then_some(Reason::EventLogUnavailable), backoff),
                 reason => (Some(reason), LONGEST_PAUSE),
             },
             LogError::List(_) => (Some(Reason::UnexpectedAnswer), LONGEST_PAUSE),
-            // A database that is away is noticed elsewhere.
+            // An unavailable database is reported elsewhere.
             LogError::Store(_) => return backoff,
         };
         if reason.is_some()
             && let Err(error) = self.note(reason).await
         {
-            debug!(%error, "the failure of the event log could not be noted");
+            debug!(%error, "the failure of the event log could not be stored");
         }
         pause
     }

@@ -1,8 +1,8 @@
-//! The watch over the sources while the service runs: reads the providers' own logs of events, looks for differences, and
-//! tells how each source stands.
+//! Watches the sources while the service runs: reads the providers' own logs of events, checks for differences, and
+//! reports the state of each source.
 //!
-//! One replica at a time asks a source's provider (`duty`); what it finds is in the database, so every replica tells the
-//! same. The state itself is a pure function of that (`src/domain/source_state.rs`).
+//! One replica at a time sends requests to a source's provider (`duty`). The results are in the database, so every
+//! replica reports the same state, which is a pure function of them (`src/domain/source_state.rs`).
 
 mod checks;
 mod duty;
@@ -19,7 +19,7 @@ pub(crate) use status::{SourceStatus, WatchedDrift};
 
 use self::status::UsualPause;
 use super::Puller;
-use super::client::{ApiClient, Patience};
+use super::client::{ApiClient, RetryPolicy};
 use super::error::ApiError;
 use crate::config;
 use crate::domain::{Reason, SourceState};
@@ -27,7 +27,7 @@ use crate::jobs::Jobs;
 use crate::store::StoreError;
 use crate::sync::{Activities, Feed, Writer};
 
-/// The watch over all sources. A clone stands for the same one.
+/// The watch over all sources. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch(Arc<Inner>);
 
@@ -39,33 +39,33 @@ struct Inner {
     sources: BTreeMap<String, WatchedSource>,
 }
 
-/// What is kept of a source in this process.
+/// The state of a source in this process.
 #[derive(Debug)]
 struct WatchedSource {
-    /// `None` if its provider is not asked.
+    /// `None` if there are no requests to its provider.
     client: Option<ApiClient>,
     reconcile_every: Option<Duration>,
     requests_per_second: Option<NonZeroU32>,
     usual_pause: UsualPause,
-    /// One check at a time.
+    /// Locked during a check, so that there is one at a time.
     checking: tokio::sync::Mutex<()>,
-    /// How many checks have ended.
-    checked: AtomicU64,
+    /// The number of completed checks.
+    completed_checks: AtomicU64,
 }
 
 impl WatchedSource {
     fn new(settings: &config::Source, writer: &Writer, allow_http: bool) -> Result<Self, ApiError> {
         let api = settings.api.clone().unwrap_or_default();
-        let asked = writer.sources.get(&settings.name).and_then(|source| source.api());
+        let provider_api = writer.sources.get(&settings.name).and_then(|source| source.api());
         let pace = api.requests_per_second;
-        let client = |api| ApiClient::new(api, pace, allow_http, writer.clock.clone(), Patience::WATCH);
+        let client = |api| ApiClient::new(api, pace, allow_http, writer.clock.clone(), RetryPolicy::WATCH);
         Ok(Self {
-            client: asked.filter(|_| api.watch).map(client).transpose()?,
+            client: provider_api.filter(|_| api.watch).map(client).transpose()?,
             reconcile_every: api.reconcile_every,
             requests_per_second: pace,
             usual_pause: UsualPause::default(),
             checking: tokio::sync::Mutex::default(),
-            checked: AtomicU64::default(),
+            completed_checks: AtomicU64::default(),
         })
     }
 }
@@ -88,19 +88,19 @@ impl Watch {
         Ok(Self(Arc::new(Inner { puller, feed, activities, sources })))
     }
 
-    /// Begins to watch. Must be called within a tokio runtime.
+    /// Starts the background tasks. Must be called within a tokio runtime.
     pub(crate) fn start(&self, jobs: &Jobs) {
         let inner = Arc::clone(&self.0);
-        jobs.spawn_stoppable("states of the sources", |stop| inner.judge_until(stop));
+        jobs.spawn_stoppable("states of the sources", |stop| inner.judge_periodically(stop));
         for (name, source) in &self.0.sources {
             if source.client.is_some() {
                 let (inner, name) = (Arc::clone(&self.0), name.clone());
-                jobs.spawn_stoppable("watch", |stop| inner.keep_watch(name, stop));
+                jobs.spawn_stoppable("watch", |stop| inner.watch_with_lease(name, stop));
             }
         }
     }
 
-    /// How every source stands, by name.
+    /// The status of every source, by name.
     pub(crate) async fn all(&self) -> Result<Vec<SourceStatus>, StoreError> {
         self.0.status(None).await
     }
@@ -115,9 +115,9 @@ impl Watch {
         self.0.judge_all().await.map(|_| ())
     }
 
-    /// Asks a source's provider now, and tells how the source stands; `None` if there is no such source.
+    /// Checks a source at its provider now, and returns its status; `None` if there is no such source.
     ///
-    /// If a check is under way in this process, its result is the answer.
+    /// If a check is already running in this process, its result is used.
     pub(crate) async fn check(&self, name: &str) -> Result<Option<SourceStatus>, StoreError> {
         if !self.0.sources.contains_key(name) {
             return Ok(None);
@@ -133,24 +133,24 @@ impl Inner {
         self.sources.get(source)?.client.as_ref()
     }
 
-    /// Asks a source's provider, unless it is not asked. If a check is under way, waits for that one.
+    /// Checks a source at its provider, if there are requests to it. If a check is already running, waits for that one.
     async fn check(&self, name: &str) -> Result<(), StoreError> {
         let (Some(watched), Some(source)) = (self.sources.get(name), self.puller.writer.sources.get(name))
         else {
             return Ok(());
         };
         let Some(client) = &watched.client else { return Ok(()) };
-        let before = watched.checked.load(Ordering::SeqCst);
-        let _alone = watched.checking.lock().await;
-        if watched.checked.load(Ordering::SeqCst) != before {
+        let before = watched.completed_checks.load(Ordering::SeqCst);
+        let _guard = watched.checking.lock().await;
+        if watched.completed_checks.load(Ordering::SeqCst) != before {
             return Ok(());
         }
         self.begin(name).await?;
-        let known = self.puller.writer.store.watches();
-        let last = known.all().await?.remove(name).map(|known| known.checks).unwrap_or_default();
-        let checks = self.ask(source, client, &last).await?;
-        known.save_checks(name, &checks).await?;
-        watched.checked.fetch_add(1, Ordering::SeqCst);
+        let watches = self.puller.writer.store.watches();
+        let last = watches.all().await?.remove(name).map(|watched| watched.checks).unwrap_or_default();
+        let checks = self.check_provider(source, client, &last).await?;
+        watches.save_checks(name, &checks).await?;
+        watched.completed_checks.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 }

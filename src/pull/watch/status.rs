@@ -1,4 +1,4 @@
-//! How the sources stand: what the watch of any replica has found, judged now.
+//! The status of the sources: the state that follows now from what the watch of any replica has found.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,17 +9,17 @@ use tracing::{info, warn};
 
 use super::Inner;
 use crate::domain::{
-    Activity, Asked, Checks, Comparison, LogState, Reason, Signals, SourceState, Timestamp, judge,
+    Activity, Checks, Comparison, LogState, ProviderReport, Reason, Signals, SourceState, Timestamp, judge,
     usual_pause,
 };
 use crate::providers::Source;
 use crate::store::{Run, RunKind, RunState, StoreError, Watched};
 
-/// What is usual is worked out from the deliveries of this time.
+/// The usual pause is calculated from the deliveries of this time.
 const HISTORY: Duration = Duration::from_hours(14 * 24);
-/// And from so many of them.
-const LONGEST_HISTORY: u64 = 1000;
-/// How long what was worked out is used.
+/// The largest number of deliveries for this calculation.
+const MAX_HISTORY: u64 = 1000;
+/// How long the calculated pause is used.
 const USUAL_FOR: Duration = Duration::from_hours(1);
 
 /// A source, as an operator sees it.
@@ -30,39 +30,39 @@ pub(crate) struct SourceStatus {
     pub(crate) state: SourceState,
     pub(crate) reasons: Vec<Reason>,
     pub(crate) webhook_path: String,
-    /// Its rows.
+    /// The number of its rows.
     pub(crate) users: u64,
     pub(crate) activity: Activity,
-    /// Its deliveries that are parked.
+    /// The number of its parked deliveries.
     pub(crate) parked: u64,
     /// The last backfill or reconciliation.
     pub(crate) last_run: Option<Run>,
-    /// `None` if nothing was compared yet.
+    /// `None` if nothing was checked yet.
     pub(crate) drift: Option<WatchedDrift>,
 }
 
-/// What differs between the table and the provider, as far as it was looked at.
+/// What differs between the table and the provider, as far as it was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WatchedDrift {
-    /// When the provider was last asked or the table last compared.
+    /// The time of the last checks or the last comparison, whichever was later.
     pub(crate) checked_at: Timestamp,
-    /// Newest users without a row.
+    /// How many of the newest users have no row.
     pub(crate) canary: Option<u64>,
-    /// The provider's number of users less the number of rows.
+    /// The provider's number of users minus the number of rows.
     pub(crate) count: Option<i64>,
     /// What the last comparison found.
     pub(crate) comparison: Option<Comparison>,
 }
 
 impl WatchedDrift {
-    fn of(asked: &Asked) -> Option<Self> {
-        let Checks { at, missing, difference, .. } = asked.checks;
-        let compared_at = asked.comparison.and_then(|comparison| comparison.at);
-        let (canary, comparison) = (missing, asked.comparison);
+    fn of(report: &ProviderReport) -> Option<Self> {
+        let Checks { at, missing, difference, .. } = report.checks;
+        let compared_at = report.comparison.and_then(|comparison| comparison.at);
+        let (canary, comparison) = (missing, report.comparison);
         Some(Self { checked_at: at.max(compared_at)?, canary, count: difference, comparison })
     }
 
-    /// Every kind that was looked at, by its name in the metrics.
+    /// Every kind that was checked, with its name in the metrics.
     fn kinds(&self) -> Vec<(&'static str, i64)> {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let mut kinds = Vec::new();
@@ -80,11 +80,11 @@ impl WatchedDrift {
     }
 }
 
-/// A source's usual pause, and when that was worked out.
+/// A source's usual pause, and when it was calculated.
 #[derive(Debug, Default)]
 pub(super) struct UsualPause(Mutex<Option<(Timestamp, Option<Duration>)>>);
 
-/// What is known of a source, and what follows from it.
+/// The stored data of a source, and the state that follows from it.
 pub(super) struct Judged {
     pub(super) watched: Option<Watched>,
     state: SourceState,
@@ -94,16 +94,16 @@ pub(super) struct Judged {
 }
 
 impl Inner {
-    /// Judges every source anew, sets the metrics, and logs each change of state: on one replica, whichever is first.
+    /// Judges every source, sets the metrics, and logs each change of state. Only the replica that is first logs it.
     pub(super) async fn judge_all(&self) -> Result<BTreeMap<String, Judged>, StoreError> {
-        // What cannot be written now is not in the database, but it is not lost.
+        // Times that cannot be written now are kept in memory for the next attempt.
         self.activities.flush().await.ok();
         let mut known = self.puller.writer.store.watches().all().await?;
         let mut judged = BTreeMap::new();
         for name in self.puller.writer.sources.names() {
             let Some(source) = self.puller.writer.sources.get(name) else { continue };
             let one = self.judge(source, known.remove(name)).await?;
-            self.tell(name, &one).await?;
+            self.report(name, &one).await?;
             judged.insert(name.to_owned(), one);
         }
         Ok(judged)
@@ -124,7 +124,7 @@ impl Inner {
     async fn judge(&self, source: &Source, watched: Option<Watched>) -> Result<Judged, StoreError> {
         let name = source.name();
         let activity = watched.as_ref().map(|watched| watched.activity).unwrap_or_default();
-        let asked = match self.client(name) {
+        let provider_report = match self.client(name) {
             Some(client) => {
                 let has_log = client.api().watch.event_log().is_some();
                 let (checks, log) = watched.as_ref().map_or_else(
@@ -132,17 +132,17 @@ impl Inner {
                     |watched| (watched.checks.clone(), watched.log),
                 );
                 let comparison = self.last_comparison(name).await?;
-                Some(Asked { checks, log: has_log.then_some(log), comparison })
+                Some(ProviderReport { checks, log: has_log.then_some(log), comparison })
             }
             None => None,
         };
-        let drift = asked.as_ref().and_then(WatchedDrift::of);
+        let drift = provider_report.as_ref().and_then(WatchedDrift::of);
         let signals = Signals {
             now: self.puller.clock.now(),
             receives: source.receives(),
             activity,
             usual_pause: self.usual_pause(name).await?,
-            asked,
+            provider_report,
         };
         let (state, reasons) = judge(&signals);
         Ok(Judged { watched, state, reasons, activity, drift })
@@ -163,14 +163,14 @@ impl Inner {
             return Ok(usual);
         }
         let journal = self.puller.writer.store.journal();
-        let received = journal.newest_times(source, now.minus(HISTORY), LONGEST_HISTORY).await?;
+        let received = journal.newest_times(source, now.minus(HISTORY), MAX_HISTORY).await?;
         let usual = usual_pause(&received);
         *kept.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, usual));
         Ok(usual)
     }
 
     /// Sets the metrics of a source, and logs its state if it has changed.
-    async fn tell(&self, name: &str, judged: &Judged) -> Result<(), StoreError> {
+    async fn report(&self, name: &str, judged: &Judged) -> Result<(), StoreError> {
         let Judged { watched, state, reasons, activity, drift } = judged;
         let metrics = &self.puller.writer.metrics;
         metrics.source_state(name, *state);
@@ -185,8 +185,9 @@ impl Inner {
             metrics.reconciled(name, at);
         }
         let Some(before) = watched.as_ref().map(|watched| watched.state) else { return Ok(()) };
-        let is_early = !reasons.is_empty() && reasons.iter().all(|reason| reason.is_only_early());
-        if before == Some(*state) || is_early {
+        let is_not_checked_yet =
+            !reasons.is_empty() && reasons.iter().all(|reason| reason.is_not_checked_yet());
+        if before == Some(*state) || is_not_checked_yet {
             return Ok(());
         }
         if !self.puller.writer.store.watches().change_state(name, before, *state).await? {
@@ -202,7 +203,7 @@ impl Inner {
         Ok(())
     }
 
-    /// How the sources stand; all of them, or one.
+    /// The status of all sources, or of one.
     pub(super) async fn status(&self, only: Option<&str>) -> Result<Vec<SourceStatus>, StoreError> {
         let store = &self.puller.writer.store;
         let judged = self.judge_all().await?;
@@ -237,7 +238,7 @@ impl Inner {
     }
 }
 
-/// What the report of a reconciliation says.
+/// Reads the report of a reconciliation.
 fn comparison(at: Option<Timestamp>, report: &Value) -> Comparison {
     let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
     Comparison {

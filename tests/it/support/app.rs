@@ -117,7 +117,7 @@ impl TestApp {
         })
     }
 
-    /// What the journal says of each delivery, by message id: its outcome, and whether its payload is there.
+    /// The journal by message id: the outcome of each delivery, and whether its payload is stored.
     pub(crate) async fn journal(&self) -> Vec<(String, String, bool)> {
         let database = sea_orm::Database::connect(self.config.database.url.expose_secret()).await.unwrap();
         let sql = "SELECT message_id, outcome, payload IS NOT NULL FROM journal ORDER BY message_id";

@@ -18,17 +18,17 @@ use super::postgres::{self, Database};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_usersync");
 /// Long enough for a busy machine; tests of speed have their own limits.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Where the program is run: a directory, the variables that it is given (beside `PATH`, no others), and a
 /// database.
-pub(crate) struct Home {
+pub(crate) struct ProgramFixture {
     directory: TempDir,
     variables: BTreeMap<&'static str, String>,
     database: Option<Database>,
 }
 
-impl Home {
+impl ProgramFixture {
     /// Nothing is configured.
     pub(crate) fn bare() -> Self {
         Self { directory: tempfile::tempdir().unwrap(), variables: BTreeMap::new(), database: None }
@@ -72,12 +72,12 @@ impl Home {
     }
 
     /// Runs the program to its end.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> ProgramOutput {
         self.start(arguments).end().await
     }
 
     /// Runs a line as a person types it here.
-    pub(crate) async fn shell(&self, script: &str) -> Said {
+    pub(crate) async fn shell(&self, script: &str) -> ProgramOutput {
         self.spawn(Command::new("sh").args(["-c", script])).end().await
     }
 
@@ -95,7 +95,7 @@ impl Home {
     /// `usersync serve`, as soon as it is ready.
     pub(crate) async fn serve(&self) -> Process {
         let mut process = self.start(&["serve"]);
-        // The line that says `ready`; other lines say `already`.
+        // The line with `ready`; other lines contain `already`.
         let ready = process.line_with("sources").await;
         let (_, port) = ready.split_once("127.0.0.1:").unwrap();
         let port: String = port.chars().take_while(char::is_ascii_digit).collect();
@@ -149,15 +149,15 @@ impl Home {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let stdout = Heard::listen(child.stdout.take().unwrap());
-        let stderr = Heard::listen(child.stderr.take().unwrap());
+        let stdout = CapturedStream::capture(child.stdout.take().unwrap());
+        let stderr = CapturedStream::capture(child.stderr.take().unwrap());
         Process { child, stdout, stderr, address: String::new() }
     }
 }
 
 /// What a program printed, and its exit code; none if a signal killed it.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct ProgramOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -166,8 +166,8 @@ pub(crate) struct Said {
 /// A running program; killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    stdout: Heard,
-    stderr: Heard,
+    stdout: CapturedStream,
+    stderr: CapturedStream,
     /// Its address, once it is ready.
     pub(crate) address: String,
 }
@@ -175,10 +175,10 @@ pub(crate) struct Process {
 impl Process {
     /// Waits until the program prints this, and returns the line.
     pub(crate) async fn line_with(&mut self, text: &str) -> String {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             let ended = self.child.try_wait().unwrap();
-            let said = format!("{}{}", self.stdout.so_far(), self.stderr.so_far());
+            let said = format!("{}{}", self.stdout.text_so_far(), self.stderr.text_so_far());
             if let Some(line) = said.lines().find(|line| line.contains(text)) {
                 return line.to_owned();
             }
@@ -195,25 +195,25 @@ impl Process {
     /// It has not ended.
     pub(crate) fn assert_runs(&mut self) {
         let ended = self.child.try_wait().unwrap();
-        assert!(ended.is_none(), "ended: {ended:?} {}", self.stderr.so_far());
+        assert!(ended.is_none(), "ended: {ended:?} {}", self.stderr.text_so_far());
     }
 
     /// Everything in the log until now.
     pub(crate) fn log(&self) -> String {
-        self.stderr.so_far()
+        self.stderr.text_so_far()
     }
 
     /// Everything on standard output until now.
     pub(crate) fn stdout(&self) -> String {
-        self.stdout.so_far()
+        self.stdout.text_so_far()
     }
 
     /// The lines printed under `# title`, as they are pasted.
     pub(crate) fn printed(&self, title: &str) -> String {
-        let told = self.stdout();
-        let lines = told.lines().skip_while(|line| !line.contains(&format!("# {title}"))).skip(1);
+        let output = self.stdout();
+        let lines = output.lines().skip_while(|line| !line.contains(&format!("# {title}"))).skip(1);
         let lines: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
-        assert!(!lines.is_empty(), "nothing under {title:?} in {told}");
+        assert!(!lines.is_empty(), "nothing under {title:?} in {output}");
         lines.join("\n")
     }
 
@@ -231,7 +231,7 @@ impl Process {
     }
 
     /// Sends SIGTERM and waits for the end, with exit code 0.
-    pub(crate) async fn stop(self) -> Said {
+    pub(crate) async fn stop(self) -> ProgramOutput {
         self.terminate();
         let said = self.end().await;
         assert_eq!(said.code, Some(0), "{said:?}");
@@ -239,16 +239,20 @@ impl Process {
     }
 
     /// Waits for the end.
-    pub(crate) async fn end(mut self) -> Said {
-        let until = Instant::now() + PATIENCE;
+    pub(crate) async fn end(mut self) -> ProgramOutput {
+        let until = Instant::now() + TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(Instant::now() < until, "does not end: {}", self.stderr.so_far());
+            assert!(Instant::now() < until, "does not end: {}", self.stderr.text_so_far());
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        Said { code: status.code(), stdout: self.stdout.whole(), stderr: self.stderr.whole() }
+        ProgramOutput {
+            code: status.code(),
+            stdout: self.stdout.full_text(),
+            stderr: self.stderr.full_text(),
+        }
     }
 }
 
@@ -260,13 +264,13 @@ impl Drop for Process {
 }
 
 /// A stream, read to its end by a thread.
-struct Heard {
+struct CapturedStream {
     text: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
 
-impl Heard {
-    fn listen(stream: impl Read + Send + 'static) -> Self {
+impl CapturedStream {
+    fn capture(stream: impl Read + Send + 'static) -> Self {
         let text = Arc::<Mutex<String>>::default();
         let written = Arc::clone(&text);
         let reader = thread::spawn(move || {
@@ -280,12 +284,12 @@ impl Heard {
         Self { text, reader: Some(reader) }
     }
 
-    fn so_far(&self) -> String {
+    fn text_so_far(&self) -> String {
         self.text.lock().unwrap().clone()
     }
 
-    fn whole(&mut self) -> String {
+    fn full_text(&mut self) -> String {
         self.reader.take().unwrap().join().unwrap();
-        self.so_far()
+        self.text_so_far()
     }
 }

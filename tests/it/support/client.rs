@@ -67,7 +67,7 @@ impl Answer {
 }
 
 /// A delivery as it is sent; a test may change any part.
-pub(crate) struct Wire {
+pub(crate) struct SignedRequest {
     pub(crate) path: String,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
@@ -100,16 +100,16 @@ impl Client {
     }
 
     /// A delivery of the source `clerk`, signed by our own clock.
-    pub(crate) fn signed(&self, body: impl Into<Vec<u8>>) -> Wire {
+    pub(crate) fn signed(&self, body: impl Into<Vec<u8>>) -> SignedRequest {
         self.signed_as(&self.message_id(), body)
     }
 
     /// The same with a given message id.
-    pub(crate) fn signed_as(&self, id: &str, body: impl Into<Vec<u8>>) -> Wire {
+    pub(crate) fn signed_as(&self, id: &str, body: impl Into<Vec<u8>>) -> SignedRequest {
         signed_at(id, self.clock.now().as_seconds(), SECRET, body)
     }
 
-    pub(crate) async fn send(&self, wire: Wire) -> Answer {
+    pub(crate) async fn send(&self, wire: SignedRequest) -> Answer {
         let mut request = self.request(Method::POST, &wire.path);
         for (name, value) in wire.headers {
             request = request.header(name, value);
@@ -146,7 +146,7 @@ impl Client {
 }
 
 /// A delivery of the source `clerk`, signed at a given time with a given secret.
-pub(crate) fn signed_at(id: &str, seconds: i64, secret: &str, body: impl Into<Vec<u8>>) -> Wire {
+pub(crate) fn signed_at(id: &str, seconds: i64, secret: &str, body: impl Into<Vec<u8>>) -> SignedRequest {
     let body = body.into();
     let timestamp = usersync::internals::domain::Timestamp::from_seconds(seconds);
     let signature = signature::sign(secret, id, timestamp, &body).unwrap_or_else(|_| "v1,AAAA".to_owned());
@@ -155,7 +155,7 @@ pub(crate) fn signed_at(id: &str, seconds: i64, secret: &str, body: impl Into<Ve
         ("svix-timestamp", seconds.to_string()),
         ("svix-signature", signature),
     ];
-    Wire { path: "/webhooks/clerk".to_owned(), headers, body }
+    SignedRequest { path: "/webhooks/clerk".to_owned(), headers, body }
 }
 
 /// Sends a request and reads the complete answer.

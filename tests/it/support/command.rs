@@ -9,17 +9,11 @@ use tempfile::TempDir;
 use usersync::internals::config::Config;
 
 /// A directory with a `usersync.toml`, and whatever else a test puts there.
-pub(crate) struct Desk(TempDir);
+pub(crate) struct CommandDirectory(TempDir);
 
-/// What the program printed, and its exit code.
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
+pub(crate) use super::binary::ProgramOutput;
 
-impl Desk {
+impl CommandDirectory {
     pub(crate) fn with(configuration: &str) -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         desk.put("usersync.toml", configuration);
@@ -45,7 +39,7 @@ impl Desk {
     }
 
     /// Runs the program here, with no variables but `PATH`.
-    pub(crate) async fn run(&self, arguments: &[&str], input: &str) -> Said {
+    pub(crate) async fn run(&self, arguments: &[&str], input: &str) -> ProgramOutput {
         let mut command = Command::new(env!("CARGO_BIN_EXE_usersync"));
         command
             .args(arguments)
@@ -60,11 +54,11 @@ impl Desk {
         child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
         let output = tokio::task::spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        ProgramOutput { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
-impl Said {
+impl ProgramOutput {
     /// The checks of an explanation that have this verdict, in order.
     pub(crate) fn verdicts(&self, verdict: &str) -> Vec<&str> {
         let lines = self.stdout.lines().filter_map(|line| line.strip_prefix(verdict)?.strip_prefix("  "));

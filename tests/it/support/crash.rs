@@ -10,10 +10,10 @@ use std::time::Duration;
 
 pub(crate) use audit::Audit;
 pub(crate) use history::{History, Message, source};
-pub(crate) use sending::{Account, Answers, Senders};
+pub(crate) use sending::{Answers, Senders, SharedMessages};
 pub(crate) use service::Service;
 
-/// How many cycles to run: `usual` ones, or as many as `USERSYNC_CRASH_CYCLES` says.
+/// How many cycles to run: `usual` ones, or the number in `USERSYNC_CRASH_CYCLES`.
 pub(crate) fn cycles(usual: u32) -> u32 {
     match std::env::var("USERSYNC_CRASH_CYCLES") {
         Ok(cycles) => cycles.parse().expect("USERSYNC_CRASH_CYCLES is a number"),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::event_log;
 
-/// What goes wrong with one request.
+/// The fault of one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// This status, with this header.
@@ -26,7 +26,7 @@ pub(crate) enum Fault {
 
 /// What the provider has, and what has happened to it.
 #[derive(Default)]
-pub(crate) struct Site {
+pub(crate) struct ProviderState {
     /// As the provider describes them, in the order of their creation.
     pub(crate) users: Vec<Value>,
     /// The next requests meet these, one each.
@@ -41,19 +41,19 @@ pub(crate) struct Site {
     pub(crate) instance: String,
     /// How many tokens were issued.
     pub(crate) tokens: usize,
-    /// How often an export job says that it is not ready.
+    /// How often an export job answers that it is not ready.
     pub(crate) looks: usize,
     /// Users who are there, but not in the list.
     pub(crate) unlisted: Vec<Value>,
-    /// Whether a proxy answers in the place of the provider when one user is asked for.
+    /// Whether a proxy answers instead of the provider to a request for one user.
     pub(crate) is_behind_a_proxy: bool,
-    /// What the provider says that it has, if not what it lists.
+    /// The number of users that the provider reports, if not the number that it lists.
     pub(crate) said_count: Option<usize>,
     /// The next downloads end in the middle.
     pub(crate) cut_downloads: usize,
-    /// The log of events, as webhooks bring them, oldest first.
+    /// The log of events, in the format of webhooks, oldest first.
     pub(crate) events: Vec<Value>,
-    /// The first so many events are not there any more, nor are the places in them.
+    /// How many of the first events, and their positions, are deleted.
     pub(crate) forgotten: usize,
     /// The next streams of events end after their first message.
     pub(crate) cut_streams: usize,
@@ -65,7 +65,7 @@ pub(crate) struct Site {
     pub(crate) answers_left: Option<usize>,
 }
 
-impl Site {
+impl ProviderState {
     /// Whether a request is answered now.
     fn takes_one(&mut self) -> bool {
         match &mut self.answers_left {
@@ -81,13 +81,17 @@ impl Site {
 
 /// A running provider; it ends with the test's runtime.
 pub(crate) struct FakeDirectory {
-    site: Arc<Mutex<Site>>,
+    site: Arc<Mutex<ProviderState>>,
     base: String,
 }
 
 impl FakeDirectory {
     pub(crate) fn start(users: Vec<Value>) -> Self {
-        let site = Arc::new(Mutex::new(Site { users, instance: "ins_1".to_owned(), ..Site::default() }));
+        let site = Arc::new(Mutex::new(ProviderState {
+            users,
+            instance: "ins_1".to_owned(),
+            ..ProviderState::default()
+        }));
         let data = web::Data::from(Arc::clone(&site));
         let server =
             HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(answer)));
@@ -101,24 +105,28 @@ impl FakeDirectory {
         format!("{}{path}", self.base)
     }
 
-    pub(crate) fn site(&self) -> MutexGuard<'_, Site> {
+    pub(crate) fn site(&self) -> MutexGuard<'_, ProviderState> {
         self.site.lock().unwrap()
     }
 
-    /// Waits until it was asked for this so many times.
+    /// Waits until this was requested the given number of times.
     pub(crate) async fn wait_for(&self, path: &str, times: usize) {
         while self.count(path) < times {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// The requests so far whose path begins so.
+    /// The number of requests so far whose path begins with this.
     pub(crate) fn count(&self, path: &str) -> usize {
         self.site().requests.iter().filter(|request| request.contains(path)).count()
     }
 }
 
-async fn answer(request: HttpRequest, body: web::Bytes, site: web::Data<Mutex<Site>>) -> HttpResponse {
+async fn answer(
+    request: HttpRequest,
+    body: web::Bytes,
+    site: web::Data<Mutex<ProviderState>>,
+) -> HttpResponse {
     {
         let mut site = site.lock().unwrap();
         site.requests.push(format!("{} {}", request.method(), request.uri()));
@@ -173,7 +181,13 @@ fn cut(bytes: Vec<u8>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").streaming(futures_util::stream::iter(pieces))
 }
 
-fn respond(site: &mut Site, base: &str, path: &str, query: &[(String, String)], body: &[u8]) -> HttpResponse {
+fn respond(
+    site: &mut ProviderState,
+    base: &str,
+    path: &str,
+    query: &[(String, String)],
+    body: &[u8],
+) -> HttpResponse {
     let value = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
     let limit = |most: usize| value("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10).min(most);
     let after = |key: &str, cursor: Option<&str>| match cursor {
@@ -244,7 +258,7 @@ fn respond(site: &mut Site, base: &str, path: &str, query: &[(String, String)], 
 }
 
 /// One user by id, or the provider's own answer that there is none.
-fn one_user(site: &Site, path: &str) -> HttpResponse {
+fn one_user(site: &ProviderState, path: &str) -> HttpResponse {
     let places = [
         ("/users/", "id", json!({"errors": [{"message": "not found", "code": "resource_not_found"}]})),
         ("/user_management/users/", "id", json!({"message": "User not found", "code": "entity_not_found"})),

@@ -6,12 +6,12 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::directory::Site;
+use super::directory::ProviderState;
 
-/// The answer, if the path is one of these.
+/// The answer, if this module serves the path.
 pub(super) fn respond(
-    site: &mut Site,
-    shared: Arc<Mutex<Site>>,
+    site: &mut ProviderState,
+    shared: Arc<Mutex<ProviderState>>,
     path: &str,
     query: &[(String, String)],
 ) -> Option<HttpResponse> {
@@ -27,8 +27,8 @@ pub(super) fn respond(
     })
 }
 
-/// WorkOS: a hundred at a time.
-fn pages(site: &Site, after: Option<&str>, since: Option<&str>) -> HttpResponse {
+/// WorkOS: a hundred events per page.
+fn pages(site: &ProviderState, after: Option<&str>, since: Option<&str>) -> HttpResponse {
     let kept = &site.events[site.forgotten..];
     let start = match (after, since) {
         (Some(id), _) => match kept.iter().position(|event| event["id"] == id) {
@@ -46,8 +46,8 @@ fn pages(site: &Site, after: Option<&str>, since: Option<&str>) -> HttpResponse 
     HttpResponse::Ok().json(json!({"object": "list", "data": page, "list_metadata": {"after": next}}))
 }
 
-/// Auth0: everything from an offset, which is the number of the event, and then what comes.
-fn stream(site: &mut Site, shared: Arc<Mutex<Site>>, from: Option<&str>) -> HttpResponse {
+/// Auth0: all events from an offset, which is the number of the event, and then new ones as they happen.
+fn stream(site: &mut ProviderState, shared: Arc<Mutex<ProviderState>>, from: Option<&str>) -> HttpResponse {
     let start: usize = from.map_or(site.forgotten, |offset| offset.parse().unwrap());
     if start < site.forgotten {
         return HttpResponse::Gone().json(json!({"statusCode": 410, "message": "the cursor has expired"}));
@@ -79,7 +79,7 @@ fn stream(site: &mut Site, shared: Arc<Mutex<Site>>, from: Option<&str>) -> Http
     HttpResponse::Ok().content_type("text/event-stream").streaming(Box::pin(messages))
 }
 
-/// An event of WorkOS about a user, a number of seconds ago.
+/// An event of WorkOS about a user, which happened `seconds_ago`.
 pub(crate) fn workos_event(number: usize, kind: &str, user: &Value, seconds_ago: i64) -> Value {
     let at = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds_ago);
     json!({

@@ -48,7 +48,7 @@ pub(crate) fn has_curl() -> bool {
     found
 }
 
-/// Whether an environment variable says something other than no.
+/// Whether an environment variable is set to something other than no.
 pub(crate) fn is_set(variable: &str) -> bool {
     std::env::var_os(variable).is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
@@ -56,9 +56,8 @@ pub(crate) fn is_set(variable: &str) -> bool {
 /// Makes two cases of the test function above it: `name::on_sqlite` and `name::on_postgres`.
 ///
 /// The function is given an app of its own (`&TestApp`), whose settings `configured by change_settings` may change
-/// first. The case fails if it leaves parked deliveries behind that it has not expected with
-/// `app.expect_parked(n)`. A test of the program itself says `with Home`, and is given a home (`&mut Home`) to run
-/// it in.
+/// first. The case fails if it leaves parked deliveries behind that it has not expected with `app.expect_parked(n)`. A
+/// test of the program itself has `with ProgramFixture`, and gets a home (`&mut ProgramFixture`) to run it in.
 macro_rules! on_both_databases {
     ($name:ident $(, configured by $configure:ident)?) => {
         mod $name {
@@ -84,18 +83,18 @@ macro_rules! on_both_databases {
         }
     };
 
-    ($name:ident, with Home) => {
+    ($name:ident, with ProgramFixture) => {
         mod $name {
-            use $crate::support::binary::Home;
+            use $crate::support::binary::ProgramFixture;
 
             #[tokio::test]
             async fn on_sqlite() {
-                super::$name(&mut Home::on_sqlite()).await;
+                super::$name(&mut ProgramFixture::on_sqlite()).await;
             }
 
             #[tokio::test]
             async fn on_postgres() {
-                let Some(mut home) = Home::on_postgres().await else { return };
+                let Some(mut home) = ProgramFixture::on_postgres().await else { return };
                 super::$name(&mut home).await;
             }
         }

@@ -1,4 +1,4 @@
-//! Somebody else's OpenID Connect provider, and the app's side of it: a user logs in and consents, and the app has an ID
+//! A third-party OpenID Connect provider, and the app's side of it: a user logs in and consents, and the app has an ID
 //! token. There is no browser: the code follows redirects, cookies and forms itself.
 
 use std::collections::BTreeMap;
@@ -11,16 +11,16 @@ use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
-use super::peers::{OIDC_PROVIDER, Running};
+use super::peers::{OIDC_PROVIDER, RunningScript};
 use super::signer::base64url;
 
 /// Redirects and pages of one login; there are some eight.
-const LONGEST_WAY: usize = 20;
+const MAX_STEPS: usize = 20;
 
 /// The `oidc-provider` package; each of its clients is named after the algorithm that its ID tokens are
 /// signed with.
 pub(crate) struct OpenIdProvider {
-    peer: Running,
+    peer: RunningScript,
     issuer: Url,
     redirect_uri: String,
 }
@@ -29,7 +29,7 @@ impl OpenIdProvider {
     /// `None`, with a warning, if it is not installed.
     pub(crate) async fn start() -> Option<Self> {
         let mut peer = OIDC_PROVIDER.start()?;
-        let ready = peer.hear().await;
+        let ready = peer.read_line().await;
         let text = |name: &str| ready[name].as_str().unwrap();
         let (issuer, redirect_uri) = (text("issuer").parse().unwrap(), text("redirectUri").to_owned());
         Some(Self { peer, issuer, redirect_uri })
@@ -69,7 +69,7 @@ impl OpenIdProvider {
             ("code_challenge_method", "S256"),
         ];
         let start = Url::parse_with_params(endpoint("authorization_endpoint"), asked).unwrap();
-        let returned = browser.walk(start, &self.redirect_uri).await;
+        let returned = browser.follow_redirects(start, &self.redirect_uri).await;
         let answer: BTreeMap<_, _> = returned.query_pairs().collect();
         assert_eq!(answer.get("state").map(AsRef::as_ref), Some("a-state"), "{returned}");
 
@@ -99,11 +99,11 @@ impl<'a> Browser<'a> {
         Self { http, cookies: BTreeMap::new(), user }
     }
 
-    /// From page to page, until one sends the user back to the app: the address that the app is asked for
+    /// Follows the pages until one sends the user back to the app: the address that the app is requested for
     /// then.
-    async fn walk(&mut self, start: Url, back: &str) -> Url {
+    async fn follow_redirects(&mut self, start: Url, back: &str) -> Url {
         let (mut at, mut request) = (start.clone(), self.http.get(start));
-        for _ in 0..LONGEST_WAY {
+        for _ in 0..MAX_STEPS {
             let response = self.send(request).await;
             if let Some(location) = response.headers().get(LOCATION) {
                 at = at.join(location.to_str().unwrap()).unwrap();
@@ -116,7 +116,7 @@ impl<'a> Browser<'a> {
                 request = self.fill_in(&at, &page);
             }
         }
-        panic!("the way goes on after {at}");
+        panic!("too many redirects, the last one to {at}");
     }
 
     /// Submits the page's form: the login, or the consent, which has nothing to fill in.

@@ -36,7 +36,7 @@ pub(crate) const PRISM: Peer =
 pub(crate) const OPENAUTH: Peer =
     Peer { package: "@openauthjs/openauth", script: "openauth.mjs", language: Language::Node };
 
-/// Somebody else's package, and the script that uses it.
+/// A third-party package, and the script that uses it.
 pub(crate) struct Peer {
     package: &'static str,
     script: &'static str,
@@ -49,7 +49,7 @@ enum Language {
 }
 
 /// A script that waits for questions; it ends when this is dropped, and also if this process is killed.
-pub(crate) struct Running {
+pub(crate) struct RunningScript {
     script: &'static str,
     child: Child,
     questions: ChildStdin,
@@ -58,7 +58,7 @@ pub(crate) struct Running {
 
 impl Peer {
     /// Starts the script; `None`, with a warning, if what it needs is not installed.
-    pub(crate) fn start(&self) -> Option<Running> {
+    pub(crate) fn start(&self) -> Option<RunningScript> {
         let program = self.program_or_not_run()?;
         let mut child = Command::new(program)
             .arg(folder().join(self.script))
@@ -72,7 +72,7 @@ impl Peer {
         let (heard, answers) = unbounded_channel();
         // Another thread waits for them: the test's thread runs the service, which must continue meanwhile.
         thread::spawn(move || while lines.next().is_some_and(|line| heard.send(line.unwrap()).is_ok()) {});
-        Some(Running { script: self.script, child, questions, answers })
+        Some(RunningScript { script: self.script, child, questions, answers })
     }
 
     fn program_or_not_run(&self) -> Option<PathBuf> {
@@ -116,23 +116,23 @@ impl Peer {
     }
 }
 
-impl Running {
+impl RunningScript {
     pub(crate) async fn ask(&mut self, question: &Value) -> Value {
         // A script that has ended gives no answer.
         writeln!(self.questions, "{question}").ok();
-        self.hear().await
+        self.read_line().await
     }
 
     /// The next line of the script.
-    pub(crate) async fn hear(&mut self) -> Value {
+    pub(crate) async fn read_line(&mut self) -> Value {
         let line = self.answers.recv().await.unwrap_or_default();
         serde_json::from_str(&line).unwrap_or_else(|_| {
-            let complaint = self.complaint();
+            let complaint = self.error_output();
             panic!("{} does not answer: {line}{complaint}", self.script)
         })
     }
 
-    fn complaint(&mut self) -> String {
+    fn error_output(&mut self) -> String {
         self.child.kill().ok();
         let mut text = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut text).ok();
@@ -140,7 +140,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningScript {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -157,7 +157,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers")
 }
 
-/// Node 20.15 is what the newest of the packages asks for.
+/// The newest of the packages requires Node 20.15.
 static NODE_IS_NEW_ENOUGH: LazyLock<bool> = LazyLock::new(|| {
     let Ok(said) = Command::new("node").arg("--version").output() else { return false };
     let version = String::from_utf8_lossy(&said.stdout);

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::binary::{Home, Process};
+use super::binary::{Process, ProgramFixture};
 use super::not_run;
 
 /// A running PgBouncer; it ends with this.
 pub(crate) struct PgBouncer {
     port: u16,
     _process: Process,
-    _home: Home,
+    _home: ProgramFixture,
 }
 
 impl PgBouncer {
@@ -32,7 +32,7 @@ impl PgBouncer {
         };
         let url: Url = url.parse().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let home = Home::bare();
+        let home = ProgramFixture::bare();
         let mut settings = format!(
             "[databases]\n* = host={} port={} user={} password={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = {mode}\n\

@@ -38,7 +38,7 @@ pub(crate) struct Server {
     next: AtomicU64,
 }
 
-/// One administrative statement, and where its result goes.
+/// One administrative statement, and the channel for its result.
 struct Job {
     statement: String,
     done: oneshot::Sender<Result<()>>,
@@ -52,11 +52,11 @@ struct Job {
 /// not run must not look like one that passed.
 pub(crate) async fn server() -> Option<&'static Server> {
     static SERVER: OnceCell<Result<Server>> = OnceCell::const_new();
-    or_say_so(SERVER.get_or_init(start).await.as_ref(), is_set(SERVER_VARIABLE) || is_set("CI"))
+    report_if_missing(SERVER.get_or_init(start).await.as_ref(), is_set(SERVER_VARIABLE) || is_set("CI"))
 }
 
 /// What was found. If there is nothing, the test prints that it is not run, or fails if a server was promised.
-fn or_say_so<T, E: Display>(found: Result<T, E>, promised: bool) -> Option<T> {
+fn report_if_missing<T, E: Display>(found: Result<T, E>, promised: bool) -> Option<T> {
     match found {
         Ok(found) => Some(found),
         Err(error) if promised => panic!("no PostgreSQL to test with: {error:#}"),
@@ -76,7 +76,7 @@ impl Server {
     }
 
     /// A name that no other test, in this process or another, gives to a database of its own.
-    pub(crate) fn fresh_name(&self) -> String {
+    pub(crate) fn unique_name(&self) -> String {
         format!("{}_{}", self.run, self.next.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -140,7 +140,7 @@ impl Template {
                 }
             })
             .await;
-        let name = server.fresh_name();
+        let name = server.unique_name();
         server.create_database(&name, Some(&template)).await.expect("the template is cloned");
         Some(Database { server, name })
     }
@@ -153,7 +153,7 @@ impl Template {
 /// When the server refuses.
 pub(crate) async fn empty_database() -> Option<Database> {
     let server = server().await?;
-    let name = server.fresh_name();
+    let name = server.unique_name();
     server.create_database(&name, None).await.expect("the database is created");
     Some(Database { server, name })
 }
@@ -222,25 +222,25 @@ async fn administer(started: oneshot::Sender<Result<Server>>) {
 }
 
 /// A server that was found, and what must be kept for as long as it is needed.
-struct Found {
+struct TestServer {
     url: Url,
     admin: admin::Connection,
-    _held: Option<Held>,
+    _held: Option<ServerGuard>,
 }
 
 /// What ends a server when it is dropped.
-enum Held {
-    Container { _container: Box<container::Container>, _keeper: keeper::Keeper },
-    Cluster { _keeper: keeper::Keeper },
+enum ServerGuard {
+    Container { _container: Box<container::Container>, _keeper: keeper::CleanupProcess },
+    Cluster { _keeper: keeper::CleanupProcess },
 }
 
-async fn find(run: &str) -> Result<Found> {
+async fn find(run: &str) -> Result<TestServer> {
     if is_set(SERVER_VARIABLE) {
         let url = std::env::var(SERVER_VARIABLE).context(SERVER_VARIABLE)?;
         let url = Url::parse(&url).with_context(|| format!("{SERVER_VARIABLE} is no URL"))?;
         let admin = admin::Connection::open(&url, run).await.context(SERVER_VARIABLE)?;
         admin.sweep().await?;
-        return Ok(Found { url, admin, _held: None });
+        return Ok(TestServer { url, admin, _held: None });
     }
     let no_container = match container::start(run).await {
         Ok(found) => return Ok(found),

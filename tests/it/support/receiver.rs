@@ -1,4 +1,4 @@
-//! An app that events are sent to: it records what it receives, and answers as the test says.
+//! An app that events are sent to: it records what it receives, and its answers are set by the test.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -8,23 +8,23 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// Long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// This is long enough for a busy machine.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How to answer.
+/// The answer of the app.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// With this status and these further headers.
+    /// This status and these additional headers.
     Status(u16, &'static str),
-    /// Not at all, while the test runs.
+    /// No answer while the test runs.
     Silence,
-    /// With a body that does not end.
+    /// An answer whose body never ends.
     Endless,
-    /// With 200, after a pause.
+    /// 200, after a pause.
     Slowly(Duration),
 }
 
-/// A message as it came.
+/// A message as it was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) id: String,
@@ -32,13 +32,13 @@ pub(crate) struct Received {
     pub(crate) signature: String,
     pub(crate) body: Value,
     pub(crate) raw: String,
-    /// When it was received, counted over all messages.
+    /// When it was received.
     pub(crate) begun: Instant,
     pub(crate) answered: Option<Instant>,
 }
 
 impl Received {
-    /// The type and the external id, in brief.
+    /// The type and the external id.
     pub(crate) fn brief(&self) -> String {
         let external_id = self.body["data"]["externalId"].as_str().unwrap_or("-");
         format!("{} {external_id}", self.body["type"].as_str().unwrap())
@@ -95,12 +95,12 @@ impl Receiver {
         self.state.lock().unwrap().received.clear();
     }
 
-    /// Waits until something holds of what was received.
-    pub(crate) async fn until(&self, holds: impl Fn(&[Received]) -> bool) -> Vec<Received> {
-        let until = Instant::now() + PATIENCE;
+    /// Waits until the received messages meet a condition.
+    pub(crate) async fn until(&self, condition: impl Fn(&[Received]) -> bool) -> Vec<Received> {
+        let until = Instant::now() + TIMEOUT;
         loop {
             let received = self.received();
-            if holds(&received) {
+            if condition(&received) {
                 return received;
             }
             assert!(Instant::now() < until, "did not receive what was expected: {received:#?}");
@@ -108,7 +108,7 @@ impl Receiver {
         }
     }
 
-    /// Waits for so many messages.
+    /// Waits for this number of messages.
     pub(crate) async fn count(&self, count: usize) -> Vec<Received> {
         self.until(|received| received.len() >= count).await
     }

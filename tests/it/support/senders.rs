@@ -16,7 +16,7 @@ use usersync::internals::config::{Config, ProviderKind, Signing, Source};
 use usersync::internals::providers;
 
 use super::app::{OLD_SECRET, SECRET};
-use super::client::{Wire, signed_at};
+use super::client::{SignedRequest, signed_at};
 
 /// What it sends about one user, who is called Ada Lovelace when created and Ada King when updated.
 #[derive(Clone)]
@@ -134,7 +134,13 @@ impl Proof {
 
 impl Sender {
     /// A message as it is sent. The id is for the headers of those schemes that have one there.
-    pub(crate) fn wire(&self, secret: &str, id: &str, seconds: i64, body: impl Into<Vec<u8>>) -> Wire {
+    pub(crate) fn wire(
+        &self,
+        secret: &str,
+        id: &str,
+        seconds: i64,
+        body: impl Into<Vec<u8>>,
+    ) -> SignedRequest {
         let mut wire = signed_at(id, seconds, secret, body);
         wire.path = format!("/webhooks/{}", self.source);
         match self.proof {
@@ -218,7 +224,7 @@ fn senders_of(provider: ProviderKind) -> Vec<Sender> {
 /// The sender to the source of this name.
 pub(crate) fn sender_to(source: &str) -> Sender {
     let sender = senders().into_iter().find(|sender| sender.source == source);
-    sender.unwrap_or_else(|| panic!("nobody sends to {source}"))
+    sender.unwrap_or_else(|| panic!("there is no sender for {source}"))
 }
 
 /// Makes sure that the source of every sender is there.

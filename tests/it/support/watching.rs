@@ -1,18 +1,18 @@
-//! A running program whose sources are watched, and what it says of them.
+//! A running program that watches its sources, and the states that it reports.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use usersync::internals::clock::Clock;
 
-use super::binary::{Home, Process};
+use super::binary::{Process, ProgramFixture};
 use super::client::Client;
 
 /// Long enough for a busy machine, and for the pauses of the watch.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A client with a key that may read how the sources stand.
-pub(crate) async fn operator(home: &Home, service: &Process) -> Client {
+/// A client with a key that may read the sources.
+pub(crate) async fn operator(home: &ProgramFixture, service: &Process) -> Client {
     let name = format!("operator of {}", service.address);
     let said = home.run(&["keys", "create", &name, "--scope", "admin"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
@@ -20,7 +20,7 @@ pub(crate) async fn operator(home: &Home, service: &Process) -> Client {
 }
 
 impl Client {
-    /// How a source stands.
+    /// The status of a source.
     pub(crate) async fn source(&self, name: &str) -> Value {
         let listed = self.get_as(self.service_key(), "/v1/sources").await;
         assert_eq!(listed.status, 200, "{listed:?}");
@@ -29,7 +29,7 @@ impl Client {
         found.unwrap_or_else(|| panic!("{listed}")).clone()
     }
 
-    /// How a source stands after it was checked.
+    /// The status of a source after a check.
     pub(crate) async fn check(&self, name: &str) -> Value {
         let path = format!("/v1/sources/{name}/check");
         let checked =
@@ -40,11 +40,11 @@ impl Client {
     }
 }
 
-/// Waits until something holds.
+/// Waits until a condition is true.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !holds().await {
-        assert!(Instant::now() < end, "never: {what}");
+        assert!(Instant::now() < end, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

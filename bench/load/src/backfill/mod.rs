@@ -24,7 +24,7 @@ use crate::load::{Load, drive};
 use crate::machine::{self, Memory};
 use crate::measure::{ENOUGH, succeeded};
 use crate::options::{Place, Subject};
-use crate::program::{Ground, Program};
+use crate::program::{Environment, Program};
 use crate::scratch::Scratch;
 
 /// How often the memory of a process is read.
@@ -190,7 +190,7 @@ impl Bench<'_> {
     async fn webhooks(&self) -> anyhow::Result<[Load; 2]> {
         let directory = self.directory.join("serve");
         fs::create_dir(&directory)?;
-        let ground = Ground::new(directory, self.database.clone(), Credentials::generate()?)?;
+        let ground = Environment::new(directory, self.database.clone(), Credentials::generate()?)?;
         let program = Program::usersync(self.executable.clone(), &self.options.subject.commit);
         let (running, _) = program.start(&ground)?;
         let mut deliveries = Deliveries::new(ground.credentials.webhook()?, ground.host())?;

@@ -10,7 +10,7 @@ use crate::program::Program;
 use crate::scratch::Scratch;
 
 /// One who takes turns.
-pub(super) struct Contestant {
+pub(super) struct ProgramSpec {
     pub(super) title: &'static str,
     /// Whether it is usersync, and not a peer.
     pub(super) own: bool,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Pgbench(Pgbench),
 }
 
-impl Contestant {
+impl ProgramSpec {
     fn own(title: &'static str, kind: Kind) -> Self {
         Self { title, own: true, on_server: true, kind }
     }
@@ -51,46 +51,46 @@ impl Contestant {
 }
 
 /// Everyone for this route, usersync first.
-pub(super) fn contestants(options: &Options, scratch: &Scratch) -> anyhow::Result<Vec<Contestant>> {
+pub(super) fn contestants(options: &Options, scratch: &Scratch) -> anyhow::Result<Vec<ProgramSpec>> {
     match options.route {
         Route::Webhooks => for_webhooks(options),
         Route::CurrentUser => for_current_user(options, scratch),
     }
 }
 
-fn for_webhooks(options: &Options) -> anyhow::Result<Vec<Contestant>> {
+fn for_webhooks(options: &Options) -> anyhow::Result<Vec<ProgramSpec>> {
     let usersync = options.subject.executable()?;
     let program = Program::usersync(usersync.clone(), &options.subject.commit);
-    let mut all = vec![Contestant::own("usersync", Kind::Webhooks(program))];
+    let mut all = vec![ProgramSpec::own("usersync", Kind::Webhooks(program))];
     if let Some(other) = other(options)? {
-        all.push(Contestant::peer("other", Kind::Webhooks(other)));
+        all.push(ProgramSpec::peer("other", Kind::Webhooks(other)));
     }
     if !options.only_other {
         let peers = peers(options)?;
         let pgbench = Pgbench::new(options.pgbench.clone(), usersync, &peers)?;
-        all.push(Contestant::peer("pgbench", Kind::Pgbench(pgbench)));
+        all.push(ProgramSpec::peer("pgbench", Kind::Pgbench(pgbench)));
         let fastify = Program::fastify(options.node.clone(), &peers);
-        all.push(Contestant::peer("fastify", Kind::Webhooks(fastify)));
+        all.push(ProgramSpec::peer("fastify", Kind::Webhooks(fastify)));
     }
     Ok(all)
 }
 
-fn for_current_user(options: &Options, scratch: &Scratch) -> anyhow::Result<Vec<Contestant>> {
+fn for_current_user(options: &Options, scratch: &Scratch) -> anyhow::Result<Vec<ProgramSpec>> {
     let answer = scratch.file("answer");
     let usersync =
         || Ok::<_, anyhow::Error>(Program::usersync(options.subject.executable()?, &options.subject.commit));
     let mut all = vec![
-        Contestant::own("usersync on PostgreSQL", Kind::CurrentUser(usersync()?, Some(answer.clone()))),
-        Contestant::own("usersync on SQLite", Kind::CurrentUser(usersync()?, None)).without_server(),
+        ProgramSpec::own("usersync on PostgreSQL", Kind::CurrentUser(usersync()?, Some(answer.clone()))),
+        ProgramSpec::own("usersync on SQLite", Kind::CurrentUser(usersync()?, None)).without_server(),
     ];
     if let Some(other) = other(options)? {
-        all.push(Contestant::peer("other", Kind::CurrentUser(other, None)));
+        all.push(ProgramSpec::peer("other", Kind::CurrentUser(other, None)));
     }
     if !options.only_other {
         let memory = Program::memory(answer)?;
-        all.push(Contestant::peer("memory", Kind::Memory(memory)).without_server());
+        all.push(ProgramSpec::peer("memory", Kind::Memory(memory)).without_server());
         let fastify = Program::fastify(options.node.clone(), &peers(options)?);
-        all.push(Contestant::peer("fastify", Kind::CurrentUser(fastify, None)));
+        all.push(ProgramSpec::peer("fastify", Kind::CurrentUser(fastify, None)));
     }
     Ok(all)
 }

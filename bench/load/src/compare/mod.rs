@@ -16,8 +16,8 @@ use crate::load::Load;
 use crate::machine::Processor;
 use crate::options::{Effort, Subject};
 use crate::scratch::Scratch;
-use contestant::{Contestant, contestants};
-use player::Player;
+use contestant::{ProgramSpec, contestants};
+use player::ProgramUnderTest;
 use table::Row;
 
 /// How fast usersync is beside its peers
@@ -89,7 +89,7 @@ pub(crate) async fn compare(options: &Options) -> anyhow::Result<()> {
 }
 
 async fn take_turns(
-    contestants: &[Contestant],
+    contestants: &[ProgramSpec],
     options: &Options,
     scratch: &Scratch,
     databases: &mut Vec<Database>,
@@ -104,7 +104,7 @@ async fn take_turns(
         let url = database.url();
         databases.push(database);
         eprintln!("{}: begins", contestant.title);
-        let player = Player::begin(contestant, directory, url, options.effort).await;
+        let player = ProgramUnderTest::begin(contestant, directory, url, options.effort).await;
         let player = player.with_context(|| format!("{} cannot begin", contestant.title))?;
         players.push((player, Row::of(contestant)));
     }

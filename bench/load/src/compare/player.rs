@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::Round;
-use super::contestant::{Contestant, Kind};
+use super::contestant::{Kind, ProgramSpec};
 use crate::call::Call;
 use crate::connection::Connection;
 use crate::credentials::Credentials;
@@ -18,17 +18,17 @@ use crate::machine::Processor;
 use crate::measure::{ENOUGH, MOST_DELIVERIES, WARM_UP, WARM_UP_DELIVERIES, saturating, succeeded};
 use crate::options::Effort;
 use crate::pgbench::Pgbench;
-use crate::program::{Ground, Program, Running};
+use crate::program::{Environment, Program, Running};
 
 /// A contestant that was started and warmed up.
-pub(super) struct Player<'a> {
+pub(super) struct ProgramUnderTest<'a> {
     effort: Effort,
     engine: Engine<'a>,
 }
 
 /// What makes the requests, and what answers them.
 enum Engine<'a> {
-    Service { ground: Box<Ground>, running: Running, supply: Supply },
+    Service { ground: Box<Environment>, running: Running, supply: Supply },
     Pgbench { pgbench: &'a Pgbench, directory: PathBuf, url: String, payload: String },
 }
 
@@ -40,9 +40,9 @@ enum Supply {
     Lookups(Vec<Call>),
 }
 
-impl<'a> Player<'a> {
+impl<'a> ProgramUnderTest<'a> {
     pub(super) async fn begin(
-        contestant: &'a Contestant,
+        contestant: &'a ProgramSpec,
         directory: PathBuf,
         url: String,
         effort: Effort,
@@ -126,14 +126,14 @@ fn start(
     directory: PathBuf,
     url: String,
     credentials: Credentials,
-) -> anyhow::Result<(Box<Ground>, Running)> {
-    let ground = Ground::new(directory, url, credentials)?;
+) -> anyhow::Result<(Box<Environment>, Running)> {
+    let ground = Environment::new(directory, url, credentials)?;
     let (running, _) = program.start(&ground)?;
     Ok((Box::new(ground), running))
 }
 
 /// Has the known users stored; what comes after them is left.
-async fn store_users(ground: &Ground, effort: Effort) -> anyhow::Result<Deliveries> {
+async fn store_users(ground: &Environment, effort: Effort) -> anyhow::Result<Deliveries> {
     let mut deliveries = Deliveries::new(ground.credentials.webhook()?, ground.host())?;
     let users = deliveries.sign(KNOWN_USERS)?.into_iter();
     succeeded(drive(ground.address, effort.connections, ENOUGH, users).await?)?;
@@ -141,7 +141,7 @@ async fn store_users(ground: &Ground, effort: Effort) -> anyhow::Result<Deliveri
 }
 
 async fn warm_up_with(
-    ground: &Ground,
+    ground: &Environment,
     effort: Effort,
     calls: impl Iterator<Item = Call> + Send + 'static,
 ) -> anyhow::Result<Load> {
@@ -149,8 +149,8 @@ async fn warm_up_with(
 }
 
 /// Keeps the answer to the first call as it comes over the wire.
-async fn keep_answer(ground: &Ground, calls: &[Call], file: &Path) -> anyhow::Result<()> {
-    let call = calls.first().context("nobody to ask for")?;
+async fn keep_answer(ground: &Environment, calls: &[Call], file: &Path) -> anyhow::Result<()> {
+    let call = calls.first().context("no user to look up")?;
     let mut connection = Connection::open(ground.address).await?;
     let answer = connection.exchange(&call.request).await?;
     Ok(fs::write(file, [answer.head, answer.body].concat())?)

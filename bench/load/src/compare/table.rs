@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::contestant::Contestant;
+use super::contestant::ProgramSpec;
 use super::{Round, Route};
 use crate::machine::{self, Processor};
 use crate::options::Effort;
@@ -18,7 +18,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn of(contestant: &Contestant) -> Self {
+    pub(super) fn of(contestant: &ProgramSpec) -> Self {
         Self { title: contestant.title, own: contestant.own, rounds: Vec::new() }
     }
 

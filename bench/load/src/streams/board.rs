@@ -1,4 +1,4 @@
-//! What the streams have been told, and when.
+//! What the streams have received, and when.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,15 +8,15 @@ use tokio::sync::Notify;
 
 use super::events::Event;
 
-/// The streams write on it, and whoever posts a webhook reads it.
+/// The streams write to it, and the sender of a webhook reads it.
 #[derive(Default)]
-pub(super) struct Board {
-    told: Mutex<Told>,
+pub(super) struct Notifications {
+    told: Mutex<Received>,
     changed: Notify,
 }
 
 #[derive(Default)]
-struct Told {
+struct Received {
     /// When each stream that has been told was.
     times: Vec<Instant>,
     /// So many are to be told.
@@ -26,7 +26,7 @@ struct Told {
     failure: Option<String>,
 }
 
-impl Told {
+impl Received {
     fn check(&self) -> anyhow::Result<()> {
         if let Some(failure) = &self.failure {
             bail!("{failure}");
@@ -38,7 +38,7 @@ impl Told {
     }
 }
 
-impl Board {
+impl Notifications {
     /// Clears it, for so many streams to be told of one change.
     pub(super) fn expect(&self, streams: usize) {
         let mut told = self.lock();
@@ -47,7 +47,7 @@ impl Board {
         told.expected = streams;
     }
 
-    /// A stream was told this.
+    /// A stream has received this event.
     pub(super) fn tell(&self, event: Event) {
         let now = Instant::now();
         let mut told = self.lock();
@@ -89,12 +89,12 @@ impl Board {
         self.lock().check()
     }
 
-    /// How many have been told until now.
+    /// How many streams have received it so far.
     pub(super) fn count(&self) -> usize {
         self.lock().times.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Told> {
+    fn lock(&self) -> MutexGuard<'_, Received> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_have_been_told_once_as_many_were() {
-        let board = Board::default();
+        let board = Notifications::default();
         board.expect(2);
         board.tell(event("1"));
         assert_eq!(board.count(), 1);
@@ -120,13 +120,13 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_told_something_else_or_too_much_is_no_success() {
-        let board = Board::default();
+        let board = Notifications::default();
         board.expect(2);
         board.tell(event("1"));
         board.tell(event("2"));
         assert!(board.all_told().await.is_err());
 
-        let board = Board::default();
+        let board = Notifications::default();
         board.expect(1);
         board.tell(event("1"));
         board.tell(event("1"));

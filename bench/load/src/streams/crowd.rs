@@ -9,32 +9,32 @@ use tokio::runtime::Builder;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use super::board::Board;
+use super::board::Notifications;
 use super::events::Events;
 use crate::call::Call;
 use crate::connection::Connection;
 use crate::deliveries::user;
-use crate::program::Ground;
+use crate::program::Environment;
 
 /// The route without its host.
 const PATH: &str = "/v1/users/current/stream";
 /// How many are being opened at a time.
 const OPENING: u32 = 32;
 /// Nothing takes as long as this.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Streams that are open; they are closed if this is dropped.
-pub(super) struct Crowd {
+pub(super) struct OpenStreams {
     streams: u32,
     users: u32,
-    board: Arc<Board>,
+    board: Arc<Notifications>,
     _readers: JoinSet<()>,
 }
 
-impl Crowd {
+impl OpenStreams {
     /// Opens so many streams, which follow the first so many users in turn, and waits for the first event of
     /// each.
-    pub(super) async fn open(ground: &Ground, streams: u32, users: u32) -> anyhow::Result<Self> {
+    pub(super) async fn open(ground: &Environment, streams: u32, users: u32) -> anyhow::Result<Self> {
         let requests = (0..users).map(|number| {
             let bearer = ground.credentials.bearer(&user(number))?;
             Ok(Call::get(&ground.host(), PATH, &[("authorization", &bearer)]))
@@ -54,9 +54,9 @@ impl Crowd {
                 Ok::<_, anyhow::Error>(open)
             });
         }
-        let board = Arc::new(Board::default());
+        let board = Arc::new(Notifications::default());
         let mut readers = JoinSet::new();
-        while let Some(open) = timeout(PATIENCE, opening.join_next()).await.context("streams do not open")? {
+        while let Some(open) = timeout(TIMEOUT, opening.join_next()).await.context("streams do not open")? {
             for events in open?? {
                 readers.spawn(read(events, Arc::clone(&board)));
             }
@@ -77,17 +77,17 @@ impl Crowd {
         self.board.expect(followers);
         // On a thread of its own, for this one may be busy with streams when the 200 comes.
         let (sent, answered) = spawn_blocking(move || post(address, &call)).await??;
-        let told = timeout(PATIENCE, self.board.all_told()).await;
+        let told = timeout(TIMEOUT, self.board.all_told()).await;
         let (times, event) = told.map_err(|_| {
-            anyhow!("{} of {followers} streams were told within {PATIENCE:?}", self.board.count())
+            anyhow!("{} of {followers} streams were told within {TIMEOUT:?}", self.board.count())
         })??;
         if !names(&event.data, followed) {
-            bail!("told of somebody else: {event:?}");
+            bail!("received another user: {event:?}");
         }
         Ok((answered - sent, times.into_iter().map(|time| milliseconds(answered, time)).collect()))
     }
 
-    /// Whether no stream has ended, nor been told more than once.
+    /// Whether no stream has ended, or received an event more than once.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         self.board.check()
     }
@@ -102,7 +102,7 @@ async fn open_one(address: SocketAddr, request: &Call, followed: u32) -> anyhow:
     Ok(events)
 }
 
-async fn read(mut events: Events, board: Arc<Board>) {
+async fn read(mut events: Events, board: Arc<Notifications>) {
     loop {
         match events.next().await {
             Ok(event) if event.name == "user" => board.tell(event),
@@ -121,7 +121,7 @@ fn post(address: SocketAddr, call: &Call) -> anyhow::Result<(Instant, Instant)> 
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut connection = Connection::open(address).await?;
         let sent = Instant::now();
-        let answer = timeout(PATIENCE, connection.exchange(&call.request)).await.context("no answer")??;
+        let answer = timeout(TIMEOUT, connection.exchange(&call.request)).await.context("no answer")??;
         let answered = Instant::now();
         call.check(&answer).map_err(|wrong| anyhow!("the webhook was answered {wrong}"))?;
         Ok((sent, answered))

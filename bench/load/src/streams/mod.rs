@@ -21,9 +21,9 @@ use crate::load::drive;
 use crate::machine::{self, Memory, Processor};
 use crate::measure::{ENOUGH, SETTLE, succeeded};
 use crate::options::{Place, Subject};
-use crate::program::{Ground, Program, Running};
+use crate::program::{Environment, Program, Running};
 use crate::scratch::Scratch;
-use crowd::Crowd;
+use crowd::OpenStreams;
 
 /// How many connections store the users.
 const STORING: u32 = 32;
@@ -109,7 +109,7 @@ pub(crate) async fn streams(options: &Options) -> anyhow::Result<()> {
     let program = Program::usersync(executable, &options.subject.commit);
     let directory = scratch.directory("first")?;
     let database = Database::make(options.place.database.as_deref(), &directory, "streams").await?;
-    let ground = Ground::new(directory, database.url(), Credentials::generate()?)?;
+    let ground = Environment::new(directory, database.url(), Credentials::generate()?)?;
     let second = if options.replica { Some(ground.beside(scratch.directory("second")?)?) } else { None };
     let mut about = String::new();
     let measured = tokio::select! {
@@ -128,8 +128,8 @@ pub(crate) async fn streams(options: &Options) -> anyhow::Result<()> {
 /// Each crowd finds a program that has just started, so that none has the memory of another.
 async fn measure(
     program: &Program,
-    first: &Ground,
-    second: Option<&Ground>,
+    first: &Environment,
+    second: Option<&Environment>,
     options: &Options,
 ) -> anyhow::Result<Vec<Measured>> {
     let mut deliveries = Deliveries::new(first.credentials.webhook()?, first.host())?;
@@ -160,8 +160,8 @@ async fn measure(
 
 /// Where webhooks are posted, and where the streams are.
 struct Stage<'a> {
-    writer: &'a Ground,
-    reader: &'a Ground,
+    writer: &'a Environment,
+    reader: &'a Environment,
     /// The program with the streams.
     running: &'a Running,
     /// PostgreSQL's first process, if it runs on this machine.
@@ -179,7 +179,7 @@ impl Stage<'_> {
         let before = Memory::of(self.running.id());
         eprintln!("{} streams of {followed}: are opened", options.streams);
         let begun = Instant::now();
-        let crowd = Crowd::open(self.reader, options.streams, followed.users()).await?;
+        let crowd = OpenStreams::open(self.reader, options.streams, followed.users()).await?;
         let opened = begun.elapsed();
         sleep(SETTLE).await;
         let after = Memory::of(self.running.id());

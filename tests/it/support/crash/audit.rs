@@ -12,8 +12,8 @@ use usersync::internals::domain::{
 };
 use usersync::internals::store::{Listing, Store};
 
-use super::Account;
-use super::sending::Book;
+use super::SharedMessages;
+use super::sending::SentMessages;
 
 /// Clerk's ids are never used again.
 const IDS: IdPolicy = IdPolicy::Final;
@@ -38,7 +38,7 @@ impl Audit {
     /// # Panics
     ///
     /// If anything is lost, is there twice, or is not what the rule makes of what is journaled.
-    pub(crate) async fn check(&mut self, url: &str, account: &Account) {
+    pub(crate) async fn check(&mut self, url: &str, account: &SharedMessages) {
         account.assert_nothing_wrong();
         let mut options = ConnectOptions::new(url);
         options.sqlx_logging(false);
@@ -57,8 +57,12 @@ impl Audit {
         for (id, sent) in &book.sent {
             let journaled = self.journaled.get(id);
             assert!(!sent.acknowledged || journaled.is_some(), "{id} was acknowledged, and is not there");
-            if let Some(told) = &sent.outcome {
-                assert_eq!(journaled, Some(told), "{id} was told one outcome, and another is journaled");
+            if let Some(outcome) = &sent.outcome {
+                assert_eq!(
+                    journaled,
+                    Some(outcome),
+                    "{id} was answered with one outcome, and another is journaled"
+                );
             }
         }
         self.compare_payloads(&book, &rows);
@@ -72,7 +76,7 @@ impl Audit {
     }
 
     /// Joins what is new in the journal to what was there before.
-    fn take_in(&mut self, book: &Book, rows: &[journal::Model]) {
+    fn take_in(&mut self, book: &SentMessages, rows: &[journal::Model]) {
         let present: BTreeMap<String, String> =
             rows.iter().map(|row| (row.message_id.clone(), row.outcome.clone())).collect();
         assert_eq!(present.len(), rows.len(), "a message is journaled twice");
@@ -98,11 +102,11 @@ impl Audit {
         self.journaled = present;
     }
 
-    /// A payload is there as it was sent, unless its user was deleted: then it is gone.
-    fn compare_payloads(&self, book: &Book, rows: &[journal::Model]) {
+    /// A payload is stored as it was sent, unless its user was deleted: then it is erased.
+    fn compare_payloads(&self, book: &SentMessages, rows: &[journal::Model]) {
         for row in rows {
             let message = &book.sent[&row.message_id].message;
-            // Also of a message that could not be understood, if it names its user.
+            // Also of a message that could not be read, if it names its user.
             let record = message.delivery.user().and_then(|user| self.records.get(user));
             let over = record.is_some_and(|record| record.deleted_at.is_some());
             let expected = (!over).then_some(&message.body);
@@ -150,7 +154,7 @@ impl Audit {
     }
 }
 
-/// SQLite can be asked whether its file is whole.
+/// SQLite can check whether its file is intact.
 async fn assert_sound(database: &DatabaseConnection) {
     if database.get_database_backend() != DbBackend::Sqlite {
         return;

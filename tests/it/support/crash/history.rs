@@ -62,7 +62,7 @@ impl History {
     }
 
     /// The next message.
-    pub(crate) fn tell(&mut self) -> Message {
+    pub(crate) fn next_message(&mut self) -> Message {
         let id = format!("msg_{}", self.messages);
         self.messages += 1;
         let body = self.event().to_string();

@@ -19,10 +19,10 @@ const SENDERS: usize = 16;
 const SLOWEST: Duration = Duration::from_secs(5);
 
 /// Everything that was sent, and everything that was answered.
-pub(crate) struct Account(Mutex<Book>);
+pub(crate) struct SharedMessages(Mutex<SentMessages>);
 
 /// The content of the record.
-pub(crate) struct Book {
+pub(crate) struct SentMessages {
     history: History,
     pub(crate) sent: BTreeMap<String, Sent>,
     acknowledged: Vec<String>,
@@ -34,7 +34,7 @@ pub(crate) struct Book {
 /// A message that was sent at least once.
 pub(crate) struct Sent {
     pub(crate) message: Arc<Message>,
-    /// Whether an answer said that it is committed.
+    /// Whether an answer has confirmed the commit.
     pub(crate) acknowledged: bool,
     /// The outcome of the answer that was not `duplicate`; there may be one such answer.
     pub(crate) outcome: Option<String>,
@@ -51,9 +51,9 @@ pub(crate) struct Counts {
     pub(crate) slowest: Duration,
 }
 
-impl Account {
+impl SharedMessages {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Book {
+        Arc::new(Self(Mutex::new(SentMessages {
             history: History::new(),
             sent: BTreeMap::new(),
             acknowledged: Vec::new(),
@@ -63,7 +63,7 @@ impl Account {
         })))
     }
 
-    pub(crate) fn open(&self) -> MutexGuard<'_, Book> {
+    pub(crate) fn open(&self) -> MutexGuard<'_, SentMessages> {
         self.0.lock().unwrap()
     }
 
@@ -79,11 +79,11 @@ impl Account {
     }
 }
 
-impl Book {
+impl SentMessages {
     /// What to send next, and whether it has been acknowledged before.
     fn next(&mut self) -> (Arc<Message>, bool) {
         let random = self.history.random();
-        // A provider repeats some messages that were answered: the answer was lost on its way.
+        // A provider repeats some messages that were answered: the answer was lost.
         if !self.acknowledged.is_empty() && random.one_in(20) {
             let index = usize::try_from(random.below(self.acknowledged.len() as u64)).unwrap();
             return (Arc::clone(&self.sent[&self.acknowledged[index]].message), true);
@@ -92,7 +92,7 @@ impl Book {
             let acknowledged = self.sent[&message.id].acknowledged;
             return (message, acknowledged);
         }
-        let message = Arc::new(self.history.tell());
+        let message = Arc::new(self.history.next_message());
         let sent = Sent { message: Arc::clone(&message), acknowledged: false, outcome: None };
         self.sent.insert(message.id.clone(), sent);
         if self.history.random().one_in(20) {
@@ -151,7 +151,7 @@ pub(crate) struct Senders {
 
 impl Senders {
     /// Starts to send.
-    pub(crate) fn start(account: &Arc<Account>, base: &str, answers: Answers) -> Self {
+    pub(crate) fn start(account: &Arc<SharedMessages>, base: &str, answers: Answers) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
         let sender = |_| {
@@ -182,7 +182,7 @@ impl Senders {
 }
 
 struct Sender {
-    account: Arc<Account>,
+    account: Arc<SharedMessages>,
     http: reqwest::Client,
     url: String,
     answers: Answers,
@@ -196,7 +196,7 @@ impl Sender {
         let answered = answer.is_ok();
         self.note(&message, was_acknowledged, answer, started.elapsed());
         if !answered {
-            // Nobody is there; others want the processor too.
+            // The service does not run; leave the processor to others.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::app::SECRET;
 
 /// How long the service may take until it is ready.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// How much of the log is kept to be shown when a test fails.
 const LOG_LINES: usize = 40;
 
@@ -54,7 +54,7 @@ impl Service {
         let (lines, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
         std::thread::spawn(move || read_log(lines, &kept, &found));
         let mut service = Self { child, base: String::new(), log };
-        let Ok(address) = address.recv_timeout(PATIENCE) else {
+        let Ok(address) = address.recv_timeout(TIMEOUT) else {
             panic!("the service does not start:\n{}", service.log());
         };
         service.base = format!("http://{address}");
@@ -83,18 +83,18 @@ impl Service {
         self.child.wait().unwrap();
     }
 
-    /// Fails if it has ended by itself.
+    /// Fails if it has ended unexpectedly.
     pub(crate) fn assert_runs(&mut self) {
         let ended = self.child.try_wait().unwrap();
-        assert!(ended.is_none(), "the service ended by itself: {ended:?}\n{}", self.log());
+        assert!(ended.is_none(), "the service ended unexpectedly: {ended:?}\n{}", self.log());
     }
 
     /// Stops it as an operator does, and waits until it has ended.
     pub(crate) fn stop(mut self) {
         self.assert_runs();
-        let told = Command::new("kill").arg(self.id().to_string()).status().unwrap();
-        assert!(told.success());
-        let until = Instant::now() + PATIENCE;
+        let killed = Command::new("kill").arg(self.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        let until = Instant::now() + TIMEOUT;
         while Instant::now() < until {
             match self.child.try_wait().unwrap() {
                 Some(status) => return assert!(status.success(), "{status}\n{}", self.log()),

@@ -38,8 +38,8 @@ impl Connection {
     }
 
     /// Connects to a server that is still starting.
-    pub(super) async fn open_when_ready(url: &Url, run: &str, patience: Duration) -> Result<Self> {
-        let until = Instant::now() + patience;
+    pub(super) async fn open_when_ready(url: &Url, run: &str, timeout: Duration) -> Result<Self> {
+        let until = Instant::now() + timeout;
         loop {
             match Self::open(url, run).await {
                 Err(_) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -64,7 +64,7 @@ impl Connection {
         Ok(if by_files { "STRATEGY file_copy" } else { "" })
     }
 
-    /// Drops the databases of test processes that are gone: those that no connection is named after.
+    /// Drops the databases of test processes that have ended: those that no connection is named after.
     pub(super) async fn sweep(&self) -> Result<()> {
         let stale = format!(
             "SELECT datname FROM pg_database

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use url::Url;
 
-use super::keeper::Keeper;
-use super::{Found, Held, admin};
+use super::keeper::CleanupProcess;
+use super::{ServerGuard, TestServer, admin};
 
 /// Makes the cluster, starts it, waits for the pipe to close, and removes everything.
 const SCRIPT: &str = include_str!("cluster.sh");
@@ -23,15 +23,15 @@ const USUAL_PLACES: [(&str, &str, &str); 6] = [
     ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
 ];
 
-pub(super) async fn start(run: &str) -> Result<Found> {
+pub(super) async fn start(run: &str) -> Result<TestServer> {
     let (keeper, url) = make("quick", &free_ports().context("no free port")?)?;
     let admin = admin::Connection::open_when_ready(&url, run, Duration::from_secs(10)).await?;
-    Ok(Found { url, admin, _held: Some(Held::Cluster { _keeper: keeper }) })
+    Ok(TestServer { url, admin, _held: Some(ServerGuard::Cluster { _keeper: keeper }) })
 }
 
 /// A cluster of a test's own, which may be stopped and started again. A commit that it acknowledged survives that.
 pub(crate) struct Cluster {
-    keeper: Keeper,
+    keeper: CleanupProcess,
     url: Url,
 }
 
@@ -43,7 +43,7 @@ impl Cluster {
     /// Where they are not and `CI` is set.
     pub(crate) fn make() -> Option<Self> {
         let made = lasting_ports().context("no free port").and_then(|ports| make("durable", &ports));
-        super::or_say_so(made.map(|(keeper, url)| Self { keeper, url }), super::is_set("CI"))
+        super::report_if_missing(made.map(|(keeper, url)| Self { keeper, url }), super::is_set("CI"))
     }
 
     /// The URL of its only database.
@@ -71,12 +71,12 @@ impl Cluster {
     }
 }
 
-fn make(durability: &str, ports: &[String]) -> Result<(Keeper, Url)> {
+fn make(durability: &str, ports: &[String]) -> Result<(CleanupProcess, Url)> {
     let programs = programs().context("`initdb`, `pg_ctl` and `postgres` are not installed")?;
     let password = uuid::Uuid::now_v7().simple().to_string();
     let mut arguments = vec![SCRIPT, programs.to_str().context("a path that is no UTF-8")?, durability];
     arguments.extend(ports.iter().map(String::as_str));
-    let (keeper, answer) = Keeper::start(SCRIPT, &arguments, &password)?;
+    let (keeper, answer) = CleanupProcess::start(SCRIPT, &arguments, &password)?;
     let Some(port) = answer.strip_prefix("ready ") else {
         bail!("{} made no cluster: {answer}", programs.display());
     };

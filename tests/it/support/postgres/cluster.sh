@@ -15,7 +15,7 @@ if [ "$(id -u)" = 0 ]; then
     exec runuser -u "$user" -- "$@"
 fi
 
-# Whatever ends the tests must not end the one who cleans up after them, nor may a reader who has gone.
+# A signal that ends the tests must not end this process, which cleans up after them; neither may a closed pipe.
 trap '' HUP INT TERM PIPE
 unset PGDATA PGPORT PGHOST PGUSER PGOPTIONS
 name=usersync-postgres.XXXXXX

@@ -9,16 +9,16 @@ use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt as _};
 use url::Url;
 
-use super::keeper::Keeper;
-use super::{Found, Held, admin};
+use super::keeper::CleanupProcess;
+use super::{ServerGuard, TestServer, admin};
 
 const IMAGE: (&str, &str) = ("postgres", "17-alpine");
 
-/// How long an engine may take to say that it is there. A client without one must not hold up the tests.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a container engine may take to answer. A client without one must not delay the tests.
+const ENGINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Includes pulling the image.
-const START_PATIENCE: Duration = Duration::from_mins(3);
+const START_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Prints that it is ready, waits for the pipe to close, and removes the container.
 const SCRIPT: &str =
@@ -40,10 +40,10 @@ const SERVER: [&str; 9] = [
 /// The container; removed when it is dropped, which for a `static` is never: hence the keeper.
 pub(super) type Container = ContainerAsync<GenericImage>;
 
-pub(super) async fn start(run: &str) -> Result<Found> {
+pub(super) async fn start(run: &str) -> Result<TestServer> {
     ensure!(engine_answers(), "Docker does not answer");
     // Before the container, so that it is watched from its start.
-    let (keeper, _) = Keeper::start(SCRIPT, &[run], "")?;
+    let (keeper, _) = CleanupProcess::start(SCRIPT, &[run], "")?;
     let password = uuid::Uuid::now_v7().simple().to_string();
     let (image, tag) = IMAGE;
     let container = GenericImage::new(image, tag)
@@ -53,7 +53,7 @@ pub(super) async fn start(run: &str) -> Result<Found> {
         .with_container_name(run)
         .with_env_var("POSTGRES_PASSWORD", &password)
         .with_cmd(SERVER)
-        .with_startup_timeout(START_PATIENCE)
+        .with_startup_timeout(START_TIMEOUT)
         .start()
         .await
         .with_context(|| format!("Docker answers, but does not run {image}:{tag}"))?;
@@ -61,8 +61,8 @@ pub(super) async fn start(run: &str) -> Result<Found> {
     let port = container.get_host_port_ipv4(5432).await?;
     let url = Url::parse(&format!("postgres://postgres:{password}@{host}:{port}/postgres?sslmode=disable"))?;
     let admin = admin::Connection::open_when_ready(&url, run, Duration::from_mins(1)).await?;
-    let held = Held::Container { _container: Box::new(container), _keeper: keeper };
-    Ok(Found { url, admin, _held: Some(held) })
+    let held = ServerGuard::Container { _container: Box::new(container), _keeper: keeper };
+    Ok(TestServer { url, admin, _held: Some(held) })
 }
 
 /// Whether there is an engine behind the client. The client is used to find out, because the keeper needs it too.
@@ -74,7 +74,7 @@ fn engine_answers() -> bool {
         .stderr(Stdio::null())
         .spawn();
     let Ok(mut client) = client else { return false };
-    let until = Instant::now() + ENGINE_PATIENCE;
+    let until = Instant::now() + ENGINE_TIMEOUT;
     while Instant::now() < until {
         match client.try_wait() {
             Ok(Some(status)) => return status.success(),

@@ -10,12 +10,12 @@ use anyhow::{Context as _, Result};
 /// up.
 ///
 /// The system closes it with the process, however the process ends, and children do not inherit it.
-pub(super) struct Keeper {
+pub(super) struct CleanupProcess {
     pipe: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
-impl Keeper {
+impl CleanupProcess {
     /// Starts `script`, writes it `secret` as one line (a process list would show an argument), and waits for
     /// the one line that it answers when it is ready.
     ///
@@ -42,7 +42,7 @@ impl Keeper {
         Ok((keeper, answer))
     }
 
-    /// Tells a script that takes orders to do something, and waits for the one line that it answers.
+    /// Sends a command to a script, and waits for the one line that it answers.
     pub(super) fn order(&mut self, order: &str) -> Result<String> {
         writeln!(self.pipe, "{order}")?;
         self.answer()

@@ -9,42 +9,42 @@ use uuid::Uuid;
 use super::Puller;
 use super::client::ApiClient;
 use super::error::PullError;
+use super::paging::PageHandler;
 use super::progress::Progress;
 use super::report::{Difference, Drift};
-use super::walk::Visitor;
 use crate::domain::{Delivery, Profile, Timestamp, UserKey};
 use crate::providers::Source;
 use crate::providers::directory::Position;
 use crate::store::{Chain, Run, RunCounts, RunProgress, StoreError};
 
-/// How far a run has come, which is committed with each page.
+/// The progress of a run, which is committed with each page.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct SoFar {
-    /// Where the next page of the list is.
+pub(super) struct Checkpoint {
+    /// The position of the next page of the list.
     pub(super) list: Option<Position>,
-    /// What was found before.
+    /// What the earlier pages have shown.
     pub(super) drift: Drift,
 }
 
 /// The state of a comparison while it reads the list.
-pub(super) struct Comparing<'a> {
+pub(super) struct Comparison<'a> {
     puller: &'a Puller,
     source: &'a Source,
     run: Uuid,
     client: &'a ApiClient,
-    /// When the run began, by the provider's clock, once that is written.
+    /// When the run began, according to the provider's clock; `None` until it is stored.
     pub(super) provider_time: Option<Timestamp>,
     repair: bool,
     pub(super) chain: Chain,
     pub(super) total: Option<u64>,
     seen: u64,
-    pub(super) so_far: SoFar,
-    /// Somebody who was listed, to ask for by id.
-    pub(super) somebody: Option<String>,
+    pub(super) checkpoint: Checkpoint,
+    /// The id of a listed user, for the test lookup.
+    pub(super) probe_id: Option<String>,
     progress: &'a mut dyn Progress,
 }
 
-impl Visitor for Comparing<'_> {
+impl PageHandler for Comparison<'_> {
     async fn page(
         &mut self,
         users: Vec<Value>,
@@ -56,14 +56,14 @@ impl Visitor for Comparing<'_> {
         let Puller { writer, clock, holder, .. } = self.puller;
         let now = clock.now();
         let deliveries: Vec<Delivery> = users.into_iter().map(|user| self.source.listed(user, now)).collect();
-        let SoFar { drift, list } = &mut self.so_far;
-        let drifted = self.puller.drifted(&mut self.chain, &deliveries, drift).await?;
-        let repaired = if self.repair { only(&deliveries, &drifted) } else { Vec::new() };
+        let Checkpoint { drift, list } = &mut self.checkpoint;
+        let mismatched = self.puller.mismatched(&mut self.chain, &deliveries, drift).await?;
+        let repaired = if self.repair { only(&deliveries, &mismatched) } else { Vec::new() };
         *list = next.cloned();
         drift.repaired += repaired.len() as u64;
-        // The last page leaves the position before it: whoever continues then reads that page again, and compares it
-        // with what was found before.
-        let position = next.is_some().then(|| serde_json::to_value(&self.so_far).unwrap_or_default());
+        // After the last page the stored position is still the one before it: a process that continues the run reads
+        // that page again.
+        let position = next.is_some().then(|| serde_json::to_value(&self.checkpoint).unwrap_or_default());
         let seen: Vec<String> =
             deliveries.iter().filter_map(|one| one.user().map(|user| user.external_id.clone())).collect();
         let progress = RunProgress {
@@ -75,9 +75,9 @@ impl Visitor for Comparing<'_> {
             now,
         };
         let written = writer.repair_listed(&mut self.chain, &repaired, &progress).await?;
-        // What the database did not take stays as it is.
-        self.so_far.drift.repaired -= repaired.len() as u64 - written;
-        self.somebody = seen.last().cloned().or(self.somebody.take());
+        // Rows that the database rejected stay unchanged.
+        self.checkpoint.drift.repaired -= repaired.len() as u64 - written;
+        self.probe_id = seen.last().cloned().or(self.probe_id.take());
         self.seen += seen.len() as u64;
         self.progress.read(RunCounts { seen: self.seen, ..RunCounts::default() }, self.total);
         Ok(())
@@ -88,8 +88,8 @@ impl Visitor for Comparing<'_> {
     }
 }
 
-impl Comparing<'_> {
-    /// Notes when the run began, by the provider's clock, before anything that was read then.
+impl Comparison<'_> {
+    /// Stores when the run began, according to the provider's clock, before the first page is written.
     async fn describe(&mut self) -> Result<(), StoreError> {
         if self.provider_time.is_none() {
             self.provider_time = self.client.first_date();
@@ -100,23 +100,24 @@ impl Comparing<'_> {
 }
 
 impl Puller {
-    /// A comparison that begins, or that goes on where an earlier call of the run ended.
-    pub(super) async fn comparing<'a>(
+    /// A new comparison, or one that continues where an earlier call of the run stopped.
+    pub(super) async fn comparison<'a>(
         &'a self,
         source: &'a Source,
         run: &Run,
         client: &'a ApiClient,
         repair: bool,
         progress: &'a mut dyn Progress,
-    ) -> Result<Comparing<'a>, PullError> {
-        let so_far: SoFar =
+    ) -> Result<Comparison<'a>, PullError> {
+        let checkpoint: Checkpoint =
             run.position.clone().and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default();
-        let seen = if so_far.list.is_some() { self.writer.store.runs().count_seen(run.id).await? } else { 0 };
-        if so_far.list.is_some() {
+        let seen =
+            if checkpoint.list.is_some() { self.writer.store.runs().count_seen(run.id).await? } else { 0 };
+        if checkpoint.list.is_some() {
             progress
                 .note(&format!("continuing after {seen} users; the comparison began at {}", run.started_at));
         }
-        Ok(Comparing {
+        Ok(Comparison {
             puller: self,
             source,
             run: run.id,
@@ -126,14 +127,14 @@ impl Puller {
             chain: Chain::for_batches(self.writer.store.clone()),
             total: None,
             seen,
-            so_far,
-            somebody: None,
+            checkpoint,
+            probe_id: None,
             progress,
         })
     }
 
-    /// Which of these listed users have a row that is not as it should be.
-    pub(super) async fn drifted(
+    /// Which of these listed users have no row, or a row that differs.
+    pub(super) async fn mismatched(
         &self,
         chain: &mut Chain,
         deliveries: &[Delivery],
@@ -143,18 +144,18 @@ impl Puller {
         let expected = writer.expect_listed(chain, deliveries).await?;
         let keys: BTreeSet<&UserKey> = expected.iter().map(|row| &row.user).collect();
         let rows = writer.store.users().look_up(&keys).await?;
-        let understood: BTreeSet<&UserKey> =
+        let readable: BTreeSet<&UserKey> =
             deliveries.iter().filter_map(|delivery| Some(&delivery.change()?.user)).collect();
-        let mut drifted = BTreeSet::new();
+        let mut mismatched = BTreeSet::new();
         for row in &expected {
-            // A row that cannot be read is as good as none.
+            // A row that cannot be read counts as missing.
             let found = rows.get(&row.user).and_then(|found| found.as_ref().ok());
             let found = found.and_then(|found| found.user.as_ref());
             let Some(profile) = &row.profile else {
-                // Deleted here, or described in a way that is not understood: no repair makes the row.
+                // The user was deleted here, or cannot be read: a repair cannot create the row.
                 if found.is_none() {
                     drift.missing.push(row.user.external_id.clone());
-                    drift.deleted_here += u64::from(understood.contains(&row.user));
+                    drift.deleted_here += u64::from(readable.contains(&row.user));
                 }
                 continue;
             };
@@ -169,9 +170,9 @@ impl Puller {
                     drift.different.push(Difference { external_id, fields });
                 }
             }
-            drifted.insert(row.user.clone());
+            mismatched.insert(row.user.clone());
         }
-        Ok(drifted)
+        Ok(mismatched)
     }
 }
 

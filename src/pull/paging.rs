@@ -1,4 +1,4 @@
-//! From page to page through a provider's list, or through a file.
+//! Reads a provider's list, or a file, page by page.
 
 use std::io::Read;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::providers::Source;
 use crate::providers::directory::{Directory, Next, Position};
 use crate::providers::file::FileUser;
 
-/// Users of a file that are handed on together: a page.
+/// How many users of a file are processed together, as a page.
 pub(super) const FILE_PAGE: usize = 500;
-/// Pages of a file that are read ahead.
+/// How many pages of a file are read ahead.
 const READ_AHEAD: usize = 2;
-/// How often a download is begun again before the run stops.
-const DOWNLOADS: u32 = 8;
+/// How many downloads may fail before the run stops.
+const MAX_DOWNLOADS: u32 = 8;
 const PAUSE_AFTER_BROKEN_DOWNLOAD: Duration = Duration::from_secs(1);
 
-/// What is done with the pages of a walk.
-pub(super) trait Visitor {
-    /// A page, and where the walk continues after it; `None` at its end.
+/// Handles the pages of a list.
+pub(super) trait PageHandler {
+    /// Handles a page. `next` is the position after it; `None` at the end of the list.
     async fn page(
         &mut self,
         users: Vec<Value>,
@@ -37,12 +37,12 @@ pub(super) trait Visitor {
     fn preparing(&mut self, percent: Option<u64>);
 }
 
-/// Walks from a position to the provider's documented end of the list.
-pub(super) async fn walk(
+/// Reads from a position to the provider's documented end of the list.
+pub(super) async fn read_list(
     client: &ApiClient,
     source: &Source,
     mut position: Option<Position>,
-    visitor: &mut impl Visitor,
+    handler: &mut impl PageHandler,
 ) -> Result<(), PullError> {
     let directory = client.directory();
     let mut broken_downloads = 0;
@@ -69,33 +69,33 @@ pub(super) async fn walk(
         };
         let page = directory.read(position.as_ref(), &answer)?;
         match page.next {
-            Next::End => return visitor.page(page.users, None, page.total).await,
+            Next::End => return handler.page(page.users, None, page.total).await,
             Next::At(next) => {
                 repetition.page(page.users.iter().map(|user| source.id_of(user)))?;
-                // The next page is on its way while this one is written.
+                // The next page is requested while this one is written.
                 let request = directory.request(Some(&next));
-                let written = visitor.page(page.users, Some(&next), page.total);
+                let written = handler.page(page.users, Some(&next), page.total);
                 let ((), answer) = tokio::try_join!(written, async { Ok(client.send(&request).await) })?;
                 ahead = Some(answer);
                 position = Some(next);
             }
             Next::After { pause, at, percent } => {
-                visitor.page(page.users, Some(&at), page.total).await?;
-                visitor.preparing(percent);
+                handler.page(page.users, Some(&at), page.total).await?;
+                handler.preparing(percent);
                 tokio::time::sleep(pause).await;
                 position = Some(at);
             }
             Next::Download { url, at } => {
                 let before = directory.lines_read(&at);
                 let mut at = at;
-                match read_download(client, directory, &url, &mut at, visitor).await {
-                    Ok(()) => return visitor.page(Vec::new(), None, None).await,
+                match read_download(client, directory, &url, &mut at, handler).await {
+                    Ok(()) => return handler.page(Vec::new(), None, None).await,
                     Err(error) if !is_broken(&error) => return Err(error),
                     Err(error) => {
-                        // One that came further than the last is no failure of its own.
+                        // A download that got further than the one before is not counted as another failure.
                         let is_further = directory.lines_read(&at) > before;
                         broken_downloads = if is_further { 1 } else { broken_downloads + 1 };
-                        if broken_downloads == DOWNLOADS {
+                        if broken_downloads == MAX_DOWNLOADS {
                             return Err(error);
                         }
                         tokio::time::sleep(PAUSE_AFTER_BROKEN_DOWNLOAD).await;
@@ -107,7 +107,7 @@ pub(super) async fn walk(
     }
 }
 
-/// Whether another download may be whole.
+/// Whether another download may succeed.
 fn is_broken(error: &PullError) -> bool {
     matches!(error, PullError::File(_) | PullError::Api(ApiError::Unavailable(_)))
 }
@@ -117,7 +117,7 @@ async fn read_download(
     directory: &dyn Directory,
     url: &str,
     at: &mut Position,
-    visitor: &mut impl Visitor,
+    handler: &mut impl PageHandler,
 ) -> Result<(), PullError> {
     let reader = StreamReader::new(client.download(url).await?);
     let mut pages = read_ahead(SyncIoBridge::new(reader), directory.lines_read(at));
@@ -128,13 +128,13 @@ async fn read_download(
         });
         let users: Vec<Value> = users.collect::<Result<_, _>>()?;
         let next = directory.after_lines(at, users.len() as u64);
-        visitor.page(users, Some(&next), None).await?;
+        handler.page(users, Some(&next), None).await?;
         *at = next;
     }
     Ok(())
 }
 
-/// Reads a file on a thread of its own, some pages ahead, without its first users.
+/// Reads a file on a separate thread, some pages ahead. The first `skipped` users are left out.
 pub(super) fn read_ahead(
     source: impl Read + Send + 'static,
     skipped: u64,
@@ -163,7 +163,7 @@ pub(super) fn read_ahead(
                 }
             }
             let is_last = page.len() < FILE_PAGE;
-            // Nobody receives any more when the run has stopped.
+            // The receiver is dropped after the run has stopped.
             if !page.is_empty() && pages.blocking_send(Ok(page)).is_err() {
                 return;
             }

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-/// Claims that describe a person. A token that has one of them is a person's, unless it says otherwise itself.
+/// Claims that describe a person. A token that has one of them is a person's, unless another claim contradicts.
 const CLAIMS_OF_A_PERSON: [&str; 10] = [
     "name",
     "given_name",
@@ -18,7 +18,7 @@ const CLAIMS_OF_A_PERSON: [&str; 10] = [
     "picture",
 ];
 
-/// Claims that hold the id of the application that asked for a token: RFC 8693 and RFC 9068, OpenID Connect,
+/// Claims that hold the id of the application that requested a token: RFC 8693 and RFC 9068, OpenID Connect,
 /// Okta, and Microsoft Entra (version 1.0).
 const CLIENT_CLAIMS: [&str; 5] = ["client_id", "azp", "cid", "clientId", "appid"];
 
@@ -30,8 +30,8 @@ const SUBJECTS_OF_PROGRAMS: [(&str, &str); 4] = [
     ("system:serviceaccount:", "`sub` is a service account of Kubernetes"),
 ];
 
-/// The sign by which the claims of a verified token are those of a program; `None` for a person's.
-pub(super) fn sign(claims: &Map<String, Value>) -> Option<&'static str> {
+/// What in the claims of a verified token shows that it belongs to a program; `None` for a user's token.
+pub(super) fn evidence(claims: &Map<String, Value>) -> Option<&'static str> {
     let string = |name| claims.get(name).and_then(Value::as_str);
     let subject = string("sub").unwrap_or_default();
     let clients = || CLIENT_CLAIMS.into_iter().filter_map(string);
@@ -88,10 +88,10 @@ fn is_client_credentials(grant: &Value) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::sign;
+    use super::evidence;
 
-    fn is_machine(claims: &Value) -> bool {
-        sign(claims.as_object().unwrap()).is_some()
+    fn is_program(claims: &Value) -> bool {
+        evidence(claims.as_object().unwrap()).is_some()
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
                     "email_verified": true}),
             ),
         ] {
-            assert!(is_machine(&claims), "{whose}: {claims}");
+            assert!(is_program(&claims), "{whose}: {claims}");
         }
     }
 
@@ -163,7 +163,7 @@ mod tests {
             ),
             ("nothing but an id", json!({"sub": "user_1"})),
         ] {
-            assert!(!is_machine(&claims), "{whose}: {claims}");
+            assert!(!is_program(&claims), "{whose}: {claims}");
         }
     }
 }
