@@ -19,7 +19,7 @@ COPY migration/Cargo.toml migration/
 COPY bench/load/Cargo.toml bench/load/
 RUN mkdir -p src entity/src migration/src bench/load/src \
     && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs \
-    && echo 'fn main() {}' | tee src/main.rs > bench/load/src/main.rs \
+    && echo 'fn main() {}' > src/main.rs && cp src/main.rs bench/load/src/main.rs \
     && cargo build --release --locked --bin usersync
 
 COPY . .
