@@ -1,5 +1,13 @@
-# The C compiler that aws-lc and SQLite need is in the image; Rust's linker uses it too.
-FROM rust:1-slim-bookworm AS build
+# usersync as an image: docs/containers.md.
+
+# Where no registry can be reached, `deploy/docker/debian-base` makes both of these from Debian's packages.
+# The first needs Rust, a C compiler (aws-lc and SQLite; Rust's linker uses it too) and /etc/ssl/certs/ca-certificates.crt;
+# the second glibc, libgcc_s and bash. Both must be of the same release of Debian, or the second of a later one.
+ARG BUILD_IMAGE=rust:1-slim-bookworm
+ARG RUNTIME_IMAGE=debian:bookworm-slim
+
+
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 
 # The dependencies alone, around empty crates: this layer lasts until Cargo.lock or a manifest changes.
@@ -11,7 +19,7 @@ COPY migration/Cargo.toml migration/
 COPY bench/load/Cargo.toml bench/load/
 RUN mkdir -p src entity/src migration/src bench/load/src \
     && touch src/lib.rs entity/src/lib.rs migration/src/lib.rs \
-    && echo 'fn main() {}' | tee src/main.rs > bench/load/src/main.rs \
+    && echo 'fn main() {}' > src/main.rs && cp src/main.rs bench/load/src/main.rs \
     && cargo build --release --locked --bin usersync
 
 COPY . .
@@ -19,22 +27,24 @@ COPY . .
 RUN find src entity migration -type f -exec touch {} + \
     && cargo build --release --locked --bin usersync
 
+# The last stage runs nothing, so that it is the same for every base and needs no emulator for another architecture.
+# The certificates are for fetching the providers' keys.
+RUN install -D -t /image/usr/local/bin target/release/usersync \
+    && install -D -m 644 -t /image/usr/share/doc/usersync LICENSE-APACHE LICENSE-MIT \
+    && install -D -m 644 -t /image/etc/ssl/certs /etc/ssl/certs/ca-certificates.crt \
+    && mkdir -p /owned/data
 
-FROM debian:bookworm-slim
-# The certificates are for fetching the providers' keys, wget is for the health check.
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates wget \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin usersync \
-    && install -d -o usersync -g usersync /data
-COPY --from=build /src/target/release/usersync /usr/local/bin/usersync
-COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/usersync/
 
-# By number, so that Kubernetes' `runAsNonRoot` can tell.
+FROM ${RUNTIME_IMAGE}
+COPY --from=build /image/ /
+COPY --from=build --chown=10001:10001 /owned/ /
+
+# By number, so that Kubernetes' `runAsNonRoot` can tell. The user needs no name.
 USER 10001:10001
 
 # The default database, `sqlite://usersync.db?mode=rwc`, is thus /data/usersync.db, and a `usersync.toml` put here is
 # found. There is no DATABASE_URL on purpose: a variable would silently win over the file's `[database] url`.
+# Nothing else is written, so the root file system may be read-only.
 WORKDIR /data
 VOLUME /data
 
@@ -42,10 +52,20 @@ VOLUME /data
 ENV PORT=8787
 EXPOSE 8787
 
-# Liveness, not readiness: an unavailable database is no reason to restart the container.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-    CMD wget --quiet --tries=1 --timeout=2 --output-document=/dev/null "http://127.0.0.1:$PORT/healthz"
+# Liveness, not readiness: an unavailable database is no reason to restart the container. Migrations run before the
+# service answers, and may take minutes. By bash, because it is in the base already, and wget is not.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5m --retries=3 CMD ["bash", "-c", \
+    "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && read -r -t 2 status <&3 && [[ $status == *' 200 '* ]]"]
 
-# No shell in between: SIGTERM reaches the service itself, which drains what it has accepted.
+# No shell in between: SIGTERM reaches the service itself, which answers what it has accepted.
 STOPSIGNAL SIGTERM
 CMD ["usersync", "serve"]
+
+# Last, because they change with every build.
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="usersync" \
+    org.opencontainers.image.description="Your identity provider's users, in your own database, always right." \
+    org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+    org.opencontainers.image.version="$VERSION" \
+    org.opencontainers.image.revision="$REVISION"
