@@ -44,6 +44,19 @@ impl Change {
         }
     }
 
+    /// The same without the fields that are not ASCII alone, for a database whose encoding lacks some of their characters.
+    #[must_use]
+    pub fn into_ascii(self) -> Self {
+        let kind = match self.kind {
+            ChangeKind::Upsert { lifetime, event_time, facts } => {
+                ChangeKind::Upsert { lifetime, event_time, facts: facts.into_ascii() }
+            }
+            ChangeKind::Claims { facts } => ChangeKind::Claims { facts: facts.into_ascii().or_null_name() },
+            ChangeKind::Delete => ChangeKind::Delete,
+        };
+        Self { kind, ..self }
+    }
+
     /// Whether it deletes.
     pub fn is_delete(&self) -> bool {
         matches!(self.kind, ChangeKind::Delete)

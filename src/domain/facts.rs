@@ -63,6 +63,22 @@ impl Facts {
         Ok(())
     }
 
+    /// Only the fields that are pure ASCII, for a database whose encoding lacks some of their characters.
+    #[must_use]
+    pub fn into_ascii(mut self) -> Self {
+        self.0.retain(|_, value| value.to_string().is_ascii());
+        self
+    }
+
+    /// With a null name if there are no facts: a user without known fields exists, too.
+    #[must_use]
+    pub fn or_null_name(mut self) -> Self {
+        if self.0.is_empty() {
+            self.0.insert(Field::Name, Value::Null);
+        }
+        self
+    }
+
     /// Whether there are no facts.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -211,6 +227,26 @@ mod tests {
         let value = facts.into_iter().next().unwrap().1;
         let read_again: serde_json::Value = serde_json::from_str(&value.to_string()).unwrap();
         assert_eq!(read_again, json!({"serde_json::private::Number": "1"}));
+    }
+
+    #[test]
+    fn into_ascii_leaves_out_each_field_with_another_character_however_deep() {
+        let mut facts = Facts::default();
+        for (field, value) in [
+            (Field::Name, json!("Łukasz")),
+            (Field::Email, json!("lukasz@example.com")),
+            (Field::EmailVerified, json!(true)),
+            (Field::Metadata, json!({"a": [{"é": 1}]})),
+        ] {
+            facts.set(field, value).unwrap();
+        }
+        let kept = facts.into_ascii();
+        let fields: Vec<Field> = kept.into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields, [Field::Email, Field::EmailVerified]);
+        let mut facts = Facts::default();
+        facts.set(Field::Name, json!("Łukasz")).unwrap();
+        let kept: Vec<_> = facts.into_ascii().or_null_name().into_iter().collect();
+        assert_eq!(kept, [(Field::Name, json!(null))]);
     }
 
     #[test]

@@ -100,10 +100,7 @@ impl Identity {
                 facts.set(*field, value).unwrap_or_default();
             }
         }
-        if facts.is_empty() {
-            facts.set(Field::Name, Value::Null).unwrap_or_default();
-        }
-        facts
+        facts.or_null_name()
     }
 
     /// The value of a field in the claims.

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use super::transaction::{LoadedUsers, TransactionWork};
+use tracing::warn;
+
+use super::transaction::{LoadedUsers, TransactionWork, Writer};
 use crate::domain::{Change, Outcome, UserKey};
-use crate::store::{StoreError, Tx};
+use crate::store::{Chain, StoreError, Tx};
 
 /// A token's claims to be joined to what is known of their user.
-pub(super) struct Claims<'a>(pub(super) &'a Change);
+struct Claims<'a>(&'a Change);
 
 /// The result for a token's claims.
 pub(super) struct ClaimsStored {
@@ -18,6 +20,33 @@ pub(super) struct ClaimsStored {
     pub(super) outcome: Outcome,
     /// Whether they made the row.
     pub(super) is_new: bool,
+}
+
+impl Writer {
+    /// Writes what a token's claims say.
+    ///
+    /// What the database rejects is left out, for its encoding may lack some characters: first the fields that are not ASCII
+    /// alone; if that is not enough, the user.
+    pub(super) async fn write_claims(
+        &self,
+        chain: &mut Chain,
+        claims: &Change,
+    ) -> Result<ClaimsStored, StoreError> {
+        let UserKey { source, external_id } = &claims.user;
+        match self.change_users(chain, &Claims(claims)).await {
+            Err(error @ StoreError::Rejected(_)) => {
+                warn!(%error, source, external_id, "the database rejected token claims; only those in ASCII are written");
+            }
+            stored => return stored,
+        }
+        match self.change_users(chain, &Claims(&claims.clone().into_ascii())).await {
+            Err(error @ StoreError::Rejected(_)) => {
+                warn!(%error, source, external_id, "the database rejected a user of token claims; there is no row");
+                Ok(ClaimsStored { outcome: Outcome::Stale, is_new: false })
+            }
+            stored => stored,
+        }
+    }
 }
 
 impl TransactionWork for Claims<'_> {

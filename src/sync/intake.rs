@@ -8,7 +8,7 @@ use http::HeaderMap;
 use tracing::{info, warn};
 
 use super::activity::Activities;
-use super::claims::{Claims, ClaimsStored};
+use super::claims::ClaimsStored;
 use super::deliveries::Written;
 use super::feed::Feed;
 use super::queue::{Queue, WriteError};
@@ -141,7 +141,7 @@ impl Intake {
         let (intake, claims) = (self.clone(), claims.clone());
         let storing = async move {
             let mut chain = Chain::for_request(intake.writer.store.clone());
-            let stored = intake.writer.change_users(&mut chain, &Claims(&claims)).await;
+            let stored = intake.writer.write_claims(&mut chain, &claims).await;
             // After any result: another replica may have been first, or the answer to a commit may be lost.
             intake.feed.wake(&[claims.user.fingerprint()]);
             let ClaimsStored { outcome, is_new } = stored?;

@@ -45,7 +45,8 @@ pub(super) async fn check_encoding(store: &Store) -> Result<Option<Finding>, Sto
     Ok(store.narrow_encoding().await?.map(|encoding| {
         Finding::warning(
             format!("the database is encoded in {encoding}, not UTF8"),
-            "it cannot store many characters in people's names; deliveries with such characters are parked",
+            "it cannot store many characters in people's names; deliveries with such characters are parked, and \
+                token claims are stored without them",
             "use a database that was created with ENCODING 'UTF8' TEMPLATE template0",
         )
     }))
