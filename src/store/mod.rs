@@ -5,6 +5,7 @@ mod api_keys;
 mod bulk;
 mod chain;
 mod connection;
+mod direct;
 mod endpoints;
 mod error;
 mod journal;
@@ -42,6 +43,7 @@ use crate::config;
 
 pub use api_keys::{ApiKey, ApiKeys};
 pub use chain::Chain;
+pub use direct::Direct;
 pub use endpoints::{Backlog, Endpoint, Endpoints, LastAttempt, Wanted};
 pub use error::StoreError;
 pub use journal::{Entry, JournalEntry};
@@ -90,6 +92,8 @@ pub struct Store {
 struct Postgres {
     /// Where migrations run.
     direct: PgConnectOptions,
+    /// That is `direct_url`, and not `url`.
+    has_direct_url: bool,
     /// Migrations run through a pooler as well.
     migrates_pooled: bool,
     /// Where to listen; `None` behind a pooler, which would give the notifications to another client.
@@ -167,7 +171,9 @@ impl Store {
         let is_encrypted = is_asked_for || server_encrypts(&db).await?;
         let migrates_pooled = is_pooled && direct.is_none();
         let listens_at = direct.clone().or_else(|| (!is_pooled).then(|| options.clone()));
-        let postgres = Postgres { direct: direct.unwrap_or(options), migrates_pooled, listens_at };
+        let has_direct_url = direct.is_some();
+        let direct = direct.unwrap_or(options);
+        let postgres = Postgres { direct, has_direct_url, migrates_pooled, listens_at };
         Ok(Self { db, batches, is_encrypted, postgres: Some(Arc::new(postgres)) })
     }
 

@@ -8,6 +8,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     SqlxPostgresConnector, Statement, TransactionTrait,
 };
+use tracing::warn;
 
 use super::connection::{DEFAULT_SCHEMA, Db, quoted};
 use super::{ACQUIRE_TIMEOUT, Postgres, Store, StoreError};
@@ -66,9 +67,18 @@ impl Grant {
 
 impl Store {
     /// Applies every migration that the database lacks. Several replicas may do so at the same time.
+    ///
+    /// An error if `direct_url` leads to another database, or cannot be used although a migration is pending.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        let is_done = self.migrations().await?.iter().all(|migration| migration.applied);
+        let direct = self.direct().await?;
+        match (direct.may_start(is_done), direct.error()) {
+            (true, Some(error)) => warn!("{}", error.to_string().replace('\n', "; ")),
+            (false, Some(error)) => return Err(error),
+            (_, None) => {}
+        }
         // Most starts find nothing to do, and then need no right to write.
-        if self.migrations().await?.iter().all(|migration| migration.applied) {
+        if is_done {
             return Ok(());
         }
         let Db::Postgres { schema, .. } = &self.db else {

@@ -21,6 +21,7 @@ mod crash;
 mod current_user;
 mod described_apis;
 mod dev;
+mod direct_url;
 mod directory;
 mod doctor;
 mod encoding;

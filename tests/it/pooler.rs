@@ -9,6 +9,7 @@ use crate::support::binary::ProgramFixture;
 use crate::support::client::Client;
 use crate::support::client::fixture::{ADA, CREATED};
 use crate::support::pgbouncer::PgBouncer;
+use crate::support::postgres;
 
 /// A home on an empty database behind PgBouncer, and the database's own address.
 async fn behind(mode: &str, pool_size: u32) -> Option<(PgBouncer, ProgramFixture, String)> {
@@ -123,6 +124,29 @@ async fn changes_by_other_replicas_arrive_over_the_direct_address() {
     }
     writing.stop().await;
     hearing.stop().await;
+}
+
+/// The two databases are compared through the pooler, one connection after the other.
+#[tokio::test]
+async fn the_direct_address_is_compared_with_the_pooler() {
+    for mode in ["session", "transaction"] {
+        let Some((_pooler, mut home, direct)) = behind(mode, 1).await else { return };
+        let Some(other) = postgres::empty_database().await else { return };
+        let pooled = home.variable("DATABASE_URL").to_owned();
+        for (address, expected) in [
+            (&direct, "ok       `direct_url` leads to the same database"),
+            (&pooled, "ok       `direct_url` leads to the same database"),
+            (&other.url(), "ERROR    `direct_url` leads to another database than `url`"),
+        ] {
+            home.set("DIRECT_URL", address);
+            let said = home.run(&["doctor"]).await;
+            assert!(said.stdout.contains(expected), "{mode}, {expected:?}: {said:?}");
+        }
+        for command in ["serve", "migrate"] {
+            let said = home.run(&[command]).await;
+            assert!(said.code == Some(1) && said.stderr.contains("leads to another database"), "{said:?}");
+        }
+    }
 }
 
 /// With fewer server connections than the service was given, it waits for its own instead of failing.

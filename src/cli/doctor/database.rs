@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use super::{Finding, endpoints, privileges, sources};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::{Store, StoreError};
+use crate::store::{Direct, Store, StoreError};
 
 /// What is found about the database, and, if it can be read, about the sources.
 pub(super) async fn check(config: &Config, clock: Clock) -> [Vec<Finding>; 2] {
@@ -43,8 +43,9 @@ pub(super) async fn check(config: &Config, clock: Clock) -> [Vec<Finding>; 2] {
 }
 
 async fn check_content(config: &Config, store: &Store) -> Result<Vec<Finding>, StoreError> {
-    let encoding = privileges::check_encoding(store).await?;
     let pending: Vec<_> = store.migrations().await?.into_iter().filter(|it| !it.applied).collect();
+    let mut of_place: Vec<_> = privileges::check_encoding(store).await?.into_iter().collect();
+    of_place.extend(check_direct(store, pending.is_empty()).await?);
     if !pending.is_empty() {
         let mut findings = vec![Finding::warning(
             format!("reachable, {} migrations pending", pending.len()),
@@ -52,11 +53,11 @@ async fn check_content(config: &Config, store: &Store) -> Result<Vec<Finding>, S
             "`usersync serve` applies them when it starts; `usersync migrate` applies them now",
         )];
         findings.extend(privileges::check_right_to_migrate(store).await?);
-        findings.extend(encoding);
+        findings.extend(of_place);
         return Ok(findings);
     }
     let mut findings = vec![Finding::ok("reachable, all migrations applied")];
-    findings.extend(encoding);
+    findings.extend(of_place);
     findings.extend(privileges::check(store).await?);
     findings.push(match store.try_to_write().await {
         Ok(()) => Finding::ok("writable"),
@@ -79,6 +80,22 @@ async fn check_content(config: &Config, store: &Store) -> Result<Vec<Finding>, S
     });
     findings.extend(endpoints::check(config, store).await?);
     Ok(findings)
+}
+
+/// Where migrations run and changes by other replicas are listened for, if that is another address.
+async fn check_direct(store: &Store, is_migrated: bool) -> Result<Option<Finding>, StoreError> {
+    let direct = store.direct().await?;
+    let Some(error) = direct.error() else {
+        let is_same = matches!(direct, Direct::Same);
+        return Ok(is_same.then(|| Finding::ok("`direct_url` leads to the same database")));
+    };
+    if !direct.may_start(is_migrated) {
+        return Ok(Some(unusable("`direct_url` cannot be used", &error)));
+    }
+    let text = error.to_string();
+    let (what, fix) = text.split_once('\n').unwrap_or((&text, ""));
+    let why = "changes by other replicas are noticed late, and the service does not start when a migration is pending";
+    Ok(Some(Finding::warning(what, why, fix)))
 }
 
 fn unusable(what: &str, error: &StoreError) -> Finding {

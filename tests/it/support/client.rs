@@ -141,7 +141,8 @@ impl Client {
 
     /// Every row, as the operator sees it.
     pub(crate) async fn rows(&self) -> Vec<Value> {
-        self.list("?limit=200").await.json()["users"].as_array().unwrap().clone()
+        let listed = self.list("?limit=200").await;
+        listed.json()["users"].as_array().unwrap_or_else(|| panic!("no users: {listed:?}")).clone()
     }
 }
 
