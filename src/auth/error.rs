@@ -221,6 +221,14 @@ pub enum FetchError {
         /// Where this machine can probably fetch the keys.
         jwks: Option<String>,
     },
+    /// The discovery document is right, but the address of the keys that it names does not give them.
+    #[error("{url}: {why}")]
+    AtJwksUri {
+        /// That address, without its query.
+        url: String,
+        /// What is wrong there.
+        why: Box<Self>,
+    },
     /// The fetch ended without a result, as when the program stops.
     #[error("the fetch was interrupted")]
     Interrupted,

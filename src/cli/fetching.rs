@@ -5,8 +5,32 @@ use crate::auth::FetchError;
 
 /// How to fix a rule whose keys could not be fetched.
 pub(super) fn fix(error: &FetchError, rule: &ConfiguredRule<'_>) -> String {
-    let key = rule.key(rule.issuer_key());
     let url = rule.keys_url().unwrap_or_default();
+    match error {
+        FetchError::AtJwksUri { url: jwks_uri, why } => at_jwks_uri(why, jwks_uri, &url, rule),
+        error => at(error, &url, rule),
+    }
+}
+
+/// The discovery document is right: what it names is not.
+fn at_jwks_uri(error: &FetchError, jwks_uri: &str, document: &str, rule: &ConfiguredRule<'_>) -> String {
+    let another = "use a customJwt rule with the right URL of the keys in `jwks`";
+    match error {
+        FetchError::Transport(_) | FetchError::TooSlow(_) => format!(
+            "this machine must be able to reach {jwks_uri}, which {document} names as `jwks_uri`: try curl from here; \
+                check DNS, the firewall, proxy variables and certificates; if this machine reaches the keys at another \
+                address, {another}"
+        ),
+        FetchError::Status(status) if status.is_server_error() => at(error, jwks_uri, rule),
+        FetchError::NotSecure(_) | FetchError::Encoded(_) => at(error, jwks_uri, rule),
+        _ => format!(
+            "{document} names {jwks_uri} as `jwks_uri`: open it, and correct it at the provider, or {another}"
+        ),
+    }
+}
+
+fn at(error: &FetchError, url: &str, rule: &ConfiguredRule<'_>) -> String {
+    let key = rule.key(rule.issuer_key());
     match error {
         FetchError::Transport(_) | FetchError::TooSlow(_) => format!(
             "this machine must be able to reach {url}: try curl from here; check DNS, the firewall, \
@@ -58,6 +82,6 @@ pub(super) fn fix(error: &FetchError, rule: &ConfiguredRule<'_>) -> String {
                     {found:?} and jwks = {jwks}"
             )
         }
-        FetchError::Interrupted => "try again".to_owned(),
+        FetchError::Interrupted | FetchError::AtJwksUri { .. } => "try again".to_owned(),
     }
 }

@@ -137,8 +137,24 @@ async fn keys_that_cannot_be_fetched_or_used_are_errors() {
     let (provider, configuration) = healthy();
     provider.publish(&[]);
     finds(&configuration, "ERROR", "has no usable key (RS256 0, ES256 0, EdDSA 0)").await;
-    provider.page("/jwks", Page::status(503));
-    finds(&configuration, "ERROR", "the answer has status 503").await;
+    // What failed is named, without its query; what led to it is not.
+    let document = json!({"issuer": provider.url(""), "jwks_uri": provider.url("/jwks?key=pass_word")});
+    provider.discovery(&document);
+    let (jwks, discovery) = (provider.url("/jwks"), provider.url("/.well-known/openid-configuration"));
+    for (page, what, fix) in [
+        (Page::status(503), "the answer has status 503", format!("{jwks} has a problem")),
+        (Page::status(404), "the answer has status 404", format!("{discovery} names {jwks} as `jwks_uri`")),
+        (Page::ok("<html>"), "the answer is not JSON", format!("{discovery} names {jwks} as `jwks_uri`")),
+    ] {
+        provider.page("/jwks", page);
+        let said = doctor(&CommandDirectory::with(&configuration)).await;
+        assert_finds(&said, "ERROR", &format!("could not be fetched: {jwks}: {what}"));
+        assert!(said.stdout.contains(&format!("fix: {fix}")), "{fix:?} is not in {said:?}");
+    }
+    provider.page("/.well-known/openid-configuration", Page::status(404));
+    let said = doctor(&CommandDirectory::with(&configuration)).await;
+    assert_finds(&said, "ERROR", "could not be fetched: the answer has status 404");
+    assert!(said.stdout.contains(&format!("fix: {discovery} does not exist")), "{said:?}");
     provider.discovery(&json!({"issuer": "https://other.example.com"}));
     finds(&configuration, "ERROR", "names another issuer").await;
     finds(&source("clerk", SECRET, "http://127.0.0.1:9", PARTY), "ERROR", "could not be fetched").await;

@@ -74,11 +74,19 @@ impl Fetcher {
 
     /// The key set of a location as it is now. Takes `fetch_timeout` at most, twice that with a discovery.
     pub(super) async fn fetch(&self, location: &Location) -> Result<KeySet, FetchError> {
-        let jwks = match location {
-            Location::Jwks(url) => self.json(url).await?,
-            Location::Discovery(domain) => self.json(&self.discover(domain).await?).await?,
-        };
-        KeySet::from_json(&jwks).ok_or(FetchError::NoKeySet)
+        match location {
+            Location::Jwks(url) => self.keys(url).await,
+            Location::Discovery(domain) => {
+                let url = self.discover(domain).await?;
+                let at_jwks_uri =
+                    |why| FetchError::AtJwksUri { url: without_secrets(url.clone()), why: Box::new(why) };
+                self.keys(&url).await.map_err(at_jwks_uri)
+            }
+        }
+    }
+
+    async fn keys(&self, url: &Url) -> Result<KeySet, FetchError> {
+        KeySet::from_json(&self.json(url).await?).ok_or(FetchError::NoKeySet)
     }
 
     /// `jwks_uri` of the provider. The document must name the domain as its issuer: otherwise another
@@ -139,9 +147,16 @@ fn reachable(jwks_uri: &str, issuer: &str, domain: &Url) -> Option<String> {
         Some(path) => format!("{}{path}", domain.as_str().trim_end_matches('/')),
         None => jwks_uri.to_owned(),
     };
-    let mut address: Url = address.parse().ok()?;
-    address.set_query(None);
-    Some(address.into())
+    Some(without_secrets(address.parse().ok()?))
+}
+
+/// An address as it may be shown: without what may be a secret.
+fn without_secrets(mut url: Url) -> String {
+    url.set_query(None);
+    // Only an address without a host refuses these.
+    url.set_username("").unwrap_or_default();
+    url.set_password(None).unwrap_or_default();
+    url.into()
 }
 
 fn follow(attempt: Attempt, allow_http: bool) -> reqwest::redirect::Action {
