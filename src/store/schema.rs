@@ -17,7 +17,7 @@ use super::{ACQUIRE_TIMEOUT, Postgres, Store, StoreError};
 const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 const MIGRATIONS: &str = "seaql_migrations";
 /// Every table that a migration has made.
-const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 12] = [
     "users",
     "tombstones",
     "journal",
@@ -116,7 +116,7 @@ impl Store {
     }
 
     /// What roles other than the owner and this one may do with our tables, as far as the owner or the defaults of the
-    /// database have granted it. Superusers, and roles that may read every table of the server, are not among them.
+    /// database have granted it. Superusers, and [members](Self::memberships) of other roles, are not among them.
     pub async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         let Db::Postgres { schema, .. } = &self.db else { return Ok(Vec::new()) };
         let sql = "SELECT c.relname::text, COALESCE(r.rolname::text, 'PUBLIC'), string_agg(DISTINCT a.privilege_type, ' ')

@@ -141,6 +141,94 @@ async fn doctor_names_each_role_that_may_touch_what_it_should_not() {
     database.close().await.unwrap();
 }
 
+/// Roles with a login: members of one that was granted access, of the owner, of one that reads everything, and others.
+#[tokio::test]
+async fn doctor_names_each_role_that_reaches_the_tables_as_a_member_of_another() {
+    let Some(home) = ProgramFixture::with_plain_search_path().await else { return };
+    migrate(&home).await;
+    let database = home.database().await;
+    let sql = "SELECT current_database()::text, current_setting('server_version_num')::int";
+    let row =
+        database.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await.unwrap().unwrap();
+    let (name, version): (String, i32) = (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap());
+    let role = |label: &str| format!("{label}_{name}");
+    let [team, reader, indirect, member, outside, without_login, everything, app] =
+        ["team", "reader", "indirect", "member", "outside", "nologin", "everything", "app"].map(role);
+    let created = [
+        (&team, "NOLOGIN"),
+        (&reader, "NOLOGIN"),
+        (&indirect, "LOGIN"),
+        // It has the privileges only after SET ROLE.
+        (&member, "LOGIN NOINHERIT"),
+        (&outside, "LOGIN"),
+        (&without_login, "NOLOGIN"),
+        (&everything, "LOGIN"),
+        (&app, "LOGIN"),
+    ];
+    for (role, options) in created {
+        database.execute_unprepared(&format!("CREATE ROLE \"{role}\" {options}")).await.unwrap();
+    }
+    for sql in [
+        format!("GRANT SELECT, DELETE ON usersync.journal TO \"{team}\""),
+        format!("GRANT SELECT ON usersync.users TO \"{team}\", \"{reader}\""),
+        format!("GRANT \"{team}\" TO \"{member}\", \"{without_login}\""),
+        format!("GRANT \"{without_login}\" TO \"{indirect}\""),
+        // An application's role may read users, by a group too.
+        format!("GRANT \"{reader}\" TO \"{app}\""),
+    ] {
+        database.execute_unprepared(&sql).await.unwrap();
+    }
+    let has_read_all = version >= 140_000;
+    if has_read_all {
+        let sql = format!("GRANT pg_read_all_data TO \"{everything}\"");
+        database.execute_unprepared(&sql).await.unwrap();
+    }
+    if version >= 160_000 {
+        // It may only admit others.
+        let sql = format!("GRANT \"{team}\" TO \"{outside}\" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE");
+        database.execute_unprepared(&sql).await.unwrap();
+    }
+    let warned = |said: &ProgramOutput, role: &str| {
+        let line = said.stdout.lines().position(|line| {
+            line.contains("WARNING") && line.contains(&format!("the role {role}, a member of "))
+        })?;
+        Some(said.stdout.lines().skip(line).take(3).collect::<Vec<_>>().join("\n"))
+    };
+    let said = home.run(&["doctor"]).await;
+    for (role, group) in [(&member, &team), (&indirect, &without_login)] {
+        let told = warned(&said, role).unwrap_or_else(|| panic!("{role} is not in {said:?}"));
+        let what = format!(
+            "a member of {group}, may DELETE, SELECT on \"usersync\".\"journal\", \"usersync\".\"users\"\n"
+        );
+        let fix = format!("REVOKE \"{group}\" FROM \"{role}\";");
+        assert!(told.contains(&what) && told.contains(&fix), "{told}");
+        // The advice works.
+        database.execute_unprepared(&fix).await.unwrap();
+    }
+    for role in [&outside, &without_login, &app, &team, &reader] {
+        assert_eq!(warned(&said, role), None);
+    }
+    let told = warned(&said, &everything);
+    assert_eq!(told.is_some(), has_read_all, "{said:?}");
+    if let Some(told) = told {
+        for table in TABLES {
+            assert!(told.contains(&format!("\"usersync\".\"{table}\"")), "{table} is not in {told}");
+        }
+        assert!(
+            told.contains("may SELECT on") && told.contains("REVOKE \"pg_read_all_data\" FROM"),
+            "{told}"
+        );
+    }
+    let said = home.run(&["doctor"]).await;
+    for role in [&member, &indirect] {
+        assert_eq!(warned(&said, role), None);
+    }
+    for (role, _) in created {
+        drop_role(&database, role).await;
+    }
+    database.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn the_service_works_whatever_the_search_path_is() {
     for schema in ["usersync", "elsewhere"] {

@@ -1,11 +1,32 @@
 //! Who else may touch the tables, and whether this role may make them.
 
+use std::collections::BTreeSet;
+
 use super::Finding;
-use crate::store::{Grant, Store, StoreError};
+use crate::store::{Grant, Membership, Store, StoreError};
 
 /// What other roles may do with our tables.
 pub(super) async fn check(store: &Store) -> Result<Vec<Finding>, StoreError> {
-    Ok(store.grants().await?.iter().map(finding).collect())
+    let mut findings: Vec<_> = store.grants().await?.iter().map(finding).collect();
+    findings.extend(store.memberships().await?.iter().map(of_member));
+    Ok(findings)
+}
+
+fn of_member(membership: &Membership) -> Finding {
+    let Membership { role, member_of, grants } = membership;
+    let privileges: BTreeSet<&str> =
+        grants.iter().flat_map(|grant| &grant.privileges).map(String::as_str).collect();
+    let privileges = privileges.into_iter().collect::<Vec<_>>().join(", ");
+    let tables: Vec<&str> = grants.iter().map(|grant| &*grant.table).collect();
+    Finding::warning(
+        format!("the role {role}, a member of {member_of}, may {privileges} on {}", tables.join(", ")),
+        "a user with this role can read or change personal data, deliveries or service keys without usersync",
+        format!(
+            "unless this is meant, as for a backup: REVOKE {} FROM {};",
+            identifier(member_of),
+            identifier(role)
+        ),
+    )
 }
 
 fn finding(grant: &Grant) -> Finding {
@@ -15,13 +36,18 @@ fn finding(grant: &Grant) -> Finding {
     if !grant.is_too_much() {
         return Finding::ok(what);
     }
-    let grantee = if role == "PUBLIC" { role.clone() } else { format!("\"{}\"", role.replace('"', "\"\"")) };
+    let grantee = if role == "PUBLIC" { role.clone() } else { identifier(role) };
     Finding::error(
         what,
         "a user with this role can read or change personal data, deliveries or service keys without usersync; \
             the default privileges of the database may have granted this",
         format!("REVOKE ALL ON {table} FROM {grantee};"),
     )
+}
+
+/// A role's name as SQL has it.
+fn identifier(role: &str) -> String {
+    format!("\"{}\"", role.replace('"', "\"\""))
 }
 
 /// Whether pending migrations can be applied by this role.
