@@ -165,8 +165,8 @@ impl Postgres {
     }
 }
 
-/// The driver verifies by the certificates that the system trusts, or that `SSL_CERT_FILE` names, unless a file is
-/// given.
+/// The driver trusts the authorities that the system trusts, or that `SSL_CERT_FILE` names, and in addition those of
+/// `sslrootcert`.
 fn ssl_mode(mode: Option<&str>, has_system_roots: bool) -> Result<Option<PgSslMode>, Unsupported> {
     Ok(Some(match mode {
         // As libpq has it: any host can have a certificate of a public CA, so the host name must be checked too.

@@ -82,6 +82,8 @@ async fn certificates_are_checked_as_the_address_requires() {
         (&right, "sslmode=verify-full&sslrootcert=system".to_owned(), &known_file, None),
         (&right, "sslmode=verify-full".to_owned(), &known_file, None),
         (&right, format!("sslmode=verify-ca&sslrootcert={known_file}"), "", None),
+        // A file is trusted beside the system's authorities, and not instead of them.
+        (&right, format!("sslmode=verify-full&sslrootcert={other_file}"), &known_file, None),
         (&wrong_host, format!("sslmode=verify-ca&sslrootcert={known_file}"), "", None),
         (&wrong_host, "sslmode=require".to_owned(), "", None),
         // Certificates that must not pass.
