@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 const here = import.meta.dirname;
 const folder = join(here, "vendors/samples");
-const pages = ["client/README.md", "react/README.md", "../docs/react.md", "../docs/nextjs.md", "../docs/typescript.md", "../docs/current-user.md"];
+const pages = ["client/README.md", "react/README.md", "../docs/react.md", "../docs/nextjs.md", "../docs/typescript.md", "../docs/current-user.md", "../docs/events.md"];
 
 rmSync(folder, { recursive: true, force: true });
 let count = 0;
@@ -23,6 +23,11 @@ if (count < 10) throw new Error(`only ${count} samples were found`);
 // Frameworks that are not installed here: only what is ours is checked.
 const missing = ["@auth0/nextjs-auth0", "@clerk/nextjs", "@clerk/nextjs/server", "expo/fetch", "react-native", "svelte/store", "vue"];
 writeFileSync(join(folder, "missing.d.ts"), missing.map((name) => `declare module "${name}";\n`).join(""));
+// What an app has of its own.
+writeFileSync(
+  join(folder, "app.d.ts"),
+  "declare function listAllUsersAgain(): Promise<void>;\ndeclare const db: { transaction(run: (tx: any) => Promise<void>): Promise<void> };\n",
+);
 try {
   execFileSync(join(here, "node_modules/.bin/tsc"), ["-p", "tsconfig.samples.json"], { cwd: join(here, "vendors"), stdio: "inherit" });
 } finally {

@@ -46,6 +46,11 @@
 
 #![cfg_attr(not(feature = "internals"), warn(missing_docs))]
 
+// The sample in Rust is compiled by `cargo test`.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/events.md")]
+mod events_page {}
+
 // The modules are private, so that the compiler finds unused code.
 mod app;
 mod auth;

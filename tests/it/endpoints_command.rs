@@ -1,6 +1,6 @@
 //! `usersync endpoints`, `usersync dev --forward-to`, and what happens to events when the program is killed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -148,6 +148,32 @@ async fn a_kill_loses_no_event(home: &mut ProgramFixture) {
 }
 
 on_both_databases!(a_kill_loses_no_event, with ProgramFixture);
+
+async fn killed_right_after_each_commit_every_user_is_sent(home: &mut ProgramFixture) {
+    let hook = Receiver::start(Reply::Status(200, "")).await;
+    configure(home, hook.url());
+    let mut expected = BTreeSet::new();
+    for number in 0..8 {
+        let service = home.serve().await;
+        let client = home.client(&service).await;
+        let id = format!("user_killed_{number}");
+        // The kill comes before the event is claimed, while it is in flight, or before it is recorded as sent.
+        let delivery = client.signed_as(&format!("msg_killed_{number}"), CREATED.replace(ADA, &id));
+        assert_eq!(client.send(delivery).await.brief(), "200 applied");
+        drop(service);
+        expected.insert(format!("user.created {id}"));
+    }
+    let service = home.serve().await;
+    let received = hook.until(|_| hook.briefs().into_iter().collect::<BTreeSet<_>>() == expected).await;
+    let mut ids: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for one in received {
+        ids.entry(one.brief()).or_default().insert(one.id);
+    }
+    assert!(ids.values().all(|ids| ids.len() == 1), "what is sent again has the same id: {ids:?}");
+    service.stop().await;
+}
+
+on_both_databases!(killed_right_after_each_commit_every_user_is_sent, with ProgramFixture);
 
 #[tokio::test]
 async fn dev_prints_each_event_and_forwards_it() {

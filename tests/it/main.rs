@@ -27,6 +27,7 @@ mod doctor;
 mod encoding;
 mod endpoints;
 mod endpoints_command;
+mod endpoints_tls;
 mod event_feed;
 mod event_log;
 mod exact_json;

@@ -11,7 +11,9 @@ use usersync::internals::signature::{self, Scheme as _, StandardWebhooks};
 use crate::support::app::{NOW, OLD_SECRET, SECRET, TestApp};
 use crate::support::binary::ProgramFixture;
 use crate::support::client::{SignedRequest, fixture};
-use crate::support::peers::{EVENTS_IN_NODE, EVENTS_IN_PYTHON, Peer, STANDARD_WEBHOOKS, SVIX};
+use crate::support::peers::{
+    DOCUMENTED_RECEIVER, EVENTS_IN_NODE, EVENTS_IN_PYTHON, Peer, STANDARD_WEBHOOKS, SVIX,
+};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::senders::{sender_to, with_every_provider};
 
@@ -226,4 +228,40 @@ async fn the_messages_to_endpoints_are_accepted_by_the_packages_that_apps_use() 
         assert!(answer["standardwebhooks"] != "ok" && answer["svix"] != "ok", "{answer}");
     }
     service.stop().await;
+}
+
+#[tokio::test]
+async fn the_documented_receiver_applies_each_event_once_and_refuses_forged_ones() {
+    let Some(mut documented) = DOCUMENTED_RECEIVER.start() else { return };
+    assert_eq!(documented.ask(&json!({ "secret": SECRET })).await, json!({"ready": true}));
+    let receiver = Receiver::start(Reply::Status(200, "")).await;
+    // The package reads the system's clock.
+    let home = ProgramFixture::on_sqlite();
+    home.write(
+        "usersync.toml",
+        &format!("[[endpoints]]\nname = \"app\"\nurl = \"{}\"\nsecrets = [\"{SECRET}\"]\n", receiver.url()),
+    );
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    for (body, count) in [(fixture::CREATED, 1), (fixture::UPDATED, 2), (fixture::DELETED, 3)] {
+        assert_eq!(client.deliver(body).await, "200 applied");
+        receiver.count(count).await;
+    }
+    service.stop().await;
+    let events = receiver.received();
+    let id = events[2].body["data"]["id"].clone();
+    let (saves, deletes) = (json!([["save", fixture::ADA]]), json!([["delete", id]]));
+    for (number, calls) in
+        [(0, &saves), (0, &json!([])), (1, &saves), (0, &json!([])), (2, &deletes), (1, &json!([]))]
+    {
+        let event = &events[number];
+        let headers = json!({
+            "webhook-id": event.id, "webhook-timestamp": event.timestamp, "webhook-signature": event.signature,
+        });
+        let answer = documented.ask(&json!({"headers": headers, "body": event.raw})).await;
+        assert_eq!(answer, json!({"status": 204, "calls": calls}), "event {number}");
+        let forged = format!("{} ", event.raw);
+        let answer = documented.ask(&json!({"headers": headers, "body": forged})).await;
+        assert_eq!(answer, json!({"status": 400, "calls": []}), "event {number}");
+    }
 }

@@ -146,10 +146,10 @@ impl Inner {
             return Ok(());
         }
         self.begin(name).await?;
-        let watches = self.puller.writer.store.watches();
-        let last = watches.all().await?.remove(name).map(|watched| watched.checks).unwrap_or_default();
+        let stored = self.puller.writer.store.watches();
+        let last = stored.all().await?.remove(name).map(|watched| watched.checks).unwrap_or_default();
         let checks = self.check_provider(source, client, &last).await?;
-        watches.save_checks(name, &checks).await?;
+        stored.save_checks(name, &checks).await?;
         watched.completed_checks.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }

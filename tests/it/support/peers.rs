@@ -18,6 +18,8 @@ pub(crate) const EVENTS_IN_NODE: Peer =
     Peer { package: "standardwebhooks", script: "verify.mjs", language: Language::Node };
 pub(crate) const EVENTS_IN_PYTHON: Peer =
     Peer { package: "standardwebhooks", script: "verify.py", language: Language::Python };
+pub(crate) const DOCUMENTED_RECEIVER: Peer =
+    Peer { package: "standardwebhooks", script: "receiver.py", language: Language::Python };
 pub(crate) const WORKOS: Peer =
     Peer { package: "@workos-inc/node", script: "workos_sign.mjs", language: Language::Node };
 pub(crate) const JOSE: Peer = Peer { package: "jose", script: "mint.mjs", language: Language::Node };
