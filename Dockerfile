@@ -65,7 +65,7 @@ CMD ["usersync", "serve"]
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="usersync" \
-    org.opencontainers.image.description="Your identity provider's users, in your own database, always right." \
+    org.opencontainers.image.description="Your identity provider's users, in your own database, kept in sync." \
     org.opencontainers.image.licenses="MIT OR Apache-2.0" \
     org.opencontainers.image.version="$VERSION" \
     org.opencontainers.image.revision="$REVISION"

@@ -28,7 +28,7 @@ pub(crate) fn of(headers: &HeaderMap) -> String {
     values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(",")
 }
 
-/// Decodes a body. `codings` is the value of `Content-Encoding`; `limit` holds after every step, so that a small
+/// Decodes a body. `codings` is the value of `Content-Encoding`; `limit` applies after every step, so that a small
 /// body cannot become a large one.
 pub(crate) fn decode(mut body: Vec<u8>, codings: &str, limit: usize) -> Result<Vec<u8>, CodingError> {
     let codings: Vec<String> = codings.split(',').map(|coding| coding.trim().to_ascii_lowercase()).collect();

@@ -1,4 +1,4 @@
-//! usersync: your identity provider's users, in your own database, always right.
+//! usersync: your identity provider's users, in your own database, kept in sync.
 //!
 //! The modules and their dependencies; see ARCHITECTURE.md:
 //!
@@ -11,7 +11,7 @@
 //!  └──► pull ──► sync, store, providers
 //! ```
 //!
-//! Every module may depend on `domain` (which depends on none), `clock`, `config`, `jobs` and `telemetry`.
+//! Every module may depend on `domain` (which depends on none), `clock`, `config`, `content_coding`, `jobs` and `telemetry`.
 //!
 //! # In your own actix-web app
 //!

@@ -1,4 +1,4 @@
-// A post-login Action: tells usersync who has just signed in, signed as Svix signs.
+// A post-login Action: sends usersync the user who has just signed in, signed as Svix signs.
 //
 // For tenants without event streams, or in addition to one. It never reports deletions. A failure is only logged: it
 // never stops anybody from signing in.
@@ -34,7 +34,7 @@ exports.onExecutePostLogin = async (event) => {
   try {
     await send(event);
   } catch (error) {
-    console.log(`usersync was not told of a sign-in: ${error.message}`);
+    console.log(`usersync was not notified of a sign-in: ${error.message}`);
   }
 };
 

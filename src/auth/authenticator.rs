@@ -62,7 +62,7 @@ impl Authenticator {
         Ok(Self { issuers, cache: TokenCache::new(), settings, clock, jobs })
     }
 
-    /// Fetches every rule's keys in the background, now and whenever they are soon too old, so that no
+    /// Fetches every rule's keys in the background, now and before they are too old, so that no
     /// request waits for them, and removes expired tokens from the cache. Must be called within a tokio
     /// runtime.
     pub fn start(&self) {

@@ -110,7 +110,7 @@ pub enum TokenError {
         claim: &'static str,
     },
     /// `exp` has passed, leeway included.
-    #[error("it expired at {at}, and it is {now}")]
+    #[error("it expired at {at}; the time is now {now}")]
     Expired {
         /// `exp`.
         at: Timestamp,
@@ -118,7 +118,7 @@ pub enum TokenError {
         now: Timestamp,
     },
     /// `nbf` is in the future, leeway included.
-    #[error("it is not valid before {from}, and it is {now}")]
+    #[error("it is not valid before {from}; the time is now {now}")]
     NotYetValid {
         /// `nbf`.
         from: Timestamp,
@@ -126,7 +126,7 @@ pub enum TokenError {
         now: Timestamp,
     },
     /// `iat` is in the future, leeway included.
-    #[error("it was issued at {at}, which is in the future: it is {now}")]
+    #[error("it was issued at {at}, which is in the future: the time is now {now}")]
     IssuedInTheFuture {
         /// `iat`.
         at: Timestamp,
@@ -185,7 +185,7 @@ impl TokenError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The address is neither `https` nor on this machine; its scheme and host.
-    #[error("{0} is not https, and not a loopback host")]
+    #[error("{0} is neither https nor on a loopback host")]
     NotSecure(String),
     /// `fetch_timeout` passed.
     #[error("no answer within {0:?}")]

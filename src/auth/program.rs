@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_of_people_are_left_alone() {
+    fn tokens_of_people_are_not_taken_for_tokens_of_programs() {
         for (whose, claims) in [
             ("Clerk", json!({"sub": "user_2tAda", "azp": "https://app.example.com", "sid": "sess_1"})),
             ("Auth0, an ID token", json!({"sub": "auth0|1", "aud": "abc", "name": "Ada"})),

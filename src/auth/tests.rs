@@ -208,7 +208,7 @@ async fn what_a_provider_may_answer() {
         (good(), "accepted"),
         (Page::redirect("/1"), "accepted"),
         (Page::redirect("/0"), "redirect"),
-        (Page::redirect("http://a.example/jwks"), "http://a.example is not https"),
+        (Page::redirect("http://a.example/jwks"), "http://a.example is neither https"),
         (Page::status(404), "404"),
         (Page::ok(""), "not JSON"),
         (Page::ok("<html>"), "not JSON"),
@@ -261,8 +261,8 @@ async fn what_a_discovery_document_may_say() {
     for (jwks_uri, expected) in [
         (json!(null), "no usable `jwks_uri`"),
         (json!("/jwks"), "no usable `jwks_uri`"),
-        (json!("http://a.example/jwks"), "http://a.example is not https"),
-        (json!("file:///jwks"), "is not https"),
+        (json!("http://a.example/jwks"), "http://a.example is neither https"),
+        (json!("file:///jwks"), "is neither https"),
     ] {
         let scene = Scene::oidc();
         scene.provider.discovery(&json!({"issuer": scene.provider.url(""), "jwks_uri": jwks_uri}));

@@ -72,7 +72,7 @@ impl Backfill {
         match worst {
             End::Complete => Ok(()),
             End::Stopped => bail!("not finished; run the command again: it continues where it stopped"),
-            End::Failed => bail!("unfinished: correct the errors above, then run it again"),
+            End::Failed => bail!("not finished: correct the errors above, then run the command again"),
         }
     }
 
@@ -118,7 +118,7 @@ impl Backfill {
             Ok(_) => {}
             Err((error, _)) if error.is_setup() => bail!(Usage(format!("{name}: {error}"))),
             Err((error, _)) => {
-                eprintln!("{name}: unfinished after {seen} users: {error}");
+                eprintln!("{name}: not finished after {seen} users: {error}");
                 return Ok(if error.may_pass() { End::Stopped } else { End::Failed });
             }
         }

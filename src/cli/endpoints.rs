@@ -100,7 +100,7 @@ async fn test(endpoint: &Endpoint, clock: Clock) -> anyhow::Result<()> {
             "{name} gave no answer: {}",
             match label {
                 "refused_address" =>
-                    "its address is refused: link-local, of a cloud metadata service, or not an address of one host",
+                    "its address is not allowed: it is link-local, of a cloud metadata service, or not the address of a single host",
                 "timeout" => "it took longer than 15 seconds",
                 _ => "it cannot be reached; check the URL, the certificate, and that the app runs",
             }

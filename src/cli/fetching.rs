@@ -12,7 +12,7 @@ pub(super) fn fix(error: &FetchError, rule: &ConfiguredRule<'_>) -> String {
     }
 }
 
-/// The discovery document is right: what it names is not.
+/// The discovery document is correct, but the address of the keys in it is not.
 fn at_jwks_uri(error: &FetchError, jwks_uri: &str, document: &str, rule: &ConfiguredRule<'_>) -> String {
     let another = "use a customJwt rule with the right URL of the keys in `jwks`";
     match error {
@@ -45,7 +45,7 @@ fn at(error: &FetchError, url: &str, rule: &ConfiguredRule<'_>) -> String {
         }
         FetchError::Status(_) => {
             format!(
-                "{url} has a problem or is the wrong URL: try it with curl; see the \
+                "the server at {url} fails, or the URL is wrong: try it with curl; see the \
                 provider's status page"
             )
         }

@@ -1,5 +1,5 @@
-//! The command line: one file a command.
-#![expect(clippy::print_stderr, reason = "a command speaks to the terminal")]
+//! The command line: one file for each command.
+#![expect(clippy::print_stderr, reason = "a command prints to the terminal")]
 
 /// Prints a line. A closed standard output (`| head`) is ignored, and the work continues.
 macro_rules! say {
@@ -41,7 +41,7 @@ use crate::config::{Config, ConfigErrors, Log};
 use crate::store::StoreError;
 use crate::{providers, telemetry};
 
-/// Your identity provider's users, in your own database, always right.
+/// Your identity provider's users, in your own database, kept in sync.
 #[derive(Debug, Parser)]
 #[command(name = "usersync", version, propagate_version = true)]
 pub struct Cli {

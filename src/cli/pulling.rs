@@ -108,7 +108,7 @@ fn names(
             .iter()
             .find(|source| source.name == *name)
             .ok_or_else(|| Usage(format!("the configuration has no source named {name:?}")))?;
-        if origin != UserSource::File && !can_be_asked(source) {
+        if origin != UserSource::File && !has_list(source) {
             let or_file =
                 if origin == UserSource::ApiOrFile { ", or read an export with --file" } else { "" };
             bail!(Usage(format!(
@@ -125,8 +125,7 @@ fn names(
     if !requested.is_empty() {
         return Ok(requested.to_vec());
     }
-    let all: Vec<String> =
-        sources.iter().filter(|one| can_be_asked(one)).map(|one| one.name.clone()).collect();
+    let all: Vec<String> = sources.iter().filter(|one| has_list(one)).map(|one| one.name.clone()).collect();
     if all.is_empty() {
         let or_file = match origin {
             UserSource::ApiOrFile => "; or read an export: usersync backfill NAME --file FILE",
@@ -140,6 +139,6 @@ fn names(
     Ok(all)
 }
 
-fn can_be_asked(source: &config::Source) -> bool {
+fn has_list(source: &config::Source) -> bool {
     source.api.is_some() || source.list.is_some()
 }

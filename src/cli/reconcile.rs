@@ -134,7 +134,7 @@ impl Reconcile {
         } else {
             if *deleted_here > 0 {
                 say!(
-                    "{deleted_here} of the missing users were deleted here, which no list undoes: see \
+                    "{deleted_here} of the missing users were deleted here; --repair does not restore them: see \
                      \"Deleted here, but not at the provider\" in docs/import.md"
                 );
             }

@@ -115,11 +115,11 @@ async fn replay_journal(replay: &Replayer, store: &Store, which: &Which) -> anyh
     }
     if without_payload > 0 {
         say!(
-            "{without_payload:>10} without payload: the user was deleted, or the payload is older than the retention"
+            "{without_payload:>10} were skipped: they have no payload, because the user was deleted, or the payload is older than the retention"
         );
     }
     if without_source > 0 {
-        say!("{without_source:>10} of sources that are not configured");
+        say!("{without_source:>10} were skipped: their source is not configured");
     }
     if which.parked {
         let remaining = store.journal().count(which).await?;

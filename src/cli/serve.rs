@@ -37,7 +37,7 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
 
 /// Listens on an address. If that fails, the error names `setting`, which chooses another one.
 pub(super) fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
-    // `[::]` is all addresses, of IPv4 too. A system without IPv6 has only those.
+    // `[::]` includes all IPv4 addresses. A system without IPv6 has only IPv4 addresses.
     let all_of_ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
     let bound = TcpListener::bind(address).or_else(|error| match error.kind() {
         ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(error),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::tree::Tree;
 
-/// One error: where, what, and what to do. Never holds a secret.
+/// One error: where it is, what is wrong, and what to do. Never contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The key's path (`sources[0].tokens[1].applicationID`), or the name of a variable or file.
@@ -28,7 +28,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Every error of the settings, at least one; shown one a line.
+/// Every error of the settings, at least one; shown one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 

@@ -34,7 +34,7 @@ pub(super) trait Kind {
 ///
 /// A default that is left out is the type's own. It also replaces a refused value; it is never used, because then
 /// loading returns errors. With `check = function` after the name, the function gets the place and the value, to report
-/// what does not go together.
+/// values that contradict each other.
 macro_rules! settings {
     (
         $(#[$meta:meta])*

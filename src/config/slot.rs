@@ -14,15 +14,15 @@ use super::text;
 pub(super) struct Context<'a> {
     /// What `env:NAME` refers to.
     pub(super) environment: &'a BTreeMap<String, String>,
-    /// What a source can be of.
+    /// The registered providers.
     pub(super) providers: &'a [ProviderKind],
     /// `[tokens] allow_http`.
     pub(super) allow_http: bool,
     pub(super) problems: &'a Problems,
 }
 
-/// A place, and the value there. A value of another form than its key has reads as absent: the check of the
-/// forms has reported it.
+/// A place, and the value there. A value of the wrong type is treated as absent: the check of the
+/// types has already reported it.
 #[derive(Clone)]
 pub(super) struct Slot<'a> {
     value: Option<&'a Value>,
@@ -90,7 +90,7 @@ impl<'a> Slot<'a> {
         }
     }
 
-    /// The result's value; its fault is reported.
+    /// The value of a result; an error is reported.
     pub(super) fn accept<T>(&self, result: Result<T, ValueError>) -> Option<T> {
         result.map_err(|fault| self.refuse(fault)).ok()
     }

@@ -8,20 +8,20 @@
 //! Such a record is a state-based CRDT (a conflict-free replicated data type). A single change is a small record, and
 //! [`Record::join`] gives the least upper bound of two records: the smallest record that knows what both know. The
 //! record of a history is the join of its changes. A join can be made in any order, so it does not matter which replica
-//! took which delivery, or when.
+//! received which delivery, or when.
 //!
-//! The laws, each held by a property test:
+//! The laws, each checked by a property test:
 //!
 //! 1. **Commutative, associative, idempotent.** Any order, any grouping (batches, replicas, restarts) and any
 //!    repetition of the same changes give the same record.
 //! 2. **Newer wins, field by field.** A change sets only the fields it carries, and a field keeps the value with the
-//!    highest stamp. Of equal stamps the change with the later event wins. Only then a
+//!    highest stamp. If the stamps are equal, the change with the later event time wins. If those are equal too, a
 //!    digest of the changes' contents decides, so that fields which belong together (an address and whether it is
 //!    verified) come from one change. Arrival never decides.
 //! 3. **A deletion always leaves a tombstone**, also when there was nothing to delete.
 //! 4. **Final ids stay deleted.** No other change of the user, before or after, undoes that.
 //! 5. **Reusable ids come back only as a new lifetime**: with a `created_at` after the deletion, and without the fields
-//!    of the earlier lifetime. The latest lifetime wins, and a late deletion of an earlier one leaves it alone.
+//!    of the earlier lifetime. The latest lifetime wins, and a late deletion of an earlier one does not affect it.
 //! 6. **Claims rank below the provider.** A value from a token is used only if the provider has sent none. A token
 //!    counts for a lifetime only if it was issued in it.
 
@@ -171,11 +171,11 @@ impl Life {
     /// provider changes the given or family name.
     pub fn profile(&self) -> Profile {
         let value = |(field, register): (&Field, &Register)| (*field, register.2.clone());
-        let said: Vec<(Field, Value)> =
+        let provided: Vec<(Field, Value)> =
             self.provider.iter().flat_map(|lifetime| &lifetime.facts).map(value).collect();
         let claimed: Vec<(Field, Value)> = self.claims.iter().map(value).collect();
-        let by_provider = Profile::from_facts(said.iter().map(|(field, value)| (*field, value)));
-        let all = claimed.iter().chain(&said).map(|(field, value)| (*field, value));
+        let by_provider = Profile::from_facts(provided.iter().map(|(field, value)| (*field, value)));
+        let all = claimed.iter().chain(&provided).map(|(field, value)| (*field, value));
         let profile = Profile::from_facts(all);
         Profile { name: by_provider.name.or(profile.name), ..profile }
     }

@@ -86,7 +86,7 @@ pub struct Health {
     pub failures: u32,
     /// The time of the first of these failures.
     pub failing_since: Option<Timestamp>,
-    /// Failed attempts since the endpoint began to fail.
+    /// Failed attempts since the state became `failing`. Each one is a probe.
     pub probes: u32,
     /// Nothing is sent before this time.
     pub resume_at: Option<Timestamp>,

@@ -76,7 +76,7 @@ struct Dispatcher {
     in_flight: JoinSet<Finished>,
     /// Attempts whose results are not recorded yet.
     finished: Vec<Finished>,
-    /// Whether the database was unavailable at the last try.
+    /// Whether the database was unavailable at the last attempt.
     is_database_unavailable: bool,
 }
 
@@ -128,7 +128,7 @@ impl Dispatcher {
         if let Err(error) = &stepped
             && !self.is_database_unavailable
         {
-            warn!(%error, endpoint = self.endpoint.name, "events wait for the database; the next try is in a second");
+            warn!(%error, endpoint = self.endpoint.name, "the database is unavailable, so events wait; the next attempt is in a second");
         }
         self.is_database_unavailable = stepped.is_err();
         stepped.unwrap_or_default()
@@ -217,7 +217,7 @@ impl Dispatcher {
             EndpointState::Failing => {
                 warn!(
                     endpoint,
-                    state, "the endpoint has failed several times: it is tried with one event at a time"
+                    state, "the endpoint has failed several times: it is sent one event at a time"
                 );
             }
             EndpointState::Disabled => warn!(

@@ -31,7 +31,7 @@ pub struct EventBodies {
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Events after the cursor are not kept any more.
-    #[error("events after the cursor are not kept any more, or the cursor is from another database")]
+    #[error("events after the cursor are no longer stored, or the cursor is from another database")]
     Expired {
         /// The cursor to continue from, after the users were listed.
         next: i64,

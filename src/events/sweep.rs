@@ -21,7 +21,7 @@ pub fn start_sweeping_events(jobs: &Jobs, store: Store, clock: Clock, retention:
             match sweep_events(&store, &clock, retention, &stop).await {
                 Ok(0) => {}
                 Ok(events) => info!(events, "deleted events older than the retention"),
-                Err(error) => warn!(%error, "could not delete old events; the next try is in an hour"),
+                Err(error) => warn!(%error, "could not delete old events; the next attempt is in an hour"),
             }
             if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
                 return;

@@ -43,7 +43,7 @@ the provider: `svix-id`, `svix-timestamp`, `svix-signature`, the same with `webh
 
 pub(super) const LIST: &str = "\
 With `ids`, the users with these ids in the order of the ids, each once; unknown ids are left out. A user token can only \
-ask with `ids`, and sees the public view. Without `ids`, a page of all users that match the other parameters, in the \
+use `ids`, and gets the public view. Without `ids`, a page of all users that match the other parameters, in the \
 order in which their rows were created.";
 
 pub(super) const STREAM: &str = "\
@@ -104,7 +104,7 @@ pub(super) fn ids_parameter() -> Value {
     json!({
         "name": "ids",
         "in": "query",
-        "description": "The ids of users, separated by commas. No other parameter may stand beside it.",
+        "description": "The ids of users, separated by commas. No other parameter may be set with it.",
         "style": "form",
         "explode": false,
         "schema": {"type": "array", "items": {"type": "string"}, "maxItems": MOST_IDS},

@@ -104,7 +104,7 @@ fn api() -> Vec<Endpoint> {
             .named_schema(described::EVENT, described::event_schema())
             .answers_with(200, described::STREAM, described::stream_response()),
         Endpoint::new(Read, "/v1/identity", "getIdentity", identity::show)
-            .about("users", "What the token says, whether or not its user has a row.")
+            .about("users", "The content of the token, whether or not its user has a row.")
             .for_users()
             .without_parameters()
             .named_schema(described::OIDC_IDENTITY, described::oidc_identity_schema())

@@ -29,7 +29,7 @@ pub(super) async fn observe(
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let method = known_method(&request);
     let is_about_users = request.path().starts_with("/v1/");
-    // Of the highest level, so that every log line has the id, whatever the filter. It is formatted for every request,
+    // The span has the level error, so that every log line has the id, whatever the filter. It is formatted for every request,
     // logged or not, so it has no other field.
     let span = error_span!("request", request_id = %id);
 

@@ -15,7 +15,7 @@ use crate::domain::Scope;
 
 /// What is true of all operations.
 const DESCRIPTION: &str = "\
-Your identity provider's users, in your own database, always right.
+Your identity provider's users, in your own database, kept in sync.
 
 Every path with GET also has HEAD, except `/v1/users/current/stream`. Other methods are refused with 405 and an `Allow` \
 header.

@@ -53,7 +53,7 @@ pub(super) async fn readyz(
     store: web::Data<Store>,
     deliveries: web::Data<IntakeContext>,
 ) -> Result<HttpResponse, Problem> {
-    if !deliveries.intake.has_room() {
+    if !deliveries.intake.has_capacity() {
         return Err(Problem::new(Code::QueueFull));
     }
     let migrations = within_time(store.migrations()).await?;
@@ -93,7 +93,7 @@ pub(super) async fn metrics(
     HttpResponse::Ok().content_type(content_type).body(metrics.encode())
 }
 
-/// There is no such route. The log says so for a path that resembles that of a webhook, but not which path it was:
+/// There is no such route. The log has this for a path that resembles that of a webhook, but not which path it was:
 /// a path may contain personal data.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let path = request.path();

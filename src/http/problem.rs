@@ -78,7 +78,7 @@ pub(super) struct Document {
     status: u16,
     /// The stable name, for programs.
     code: Code,
-    /// What the client can do. It is the same for a code, but for the name of a missing scope.
+    /// What the client can do. It is always the same for a code, except for the name of a missing scope.
     detail: Cow<'static, str>,
     /// Of `cursor_expired`: the cursor to continue from, after all users were listed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,12 +105,12 @@ impl Code {
             Self::InvalidAuthHeader => (
                 401,
                 "The Authorization header is missing or malformed",
-                "Send `Authorization: Bearer <token>`, once.",
+                "Send exactly one header `Authorization: Bearer <token>`, with the whole token.",
             ),
             Self::NoAuthProvider => (
                 401,
                 "No token rule matches the token",
-                "No configured rule has the token's issuer and audience.",
+                "Compare the token's issuer and audience with the configured rules: none has both.",
             ),
             Self::Unauthenticated => (401, "The token is not valid", "Get a new token and try again."),
             Self::KeysUnavailable => (
@@ -129,14 +129,14 @@ impl Code {
                 "The provider's webhook has not arrived yet. Try again soon.",
             ),
             Self::UserDeleted => (410, "The user was deleted", "Sign the user out."),
-            Self::UserNotFound => (404, "User not found", "No user has this id."),
+            Self::UserNotFound => (404, "The user was not found", "No user has this id."),
             Self::NotAUser => (
                 403,
                 "The token does not belong to a user",
                 "Send a user's token. The token of a program (client credentials) creates no user.",
             ),
             Self::UnknownSource => {
-                (404, "Unknown source", "The URL must have the name of a configured source.")
+                (404, "The source is unknown", "The URL must end with the name of a configured source.")
             }
             Self::MissingSignature => (
                 400,
@@ -161,7 +161,7 @@ impl Code {
             Self::InvalidJson => (400, "The body is not valid JSON", "Send the event as JSON in UTF-8."),
             Self::BodyTooLarge => (413, "The body is too large", "The limit is `server.body_limit`."),
             Self::BodyTimeout => (408, "The body did not arrive in time", "Send it again."),
-            Self::BodyBroken => (400, "The connection closed too early", "Send it again."),
+            Self::BodyBroken => (400, "The connection was closed too early", "Send it again."),
             Self::InvalidQuery => (
                 400,
                 "A query parameter is not valid",
@@ -219,7 +219,7 @@ impl Code {
 }
 
 impl Problem {
-    /// A problem without a cause in addition to its code.
+    /// A problem whose code says everything: it has no cause.
     pub(super) fn new(code: Code) -> Self {
         Self { code, status: code.meaning().status, cause: None, missing_scope: None, next: None }
     }

@@ -97,7 +97,7 @@ impl Jobs {
         let work = AssertUnwindSafe(work).catch_unwind();
         self.tracker.spawn(async move {
             if work.await.is_err() {
-                error!(job, "a background task has panicked and does not run any more");
+                error!(job, "a background task has panicked and has stopped");
             }
         });
     }

@@ -10,7 +10,7 @@ pub struct Advice {
     pub vendor: Option<&'static str>,
     /// What of the vendor's sends bearer tokens.
     pub bearer_sender: Option<&'static str>,
-    /// What to do about a token without `aud`, given the audience that a rule asks for and the rule's path.
+    /// What to do about a token without `aud`, given the audience that a rule requires and the rule's path.
     pub no_audience: Option<fn(audience: &str, rule: &str) -> String>,
     /// How to get a signed JSON Web Token rather than an opaque or an encrypted one.
     pub readable_token: Option<&'static str>,

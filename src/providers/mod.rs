@@ -97,7 +97,7 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
     /// that cannot be read is still erased with its user.
     fn user_pointer(&self) -> &str;
 
-    /// What an event of this type says. The event is an object.
+    /// Decodes an event of this type. The event is an object.
     fn decode(&self, event: &Value, event_type: &str) -> Result<DecodedEvent, Unreadable>;
 
     /// Where a listed user has the vendor's id, as a JSON pointer.
@@ -106,14 +106,14 @@ pub trait Provider: std::fmt::Debug + Send + Sync {
         "/id"
     }
 
-    /// What the description of a user in the vendor's list says. It is dated by the time of the last change. Where the
-    /// vendor does not send that, the time of creation, or the beginning of time, dates it below every event.
+    /// Decodes a user of the vendor's list. The result is dated by the time of the last change. Where the
+    /// vendor does not send that, the time of creation, or 1970-01-01, dates it before every event.
     fn listed(&self, _user: &Value) -> Result<DecodedEvent, Unreadable> {
         Err(Unreadable::new("the provider has no list of users"))
     }
 
-    /// A user of the vendor's API as `listed` and the journal take it: without what must not be kept, and with a null
-    /// for each fact that the vendor leaves out where there is none.
+    /// A user of the vendor's API in the form for `listed` and the journal: without secrets, and with an explicit null
+    /// for each field that the vendor leaves out if it has no value.
     fn describe(&self, user: Value) -> Value {
         user
     }
@@ -133,12 +133,12 @@ pub(crate) const LISTED: &str = "usersync.user.listed";
 /// The type of the journal's events for users who no longer exist at the provider.
 pub(crate) const GONE: &str = "usersync.user.gone";
 
-/// When a listed user was last changed, by what its description says.
+/// The time of the last change of a listed user.
 fn listed_stamp(updated_at: Option<Timestamp>, created_at: Option<Timestamp>) -> Timestamp {
     updated_at.or(created_at).unwrap_or(Timestamp::EPOCH)
 }
 
-/// What the description of a listed user says, where `created_at` and `updated_at` hold its times.
+/// Decodes a listed user where `created_at` and `updated_at` hold its times.
 fn listed_user(
     user: &Value,
     id_key: &str,
@@ -152,7 +152,7 @@ fn listed_user(
     })
 }
 
-/// What an event says.
+/// The content of an event.
 #[derive(Debug)]
 pub enum DecodedEvent {
     /// Something about one user.

@@ -168,7 +168,7 @@ fn user_id(value: &Value) -> Option<String> {
 
 /// A user of the provider's list, as a delivery.
 ///
-/// Its message id is made of what it says, so the same description is journaled once.
+/// Its message id is made of its content, so the same content is journaled once.
 pub(super) fn listed(
     source: &str,
     provider: &dyn Provider,

@@ -105,11 +105,11 @@ impl Puller {
             Ok(()) => {
                 ended.map_err(|error| (error.into(), counts))?;
                 let RunCounts { seen, applied, unchanged, parked } = counts;
-                info!(source = source.name(), seen, applied, unchanged, parked, "backfill complete");
+                info!(source = source.name(), seen, applied, unchanged, parked, "the backfill is complete");
                 Ok(Summary { counts, was_complete: false, elapsed: started.elapsed() })
             }
             Err(error) => {
-                warn!(source = source.name(), seen = counts.seen, %error, "backfill unfinished");
+                warn!(source = source.name(), seen = counts.seen, %error, "the backfill is not finished");
                 Err((error, counts))
             }
         }

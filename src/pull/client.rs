@@ -25,7 +25,7 @@ use crate::providers::directory::{Answer, Directory, Method, Request};
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause, even if the provider asks for a longer one.
+/// The longest pause, even if the provider requests a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How long it may take to open a stream, including the wait for the rate limit and for a token.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);

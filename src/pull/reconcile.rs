@@ -81,11 +81,11 @@ impl Puller {
                 let [missing, different, extra] = [missing.count, different.count, extra.len() as u64];
                 info!(
                     source = source.name(),
-                    missing, different, extra, repaired, deleted, "reconciliation complete"
+                    missing, different, extra, repaired, deleted, "the reconciliation is complete"
                 );
             }
             Err(error) => {
-                warn!(source = source.name(), %error, "reconciliation unfinished");
+                warn!(source = source.name(), %error, "the reconciliation is not finished");
                 let words = error.to_string();
                 let end = RunEnd { state: error.run_state(), error: Some(&words), report: None, now };
                 runs.end(run.id, &self.holder, &end).await?;

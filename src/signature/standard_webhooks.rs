@@ -19,7 +19,7 @@ const TOLERANCE: Duration = Duration::from_mins(5);
 /// The names of the headers: id, timestamp, signature.
 type Family = [&'static str; 3];
 const SVIX: Family = ["svix-id", "svix-timestamp", "svix-signature"];
-const UNBRANDED: Family = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+const STANDARD: Family = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 /// The scheme with the secrets of one source. Any of them is accepted, so that a secret can be rotated.
 pub struct StandardWebhooks {
@@ -42,7 +42,7 @@ impl fmt::Debug for StandardWebhooks {
 
 impl Scheme for StandardWebhooks {
     fn is_used_by(&self, headers: &HeaderMap) -> bool {
-        SVIX.iter().chain(&UNBRANDED).any(|name| headers.contains_key(*name))
+        SVIX.iter().chain(&STANDARD).any(|name| headers.contains_key(*name))
     }
 
     fn check(
@@ -51,7 +51,7 @@ impl Scheme for StandardWebhooks {
         body: &[u8],
         now: Timestamp,
     ) -> Result<Option<String>, SignatureError> {
-        let family = if SVIX.iter().any(|name| headers.contains_key(*name)) { SVIX } else { UNBRANDED };
+        let family = if SVIX.iter().any(|name| headers.contains_key(*name)) { SVIX } else { STANDARD };
         let [id, timestamp, signature] = family;
         let id_value = string_of(headers, id)?;
         let timestamp_value = string_of(headers, timestamp)?;

@@ -23,8 +23,8 @@ pub enum Direct {
 }
 
 impl Direct {
-    /// Whether the service may start. Only migrations cannot do without this address: others' changes are noticed without it
-    /// too, if late.
+    /// Whether the service may start. Only migrations need this address. Without it, changes by other replicas are still
+    /// noticed, but late.
     pub fn may_start(&self, is_migrated: bool) -> bool {
         match self {
             Self::None | Self::Same => true,
@@ -64,7 +64,7 @@ impl Store {
         let ours = identity(&self.db).await?;
         // A role with one connection has none left otherwise.
         self.close_all_idle().await;
-        // It may lead to a pooler as well, where no setting of the session is to be left.
+        // It may lead to a pooler too, which must not keep settings of this session.
         let session = Session { is_pooled: true, statement_timeout: None };
         let pool = Pool::new(postgres.direct.clone(), session, 1);
         let direct = Db::Postgres { pool, schema: Arc::clone(schema) };
@@ -81,8 +81,8 @@ impl Store {
     }
 }
 
-/// What no other database has: its number, and when its server was started. A copy of a database has its names and its
-/// server's identifier too. A pooler passes the question on.
+/// Identifies a database: its oid, and the start time of its server. A copy of a database has the same names and the same
+/// identifier of the server. A pooler forwards the query.
 async fn identity(db: &Db) -> Result<Option<String>, DbErr> {
     let sql = "SELECT concat_ws(' ', oid, extract(epoch FROM pg_postmaster_start_time())) \
                FROM pg_database WHERE datname = current_database()";

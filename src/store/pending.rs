@@ -66,7 +66,7 @@ impl Message {
 pub struct Pending {
     /// The message.
     pub message: Message,
-    /// How often it was attempted, or an event that was merged into it.
+    /// How many attempts were made to send it, or an event that was merged into it.
     pub attempts: u32,
     /// The time of the next attempt.
     pub next_at: Timestamp,

@@ -20,7 +20,7 @@ use super::error::{is_about_a_value, is_transient, means_another_server};
 use super::session::Session;
 use super::{ACQUIRE_TIMEOUT, PING_TIMEOUT, TEST_AFTER_IDLE};
 
-/// After so long an idle connection is closed, so that others may have it.
+/// An idle connection is closed after this time, so that other programs can use it.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// A server with free connections connects faster than this.
 const SLOW: Duration = Duration::from_millis(250);
@@ -42,7 +42,7 @@ struct Inner {
     /// Connections of an earlier generation are closed instead of used.
     generation: AtomicU64,
     is_closed: AtomicBool,
-    /// How many wait for a connection that the server refuses.
+    /// How many tasks wait because the server refuses more connections.
     refused: AtomicUsize,
     /// The pools of other purposes, whose connections the server counts too.
     siblings: Mutex<Vec<Weak<Inner>>>,
@@ -107,7 +107,7 @@ impl Pool {
         self.0.session
     }
 
-    /// Makes two pools know each other: one gives up idle connections that the other one needs.
+    /// Connects two pools: each closes idle connections when the other one needs them.
     pub(super) fn join(&self, other: &Self) {
         for (one, other) in [(self, other), (other, self)] {
             lock(&one.0.siblings).push(Arc::downgrade(&other.0));
@@ -134,7 +134,7 @@ impl Pool {
             let generation = self.0.generation.load(Ordering::Acquire);
             tokio::select! {
                 () = returned => {}
-                connected = self.connect_with_pressure() => match connected {
+                connected = self.connect_or_claim_from_siblings() => match connected {
                     Ok(connection) => return Ok(self.lease(connection, generation, permit)),
                     Err(error) if is_transient(&error) => {
                         last = Some(error);
@@ -150,8 +150,8 @@ impl Pool {
         }
     }
 
-    /// Connects. A pooler that has no connection to spare lets us wait: then the other pools give theirs up.
-    async fn connect_with_pressure(&self) -> Result<PgConnection, sqlx::Error> {
+    /// Connects. A pooler without a free connection makes us wait: then the other pools close their idle ones.
+    async fn connect_or_claim_from_siblings(&self) -> Result<PgConnection, sqlx::Error> {
         let mut connecting = Box::pin(self.connect());
         if let Ok(connected) = tokio::time::timeout(SLOW, &mut connecting).await {
             return connected;
@@ -332,7 +332,7 @@ impl Drop for Lease {
         // Without a runtime the connection is closed, which ends the transaction too.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (connection, permit) = (self.connection.take(), self.permit.take());
-        // If this comes to no end, the connection is closed.
+        // If the rollback does not end in time, the connection is closed.
         let state = State::Busy;
         let lease = Self { pool: self.pool.clone(), connection, permit, state, generation: self.generation };
         runtime.spawn(async move {
@@ -341,7 +341,7 @@ impl Drop for Lease {
     }
 }
 
-/// Counts as one that the server refuses a connection, until it is dropped.
+/// Counts as a task that waits because the server refuses more connections, until it is dropped.
 struct WaitingForServer<'a>(&'a Inner);
 
 impl<'a> WaitingForServer<'a> {

@@ -35,13 +35,13 @@ impl Writer {
         let UserKey { source, external_id } = &claims.user;
         match self.change_users(chain, &Claims(claims)).await {
             Err(error @ StoreError::Rejected(_)) => {
-                warn!(%error, source, external_id, "the database rejected token claims; only those in ASCII are written");
+                warn!(%error, source, external_id, "the database rejected some token claims; only those in ASCII are stored");
             }
             stored => return stored,
         }
         match self.change_users(chain, &Claims(&claims.clone().into_ascii())).await {
             Err(error @ StoreError::Rejected(_)) => {
-                warn!(%error, source, external_id, "the database rejected a user of token claims; there is no row");
+                warn!(%error, source, external_id, "the database rejected the user of a token; no row was created");
                 Ok(ClaimsStored { outcome: Outcome::Stale, is_new: false })
             }
             stored => stored,

@@ -82,9 +82,10 @@ impl TransactionWork for Deliveries<'_> {
             let keep_payload = !self.has_ended(delivery, users);
             entries.push(Entry { delivery, outcome, keep_payload });
         }
-        let (finally, reusable) = deleted.into_iter().partition(|user| self.has_final_id(user));
-        tx.erase_payloads(&finally).await?;
-        tx.erase_payloads_of_ended_lifetimes(&reusable).await?;
+        let (with_final_ids, with_reusable_ids) =
+            deleted.into_iter().partition(|user| self.has_final_id(user));
+        tx.erase_payloads(&with_final_ids).await?;
+        tx.erase_payloads_of_ended_lifetimes(&with_reusable_ids).await?;
         match self.arrival {
             DeliveryOrigin::Received => tx.record_outcomes(&entries).await,
             DeliveryOrigin::Replayed => tx.update_outcomes(&entries).await,

@@ -161,7 +161,7 @@ mod tests {
         feed.wake(&[grace.fingerprint()]);
         assert!(!is_woken(&mut waiting).await);
         feed.wake(&[ada.fingerprint()]);
-        assert!(is_woken(&mut waiting).await, "the change came before it was asked for");
+        assert!(is_woken(&mut waiting).await, "the change came before the wait began");
         assert!(!is_woken(&mut waiting).await);
         feed.wake_all();
         assert!(is_woken(&mut waiting).await);

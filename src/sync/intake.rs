@@ -57,7 +57,7 @@ pub enum ReceiveError {
     /// It does not come from the source.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// It comes from the source, but is no JSON.
+    /// It comes from the source, but is not JSON.
     #[error(transparent)]
     NotJson(#[from] NotJson),
     /// It was not written.
@@ -90,7 +90,7 @@ impl Intake {
     ) -> Result<Receipt, E> {
         let Some(source) = self.sources.get(source) else {
             let refusal = E::from(ReceiveError::UnknownSource { known: self.sources.names().join(", ") });
-            // A name of the sender's own would make labels without end.
+            // With names that senders invent, the number of labels would be unlimited.
             self.metrics.delivery_refused("unknown", refusal.code());
             return Err(refusal);
         };
@@ -157,8 +157,8 @@ impl Intake {
     }
 
     /// Whether another delivery would be queued now, and not be refused because too many wait.
-    pub fn has_room(&self) -> bool {
-        self.queue.has_room()
+    pub fn has_capacity(&self) -> bool {
+        self.queue.has_capacity()
     }
 
     /// Returns when every accepted delivery is written, whether or not its sender still waits.

@@ -73,7 +73,7 @@ impl Queue {
     }
 
     /// Whether another delivery would be queued now.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_capacity(&self) -> bool {
         self.jobs.capacity() > 0 && self.bytes.available_permits() > 0
     }
 
@@ -131,14 +131,14 @@ mod tests {
     async fn a_queue_has_room_until_it_is_full_of_deliveries_or_of_bytes() {
         let (jobs, _waiting) = mpsc::channel(1);
         let queue = Queue { jobs, bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) };
-        assert!(queue.has_room());
+        assert!(queue.has_capacity());
         let place = queue.jobs.reserve().await.unwrap();
-        assert!(!queue.has_room());
+        assert!(!queue.has_capacity());
         drop(place);
-        assert!(queue.has_room());
+        assert!(queue.has_capacity());
         let bytes = queue.bytes.acquire_many(QUEUE_BYTES).await.unwrap();
-        assert!(!queue.has_room());
+        assert!(!queue.has_capacity());
         drop(bytes);
-        assert!(queue.has_room());
+        assert!(queue.has_capacity());
     }
 }

@@ -42,8 +42,8 @@ impl ReplicaListener {
         info!("listening for changes by other replicas");
         // Changes before this connection listened were missed.
         self.feed.wake_all();
-        while let Some(heard) = stop.run_until_cancelled(listener.next()).await {
-            self.feed.wake(&heard?);
+        while let Some(notification) = stop.run_until_cancelled(listener.next()).await {
+            self.feed.wake(&notification?);
         }
         listener.close().await;
         Ok(())

@@ -13,7 +13,7 @@ use crate::providers::Sources;
 use crate::store::{Chain, Store, StoreError, Tx, UserUpdate};
 use crate::telemetry::Metrics;
 
-/// How often a transaction is tried when it meets others, before the database counts as unavailable.
+/// How often a transaction that conflicts with others is tried before the database counts as unavailable.
 const ATTEMPTS: u32 = 5;
 /// The pause after the first conflict; it grows with each further one.
 const PAUSE_AFTER_CONFLICT: Duration = Duration::from_millis(5);
@@ -37,7 +37,7 @@ pub struct Writer {
 
 /// What a transaction does beside changing users.
 ///
-/// A transaction that meets another one is tried again from the beginning, so nothing here changes the work itself.
+/// A transaction that conflicts with another one is tried again from the beginning, so nothing here changes the work itself.
 pub(super) trait TransactionWork: Sync {
     /// What has to be known before the users change.
     type Prepared: Send;
@@ -76,7 +76,7 @@ pub(super) trait TransactionWork: Sync {
 /// How a transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Everything written becomes lasting.
+    /// Everything written is committed.
     Commit,
     /// The same, and the next transaction on this connection begins at once.
     CommitAndContinue,
@@ -85,7 +85,7 @@ pub(super) enum Ending {
 }
 
 impl Writer {
-    /// Changes users. Once it returns, the change is lasting; if it fails, nothing of it is there.
+    /// Changes users. When it returns, the change is committed; if it fails, nothing was changed.
     pub(super) async fn change_users<W: TransactionWork>(
         &self,
         chain: &mut Chain,
@@ -162,7 +162,7 @@ impl<'a> LoadedUsers<'a> {
         Self { sources, clock, now: loaded.clone(), before: loaded, rewritten: BTreeSet::new() }
     }
 
-    /// The users as they were loaded; a user that nothing is known of is not there.
+    /// The users as they were loaded; users of whom nothing is known are absent.
     pub(super) fn loaded(&self) -> &BTreeMap<UserKey, StoredUser> {
         &self.before
     }

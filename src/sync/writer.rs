@@ -96,7 +96,7 @@ impl Writer {
     /// A delivery whose values the database rejected, as one that is parked.
     pub(super) fn rejected(delivery: Delivery) -> Delivery {
         let user = delivery.user().cloned();
-        let reason = "the database rejected it; the log says why".to_owned();
+        let reason = "the database rejected it; the log has the reason".to_owned();
         Delivery { content: Content::Unreadable { user, reason }, ..delivery }
     }
 

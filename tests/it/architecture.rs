@@ -180,7 +180,7 @@ fn every_path_that_the_documents_name_is_there() {
     for page in pages.into_iter().chain(decisions) {
         let text = fs::read_to_string(&page).unwrap();
         for path in text.split('`').skip(1).step_by(2).filter(|quoted| is_path(quoted)) {
-            assert!(root().join(path).exists(), "{} names `{path}`, which is not there", page.display());
+            assert!(root().join(path).exists(), "{} names `{path}`, which does not exist", page.display());
         }
     }
 }

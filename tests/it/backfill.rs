@@ -1,4 +1,4 @@
-//! `usersync backfill`: the users who were there before, from a provider's API and from its export files.
+//! `usersync backfill`: existing users, from a provider's API and from its export files.
 
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};

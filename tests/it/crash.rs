@@ -45,7 +45,7 @@ fn report(what: &str, cycles: u32, account: &SharedMessages, audit: &Audit) {
     println!("{what}: {cycles} cycles, {:?}, {} journaled", account.counts(), audit.journaled());
 }
 
-/// Kills the service under load again and again, some times already while it starts.
+/// Kills the service under load again and again, sometimes while it starts.
 async fn is_killed_again_and_again(what: &str, url: &str) {
     let (account, mut audit, mut random) = (SharedMessages::new(), Audit::default(), Random::new());
     let cycles = cycles(4);
@@ -86,12 +86,12 @@ async fn killed_under_load_on_postgres() {
 }
 
 /// The service, its database and its senders, while the database has a fault.
-struct FaultyDatabase<'a> {
+struct DuringFault<'a> {
     service: &'a Service,
     account: &'a SharedMessages,
 }
 
-impl FaultyDatabase<'_> {
+impl DuringFault<'_> {
     async fn get(&self, path: &str) -> Answer {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         crate::support::client::answer(http.get(format!("{}{path}", self.service.base()))).await
@@ -104,7 +104,7 @@ impl FaultyDatabase<'_> {
             let before = self.account.counts();
             tokio::time::sleep(Duration::from_millis(500)).await;
             let after = self.account.counts();
-            if after.refused - before.refused > 10 * (after.taken - before.taken) {
+            if after.refused - before.refused > 10 * (after.accepted - before.accepted) {
                 return;
             }
         }
@@ -115,7 +115,7 @@ impl FaultyDatabase<'_> {
     async fn until_accepted(&self) {
         let (started, before) = (Instant::now(), self.account.counts());
         while started.elapsed() < RECOVERY {
-            if self.account.counts().taken > before.taken + 50 {
+            if self.account.counts().accepted > before.accepted + 50 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -135,15 +135,15 @@ async fn postgres_stopped_and_started_again() {
     for cycle in 0..cycles {
         let senders = Senders::start(&account, service.base(), Answers::Always);
         tokio::time::sleep(random.milliseconds(100, 500)).await;
-        let trouble = FaultyDatabase { service: &service, account: &account };
+        let faulty = DuringFault { service: &service, account: &account };
         tokio::task::block_in_place(|| if cycle % 2 == 0 { cluster.stop() } else { cluster.kill() });
-        trouble.until_refused().await;
-        assert_eq!(trouble.get("/readyz").await.brief(), "503 database_unavailable");
-        assert_eq!(trouble.get("/healthz").await.status, 200);
+        faulty.until_refused().await;
+        assert_eq!(faulty.get("/readyz").await.brief(), "503 database_unavailable");
+        assert_eq!(faulty.get("/healthz").await.status, 200);
         tokio::time::sleep(random.milliseconds(0, 1500)).await;
         tokio::task::block_in_place(|| cluster.start());
-        trouble.until_accepted().await;
-        assert_eq!(trouble.get("/readyz").await.status, 200);
+        faulty.until_accepted().await;
+        assert_eq!(faulty.get("/readyz").await.status, 200);
         senders.stop().await;
         service.assert_runs();
         audit.check(&url, &account).await;
@@ -173,14 +173,14 @@ async fn read_only_postgres() {
         operator.execute_unprepared(rest).await.unwrap();
     };
     let senders = Senders::start(&account, service.base(), Answers::Always);
-    let trouble = FaultyDatabase { service: &service, account: &account };
-    trouble.until_accepted().await;
+    let faulty = DuringFault { service: &service, account: &account };
+    faulty.until_accepted().await;
     set_read_only("on").await;
-    trouble.until_refused().await;
-    assert_eq!(trouble.get("/readyz").await.status, 503, "as a delivery is");
-    assert_eq!(trouble.get("/healthz").await.status, 200);
+    faulty.until_refused().await;
+    assert_eq!(faulty.get("/readyz").await.status, 503, "as a delivery is");
+    assert_eq!(faulty.get("/healthz").await.status, 200);
     set_read_only("off").await;
-    trouble.until_accepted().await;
+    faulty.until_accepted().await;
     senders.stop().await;
     service.assert_runs();
     audit.check(&url, &account).await;
@@ -226,7 +226,7 @@ async fn a_transaction_that_sqlite_rolled_back_does_not_affect_later_ones() {
     for (id, action) in [("msg_undone", "ROLLBACK"), ("msg_refused", "ABORT")] {
         let trigger = format!(
             "CREATE TRIGGER {id} BEFORE INSERT ON journal WHEN NEW.message_id = '{id}'
-             BEGIN SELECT RAISE({action}, 'as told'); END"
+             BEGIN SELECT RAISE({action}, 'by the test'); END"
         );
         other.execute_unprepared(&trigger).await.unwrap();
     }
@@ -236,8 +236,8 @@ async fn a_transaction_that_sqlite_rolled_back_does_not_affect_later_ones() {
         }
         assert_eq!(client.send(client.signed(CREATED)).await.status, 200);
         let count = Statement::from_string(DbBackend::Sqlite, "SELECT count(*) FROM journal");
-        let lasting: i64 = other.query_one_raw(count).await.unwrap().unwrap().try_get_by_index(0).unwrap();
-        assert_eq!(lasting, round, "what was acknowledged is not lasting");
+        let committed: i64 = other.query_one_raw(count).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+        assert_eq!(committed, round, "an acknowledged delivery was not committed");
     }
     running.stop().await.unwrap();
 }
@@ -255,12 +255,12 @@ async fn a_disk_fills_up(
     for _ in 0..cycles {
         let senders = Senders::start(&account, service.base(), Answers::Always);
         fill();
-        let trouble = FaultyDatabase { service: &service, account: &account };
-        trouble.until_refused().await;
+        let faulty = DuringFault { service: &service, account: &account };
+        faulty.until_refused().await;
         // Requests that only read are still answered.
-        assert_eq!(trouble.get("/readyz").await.status, 200);
+        assert_eq!(faulty.get("/readyz").await.status, 200);
         make_space().await;
-        trouble.until_accepted().await;
+        faulty.until_accepted().await;
         senders.stop().await;
         service.assert_runs();
         audit.check(&url(), &account).await;
@@ -313,7 +313,7 @@ async fn sqlite_on_a_full_disk() {
         std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
     };
     let make_space = async || std::fs::remove_file(&ballast).unwrap();
-    // SQLite follows links, and so would miss that file system: it gets a copy, made while
+    // SQLite resolves symbolic links and would leave that file system, so it reads a copy, made while
     // no process writes.
     let copy = tempfile::tempdir().unwrap();
     let copied = || {

@@ -28,8 +28,8 @@ fn healthy() -> (Provider, String) {
     (provider, configuration)
 }
 
-async fn doctor(desk: &CommandDirectory) -> ProgramOutput {
-    let said = desk.run(&["doctor"], "").await;
+async fn doctor(directory: &CommandDirectory) -> ProgramOutput {
+    let said = directory.run(&["doctor"], "").await;
     for secret in [&SECRET[8..], &OLD_SECRET[8..], "pass_word"] {
         assert!(!said.everything().contains(secret), "{secret:?} is in {said:?}");
     }
@@ -142,7 +142,7 @@ async fn keys_that_cannot_be_fetched_or_used_are_errors() {
     provider.discovery(&document);
     let (jwks, discovery) = (provider.url("/jwks"), provider.url("/.well-known/openid-configuration"));
     for (page, what, fix) in [
-        (Page::status(503), "the answer has status 503", format!("{jwks} has a problem")),
+        (Page::status(503), "the answer has status 503", format!("the server at {jwks} fails")),
         (Page::status(404), "the answer has status 404", format!("{discovery} names {jwks} as `jwks_uri`")),
         (Page::ok("<html>"), "the answer is not JSON", format!("{discovery} names {jwks} as `jwks_uri`")),
     ] {

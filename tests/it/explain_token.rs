@@ -113,7 +113,7 @@ async fn what_is_no_token() {
         mistake(&rule, service_key, "form", "this is a service key"),
         mistake(&rule, SECRET, "form", "this is a webhook secret"),
         mistake(&rule, "sk_test_0123456789abcdefghij", "form", "this is an API key"),
-        mistake(&rule, encrypted, "form", "ask for an API's `audience`"),
+        mistake(&rule, encrypted, "form", "request an API's `audience`"),
         mistake(&rule, "4eC39HqLyjWDarjtT1zdp7dc", "form", "an opaque access token"),
         mistake(&rule, good.split_at(100).0, "form", "truncated"),
     ])
@@ -127,16 +127,16 @@ async fn the_wrong_issuer() {
     let rule = oidc(ISSUER, CONVEX);
     explain(vec![
         mistake("webhook_secrets = ['c2VjcmV0']", token(&json!({})), "issuer", "no source has a token rule"),
-        mistake(&rule, from(development), "issuer", "development instance of Clerk, and the rules are not"),
+        mistake(&rule, from(development), "issuer", "development instance of Clerk, but no rule is for one"),
         mistake(
             &oidc(development, CONVEX),
             token(&json!({})),
             "issuer",
             "set domain in sources[0].tokens[0] to \"https://id.example.com\"",
         ),
-        mistake(&rule, from("http://id.example.com"), "issuer", "differs in http:// or https:// in front"),
-        mistake(&rule, from("https://ID.example.com"), "issuer", "differs in upper and lower case"),
-        mistake(&rule, from("https://id.example.com//"), "issuer", "differs in a slash at the end"),
+        mistake(&rule, from("http://id.example.com"), "issuer", "differs in a leading http:// or https://"),
+        mistake(&rule, from("https://ID.example.com"), "issuer", "differs in the case of letters"),
+        mistake(&rule, from("https://id.example.com//"), "issuer", "differs in a trailing slash"),
         mistake(&rule, from("https://id.example.com/realms/one"), "issuer", "the path is part of the issuer"),
         mistake(
             &rule,
@@ -172,21 +172,21 @@ async fn the_wrong_audience() {
         at(
             "auth0",
             of(json!(["https://api", "https://x/userinfo"])),
-            "or ask the provider for the audience \"abc\"",
+            "or configure the provider to issue the audience \"abc\"",
         ),
-        at("auth0", of(Value::Null), "ask the provider for the audience \"abc\""),
+        at("auth0", of(Value::Null), "configure the provider to issue the audience \"abc\""),
         at("workos", of(Value::Null), "leave applicationID out"),
         mistake(
             &oidc(ISSUER, "applicationID = 'https://api'"),
             of(json!("https://api/")),
             "audience",
-            "in a slash at the end: set applicationID in sources[0].tokens[0] to \"https://api/\"",
+            "in a trailing slash: set applicationID in sources[0].tokens[0] to \"https://api/\"",
         ),
         mistake(
             &oidc(ISSUER, "applicationID = 'Convex'"),
             of(json!("convex")),
             "audience",
-            "upper and lower case",
+            "the case of letters",
         ),
     ])
     .await;
@@ -259,7 +259,7 @@ async fn the_wrong_time_or_party() {
             &parties,
             token(&json!({})),
             "authorized_party",
-            "in a slash at the end: add \"https://app.example.com\" to authorizedParties",
+            "in a trailing slash: add \"https://app.example.com\" to authorizedParties",
         ),
         mistake(
             &parties,
@@ -285,13 +285,13 @@ async fn a_provider_that_gives_no_keys() {
     let good = token(&json!({ "iss": issuer }));
     let case = |check, says| vec![mistake(&oidc(&issuer, CONVEX), good.clone(), check, says)];
 
-    explain(case("keys", "does not exist")).await;
+    explain(case("keys", "as `jwks_uri`: open it, and correct it at the provider")).await;
     provider.page("/jwks", Page::ok("<html>"));
-    explain(case("keys", "answers with something else")).await;
+    explain(case("keys", "as `jwks_uri`: open it, and correct it at the provider")).await;
     provider.publish(&[&rsa("key_2")]);
-    explain(case("key", "the provider rotated its keys")).await;
+    explain(case("key", "older than the last rotation of keys")).await;
     provider.publish(&[&p256("key_1")]);
-    explain(case("key", "or the token is of another environment")).await;
+    explain(case("key", "it is from another environment")).await;
     provider.discovery(&json!({"issuer": "https://other.example.com", "jwks_uri": provider.url("/jwks")}));
     explain(case("keys", "tokens will have the issuer \"https://other.example.com\"")).await;
     provider.discovery(&json!({ "issuer": issuer }));

@@ -227,13 +227,13 @@ async fn the_wrong_headers() {
         mistake(twice, headers, "must be sent once"),
         mistake(wearing("workos-signature"), headers, "of WorkOS"),
         mistake(wearing("authorization"), headers, "a bearer token, as of Auth0's event streams"),
-        mistake(|wire| wire.headers[1].1 = format!("{NOW}000"), &["tolerance"], "in milliseconds?"),
+        mistake(|wire| wire.headers[1].1 = format!("{NOW}000"), &["tolerance"], "perhaps in milliseconds"),
         mistake(
             |wire| wire.headers[1].1 = "2026-01-04".to_owned(),
             &["timestamp"],
             "did something rewrite it",
         ),
-        mistake(renamed, &["signature"], "holds no `v1,…`"),
+        mistake(renamed, &["signature"], "contains no `v1,…`"),
         mistake(
             |wire| wire.headers[0].1 = "msg_2".to_owned(),
             &["signature"],

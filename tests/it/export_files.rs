@@ -167,7 +167,7 @@ async fn a_file_that_is_not_an_export_of_the_provider_is_refused_with_advice() {
         let (said, summary) = backfill(&home, &["clerk", "--file", "file", "--restart"]).await;
         assert_eq!((said.code, &summary["complete"]), (Some(1), &json!(false)), "{words}: {said:?}");
         assert!(said.stderr.contains(words), "{words}: {said:?}");
-        assert!(said.stderr.ends_with("correct the errors above, then run it again\n"), "{said:?}");
+        assert!(said.stderr.ends_with("correct the errors above, then run the command again\n"), "{said:?}");
         assert_eq!(number(&home, "SELECT count(*) FROM users").await, 600, "{words}");
     }
     let (said, _) = backfill(&home, &["clerk", "--file", "not-there.csv"]).await;

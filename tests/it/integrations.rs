@@ -84,7 +84,7 @@ async fn the_post_login_action_sends_who_signs_in_and_never_prevents_a_sign_in(a
         let Some(logged) = run(POST_LOGIN, event.clone(), url, secret).await else { return };
         let logged = logged.unwrap();
         assert!(
-            logged.starts_with("usersync was not told of a sign-in: ") && logged.contains(why),
+            logged.starts_with("usersync was not notified of a sign-in: ") && logged.contains(why),
             "{logged}"
         );
     }

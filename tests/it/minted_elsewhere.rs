@@ -57,7 +57,7 @@ async fn is_found_by_discovery(app: &TestApp, peer: &Peer) {
     }
 }
 
-/// Signed by keys of the same names that the provider does not have.
+/// Tokens signed with other keys that have the same key ids.
 async fn is_refused_by_other_keys(app: &TestApp, peer: &Peer) {
     let Some(mut ours) = peer.start() else { return };
     let mut theirs = peer.start().unwrap();

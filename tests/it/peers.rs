@@ -30,11 +30,11 @@ const SAMPLE: usize = 131;
 
 /// The headers' names: id, timestamp, signature.
 type Family = [&'static str; 3];
-const BRANDED: Family = ["svix-id", "svix-timestamp", "svix-signature"];
-const UNBRANDED: Family = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+const SVIX_NAMES: Family = ["svix-id", "svix-timestamp", "svix-signature"];
+const STANDARD_NAMES: Family = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 async fn signed_by_svix(secret: &str) -> Option<Vec<SignedRequest>> {
-    signed_by(&SVIX, BRANDED, secret).await
+    signed_by(&SVIX, SVIX_NAMES, secret).await
 }
 
 /// Every payload, signed with a secret by a package; `None`, with a message, where it is not installed.
@@ -93,7 +93,7 @@ async fn what_svix_signs_is_accepted(app: &TestApp) {
 on_both_databases!(what_svix_signs_is_accepted);
 
 async fn what_the_authors_of_standard_webhooks_sign_is_accepted(app: &TestApp) {
-    let Some(wires) = signed_by(&STANDARD_WEBHOOKS, UNBRANDED, SECRET).await else { return };
+    let Some(wires) = signed_by(&STANDARD_WEBHOOKS, STANDARD_NAMES, SECRET).await else { return };
     for (wire, (_, expected)) in wires.into_iter().zip(PAYLOADS) {
         assert_eq!(app.client.send(wire).await.brief(), expected);
     }
@@ -108,7 +108,7 @@ async fn a_mapped_source_accepts_what_they_sign(app: &TestApp) {
         let asked = json!({"secret": SECRET, "id": id(0), "timestamp": NOW, "body": STANDARD.encode(body)});
         let signature = peer.ask(&asked).await["signature"].as_str().unwrap().to_owned();
         let values = [id(0), NOW.to_string(), signature];
-        let headers = UNBRANDED.into_iter().zip(values).collect();
+        let headers = STANDARD_NAMES.into_iter().zip(values).collect();
         let path = format!("/webhooks/{}", sender.source);
         let answer = app.client.send(SignedRequest { path, headers, body: body.into() }).await.brief();
         assert_eq!(answer, "200 applied", "{}", sender.source);

@@ -1,5 +1,5 @@
 //! Keeps a number of connections busy and notes how long each answer took.
-#![expect(clippy::print_stderr, reason = "a long measurement tells that it goes on")]
+#![expect(clippy::print_stderr, reason = "a long measurement prints its progress")]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Starts a program, drives load through it and prints what it cost; `bench/run` and its neighbours build and
 //! call this.
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures what really happens")]
-#![expect(clippy::print_stderr, reason = "it speaks to the terminal")]
+#![expect(clippy::print_stderr, reason = "it prints to the terminal")]
 
 mod backfill;
 mod call;

@@ -1,5 +1,5 @@
 //! One program from its first start to its stop.
-#![expect(clippy::print_stderr, reason = "a long measurement tells how far it is")]
+#![expect(clippy::print_stderr, reason = "a long measurement prints its progress")]
 
 use std::future::Future;
 use std::time::Duration;

@@ -97,8 +97,8 @@ export interface paths {
             readonly cookie?: never;
         };
         /**
-         * What changed since a cursor, in order.
-         * @description Each event says what its user is like now, not how it was: events of one user on the same page are one event, with the sequence of the newest. A user who was made and deleted since the cursor is not on the page. If there are no events, `next` may still be higher than `after`. A cursor that is older than `[events] retention` is refused with `cursor_expired`.
+         * The changes since a cursor, in order.
+         * @description Each event has its user as it is now, not as it was: events of one user on the same page are merged into one, with the sequence of the newest. A user who was created and deleted since the cursor is not on the page. If there are no events, `next` may still be higher than `after`. A cursor that is older than `[events] retention` is refused with `cursor_expired`.
          */
         readonly get: operations["listEvents"];
         readonly put?: never;
@@ -116,7 +116,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** What the token says, whether or not its user has a row. */
+        /** The content of the token, whether or not its user has a row. */
         readonly get: operations["getIdentity"];
         readonly put?: never;
         readonly post?: never;
@@ -133,7 +133,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Whether each source is alive and in step with its provider. */
+        /** Whether the deliveries of each source arrive, and whether its rows match the provider. */
         readonly get: operations["listSources"];
         readonly put?: never;
         readonly post?: never;
@@ -153,8 +153,8 @@ export interface paths {
         readonly get?: never;
         readonly put?: never;
         /**
-         * Asks a source's provider now, and tells how the source stands.
-         * @description The provider is asked once more, beside the checks that are made every five minutes, and its log of events is read on. This may take up to 20 seconds; if a check is under way already, its result is the answer. Nothing is repaired. A source whose provider is not asked is only judged anew.
+         * Checks a source at its provider now, and returns its state.
+         * @description Makes the checks at the provider now, in addition to those every five minutes, and continues to read its log of events. This may take up to 20 seconds; if a check is already running, its result is the answer. Nothing is repaired. If no requests are sent to the source's provider, only its state is calculated again.
          */
         readonly post: operations["checkSource"];
         readonly delete?: never;
@@ -172,7 +172,7 @@ export interface paths {
         };
         /**
          * Users by their ids; or a page of users.
-         * @description With `ids`, the users with these ids in the order of the ids, each once; unknown ids are left out. A user token can only ask with `ids`, and sees the public view. Without `ids`, a page of all users that match the other parameters, in the order in which their rows were created.
+         * @description With `ids`, the users with these ids in the order of the ids, each once; unknown ids are left out. A user token can only use `ids`, and gets the public view. Without `ids`, a page of all users that match the other parameters, in the order in which their rows were created.
          */
         readonly get: operations["listUsers"];
         readonly put?: never;
@@ -267,7 +267,7 @@ export interface webhooks {
         readonly get?: never;
         readonly put?: never;
         /**
-         * A user has a row now.
+         * A user was created.
          * @description Signed as Standard Webhooks. At least once, and per user in the order of `sequence`.
          */
         readonly post: {
@@ -297,7 +297,7 @@ export interface webhooks {
                     };
                     content?: never;
                 };
-                /** @description The endpoint is gone: nothing is sent to it any more. */
+                /** @description The endpoint no longer exists: nothing more is sent to it. */
                 readonly 410: {
                     headers: {
                         readonly [name: string]: unknown;
@@ -359,7 +359,7 @@ export interface webhooks {
                     };
                     content?: never;
                 };
-                /** @description The endpoint is gone: nothing is sent to it any more. */
+                /** @description The endpoint no longer exists: nothing more is sent to it. */
                 readonly 410: {
                     headers: {
                         readonly [name: string]: unknown;
@@ -391,7 +391,7 @@ export interface webhooks {
         readonly get?: never;
         readonly put?: never;
         /**
-         * What is known of a user changed.
+         * Something that the API shows of a user has changed.
          * @description Signed as Standard Webhooks. At least once, and per user in the order of `sequence`.
          */
         readonly post: {
@@ -421,7 +421,7 @@ export interface webhooks {
                     };
                     content?: never;
                 };
-                /** @description The endpoint is gone: nothing is sent to it any more. */
+                /** @description The endpoint no longer exists: nothing more is sent to it. */
                 readonly 410: {
                     headers: {
                         readonly [name: string]: unknown;
@@ -483,7 +483,7 @@ export interface webhooks {
                     };
                     content?: never;
                 };
-                /** @description The endpoint is gone: nothing is sent to it any more. */
+                /** @description The endpoint no longer exists: nothing more is sent to it. */
                 readonly 410: {
                     headers: {
                         readonly [name: string]: unknown;
@@ -545,7 +545,7 @@ export interface webhooks {
                     };
                     content?: never;
                 };
-                /** @description The endpoint is gone: nothing is sent to it any more. */
+                /** @description The endpoint no longer exists: nothing more is sent to it. */
                 readonly 410: {
                     headers: {
                         readonly [name: string]: unknown;
@@ -610,31 +610,31 @@ export interface components {
             /** @enum {string} */
             readonly outcome: "applied" | "stale" | "duplicate" | "ignored" | "parked";
         };
-        /** @description What differs between the table and the provider. A number is null if it was not looked at. */
+        /** @description What differs between the table and the provider. A number is null if it was not checked. */
         readonly Drift: {
             /**
              * Format: int64
-             * @description Of the provider's newest users, those without a row.
+             * @description How many of the provider's newest users have no row.
              */
             readonly canary: number | null;
             /**
              * Format: date-time
-             * @description When it was last looked at.
+             * @description When it was last checked.
              */
             readonly checkedAt: string;
             /**
              * Format: int64
-             * @description The provider's number of users less the number of rows.
+             * @description The provider's number of users minus the number of rows.
              */
             readonly count: number | null;
             /**
              * Format: int64
-             * @description In the last comparison: rows whose fields are not what the provider says.
+             * @description In the last comparison: rows whose fields differ from the provider's.
              */
             readonly different: number | null;
             /**
              * Format: int64
-             * @description In the last comparison: rows of users who are gone.
+             * @description In the last comparison: rows of users who were deleted at the provider.
              */
             readonly extra: number | null;
             /**
@@ -644,7 +644,7 @@ export interface components {
             readonly missing: number | null;
             /**
              * Format: int64
-             * @description In the last comparison: users who are there, but not listed.
+             * @description In the last comparison: users who exist at the provider, but are not in the list.
              */
             readonly notListed: number | null;
         };
@@ -689,9 +689,9 @@ export interface components {
         readonly Problem: {
             /** @description The stable name, for programs. */
             readonly code: components["schemas"]["ProblemCode"];
-            /** @description What the client can do. It is the same for a code, but for the name of a missing scope. */
+            /** @description What the client can do. It is always the same for a code, except for the name of a missing scope. */
             readonly detail: string;
-            /** @description Of `cursor_expired`: the cursor to go on from, once all users were listed. */
+            /** @description Of `cursor_expired`: the cursor to continue from, after all users were listed. */
             readonly next?: string | null;
             /**
              * Format: int32
@@ -737,11 +737,11 @@ export interface components {
             /** @enum {string} */
             readonly status: "ready";
         };
-        /** @description A walk through the provider's list of users. */
+        /** @description A run through the provider's list of users. */
         readonly Run: {
             /**
              * Format: int64
-             * @description Those of them that changed a row.
+             * @description How many of them changed a row.
              */
             readonly applied: number;
             /** Format: date-time */
@@ -750,12 +750,12 @@ export interface components {
             readonly kind: string;
             /**
              * Format: int64
-             * @description Those that could not be understood.
+             * @description How many could not be read, and were parked.
              */
             readonly parked: number;
             /**
              * Format: int64
-             * @description The users that it has read.
+             * @description How many users it has read.
              */
             readonly seen: number;
             /** Format: date-time */
@@ -764,7 +764,7 @@ export interface components {
             readonly state: string;
             /**
              * Format: int64
-             * @description Those that changed nothing.
+             * @description How many changed nothing.
              */
             readonly unchanged: number;
         };
@@ -773,7 +773,7 @@ export interface components {
          * @enum {string}
          */
         readonly Scope: "users:read" | "events:read" | "admin";
-        /** @description A source: how it stands, and why. */
+        /** @description A source, with its state and the reasons for it. */
         readonly Source: {
             readonly drift: components["schemas"]["Drift"] | null;
             /**
@@ -809,7 +809,7 @@ export interface components {
              * @description The number of its rows.
              */
             readonly users: number;
-            /** @description Where its webhooks come in. */
+            /** @description The path of its webhooks. */
             readonly webhookPath: string;
         };
         /** @description A user. Unknown facts are null; times are in RFC 3339. */
@@ -839,12 +839,12 @@ export interface components {
              */
             readonly updatedAt: string;
         };
-        /** @description A user has a row now. */
+        /** @description A user was created. */
         readonly UserCreatedEvent: {
-            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            /** @description For `user.updated`, the names of the changed fields. Never `updatedAt` or `syncedAt`. */
             readonly changed: readonly string[];
             readonly data: components["schemas"]["User"];
-            /** @description The event's place in the log. Later events of a user have a higher one. */
+            /** @description The event's number in the log. Later events of a user have a higher one. */
             readonly sequence: string;
             /**
              * Format: date-time
@@ -859,7 +859,7 @@ export interface components {
         };
         /** @description A user was deleted, with the row. */
         readonly UserDeletedEvent: {
-            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            /** @description For `user.updated`, the names of the changed fields. Never `updatedAt` or `syncedAt`. */
             readonly changed: readonly string[];
             readonly data: {
                 /** @description The user's id at the provider. */
@@ -872,7 +872,7 @@ export interface components {
                 /** @description The source that the user came from. */
                 readonly source: string;
             };
-            /** @description The event's place in the log. Later events of a user have a higher one. */
+            /** @description The event's number in the log. Later events of a user have a higher one. */
             readonly sequence: string;
             /**
              * Format: date-time
@@ -898,12 +898,12 @@ export interface components {
         readonly UsersById: {
             readonly users: readonly components["schemas"]["UserOrPublicUser"][];
         };
-        /** @description Events up to `sequence` are not kept any more: list the users, and go on with later events. Only endpoints are told this. */
+        /** @description Events up to `sequence` are not kept any more: list the users, and continue with later events. Sent only to endpoints. */
         readonly UsersResyncEvent: {
-            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            /** @description For `user.updated`, the names of the changed fields. Never `updatedAt` or `syncedAt`. */
             readonly changed: readonly string[];
             readonly data: Record<string, never>;
-            /** @description The event's place in the log. Later events of a user have a higher one. */
+            /** @description The event's number in the log. Later events of a user have a higher one. */
             readonly sequence: string;
             /**
              * Format: date-time
@@ -915,10 +915,10 @@ export interface components {
         };
         /** @description Sent by `usersync endpoints test`: there is nothing to do. */
         readonly UsersTestEvent: {
-            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            /** @description For `user.updated`, the names of the changed fields. Never `updatedAt` or `syncedAt`. */
             readonly changed: readonly string[];
             readonly data: Record<string, never>;
-            /** @description The event's place in the log. Later events of a user have a higher one. */
+            /** @description The event's number in the log. Later events of a user have a higher one. */
             readonly sequence: string;
             /**
              * Format: date-time
@@ -928,12 +928,12 @@ export interface components {
             /** @enum {string} */
             readonly type: "users.test";
         };
-        /** @description What is known of a user changed. */
+        /** @description Something that the API shows of a user has changed. */
         readonly UserUpdatedEvent: {
-            /** @description The names of the changed fields, of `user.updated`. Never `updatedAt` or `syncedAt`. */
+            /** @description For `user.updated`, the names of the changed fields. Never `updatedAt` or `syncedAt`. */
             readonly changed: readonly string[];
             readonly data: components["schemas"]["User"];
-            /** @description The event's place in the log. Later events of a user have a higher one. */
+            /** @description The event's number in the log. Later events of a user have a higher one. */
             readonly sequence: string;
             /**
              * Format: date-time
@@ -1211,7 +1211,7 @@ export interface operations {
     readonly listEvents: {
         readonly parameters: {
             readonly query?: {
-                /** @description `next` of the previous answer, or the `sequence` of an event. Without it, the beginning of what is kept. */
+                /** @description `next` of the previous answer, or the `sequence` of an event. Without it, from the oldest event that is kept. */
                 readonly after?: string;
                 /** @description The most events in one answer. */
                 readonly limit?: number;
@@ -1228,7 +1228,7 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
-            /** @description The events, and the cursor to go on from. */
+            /** @description The events, and the cursor to continue from. */
             readonly 200: {
                 headers: {
                     readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -1607,7 +1607,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `unknown_source`: Unknown source */
+            /** @description `unknown_source`: The source is unknown */
             readonly 404: {
                 headers: {
                     readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -1672,7 +1672,7 @@ export interface operations {
                 readonly email?: string;
                 /** @description Only the users with this id at the provider. */
                 readonly externalId?: string;
-                /** @description The ids of users, separated by commas. No other parameter may stand beside it. */
+                /** @description The ids of users, separated by commas. No other parameter may be set with it. */
                 readonly ids?: readonly string[];
                 /** @description The size of a page. */
                 readonly limit?: number;
@@ -1855,7 +1855,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `user_not_found`: User not found */
+            /** @description `user_not_found`: The user was not found */
             readonly 404: {
                 headers: {
                     readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2314,7 +2314,7 @@ export interface operations {
                     readonly "application/json": components["schemas"]["DeliveryAnswer"];
                 };
             };
-            /** @description `missing_signature`: A signature header is missing; `invalid_signature`: The signature is not valid; `stale_timestamp`: The timestamp of the signature is too far from the current time; `invalid_json`: The body is not valid JSON; `body_broken`: The connection closed too early */
+            /** @description `missing_signature`: A signature header is missing; `invalid_signature`: The signature is not valid; `stale_timestamp`: The timestamp of the signature is too far from the current time; `invalid_json`: The body is not valid JSON; `body_broken`: The connection was closed too early */
             readonly 400: {
                 headers: {
                     readonly "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2341,7 +2341,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description `unknown_source`: Unknown source */
+            /** @description `unknown_source`: The source is unknown */
             readonly 404: {
                 headers: {
                     readonly "X-Request-Id": components["headers"]["X-Request-Id"];

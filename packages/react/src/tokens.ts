@@ -114,7 +114,7 @@ export async function oidcToken(
   if (!user) return null;
   if (which === "access") return user.access_token;
   if (user.id_token) return user.id_token;
-  throw setUp("no_id_token", "The provider gave no ID token: ask for the scope `openid`, or set `token=\"access\"`.");
+  throw setUp("no_id_token", "The provider gave no ID token: request the scope `openid`, or set `token=\"access\"`.");
 }
 
 export async function betterAuthToken(client: BetterAuthClient): Promise<string | null> {

@@ -357,7 +357,7 @@ fn a_refusal_says_what_was_expected_and_found_and_never_the_token() {
     };
     assert_eq!(
         refuse(&json!({"exp": NOW - 60})),
-        ("expiry", "it expired at 2026-01-01T11:59:00Z, and it is 2026-01-01T12:00:00Z".into())
+        ("expiry", "it expired at 2026-01-01T11:59:00Z; the time is now 2026-01-01T12:00:00Z".into())
     );
     assert_eq!(
         refuse(&json!({"aud": ["x"]})),

@@ -91,7 +91,7 @@ impl State {
     }
 }
 
-/// If the clock was set back, the time counts as passed: waiting for it could take for ever.
+/// If the clock was set back, the time counts as passed: waiting for it could take forever.
 fn has_passed(time: Duration, since: Timestamp, now: Timestamp) -> bool {
     since.plus(time) <= now || now < since
 }
@@ -151,7 +151,7 @@ impl Cache {
 
     /// The fetch in progress, or a new one: there is never more than one (single flight).
     ///
-    /// It is a task of its own, so that it goes on when the request that caused it is given up.
+    /// It is a task of its own, so that it continues when the request that caused it is cancelled.
     fn join_or_start_fetch(self: &Arc<Self>, state: &mut State) -> FetchInProgress {
         if let Some(fetch) = state.fetch_in_progress() {
             return fetch;

@@ -24,7 +24,7 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 const FILE: &str = "usersync.toml";
 
 /// The provider's list: the users who existed before, and the sample user as of their creation, so that what webhooks
-/// said since is newer.
+/// sent since is newer.
 pub(super) fn of(development: &Development) -> anyhow::Result<DevelopmentDirectory> {
     let event: Value = serde_json::from_str(CREATED)?;
     let template = &event["data"];

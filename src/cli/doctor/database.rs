@@ -44,8 +44,8 @@ pub(super) async fn check(config: &Config, clock: Clock) -> [Vec<Finding>; 2] {
 
 async fn check_content(config: &Config, store: &Store) -> Result<Vec<Finding>, StoreError> {
     let pending: Vec<_> = store.migrations().await?.into_iter().filter(|it| !it.applied).collect();
-    let mut of_place: Vec<_> = privileges::check_encoding(store).await?.into_iter().collect();
-    of_place.extend(check_direct(store, pending.is_empty()).await?);
+    let mut about_address: Vec<_> = privileges::check_encoding(store).await?.into_iter().collect();
+    about_address.extend(check_direct(store, pending.is_empty()).await?);
     if !pending.is_empty() {
         let mut findings = vec![Finding::warning(
             format!("reachable, {} migrations pending", pending.len()),
@@ -53,11 +53,11 @@ async fn check_content(config: &Config, store: &Store) -> Result<Vec<Finding>, S
             "`usersync serve` applies them when it starts; `usersync migrate` applies them now",
         )];
         findings.extend(privileges::check_right_to_migrate(store).await?);
-        findings.extend(of_place);
+        findings.extend(about_address);
         return Ok(findings);
     }
     let mut findings = vec![Finding::ok("reachable, all migrations applied")];
-    findings.extend(of_place);
+    findings.extend(about_address);
     findings.extend(privileges::check(store).await?);
     findings.push(match store.try_to_write().await {
         Ok(()) => Finding::ok("writable"),

@@ -16,7 +16,7 @@ pub(super) async fn check(config: &Config, store: &Store) -> Result<Vec<Finding>
             let waiting = backlog.events;
             let Some(health) = endpoint.map(|endpoint| endpoint.health) else {
                 return Finding::ok(format!(
-                    "endpoint {name} is registered at the next start of the service"
+                    "endpoint {name} will be registered when the service starts next"
                 ));
             };
             let hours = now.since(health.failing_since.unwrap_or(health.changed_at)).as_secs() / 3600;

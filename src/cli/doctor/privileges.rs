@@ -1,4 +1,4 @@
-//! Who else may touch the tables, and whether this role may make them.
+//! Which other roles may access the tables, and whether this role may create them.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ fn of_member(membership: &Membership) -> Finding {
         format!("the role {role}, a member of {member_of}, may {privileges} on {}", tables.join(", ")),
         "a user with this role can read or change personal data, deliveries or service keys without usersync",
         format!(
-            "unless this is meant, as for a backup: REVOKE {} FROM {};",
+            "unless this is intended, for example for backups: REVOKE {} FROM {};",
             identifier(member_of),
             identifier(role)
         ),

@@ -52,7 +52,7 @@ fn advice(reason: Reason) -> (&'static str, &'static str) {
         ),
         Reason::CountDiffers => (
             "the provider's number of users differs from the number of rows",
-            "`usersync reconcile NAME` lists the differences; `usersync backfill NAME` imports users who existed before",
+            "`usersync reconcile NAME` lists the differences; `usersync backfill NAME` imports existing users",
         ),
         Reason::ReconcileDiffers => (
             "the last comparison with the provider's list found differences",
@@ -88,11 +88,11 @@ fn advice(reason: Reason) -> (&'static str, &'static str) {
             "`usersync reconcile NAME` shows why",
         ),
         Reason::EventLogForbidden => (
-            "the credentials may not read the event log, so changes of lost webhooks are not read from it",
+            "the credentials may not read the event log, so changes whose webhook was lost are not found",
             "give them the permission that docs/watch.md lists",
         ),
         Reason::EventLogUnavailable => (
-            "the event log cannot be read, so changes of lost webhooks are not read from it",
+            "the event log cannot be read, so changes whose webhook was lost are not found",
             "if the provider has an outage, wait; at Auth0, close other connections to the Events API",
         ),
         Reason::EventsLost => (
@@ -101,7 +101,7 @@ fn advice(reason: Reason) -> (&'static str, &'static str) {
         ),
         Reason::NoDeliveryYet => ("no delivery was ever accepted", "send a test event from the provider"),
         Reason::NoDeliveries => (
-            "no delivery for much longer than usual",
+            "no delivery has arrived for much longer than usual",
             "check at the provider whether the webhook is enabled, and which answers it gets",
         ),
         Reason::DeliveriesRefused => (

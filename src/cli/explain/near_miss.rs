@@ -12,11 +12,11 @@ pub(super) fn difference(one: &str, other: &str) -> Option<&'static str> {
 type Normalize = fn(&str) -> String;
 
 const MISTAKES: [(&str, Normalize); 6] = [
-    ("spaces around it", |text| text.trim().to_owned()),
-    ("a slash at the end", |text| text.trim_end_matches('/').to_owned()),
-    ("upper and lower case", str::to_lowercase),
-    ("http:// or https:// in front", |text| without_scheme(text).to_owned()),
-    ("a www. in front", |text| text.replacen("//www.", "//", 1)),
+    ("surrounding spaces", |text| text.trim().to_owned()),
+    ("a trailing slash", |text| text.trim_end_matches('/').to_owned()),
+    ("the case of letters", str::to_lowercase),
+    ("a leading http:// or https://", |text| without_scheme(text).to_owned()),
+    ("a leading www.", |text| text.replacen("//www.", "//", 1)),
     ("slashes, scheme and case", |text| without_scheme(text.trim().trim_end_matches('/')).to_lowercase()),
 ];
 
@@ -31,12 +31,12 @@ mod tests {
     #[test]
     fn a_usual_mistake_is_named_and_nothing_else_is() {
         for (one, other, expected) in [
-            ("https://api", "https://api/", Some("a slash at the end")),
-            ("https://Api", "https://api", Some("upper and lower case")),
-            ("http://api", "https://api", Some("http:// or https:// in front")),
-            ("api", "https://api", Some("http:// or https:// in front")),
-            ("https://www.api", "https://api", Some("a www. in front")),
-            (" api", "api", Some("spaces around it")),
+            ("https://api", "https://api/", Some("a trailing slash")),
+            ("https://Api", "https://api", Some("the case of letters")),
+            ("http://api", "https://api", Some("a leading http:// or https://")),
+            ("api", "https://api", Some("a leading http:// or https://")),
+            ("https://www.api", "https://api", Some("a leading www.")),
+            (" api", "api", Some("surrounding spaces")),
             ("API/", "https://api", Some("slashes, scheme and case")),
             ("api", "api", None),
             ("api", "app", None),

@@ -67,10 +67,10 @@ fn passed(check: &str, claimed: &Claimed, rule: &ConfiguredRule<'_>, now: Timest
     match check {
         "issuer" => format!("{} is the issuer of {rule}", shown(claimed.issuer.as_ref())),
         "audience" => match &rule.rule.application_id {
-            Some(wanted) => format!("{:?} holds the rule's applicationID {wanted:?}", claimed.audience),
+            Some(wanted) => format!("{:?} contains the rule's applicationID {wanted:?}", claimed.audience),
             None => "not checked: the rule has no applicationID".to_owned(),
         },
-        "algorithm" => format!("{} is one of the rule's", shown(claimed.algorithm.as_ref())),
+        "algorithm" => format!("{} is one of the rule's algorithms", shown(claimed.algorithm.as_ref())),
         "critical_extensions" => "none".to_owned(),
         "key_id" => shown(claimed.key_id.as_ref()),
         "keys" => rule
@@ -85,7 +85,9 @@ fn passed(check: &str, claimed: &Claimed, rule: &ConfiguredRule<'_>, now: Timest
         "authorized_party" if rule.rule.authorized_parties.is_empty() => {
             format!("{}, not checked: the rule has no authorizedParties", shown(claimed.party.as_ref()))
         }
-        "authorized_party" => format!("{} is one of the rule's", shown(claimed.party.as_ref())),
+        "authorized_party" => {
+            format!("{} is one of the rule's authorizedParties", shown(claimed.party.as_ref()))
+        }
         "subject" => "present".to_owned(),
         _ => String::new(),
     }

@@ -20,7 +20,7 @@ pub(super) struct RefusedToken<'a> {
     pub(super) rule: Option<&'a ConfiguredRule<'a>>,
 }
 
-/// A milliseconds' number where seconds belong is at least this; as seconds it would be the year 5138.
+/// A time in milliseconds is at least this number. As seconds it would be in the year 5138.
 const FIRST_MILLISECONDS: f64 = 1e11;
 
 pub(super) fn fix(error: &TokenError, case: &RefusedToken<'_>) -> String {
@@ -77,7 +77,7 @@ pub(super) fn fix(error: &TokenError, case: &RefusedToken<'_>) -> String {
     }
 }
 
-/// What was given instead of a token, by how it begins.
+/// What to do if the input is not a token. Its first characters show what it is.
 fn malformed(text: &str) -> String {
     let signed = || providers::hints(|advice| advice.readable_token);
     let begins = |beginnings: &[&str]| beginnings.iter().any(|beginning| text.starts_with(beginning));
@@ -107,7 +107,7 @@ fn malformed(text: &str) -> String {
         _ if !text.contains('.') => {
             return format!(
                 "it is not a JSON Web Token (perhaps a session id, or an opaque access token for the provider \
-                    itself): ask for a JSON Web Token ({})",
+                    itself): request a JSON Web Token ({})",
                 signed()
             );
         }
@@ -145,7 +145,7 @@ fn foreign_issuer<'a>(found: &'a str, rules: &'a [ConfiguredRule<'a>]) -> String
     }
     let known: Vec<_> = rules.iter().map(|rule| format!("{:?}", rule.issuer())).collect();
     format!(
-        "the rules are for {}: is it a token of another environment or provider? If it is yours, set {} \
+        "the rules are for {}: is it a token of another environment or provider? If the issuer is yours, set {} \
             to {found:?}, or add a rule",
         known.join(", "),
         rules.first().map(|rule| rule.key(rule.issuer_key())).unwrap_or_default()
@@ -160,7 +160,7 @@ fn other_environment(found: &str, rules: &[ConfiguredRule<'_>]) -> Option<String
         (Some(instances), None) => {
             let DevelopmentInstances { vendor, production_keys, .. } = instances;
             Some(format!(
-                "it is of a development instance of {vendor}, and the rules are not: use the production keys \
+                "the token is from a development instance of {vendor}, but no rule is for one: use the production keys \
                     ({production_keys}) in the app; or, for development, set {} to {found:?}",
                 rules.first().map(|rule| rule.key(rule.issuer_key())).unwrap_or_default()
             ))
@@ -168,7 +168,7 @@ fn other_environment(found: &str, rules: &[ConfiguredRule<'_>]) -> Option<String
         (None, Some((rule, vendor))) => {
             let key = rule.key(rule.issuer_key());
             Some(format!(
-                "{rule} is for a development instance of {vendor}, and the token is not: if it is of your \
+                "{rule} is for a development instance of {vendor}, but the token is not from one: if it is from your \
                     production instance, set {key} to {found:?}"
             ))
         }
@@ -204,8 +204,8 @@ fn wrong_audience(found: &[String], case: &RefusedToken<'_>) -> String {
     }
     let found: Vec<_> = found.iter().map(|one| format!("{one:?}")).collect();
     format!(
-        "`aud` is {}, the rule for source {source} requires {wanted:?}: set {key} to {first:?}, or ask the \
-            provider for the audience {wanted:?}",
+        "`aud` is {}, the rule for source {source} requires {wanted:?}: set {key} to {first:?}, or configure the \
+            provider to issue the audience {wanted:?}",
         found.join(", ")
     )
 }
@@ -215,7 +215,7 @@ fn no_audience(rule: &ConfiguredRule<'_>, wanted: &str) -> String {
     match providers::advice(rule.source.provider.name).no_audience {
         Some(advice) => advice(wanted, path),
         None => format!(
-            "ask the provider for the audience {wanted:?}; or, if this issuer signs for your \
+            "configure the provider to issue the audience {wanted:?}; or, if this issuer signs for your \
                 application alone, leave applicationID out of {path}"
         ),
     }
@@ -245,7 +245,7 @@ fn unknown_key(case: &RefusedToken<'_>) -> String {
     let from = case.rule.and_then(ConfiguredRule::keys_url);
     match from {
         Some(address) => format!(
-            "the provider rotated its keys and the token is older: get a new one; or the token is of \
+            "the token may be older than the last rotation of keys: get a new one. If it is refused too, it is from \
                 another environment than {address}: compare the key ids there"
         ),
         None => "the provider has other keys than the configuration: put its current key set in `jwks`, or \

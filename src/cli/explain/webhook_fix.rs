@@ -59,7 +59,7 @@ pub(super) fn fix(error: &SignatureError, config: &Config, evidence: &SavedDeliv
             evidence.at
         ),
         SignatureError::OutsideTolerance { seconds: NOT_SECONDS.., .. } => {
-            "it is not a time in seconds (in milliseconds?): the sender must write seconds since 1970, and \
+            "it is not a time in seconds (perhaps in milliseconds): the sender must write seconds since 1970, and \
                 sign that"
                 .to_owned()
         }
@@ -72,8 +72,8 @@ pub(super) fn fix(error: &SignatureError, config: &Config, evidence: &SavedDeliv
             format!("write this endpoint's signing secret in webhook_secrets of {path}")
         }
         SignatureError::NoBearerToken => format!(
-            "send `Authorization: Bearer <token>`, once, with a token that is in bearer_tokens of {path}: is the \
-                token set at the provider, and does a proxy remove it?"
+            "send `Authorization: Bearer <token>`, once, with a token that is in bearer_tokens of {path}: check that the \
+                token is set at the provider, and that no proxy removes the header"
         ),
         SignatureError::WrongBearerToken => format!(
             "write the token that is set at the provider in bearer_tokens of {path}, or set one of these at the \
@@ -86,19 +86,19 @@ pub(super) fn fix(error: &SignatureError, config: &Config, evidence: &SavedDeliv
 }
 
 fn missing_header(headers: &HeaderMap, path: &str) -> String {
-    let there = signature_headers(headers);
-    let family = |name: &str| there.iter().any(|it| it.starts_with(name));
+    let present = signature_headers(headers);
+    let family = |name: &str| present.iter().any(|it| it.starts_with(name));
     if family("svix-") && family("webhook-") {
         return format!(
             "`svix-` and `webhook-` headers are mixed ({}): find what renames headers, and pass on all three \
                 as they were sent",
-            there.join(", ")
+            present.join(", ")
         );
     }
     if family("svix-") || family("webhook-") {
         return format!(
             "the request has only {}: a proxy, or the tool that saved this file, dropped the other headers",
-            there.join(", ")
+            present.join(", ")
         );
     }
     let foreign = known_signatures().into_iter().find(|(name, _)| headers.contains_key(*name));
@@ -120,7 +120,7 @@ fn unknown_cause(evidence: &SavedDelivery<'_>, path: &str) -> String {
     let is_signature = |name: &str| name == "svix-signature" || name == "webhook-signature";
     let mut signatures = evidence.headers.iter().filter(|(name, _)| is_signature(name.as_str()));
     if !signatures.any(|(_, value)| value.to_str().is_ok_and(|text| text.contains("v1,"))) {
-        return "the signature header holds no `v1,…`: it belongs to another scheme, or was truncated"
+        return "the signature header contains no `v1,…`: it belongs to another scheme, or was truncated"
             .to_owned();
     }
     format!(

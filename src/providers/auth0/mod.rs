@@ -76,7 +76,7 @@ const VARIABLES: Variables = Variables {
 const ADVICE: Advice = Advice {
     vendor: Some("Auth0"),
     bearer_sender: Some("Auth0's event streams"),
-    readable_token: Some("ask for an API's `audience`"),
+    readable_token: Some("request an API's `audience`"),
     key_pair: Some("the API's signing algorithm"),
     ..Advice::NONE
 };

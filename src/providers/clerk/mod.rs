@@ -163,7 +163,7 @@ struct Contacts {
     contact: &'static str,
     /// The field that the primary contact becomes.
     field: Field,
-    /// The field that says whether it is verified.
+    /// The field for whether it is verified.
     verified: Field,
 }
 

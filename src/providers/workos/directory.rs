@@ -86,9 +86,7 @@ impl Directory for WorkosDirectory {
             Some(_) => return Err(ListError::not_a_list("WorkOS's list of users")),
         };
         if has_more && users.is_empty() {
-            return Err(ListError::Unusable(
-                "WorkOS says that there are more users, but lists none".to_owned(),
-            ));
+            return Err(ListError::Unusable("WorkOS reports more users, but lists none".to_owned()));
         }
         current.first_id = current.first_id.or_else(|| ids.first().cloned());
         current.last_ids.extend(ids);

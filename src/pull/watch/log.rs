@@ -40,7 +40,7 @@ const PAUSE_AFTER_REFUSAL: Duration = Duration::from_mins(5);
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
 enum LogError {
-    #[error("the provider refused: {0:?}")]
+    #[error("the provider refused to send its event log: {0:?}")]
     Refused(LogRefusal),
     #[error(transparent)]
     Api(ApiError),

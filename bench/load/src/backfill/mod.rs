@@ -1,6 +1,6 @@
 //! `bench/backfill`: how fast users are read in, how much memory that takes, and what webhooks notice of it.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
-#![expect(clippy::print_stderr, reason = "a long measurement tells how far it is")]
+#![expect(clippy::print_stderr, reason = "a long measurement prints its progress")]
 
 mod clerk;
 mod limit;

@@ -1,6 +1,6 @@
 //! `bench/compare`: one route beside the peers', in short rounds that take turns, so that what the machine
 //! does else weighs on all.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells how far it is, and what came of it")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints its progress and the result")]
 
 mod contestant;
 mod player;

@@ -1,5 +1,5 @@
 //! `bench/streams`: what open streams cost, and how soon they are told.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it tells how far it is, and what came of it")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints its progress and the result")]
 
 mod board;
 mod crowd;

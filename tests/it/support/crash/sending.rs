@@ -28,7 +28,7 @@ pub(crate) struct SentMessages {
     acknowledged: Vec<String>,
     again: VecDeque<Arc<Message>>,
     pub(crate) counts: Counts,
-    wrongs: Vec<String>,
+    wrong_answers: Vec<String>,
 }
 
 /// A message that was sent at least once.
@@ -44,7 +44,7 @@ pub(crate) struct Sent {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     /// Answered 2xx, and not as a duplicate.
-    pub(crate) taken: u64,
+    pub(crate) accepted: u64,
     pub(crate) duplicates: u64,
     pub(crate) refused: u64,
     pub(crate) unanswered: u64,
@@ -59,7 +59,7 @@ impl SharedMessages {
             acknowledged: Vec::new(),
             again: VecDeque::new(),
             counts: Counts::default(),
-            wrongs: Vec::new(),
+            wrong_answers: Vec::new(),
         })))
     }
 
@@ -74,8 +74,8 @@ impl SharedMessages {
     /// Fails if any answer is not allowed.
     pub(crate) fn assert_nothing_wrong(&self) {
         let book = self.open();
-        let first: Vec<&String> = book.wrongs.iter().take(10).collect();
-        assert!(first.is_empty(), "{} wrong answers, of which {first:#?}", book.wrongs.len());
+        let first: Vec<&String> = book.wrong_answers.iter().take(10).collect();
+        assert!(first.is_empty(), "{} wrong answers, of which {first:#?}", book.wrong_answers.len());
     }
 }
 
@@ -106,7 +106,7 @@ impl SentMessages {
         let body: Value = serde_json::from_str(&answer.text).unwrap_or_default();
         let outcome = body["outcome"].as_str().unwrap_or_default().to_owned();
         if body["messageId"] != id || outcome.is_empty() {
-            self.wrongs.push(format!("{id} was answered {answer:?}"));
+            self.wrong_answers.push(format!("{id} was answered {answer:?}"));
         }
         let sent = self.sent.get_mut(id).unwrap();
         if !sent.acknowledged {
@@ -117,12 +117,12 @@ impl SentMessages {
             self.counts.duplicates += 1;
             return;
         }
-        self.counts.taken += 1;
+        self.counts.accepted += 1;
         if was_acknowledged {
-            self.wrongs.push(format!("{id} was acknowledged, and then taken again as {outcome}"));
+            self.wrong_answers.push(format!("{id} was acknowledged, and then taken again as {outcome}"));
         }
         if let Some(earlier) = sent.outcome.replace(outcome) {
-            self.wrongs.push(format!("{id} was taken twice: first as {earlier}, then {answer:?}"));
+            self.wrong_answers.push(format!("{id} was taken twice: first as {earlier}, then {answer:?}"));
         }
     }
 
@@ -212,21 +212,21 @@ impl Sender {
         let mut book = self.account.open();
         book.counts.slowest = book.counts.slowest.max(took);
         if took > SLOWEST && always {
-            book.wrongs.push(format!("{id} waited for {took:?}: {answer:?}"));
+            book.wrong_answers.push(format!("{id} waited for {took:?}: {answer:?}"));
         }
         match answer {
             Ok(answer) if answer.status == 200 => book.note_accepted(id, was_acknowledged, &answer),
             Ok(answer) => {
                 book.counts.refused += 1;
                 if answer.status != 503 || answer.header("retry-after").is_empty() {
-                    book.wrongs.push(format!("{id} was answered {answer:?}"));
+                    book.wrong_answers.push(format!("{id} was answered {answer:?}"));
                 }
                 book.note_failed(message);
             }
             Err(error) => {
                 book.counts.unanswered += 1;
                 if always {
-                    book.wrongs.push(format!("{id} had no answer: {error:?}"));
+                    book.wrong_answers.push(format!("{id} had no answer: {error:?}"));
                 }
                 book.note_failed(message);
             }
