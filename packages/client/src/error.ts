@@ -73,7 +73,7 @@ export async function errorOf(response: Response, now: number, token: string): P
 /** An answer that is not from usersync. */
 export function notUsersync(response?: Response, more?: ErrorFields): UsersyncError {
   const what = response ? `${response.status}, ${response.headers.get("content-type")}` : "broken off";
-  const detail = `The answer (${what}) is not from usersync. Check \`url\` and proxies.`;
+  const detail = `The answer (${what}) is not from usersync. Check \`url\`.`;
   return new UsersyncError("protocol", "unexpected_answer", detail, more);
 }
 

@@ -35,7 +35,7 @@ export function createTokens(clock: ServerClock, fetch?: FetchToken): Tokens {
       throw new UsersyncError("token", "token_failed", "`fetchToken` failed: see `cause`.", { retryable: true, cause });
     }
     if (held) return held;
-    throw new UsersyncError("token", "no_token", "The sign-in library gave no token.");
+    throw new UsersyncError("token", "no_token", "The library gave no token.");
   };
 
   const tokens: Tokens = {
