@@ -30,7 +30,7 @@ pub struct Model {
     pub log_failure: Option<String>,
     /// When events were lost, because the cursor was not known any more.
     pub gap_at: Option<DateTimeUtc>,
-    /// When an event was last read that no webhook had brought.
+    /// When the first event since the last delivery was read that no webhook had delivered.
     pub only_in_log_at: Option<DateTimeUtc>,
     /// The state that was last logged.
     pub state: Option<String>,

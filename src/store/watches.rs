@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use entity::watch::{ActiveModel, Column, Entity, Model};
-use sea_orm::sea_query::{Expr, OnConflict};
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, UpdateMany};
 
 use super::connection::Db;
@@ -152,14 +152,19 @@ impl Tx {
         has_news: bool,
     ) -> Result<(), StoreError> {
         let now = Time::from(position.now);
-        let mut update = of(position.source)
+        let update = of(position.source)
             .col_expr(Column::Cursor, Expr::value(position.cursor))
             .col_expr(Column::LogReadAt, Expr::value(now))
             .col_expr(Column::LogFailure, Expr::value(Option::<String>::None));
-        if has_news {
-            update = update.col_expr(Column::OnlyInLogAt, Expr::value(now));
-        }
         update.exec(&self.inner).await?;
+        if has_news {
+            // The first one since the last delivery counts, or a lost webhook a minute would always be too young.
+            let is_first = Condition::any()
+                .add(Column::OnlyInLogAt.is_null())
+                .add(Expr::col(Column::LastDeliveryAt).gte(Expr::col(Column::OnlyInLogAt)));
+            let first = of(position.source).col_expr(Column::OnlyInLogAt, Expr::value(now)).filter(is_first);
+            first.exec(&self.inner).await?;
+        }
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::backfill::{configure, number};
+use crate::reconcile::sql;
 use crate::support::binary::ProgramFixture;
 use crate::support::directory::{FakeDirectory, Fault, auth0_users, workos_users};
 use crate::support::event_log::{auth0_event, workos_event};
@@ -75,6 +76,27 @@ async fn a_change_whose_webhook_was_lost_is_read_from_the_log(home: &mut Program
 }
 
 on_both_databases!(a_change_whose_webhook_was_lost_is_read_from_the_log, with ProgramFixture);
+
+async fn lost_webhooks_are_reported_even_if_another_one_is_lost_every_few_minutes(home: &mut ProgramFixture) {
+    let users = workos_users(2);
+    let directory = FakeDirectory::start(users.clone());
+    workos(home, &directory);
+    let service = home.serve().await;
+    let client = operator(home, &service).await;
+    created(&directory, &users[..1], 0);
+    client.check("workos").await;
+    until("the first user has a row", async || number(home, USERS).await == 1).await;
+    let earlier = (chrono::Utc::now() - chrono::Duration::minutes(6)).to_rfc3339();
+    sql(home, &format!("UPDATE watches SET only_in_log_at = '{earlier}'")).await;
+    created(&directory, &users[1..], 1);
+    client.check("workos").await;
+    until("the second user has a row", async || number(home, USERS).await == 2).await;
+    let source = client.source("workos").await;
+    assert!(source["reasons"].as_array().unwrap().contains(&json!("webhooks_missing")), "{source}");
+    service.stop().await;
+}
+
+on_both_databases!(lost_webhooks_are_reported_even_if_another_one_is_lost_every_few_minutes, with ProgramFixture);
 
 async fn events_of_an_outage_are_read_afterwards(home: &mut ProgramFixture) {
     let users = workos_users(260);
