@@ -157,7 +157,7 @@ async fn in_latin1_claims_are_stored_without_what_the_encoding_lacks() {
     assert_eq!(claiming.client.rows().await.len(), 4);
 
     let log = service.stop().await.stderr;
-    assert!(log.contains("the database rejected token claims") && log.contains("22P05"), "{log}");
+    assert!(log.contains("the database rejected some token claims") && log.contains("22P05"), "{log}");
     for private in ["@example.com", "Zoe", "\"Łukasz", "Noë 🎉"] {
         assert!(!log.contains(private), "{private:?} is in {log}");
     }
