@@ -116,11 +116,15 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Keys(keys) => keys.run(config, clock).await,
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
+    print_error(&error);
+    if is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+fn print_error(error: &anyhow::Error) {
     eprintln!("error: {error:#}");
-    if let Some(cause) = database_error(&error) {
+    if let Some(cause) = database_error(error) {
         eprintln!("{}", database_remedy(cause));
     }
-    if is_usage(&error) { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// How to fix a failure of the database.

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
-use super::Usage;
 use super::pulling::{PullCommand, UserSource};
 use super::run_bar::RunProgressBar;
+use super::{Usage, is_usage, print_error};
 use crate::clock::Clock;
 use crate::providers::Source;
-use crate::pull::{Difference, Drift, ReconcileOptions, Report};
+use crate::pull::{Difference, Drift, PullError, ReconcileOptions, Report};
 
 /// Ids of one kind that are printed.
 const IDS_PRINTED: usize = 10;
@@ -45,14 +45,26 @@ enum Outcome {
 
 impl Reconcile {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<ExitCode> {
-        let pulling = PullCommand::open(config, &self.sources, UserSource::Api, clock).await?;
-        let result = pulling.until_signalled(self.compare_all(&pulling)).await;
-        pulling.close().await?;
-        Ok(match result? {
+        let outcome = match self.compare_sources(config, clock).await {
+            // 1 would say that the table differs.
+            Err(error) if !is_usage(&error) => {
+                print_error(&error);
+                Outcome::Incomplete
+            }
+            result => result?,
+        };
+        Ok(match outcome {
             Outcome::Matches => ExitCode::SUCCESS,
             Outcome::Differs => ExitCode::FAILURE,
             Outcome::Incomplete => ExitCode::from(3),
         })
+    }
+
+    async fn compare_sources(&self, config: Option<&Path>, clock: Clock) -> anyhow::Result<Outcome> {
+        let pulling = PullCommand::open(config, &self.sources, UserSource::Api, clock).await?;
+        let result = pulling.until_signalled(self.compare_all(&pulling)).await;
+        pulling.close().await?;
+        result
     }
 
     async fn compare_all(&self, pulling: &PullCommand) -> anyhow::Result<Outcome> {
@@ -87,7 +99,7 @@ impl Reconcile {
                     None => Outcome::Differs,
                 })
             }
-            Err(error) if error.is_setup() => bail!(Usage(format!("{}: {error}", source.name()))),
+            Err(error @ PullError::NoApi(_)) => bail!(Usage(format!("{}: {error}", source.name()))),
             Err(error) => {
                 if self.json {
                     let mut report = Report::new(source.name());
@@ -114,7 +126,11 @@ impl Reconcile {
         list("different (row and provider differ)", different.count, different.first.iter().map(fields));
         let extra = report.extra.len() as u64;
         list(
-            "extra (row here, no such user at the provider)",
+            if report.unconfirmed {
+                "extra (row here, not in the provider's list; not confirmed)"
+            } else {
+                "extra (row here, no such user at the provider)"
+            },
             extra,
             report.extra.iter().map(|(id, _)| id.clone()),
         );
@@ -141,7 +157,9 @@ impl Reconcile {
             if missing.count + different.count > *deleted_here && !self.repair {
                 say!("`usersync reconcile {source} --repair` writes the missing and different rows");
             }
-            if !self.delete && extra > 0 {
+            if report.unconfirmed {
+                say!("to confirm that the extra users no longer exist, set `get` under [sources.list]");
+            } else if !self.delete && extra > 0 {
                 say!("`usersync reconcile {source} --delete` deletes the extra rows");
             }
         }

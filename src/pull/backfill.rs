@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::Puller;
 use super::client::{ApiClient, RetryPolicy};
-use super::completeness;
 use super::error::PullError;
 use super::file::FileError;
 use super::paging::{PageHandler, read_ahead, read_list};
 use super::progress::Progress;
+use super::sample::Sample;
+use super::{Puller, completeness, instance};
 use crate::domain::{Content, Delivery};
 use crate::providers::Source;
 use crate::providers::api::Api;
@@ -165,7 +165,11 @@ impl Puller {
     ) -> Result<(), PullError> {
         let pace = options.requests_per_second;
         let client = ApiClient::new(api, pace, self.allow_http, self.clock.clone(), RetryPolicy::RUN)?;
-        super::instance::check(&client, api.directory.as_ref(), &self.writer.store, source.name()).await?;
+        let (directory, store) = (api.directory.as_ref(), &self.writer.store);
+        instance::check(&client, directory, store, source.name()).await?;
+        if position.is_none() {
+            Sample::take(&client, directory, store, source.name()).await?.check_for_backfill()?;
+        }
         if position.is_none()
             && let Some(count) = api.directory.count()
         {

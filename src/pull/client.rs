@@ -308,7 +308,10 @@ impl ApiClient {
             }
             _ => Err(Verdict::Permanent(ApiError::Answered {
                 answer: Box::new(answer.clone()),
-                words: words.trim_start_matches(", ").to_owned(),
+                words: match words.trim_start_matches(", ") {
+                    "" => "without a reason: check `base_url` under [sources.api]".to_owned(),
+                    reason => reason.to_owned(),
+                },
             })),
         }
     }

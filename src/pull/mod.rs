@@ -18,12 +18,14 @@ mod progress;
 mod reconcile;
 mod repetition;
 mod report;
+mod sample;
 mod sse;
 mod watch;
 
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use backfill::{BackfillOptions, Summary};
+pub(crate) use error::PullError;
 pub(crate) use progress::Progress;
 pub(crate) use reconcile::ReconcileOptions;
 pub(crate) use report::{Difference, Drift, Report};

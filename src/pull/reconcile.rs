@@ -16,6 +16,7 @@ use super::error::PullError;
 use super::paging::read_list;
 use super::progress::Progress;
 use super::report::{Drift, Report};
+use super::sample::Sample;
 use super::{Puller, completeness, instance};
 use crate::domain::{Delivery, Timestamp, User, UserId, UserKey};
 use crate::providers::Source;
@@ -109,7 +110,12 @@ impl Puller {
             self.clock.clone(),
             RetryPolicy::RUN,
         )?;
-        instance::check(&client, api.directory.as_ref(), &self.writer.store, source.name()).await?;
+        let (directory, store) = (api.directory.as_ref(), &self.writer.store);
+        instance::check(&client, directory, store, source.name()).await?;
+        if options.repair {
+            // Before the first write: rows that a repair has written would all be found in the list.
+            Sample::take(&client, directory, store, source.name()).await?.check_for_repair()?;
+        }
         let count = match api.directory.count() {
             Some(count) => api.directory.read_count(&client.send(&count).await?),
             None => None,
@@ -162,7 +168,10 @@ impl Puller {
             report.rows += page.users.len() as u64;
             let ids: Vec<String> = page.users.iter().map(|user| user.key.external_id.clone()).collect();
             let seen = writer.store.runs().seen(run.id, &ids).await?;
-            report.rows_listed += seen.len() as u64;
+            for user in page.users.iter().filter(|user| user.id.created_at() < began) {
+                report.older_rows += 1;
+                report.older_rows_listed += u64::from(seen.contains(&user.key.external_id));
+            }
             let existed_before = |user: &User| {
                 user.created_at.is_none_or(|created_at| created_at < latest) && user.id.created_at() < began
             };
@@ -206,6 +215,14 @@ impl Puller {
             let Some(request) = directory.lookup(&user.external_id) else { continue };
             let answer = client.send_for_any_answer(&request).await?;
             match directory.read_lookup(&answer) {
+                Lookup::NotFound if answer.date.is_none() => {
+                    report.refused = Some(
+                        "the provider's answer for a missing user has no time of its own (`Date`, without `Age`): \
+                            check for a cache in front of the API"
+                            .to_owned(),
+                    );
+                    return Ok(());
+                }
                 Lookup::NotFound => report.extra.push((user.external_id, answer.date)),
                 Lookup::Found(user_there) => {
                     report.not_listed.push(user.external_id);
@@ -231,7 +248,8 @@ impl Puller {
         report: &mut Report,
     ) -> Result<(), PullError> {
         let gone = report.extra.len() as u64;
-        let cap = options.max_deletions.unwrap_or(DEFAULT_MAX_DELETIONS.max(report.rows / ROWS_PER_DELETION));
+        let cap =
+            options.max_deletions.unwrap_or(DEFAULT_MAX_DELETIONS.max(report.older_rows / ROWS_PER_DELETION));
         if report.unconfirmed {
             report.refused =
                 Some("users cannot be looked up one by one: set `get` under [sources.list]".to_owned());
@@ -280,15 +298,15 @@ fn parameters(api: &Api, options: &ReconcileOptions) -> String {
 
 /// Why users who are not in the list must not be deleted, if there is a reason.
 fn reason_not_to_delete(report: &Report, count: Option<u64>) -> Option<String> {
-    let Report { provider, rows, rows_listed, .. } = *report;
+    let Report { provider, older_rows: rows, older_rows_listed: listed, .. } = *report;
     if provider == 0 {
         return Some(
             "the provider's list is empty; this does not prove that all users were deleted".to_owned(),
         );
     }
-    if rows > 0 && rows_listed * 100 < rows * MIN_OVERLAP_PERCENT {
+    if rows > 0 && listed * 100 < rows * MIN_OVERLAP_PERCENT {
         return Some(format!(
-            "only {rows_listed} of {rows} rows are in the provider's list: check that the key belongs to the \
+            "only {listed} of {rows} rows are in the provider's list: check that the key belongs to the \
                 right instance"
         ));
     }

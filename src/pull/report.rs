@@ -17,8 +17,10 @@ pub(crate) struct Report {
     pub(crate) provider: u64,
     /// The number of rows of the source.
     pub(crate) rows: u64,
-    /// The number of rows whose users were listed.
-    pub(crate) rows_listed: u64,
+    /// The number of rows that existed before the run. Those that the run itself has written prove nothing.
+    pub(crate) older_rows: u64,
+    /// Of those, the number whose users were listed.
+    pub(crate) older_rows_listed: u64,
     pub(crate) drift: Drift,
     /// Rows without a user at the provider, with the time of the provider's answer.
     pub(crate) extra: Vec<(String, Option<Timestamp>)>,

@@ -109,14 +109,13 @@ impl Journal<'_> {
         limit: u64,
     ) -> Result<Vec<Timestamp>, StoreError> {
         let since: chrono::DateTime<chrono::Utc> = since.into();
-        let is_listed = Column::EventType.starts_with("usersync.");
         let times: Vec<chrono::DateTime<chrono::Utc>> = Entity::find()
             .select_only()
             .column(Column::ReceivedAt)
             .filter(Column::Payload.is_not_null())
             .filter(Column::ReceivedAt.gte(since))
             .filter(is_of_source(source))
-            .filter(Condition::any().add(Column::EventType.is_null()).add(is_listed.not()))
+            .filter(was_delivered())
             // Along the index of the payloads that are kept.
             .order_by_desc(Column::ReceivedAt)
             .limit(limit)
@@ -201,13 +200,14 @@ impl Journal<'_> {
         Ok(users)
     }
 
-    /// The payloads of a source's newest deliveries, newest first.
+    /// The payloads of a source's newest deliveries, newest first. Users of a list are not among them.
     pub(crate) async fn newest_payloads(&self, source: &str, limit: u64) -> Result<Vec<String>, StoreError> {
         let payloads: Vec<Option<String>> = Entity::find()
             .select_only()
             .column(Column::Payload)
             .filter(Column::Payload.is_not_null())
             .filter(is_of_source(source))
+            .filter(was_delivered())
             // Along the index of the payloads that are kept.
             .order_by_desc(Column::ReceivedAt)
             .limit(limit)
@@ -255,6 +255,12 @@ impl Journal<'_> {
         }
         Ok(cleared)
     }
+}
+
+/// Sent by the provider, and not read from its list.
+fn was_delivered() -> Condition {
+    let is_listed = Column::EventType.starts_with("usersync.");
+    Condition::any().add(Column::EventType.is_null()).add(is_listed.not())
 }
 
 /// Parked, and with a payload that could be read again: without one there is nothing to wait for.

@@ -210,3 +210,30 @@ async fn the_text_output_shows_what_to_do_next() {
     }
     assert!(!said.stdout.contains("@example.com"), "{said:?}");
 }
+
+async fn rows_of_another_instance_are_neither_repaired_nor_deleted(home: &mut ProgramFixture) {
+    let directory = matching_table(home, 8).await;
+    // The key is now of an instance with other users.
+    directory.site().users = clerk_users(40).split_off(20);
+    for arguments in [&["--repair", "--delete"][..], &["--repair"], &["--delete"]] {
+        let (said, report) = reconcile(home, arguments).await;
+        assert_eq!(said.code, Some(3), "{arguments:?}: {said:?}");
+        assert!(report["refused"].as_str().unwrap().contains("instance"), "{arguments:?}: {report}");
+        assert_eq!(number(home, "SELECT count(*) FROM users").await, 8, "{arguments:?}");
+    }
+    let (said, _) = backfill(home, &["--restart"]).await;
+    assert_ne!(said.code, Some(0), "{said:?}");
+    assert!(said.stderr.contains("two instances belong in two sources"), "{said:?}");
+    assert_eq!(number(home, "SELECT count(*) FROM users").await, 8);
+}
+
+on_both_databases!(rows_of_another_instance_are_neither_repaired_nor_deleted, with ProgramFixture);
+
+#[tokio::test]
+async fn without_its_database_it_exits_with_3() {
+    let home = ProgramFixture::on_sqlite().with("DATABASE_URL", "sqlite:nowhere/usersync.db");
+    clerk(&home, &FakeDirectory::start(Vec::new()));
+    let said = home.run(&["reconcile"]).await;
+    assert_eq!(said.code, Some(3), "1 would mean that the table differs: {said:?}");
+    assert!(said.stderr.contains("DATABASE_URL"), "{said:?}");
+}
