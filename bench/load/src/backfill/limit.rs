@@ -52,7 +52,8 @@ fn psql(database: &str, command: &str) -> anyhow::Result<()> {
 fn copy_sqlite(from: &str, directory: &Path) -> anyhow::Result<Duration> {
     let schema = directory.join("schema.sql");
     let to = directory.join("copy.db");
-    run(Command::new("sqlite3").args([from, ".schema"]).stdout(File::create(&schema)?))?;
+    // Without the tables that SQLite makes by itself.
+    run(Command::new("sqlite3").args([from, ".schema --nosys"]).stdout(File::create(&schema)?))?;
     run(Command::new("sqlite3").arg(&to).stdin(File::open(&schema)?))?;
     let inserts = TABLES.map(|table| format!("INSERT INTO {table} SELECT * FROM before.{table};")).concat();
     let script = format!("ATTACH '{from}' AS before; BEGIN; {inserts} COMMIT;");
