@@ -18,6 +18,8 @@ pub(super) struct Users {
     /// A user between the places of the number and of the times.
     template: String,
     count: u32,
+    /// The instance that the webhooks name.
+    instance: String,
 }
 
 impl Users {
@@ -31,7 +33,8 @@ impl Users {
         for name in ["created_at", "updated_at"] {
             user[name] = json!(MILLISECONDS.parse::<u64>()?);
         }
-        Ok(Self { template: user.to_string(), count })
+        let instance = event["instance_id"].as_str().context("the fixture has no instance")?.to_owned();
+        Ok(Self { template: user.to_string(), count, instance })
     }
 
     pub(super) fn user(&self, number: u32) -> String {
@@ -55,7 +58,7 @@ impl Users {
             return json!({"object": "total_count", "total_count": self.count}).to_string();
         }
         if !path.starts_with("/users?") {
-            return json!({"object": "instance", "id": "ins_bench"}).to_string();
+            return json!({"object": "instance", "id": self.instance}).to_string();
         }
         let after = value("starting_after").and_then(|id| id.rsplit('_').next()?.parse().ok());
         let limit = value("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10);
