@@ -67,10 +67,10 @@ impl Connection {
     /// Drops the databases of test processes that have ended: those that no connection is named after.
     pub(super) async fn sweep(&self) -> Result<()> {
         let stale = format!(
-            "SELECT datname FROM pg_database
+            "SELECT datname FROM pg_database AS found
              WHERE datname ~ '^{PREFIX}[0-9a-f]{{16}}_' AND pg_has_role(datdba, 'USAGE') AND NOT EXISTS (
                  SELECT FROM pg_stat_activity
-                 WHERE application_name = substring(datname from '^{PREFIX}[0-9a-f]{{16}}'))"
+                 WHERE application_name = substring(found.datname from '^{PREFIX}[0-9a-f]{{16}}'))"
         );
         for row in self.0.query_all_raw(Statement::from_string(DbBackend::Postgres, stale)).await? {
             let name: String = row.try_get("", "datname")?;
@@ -78,5 +78,39 @@ impl Connection {
             self.execute(&super::drop_statement(&name)).await.ok();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+
+    use super::{Connection, new_run};
+    use crate::support::postgres::server;
+
+    async fn exists(admin: &Connection, sql: String) -> bool {
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        admin.0.query_one_raw(statement).await.unwrap().is_some()
+    }
+
+    #[tokio::test]
+    async fn databases_are_dropped_after_their_process_and_not_before() {
+        let Some(server) = server().await else { return };
+        let url = server.url("postgres").parse().unwrap();
+        let (run, other) = (new_run(), new_run());
+        let running = Connection::open(&url, &run).await.unwrap();
+        let admin = Connection::open(&url, &other).await.unwrap();
+        running.execute(&format!(r#"CREATE DATABASE "{run}_0" TEMPLATE template0"#)).await.unwrap();
+        let database = format!("SELECT FROM pg_database WHERE datname = '{run}_0'");
+        admin.sweep().await.unwrap();
+        assert!(exists(&admin, database.clone()).await, "its process runs");
+
+        running.0.close().await.unwrap();
+        let connection = format!("SELECT FROM pg_stat_activity WHERE application_name = '{run}'");
+        while exists(&admin, connection.clone()).await {
+            tokio::task::yield_now().await;
+        }
+        admin.sweep().await.unwrap();
+        assert!(!exists(&admin, database).await, "its process has ended");
     }
 }
