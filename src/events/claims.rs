@@ -73,9 +73,9 @@ impl Claims {
         let (mut pending, mut may_be_more) = (Vec::new(), false);
         if endpoint.health.state != EndpointState::Disabled {
             let before = now.minus(self.retention);
-            tx.expire(&mut endpoint, before, || self.clock.fresh_id(), now).await?;
+            let first = tx.expire(&mut endpoint, before, || self.clock.fresh_id(), now).await?;
             if self.fan_out(&tx, &mut endpoint, now).await? {
-                (pending, may_be_more) = self.claim(&tx, &endpoint, limit, now).await?;
+                (pending, may_be_more) = self.claim(&tx, &endpoint, first, limit, now).await?;
             } else {
                 // The newest event of each user is known only after all events of the log were copied.
                 may_be_more = true;
@@ -137,10 +137,12 @@ impl Claims {
         Ok(false)
     }
 
+    /// `first` is the oldest message that was pending before events were copied from the log.
     async fn claim(
         &self,
         tx: &Tx,
         endpoint: &Endpoint,
+        first: Option<Pending>,
         limit: usize,
         now: Timestamp,
     ) -> Result<(Vec<Pending>, bool), StoreError> {
@@ -151,18 +153,16 @@ impl Claims {
         if limit == 0 {
             return Ok((Vec::new(), false));
         }
-        let first = tx.first_pending(&self.endpoint).await?;
         let due = match first {
             // A resync is sent before everything else, and alone.
             Some(resync @ Pending { message: Message::Resync { .. }, .. }) => {
                 let is_due = resync.next_at <= now && resync.held_until.is_none_or(|until| until <= now);
                 if is_due { vec![resync] } else { Vec::new() }
             }
-            Some(_) => {
+            _ => {
                 let order = if is_failing { Order::FewestAttempts } else { Order::Sequence };
                 tx.due(&self.endpoint, now, order, limit).await?
             }
-            None => Vec::new(),
         };
         if due.is_empty() {
             return Ok((Vec::new(), false));

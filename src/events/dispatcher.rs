@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -22,6 +23,9 @@ use crate::telemetry::Metrics;
 
 /// How many events one process sends to one endpoint at the same time.
 const MAX_IN_FLIGHT: usize = 32;
+/// The least time between two transactions while events are in flight, so that each records and claims several events
+/// instead of one.
+const MIN_STEP: Duration = Duration::from_millis(10);
 /// How often to look for events: notifications may be lost.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait at shutdown for attempts that have begun. Another process repeats those that take longer.
@@ -106,8 +110,9 @@ impl Dispatcher {
 
     async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
+            let next_step_at = Instant::now() + MIN_STEP;
             let may_be_more = self.step().await;
-            self.collect();
+            self.collect_until(next_step_at).await;
             let has_capacity = self.in_flight.len() < MAX_IN_FLIGHT;
             if !self.is_database_unavailable && (!self.finished.is_empty() || (may_be_more && has_capacity)) {
                 continue;
@@ -185,9 +190,9 @@ impl Dispatcher {
         }
     }
 
-    /// Collects the attempts that have ended, without waiting.
-    fn collect(&mut self) {
-        while let Some(finished) = self.in_flight.try_join_next() {
+    /// Collects the attempts that end before a time, or until none is in flight.
+    async fn collect_until(&mut self, end: Instant) {
+        while let Ok(Some(finished)) = tokio::time::timeout_at(end, self.in_flight.join_next()).await {
             self.finished.extend(finished.ok());
         }
     }

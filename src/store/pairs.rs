@@ -1,7 +1,8 @@
 //! Statements about any number of users whose text is always the same, so that they stay prepared; and conditions that
 //! leave PostgreSQL one way to find the rows, whatever its statistics are.
 
-use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, IntoColumnRef};
+use sea_orm::sea_query::extension::postgres::PgFunc;
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, IntoColumnRef, ValueType};
 use sea_orm::{ConnectionTrait, DbBackend, Value};
 
 use crate::domain::UserKey;
@@ -57,6 +58,24 @@ pub(super) fn is_among<'a>(db: &impl ConnectionTrait, users: impl Iterator<Item 
 /// Whether a row is of a source, written so that no index which begins with the source is used for it.
 pub(super) fn is_of_source(source: &str) -> Expr {
     Expr::cust("NULLIF(source, '')").eq(source)
+}
+
+/// Whether a column has one of these values. On PostgreSQL all of them are one parameter, so that the statement has the
+/// same text for any number of them, and stays prepared.
+pub(super) fn is_any_of<V: Into<Value> + ValueType>(
+    db: &impl ConnectionTrait,
+    column: impl IntoColumnRef,
+    values: impl IntoIterator<Item = V>,
+) -> Expr {
+    let column = Expr::col(column);
+    let values: Vec<Value> = values.into_iter().map(Into::into).collect();
+    match db.get_database_backend() {
+        DbBackend::Postgres => {
+            let array = Value::Array(V::array_type(), Some(Box::new(values)));
+            column.eq(PgFunc::any(Expr::value(array)))
+        }
+        _ => column.is_in(values),
+    }
 }
 
 /// Whether columns are after values in the order of all of them. A row comparison begins in the index; the same written

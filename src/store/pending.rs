@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::endpoints::Endpoint;
 use super::outbox::{self, event, kind_of};
-use super::pairs::is_among;
+use super::pairs::{is_among, is_any_of};
 use super::{StoreError, Tx};
 use crate::domain::{LoggedEvent, Timestamp, UserKey};
 
@@ -96,7 +96,7 @@ pub enum Order {
 
 impl Tx {
     /// The oldest pending message of an endpoint.
-    pub async fn first_pending(&self, endpoint: &str) -> Result<Option<Pending>, StoreError> {
+    async fn first_pending(&self, endpoint: &str) -> Result<Option<Pending>, StoreError> {
         let first = Entity::find().filter(Column::Endpoint.eq(endpoint)).order_by_asc(Column::Sequence);
         first.one(&self.inner).await?.map(pending).transpose()
     }
@@ -191,7 +191,7 @@ impl Tx {
             .col_expr(Column::Holder, Expr::value(claimant.holder))
             .col_expr(Column::HeldUntil, Expr::value(until))
             .filter(Column::Endpoint.eq(claimant.endpoint))
-            .filter(Column::Sequence.is_in(sequences))
+            .filter(is_any_of(&self.inner, Column::Sequence, sequences))
             .exec(&self.inner)
             .await?;
         Ok(())
@@ -202,7 +202,7 @@ impl Tx {
         if !sequences.is_empty() {
             Entity::delete_many()
                 .filter(Column::Endpoint.eq(endpoint))
-                .filter(Column::Sequence.is_in(sequences))
+                .filter(is_any_of(&self.inner, Column::Sequence, sequences))
                 .exec(&self.inner)
                 .await?;
         }
@@ -212,7 +212,8 @@ impl Tx {
     /// Deletes messages that a process has sent.
     pub async fn delete_sent(&self, claimant: Claimant<'_>, sequences: Vec<i64>) -> Result<(), StoreError> {
         if !sequences.is_empty() {
-            Entity::delete_many().filter(held_by(claimant, sequences)).exec(&self.inner).await?;
+            let sent = is_any_of(&self.inner, Column::Sequence, sequences);
+            Entity::delete_many().filter(held_by(claimant)).filter(sent).exec(&self.inner).await?;
         }
         Ok(())
     }
@@ -229,7 +230,8 @@ impl Tx {
             .col_expr(Column::NextAt, Expr::value(next_at))
             .col_expr(Column::Holder, Expr::value(Option::<String>::None))
             .col_expr(Column::HeldUntil, Expr::value(Option::<chrono::DateTime<chrono::Utc>>::None))
-            .filter(held_by(claimant, vec![sequence]))
+            .filter(held_by(claimant))
+            .filter(Column::Sequence.eq(sequence))
             .exec(&self.inner)
             .await?;
         Ok(())
@@ -248,19 +250,20 @@ impl Tx {
     }
 
     /// Replaces what was logged before a time, copied to the endpoint or not, by `users.resync`. `event_id` is called
-    /// only if there was something.
+    /// only if there was something. Returns the oldest pending message after that.
     pub async fn expire(
         &self,
         endpoint: &mut Endpoint,
         before: Timestamp,
         event_id: impl FnOnce() -> Uuid + Send,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<Pending>, StoreError> {
         let oldest: chrono::DateTime<chrono::Utc> = before.into();
-        let has_copied = self.first_pending(&endpoint.name).await?.is_some_and(|first| first.at < before);
+        let first = self.first_pending(&endpoint.name).await?;
+        let has_copied = first.as_ref().is_some_and(|first| first.at < before);
         let not_copied = outbox::expired_after(&self.inner, endpoint.position, before).await?;
         if !has_copied && not_copied.is_none() {
-            return Ok(());
+            return Ok(first);
         }
         let expired = Entity::find()
             .select_only()
@@ -270,14 +273,15 @@ impl Tx {
             .order_by_desc(Column::Sequence)
             .limit(1);
         let expired: Option<i64> = expired.into_tuple().one(&self.inner).await?;
-        let Some(last) = Ord::max(expired, not_copied) else { return Ok(()) };
+        let Some(last) = Ord::max(expired, not_copied) else { return Ok(first) };
         endpoint.position = Ord::max(endpoint.position, last);
         Entity::delete_many()
             .filter(Column::Endpoint.eq(&endpoint.name))
             .filter(Column::Sequence.lte(last))
             .exec(&self.inner)
             .await?;
-        self.add_resync(&endpoint.name, last, event_id(), now).await
+        self.add_resync(&endpoint.name, last, event_id(), now).await?;
+        self.first_pending(&endpoint.name).await
     }
 
     /// Adds a message to the endpoint that events up to a sequence number are missing.
@@ -309,11 +313,8 @@ impl Tx {
     }
 }
 
-fn held_by(Claimant { endpoint, holder }: Claimant<'_>, sequences: Vec<i64>) -> Condition {
-    Condition::all()
-        .add(Column::Endpoint.eq(endpoint))
-        .add(Column::Holder.eq(holder))
-        .add(Column::Sequence.is_in(sequences))
+fn held_by(Claimant { endpoint, holder }: Claimant<'_>) -> Condition {
+    Condition::all().add(Column::Endpoint.eq(endpoint)).add(Column::Holder.eq(holder))
 }
 
 fn pending(row: Model) -> Result<Pending, StoreError> {

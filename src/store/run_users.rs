@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
 use uuid::Uuid;
 
 use super::StoreError;
+use super::pairs::is_any_of;
 use super::runs::{RunState, Runs};
 
 impl Runs<'_> {
@@ -35,7 +36,7 @@ impl Runs<'_> {
             .select_only()
             .column(run_user::Column::ExternalId)
             .filter(run_user::Column::RunId.eq(id.to_string()))
-            .filter(run_user::Column::ExternalId.is_in(external_ids))
+            .filter(is_any_of(self.0, run_user::Column::ExternalId, external_ids.iter().cloned()))
             .into_tuple()
             .all(self.0)
             .await?;

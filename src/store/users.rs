@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use super::connection::Db;
-use super::pairs::{is_of_source, key_table};
+use super::pairs::{is_any_of, is_of_source, key_table};
 use super::{StoreError, in_time};
 use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
 
@@ -100,8 +100,8 @@ impl Users<'_> {
 
     /// The users with these ids, in no order.
     pub async fn by_ids(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
-        let ids = ids.iter().map(|id| TextUuid(id.0));
-        let rows = in_time(Entity::find().filter(Column::Id.is_in(ids)).all(self.0)).await?;
+        let is_wanted = is_any_of(self.0, Column::Id, ids.iter().map(UserId::to_string));
+        let rows = in_time(Entity::find().filter(is_wanted).all(self.0)).await?;
         Ok(rows.into_iter().map(user).collect())
     }
 
