@@ -32,6 +32,6 @@ pub use source_state::{
     Checks, Comparison, LogState, ProviderReport, Reason, Signals, SourceState, judge, usual_pause,
 };
 pub use stored_user::{StaleReason, StoredUser};
-pub use timestamp::Timestamp;
+pub use timestamp::{Timestamp, retry_after};
 pub use user::{User, UserId, UserKey};
 pub use view::UserView;

@@ -37,6 +37,11 @@ impl Timestamp {
         Some(Self::from_micros(parsed.timestamp_micros()))
     }
 
+    /// From the form that HTTP headers have, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        Some(DateTime::parse_from_rfc2822(text.trim()).ok()?.to_utc().into())
+    }
+
     /// From what providers send: epoch seconds, epoch milliseconds or RFC 3339.
     pub fn from_json(value: &Value) -> Option<Self> {
         match value {
@@ -86,6 +91,12 @@ impl Timestamp {
     }
 }
 
+/// The pause that a `Retry-After` header requests: seconds or an HTTP date.
+pub fn retry_after(text: &str, now: Timestamp) -> Option<std::time::Duration> {
+    let seconds = text.trim().parse().ok().map(std::time::Duration::from_secs);
+    seconds.or_else(|| Some(Timestamp::from_http_date(text)?.since(now)))
+}
+
 fn micros(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -124,9 +135,11 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
-    use super::Timestamp;
+    use super::{Timestamp, retry_after};
 
     #[test]
     fn seconds_milliseconds_and_rfc_3339_are_one_moment() {
@@ -161,5 +174,30 @@ mod tests {
         let moment = Timestamp::from_micros(1_767_268_800_123_456);
         assert_eq!(moment.to_string(), "2026-01-01T12:00:00.123456Z");
         assert_eq!(Timestamp::parse(&moment.to_string()), Some(moment));
+    }
+
+    #[test]
+    fn an_http_date_is_read() {
+        let moment = Timestamp::parse("1994-11-06T08:49:37Z");
+        assert_eq!(Timestamp::from_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), moment);
+        assert_eq!(Timestamp::from_http_date(" Sun, 06 Nov 1994 09:49:37 +0100 "), moment);
+        for wrong in ["", "37", "1994-11-06T08:49:37Z", "Mon, 06 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(Timestamp::from_http_date(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = Timestamp::parse("1994-11-06T08:49:07Z").unwrap();
+        for (text, seconds) in [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(30)),
+            ("Sun, 06 Nov 1994 08:49:00 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
     }
 }

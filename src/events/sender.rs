@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::body::EventBody;
 use crate::clock::Clock;
 use crate::config::{Endpoint, is_refused_address};
-use crate::domain::{AttemptResult, Timestamp};
+use crate::domain::{AttemptResult, Timestamp, retry_after};
 use crate::signature::{SigningError, sign_with_all};
 
 /// How long an attempt may take, from the DNS lookup to the end of the answer.
@@ -107,7 +107,7 @@ impl Sender {
             match request.send().await {
                 Ok(answer) => {
                     let status = answer.status().as_u16();
-                    let retry_after = retry_after(&answer, self.clock.now());
+                    let retry_after = requested_pause(&answer, self.clock.now());
                     drain(answer).await;
                     (Some(status), retry_after, label_of(status))
                 }
@@ -140,17 +140,12 @@ async fn drain(mut answer: Response) {
     }
 }
 
-/// `Retry-After`, in seconds or as a date.
-fn retry_after(answer: &Response, now: Timestamp) -> Option<Duration> {
+/// The pause that the `Retry-After` of a refusal requests.
+fn requested_pause(answer: &Response, now: Timestamp) -> Option<Duration> {
     if answer.status().is_success() {
         return None;
     }
-    let text = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = chrono::DateTime::parse_from_rfc2822(text).ok()?.to_utc();
-    Some(Timestamp::from(date).since(now))
+    retry_after(answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?, now)
 }
 
 fn label_of(status: u16) -> &'static str {

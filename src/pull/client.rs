@@ -19,7 +19,7 @@ use super::file::BYTE_ORDER_MARK;
 use crate::clock::{Clock, random_bytes};
 use crate::config::{is_loopback, is_permitted};
 use crate::content_coding::{self, CodingError};
-use crate::domain::{Timestamp, lenient_json};
+use crate::domain::{Timestamp, lenient_json, retry_after};
 use crate::providers::api::Api;
 use crate::providers::directory::{Answer, Directory, Method, Request};
 
@@ -393,22 +393,16 @@ fn json(body: &[u8]) -> Option<Value> {
 /// The provider's clock. An answer from a cache has an older time.
 fn date(answer: &Answer) -> Option<Timestamp> {
     let is_cached = answer.header("age").is_some_and(|age| age.trim() != "0");
-    if is_cached { None } else { http_date(answer.header("date")?) }
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    Some(chrono::DateTime::parse_from_rfc2822(text).ok()?.to_utc().into())
+    if is_cached { None } else { Timestamp::from_http_date(answer.header("date")?) }
 }
 
 /// The pause that the provider requests: `Retry-After` in seconds or as a date, or `X-RateLimit-Reset` in Unix seconds.
 fn requested_pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
-    let until = |time: Timestamp| time.since(now);
     if let Some(text) = answer.header("retry-after") {
-        let seconds = text.trim().parse().ok().map(Duration::from_secs);
-        return seconds.or_else(|| http_date(text).map(until));
+        return retry_after(text, now);
     }
     let reset = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
-    Some(until(Timestamp::from_seconds(reset)))
+    Some(Timestamp::from_seconds(reset).since(now))
 }
 
 /// The provider's error message, if it is in one of the usual places.

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use reqwest::header::DATE;
 use reqwest::redirect::Policy;
 use url::Url;
@@ -105,8 +104,7 @@ pub(super) async fn check_clock(
 async fn fetch_date(url: Url, settings: &Tokens) -> Option<Timestamp> {
     let client = reqwest::Client::builder().redirect(Policy::none()).timeout(settings.fetch_timeout);
     let response = client.build().ok()?.get(url).send().await.ok()?;
-    let date = DateTime::parse_from_rfc2822(response.headers().get(DATE)?.to_str().ok()?).ok()?;
-    Some(date.with_timezone(&Utc).into())
+    Timestamp::from_http_date(response.headers().get(DATE)?.to_str().ok()?)
 }
 
 fn compare_clocks(host: &str, theirs: Timestamp, ours: Timestamp) -> Finding {
