@@ -13,13 +13,14 @@ use serde_json::Value;
 use tracing::debug;
 use url::Url;
 
+use super::answer::{date, error_message_in, requested_pause};
 use super::credentials::Credentials;
 use super::error::ApiError;
 use super::file::BYTE_ORDER_MARK;
 use crate::clock::{Clock, random_bytes};
 use crate::config::{is_loopback, is_permitted};
 use crate::content_coding::{self, CodingError};
-use crate::domain::{Timestamp, lenient_json, retry_after};
+use crate::domain::{Timestamp, lenient_json};
 use crate::providers::api::Api;
 use crate::providers::directory::{Answer, Directory, Method, Request};
 
@@ -34,8 +35,6 @@ const EVENT_STREAM: &str = "text/event-stream";
 const DOWNLOAD_READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// The largest answer: 500 users with the largest metadata need a tenth of it.
 const LARGEST_ANSWER: usize = 64 << 20;
-/// The longest error message of a provider that is shown.
-const MAX_MESSAGE_CHARS: usize = 300;
 
 /// Sends requests to one source's management API.
 #[derive(Debug)]
@@ -388,38 +387,6 @@ async fn read(mut response: Response) -> Result<Answer, Verdict> {
 fn json(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     lenient_json::from_slice(body).ok()
-}
-
-/// The provider's clock. An answer from a cache has an older time.
-fn date(answer: &Answer) -> Option<Timestamp> {
-    let is_cached = answer.header("age").is_some_and(|age| age.trim() != "0");
-    if is_cached { None } else { Timestamp::from_http_date(answer.header("date")?) }
-}
-
-/// The pause that the provider requests: `Retry-After` in seconds or as a date, or `X-RateLimit-Reset` in Unix seconds.
-fn requested_pause(answer: &Answer, now: Timestamp) -> Option<Duration> {
-    if let Some(text) = answer.header("retry-after") {
-        return retry_after(text, now);
-    }
-    let reset = answer.header("x-ratelimit-reset")?.trim().parse().ok()?;
-    Some(Timestamp::from_seconds(reset).since(now))
-}
-
-/// The provider's error message, if it is in one of the usual places.
-fn error_message_in(body: &Value) -> String {
-    let places = [
-        "/errors/0/long_message",
-        "/errors/0/message",
-        "/error_description",
-        "/message",
-        "/detail",
-        "/error",
-    ];
-    let words = places.iter().find_map(|place| body.pointer(place)?.as_str());
-    let trace = body.get("clerk_trace_id").and_then(Value::as_str);
-    let words = words.map(|words| format!(", {words}")).unwrap_or_default();
-    let trace = trace.map(|trace| format!(", trace {trace}")).unwrap_or_default();
-    (words + &trace).chars().filter(|letter| !letter.is_control()).take(MAX_MESSAGE_CHARS).collect()
 }
 
 /// Describes an error of reqwest without the URL, whose query may contain a signature.

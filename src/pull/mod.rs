@@ -4,6 +4,7 @@
 //! reads page after page; `backfill` writes every page in one transaction, through the same writer as deliveries;
 //! `reconcile` compares; `watch` does this while the service runs.
 
+mod answer;
 mod backfill;
 mod client;
 mod comparison;
