@@ -47,6 +47,12 @@ impl Watches<'_> {
         Ok(rows.into_iter().map(watched).collect())
     }
 
+    /// The watch of a source.
+    pub(crate) async fn find(&self, source: &str) -> Result<Option<Watched>, StoreError> {
+        let row = super::in_time(Entity::find_by_id(source).one(self.0)).await?;
+        Ok(row.map(|row| watched(row).1))
+    }
+
     /// Creates the watch of a source, unless it exists.
     pub(crate) async fn begin(
         &self,

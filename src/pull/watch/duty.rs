@@ -51,7 +51,7 @@ impl Inner {
     /// Creates the watch of a source, unless it exists. The last delivery is read from the journal.
     pub(super) async fn begin(&self, name: &str) -> Result<(), StoreError> {
         let store = &self.puller.writer.store;
-        if store.watches().all().await?.contains_key(name) {
+        if store.watches().find(name).await?.is_some() {
             return Ok(());
         }
         let newest = store.journal().newest_times(name, Timestamp::EPOCH, 1).await?;
@@ -183,7 +183,7 @@ impl Inner {
         let complete = Some(RunState::Complete);
         let last = store.runs().newest(name, RunKind::Reconcile, complete, now).await?;
         let last = last.and_then(|run| run.finished_at);
-        let watched = store.watches().all().await?.remove(name);
+        let watched = store.watches().find(name).await?;
         let gap = watched.as_ref().and_then(|watched| watched.log.gap_at);
         let began = watched.map_or(now, |watched| watched.started_at);
         let is_lost = gap.is_some_and(|gap| last.is_none_or(|last| last < gap));

@@ -87,7 +87,7 @@ impl LogReader<'_> {
     /// Where to start reading.
     async fn start(&self) -> Result<LogStart, StoreError> {
         let now = self.watch.puller.clock.now();
-        let watched = self.watch.puller.writer.store.watches().all().await?.remove(self.source.name());
+        let watched = self.watch.puller.writer.store.watches().find(self.source.name()).await?;
         let cursor = watched.as_ref().and_then(|watched| watched.cursor.clone());
         let read_at = watched.and_then(|watched| watched.log.read_at).unwrap_or(now);
         Ok(match cursor {

@@ -147,7 +147,7 @@ impl Inner {
         }
         self.begin(name).await?;
         let stored = self.puller.writer.store.watches();
-        let last = stored.all().await?.remove(name).map(|watched| watched.checks).unwrap_or_default();
+        let last = stored.find(name).await?.map(|watched| watched.checks).unwrap_or_default();
         let checks = self.check_provider(source, client, &last).await?;
         stored.save_checks(name, &checks).await?;
         watched.completed_checks.fetch_add(1, Ordering::SeqCst);
