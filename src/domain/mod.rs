@@ -29,7 +29,7 @@ pub use identity::{Identity, TokenKind};
 pub use profile::{Field, Kind, Profile};
 pub use scope::{Admin, EventsRead, RequiredScope, Scope, Scopes, UsersRead};
 pub use source_state::{
-    Checks, Comparison, LogState, ProviderReport, Reason, Signals, SourceState, judge, usual_pause,
+    Checks, Comparison, LogState, ProviderReport, Reason, Signals, SourceState, evaluate, usual_pause,
 };
 pub use stored_user::{StaleReason, StoredUser};
 pub use timestamp::{Timestamp, retry_after};

@@ -229,7 +229,7 @@ pub struct ProviderReport {
 }
 
 /// The state of a source, and the reasons for it in a fixed order.
-pub fn judge(signals: &Signals) -> (SourceState, Vec<Reason>) {
+pub fn evaluate(signals: &Signals) -> (SourceState, Vec<Reason>) {
     let mut reasons = BTreeSet::new();
     if let Some(report) = &signals.provider_report {
         reasons.extend(of_checks(signals, &report.checks));

@@ -5,7 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use strum::VariantArray as _;
 
-use super::{Checks, Comparison, LogState, ProviderReport, Reason, Signals, SourceState, judge, usual_pause};
+use super::{
+    Checks, Comparison, LogState, ProviderReport, Reason, Signals, SourceState, evaluate, usual_pause,
+};
 use crate::domain::{Activity, Timestamp};
 
 const NOW: Timestamp = Timestamp::EPOCH;
@@ -41,7 +43,7 @@ fn healthy() -> Signals {
 fn reasons(change: impl FnOnce(&mut Signals)) -> Vec<Reason> {
     let mut signals = healthy();
     change(&mut signals);
-    judge(&signals).1
+    evaluate(&signals).1
 }
 
 fn provider_report(change: impl FnOnce(&mut ProviderReport)) -> Vec<Reason> {
@@ -62,7 +64,7 @@ fn compared(change: impl FnOnce(&mut Comparison)) -> Vec<Reason> {
 
 #[test]
 fn a_healthy_source_is_ok() {
-    assert_eq!(judge(&healthy()), (SourceState::Ok, vec![]));
+    assert_eq!(evaluate(&healthy()), (SourceState::Ok, vec![]));
     assert_eq!(reasons(|signals| signals.provider_report = None), []);
     // A source that is only used for tokens has no deliveries that could be late.
     let tokens_alone = |signals: &mut Signals| {
@@ -238,7 +240,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn ok_means_that_there_is_no_reason_and_the_worst_reason_decides(signals in any_signals()) {
-        let (state, reasons) = judge(&signals);
+        let (state, reasons) = evaluate(&signals);
         prop_assert_eq!(state == SourceState::Ok, reasons.is_empty());
         prop_assert!(reasons.iter().all(|reason| reason.state() <= state));
         prop_assert!(reasons.is_empty() || reasons.iter().any(|reason| reason.state() == state));
@@ -248,19 +250,19 @@ proptest! {
     #[test]
     fn additional_findings_never_improve_the_state(signals in any_signals()) {
         // If there was never a delivery, refusals replace this reason.
-        prop_assume!(judge(&signals).1 != [Reason::NoDeliveryYet]);
+        prop_assume!(evaluate(&signals).1 != [Reason::NoDeliveryYet]);
         let mut worse = signals.clone();
         worse.activity.refused += 3;
         if let Some(provider_report) = &mut worse.provider_report {
             provider_report.checks.missing = Some(1);
             provider_report.comparison = Some(Comparison { extra: 1, ..provider_report.comparison.unwrap_or_default() });
         }
-        prop_assert!(judge(&worse).0 >= judge(&signals).0);
+        prop_assert!(evaluate(&worse).0 >= evaluate(&signals).0);
     }
 
     #[test]
     fn a_source_without_requests_to_the_provider_never_drifts(mut signals in any_signals()) {
         signals.provider_report = None;
-        prop_assert!(judge(&signals).0 < SourceState::Drifting);
+        prop_assert!(evaluate(&signals).0 < SourceState::Drifting);
     }
 }

@@ -1,12 +1,12 @@
 //! Watches the sources while the service runs: reads the providers' own logs of events, checks for differences, and
 //! reports the state of each source.
 //!
-//! One replica at a time sends requests to a source's provider (`duty`). The results are in the database, so every
+//! One replica at a time sends requests to a source's provider (`schedule`). The results are in the database, so every
 //! replica reports the same state, which is a pure function of them (`src/domain/source_state.rs`).
 
 mod checks;
-mod duty;
 mod log;
+mod schedule;
 mod status;
 
 use std::collections::BTreeMap;
@@ -91,7 +91,7 @@ impl Watch {
     /// Starts the background tasks. Must be called within a tokio runtime.
     pub(crate) fn start(&self, jobs: &Jobs) {
         let inner = Arc::clone(&self.0);
-        jobs.spawn_stoppable("states of the sources", |stop| inner.judge_periodically(stop));
+        jobs.spawn_stoppable("states of the sources", |stop| inner.update_states_periodically(stop));
         for (name, source) in &self.0.sources {
             if source.client.is_some() {
                 let (inner, name) = (Arc::clone(&self.0), name.clone());
@@ -112,7 +112,7 @@ impl Watch {
 
     /// Sets the metrics.
     pub(crate) async fn observe(&self) -> Result<(), StoreError> {
-        self.0.judge_all().await.map(|_| ())
+        self.0.update_states().await.map(|_| ())
     }
 
     /// Checks a source at its provider now, and returns its status; `None` if there is no such source.

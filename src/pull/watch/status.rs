@@ -9,8 +9,8 @@ use tracing::{info, warn};
 
 use super::Inner;
 use crate::domain::{
-    Activity, Checks, Comparison, LogState, ProviderReport, Reason, Signals, SourceState, Timestamp, judge,
-    usual_pause,
+    Activity, Checks, Comparison, LogState, ProviderReport, Reason, Signals, SourceState, Timestamp,
+    evaluate, usual_pause,
 };
 use crate::providers::Source;
 use crate::store::{Run, RunKind, RunState, StoreError, Watched};
@@ -85,7 +85,7 @@ impl WatchedDrift {
 pub(super) struct UsualPause(Mutex<Option<(Timestamp, Option<Duration>)>>);
 
 /// The stored data of a source, and the state that follows from it.
-pub(super) struct Judged {
+pub(super) struct Evaluated {
     pub(super) watched: Option<Watched>,
     state: SourceState,
     reasons: Vec<Reason>,
@@ -94,34 +94,34 @@ pub(super) struct Judged {
 }
 
 impl Inner {
-    /// Judges every source, sets the metrics, and logs each change of state. Only the replica that is first logs it.
-    pub(super) async fn judge_all(&self) -> Result<BTreeMap<String, Judged>, StoreError> {
+    /// Evaluates every source, sets the metrics, and logs each change of state. Only the replica that is first logs it.
+    pub(super) async fn update_states(&self) -> Result<BTreeMap<String, Evaluated>, StoreError> {
         // Times that cannot be written now are kept in memory for the next attempt.
         self.activities.flush().await.ok();
-        let mut known = self.puller.writer.store.watches().all().await?;
-        let mut judged = BTreeMap::new();
-        for name in self.puller.writer.sources.names() {
-            let Some(source) = self.puller.writer.sources.get(name) else { continue };
-            let one = self.judge(source, known.remove(name)).await?;
-            self.report(name, &one).await?;
-            judged.insert(name.to_owned(), one);
+        let evaluated = self.evaluate_all().await?;
+        for (name, one) in &evaluated {
+            self.report(name, one).await?;
         }
-        Ok(judged)
+        Ok(evaluated)
     }
 
     /// The state of each source and its reasons. Nothing is written.
     pub(super) async fn states(&self) -> Result<Vec<(String, SourceState, Vec<Reason>)>, StoreError> {
-        let mut known = self.puller.writer.store.watches().all().await?;
-        let mut states = Vec::new();
-        for name in self.puller.writer.sources.names() {
-            let Some(source) = self.puller.writer.sources.get(name) else { continue };
-            let Judged { state, reasons, .. } = self.judge(source, known.remove(name)).await?;
-            states.push((name.to_owned(), state, reasons));
-        }
-        Ok(states)
+        let evaluated = self.evaluate_all().await?.into_iter();
+        Ok(evaluated.map(|(name, Evaluated { state, reasons, .. })| (name, state, reasons)).collect())
     }
 
-    async fn judge(&self, source: &Source, watched: Option<Watched>) -> Result<Judged, StoreError> {
+    async fn evaluate_all(&self) -> Result<BTreeMap<String, Evaluated>, StoreError> {
+        let mut known = self.puller.writer.store.watches().all().await?;
+        let mut evaluated = BTreeMap::new();
+        for name in self.puller.writer.sources.names() {
+            let Some(source) = self.puller.writer.sources.get(name) else { continue };
+            evaluated.insert(name.to_owned(), self.evaluate(source, known.remove(name)).await?);
+        }
+        Ok(evaluated)
+    }
+
+    async fn evaluate(&self, source: &Source, watched: Option<Watched>) -> Result<Evaluated, StoreError> {
         let name = source.name();
         let activity = watched.as_ref().map(|watched| watched.activity).unwrap_or_default();
         let provider_report = match self.client(name) {
@@ -144,8 +144,8 @@ impl Inner {
             usual_pause: self.usual_pause(name).await?,
             provider_report,
         };
-        let (state, reasons) = judge(&signals);
-        Ok(Judged { watched, state, reasons, activity, drift })
+        let (state, reasons) = evaluate(&signals);
+        Ok(Evaluated { watched, state, reasons, activity, drift })
     }
 
     async fn last_comparison(&self, source: &str) -> Result<Option<Comparison>, StoreError> {
@@ -170,8 +170,8 @@ impl Inner {
     }
 
     /// Sets the metrics of a source, and logs its state if it has changed.
-    async fn report(&self, name: &str, judged: &Judged) -> Result<(), StoreError> {
-        let Judged { watched, state, reasons, activity, drift } = judged;
+    async fn report(&self, name: &str, evaluated: &Evaluated) -> Result<(), StoreError> {
+        let Evaluated { watched, state, reasons, activity, drift } = evaluated;
         let metrics = &self.puller.writer.metrics;
         metrics.source_state(name, *state);
         if let Some(at) = activity.last_delivery_at {
@@ -206,14 +206,14 @@ impl Inner {
     /// The status of all sources, or of one.
     pub(super) async fn status(&self, only: Option<&str>) -> Result<Vec<SourceStatus>, StoreError> {
         let store = &self.puller.writer.store;
-        let judged = self.judge_all().await?;
+        let evaluated = self.update_states().await?;
         let (users, parked) =
             (store.users().count_by_source().await?, store.journal().parked_by_source().await?);
         let mut all = Vec::new();
-        for (name, judged) in judged {
+        for (name, evaluated) in evaluated {
             let source = self.puller.writer.sources.get(&name);
             let Some(source) = source.filter(|_| only.is_none_or(|only| only == name)) else { continue };
-            let Judged { state, reasons, activity, drift, .. } = judged;
+            let Evaluated { state, reasons, activity, drift, .. } = evaluated;
             all.push(SourceStatus {
                 provider: source.provider(),
                 state,

@@ -22,30 +22,30 @@ const RENEWAL: Duration = Duration::from_secs(10);
 /// How often the checks are made.
 const CHECK_INTERVAL: Duration = Duration::from_mins(5);
 /// How often the states are calculated again: a source can become silent without any event.
-const JUDGE_INTERVAL: Duration = Duration::from_mins(1);
+const STATE_INTERVAL: Duration = Duration::from_mins(1);
 /// The shortest and the longest pause before testing again whether a comparison is due.
 const DUE_INTERVAL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The longest pause after a comparison that failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_mins(10);
 
 impl Inner {
-    /// Judges all sources every minute.
-    pub(super) async fn judge_periodically(self: Arc<Self>, stop: CancellationToken) {
+    /// Updates the states of all sources every minute.
+    pub(super) async fn update_states_periodically(self: Arc<Self>, stop: CancellationToken) {
         loop {
-            if let Err(error) = self.begin_and_judge().await {
+            if let Err(error) = self.begin_and_update().await {
                 debug!(%error, "the states of the sources cannot be determined now");
             }
-            if stop.run_until_cancelled(tokio::time::sleep(JUDGE_INTERVAL)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(STATE_INTERVAL)).await.is_none() {
                 return;
             }
         }
     }
 
-    async fn begin_and_judge(&self) -> Result<(), StoreError> {
+    async fn begin_and_update(&self) -> Result<(), StoreError> {
         for name in self.sources.keys() {
             self.begin(name).await?;
         }
-        self.judge_all().await.map(|_| ())
+        self.update_states().await.map(|_| ())
     }
 
     /// Creates the watch of a source, unless it exists. The last delivery is read from the journal.
@@ -126,7 +126,7 @@ impl Inner {
     async fn check_periodically(&self, name: &str) {
         loop {
             let checked = match self.check(name).await {
-                Ok(()) => self.judge_all().await.map(|_| ()),
+                Ok(()) => self.update_states().await.map(|_| ()),
                 Err(error) => Err(error),
             };
             if let Err(error) = checked {
@@ -167,7 +167,7 @@ impl Inner {
             info!(source = source.name(), "comparing the table with the provider's list");
             match self.puller.reconcile(source, &options, &mut Quiet).await {
                 Ok(_) => {
-                    self.judge_all().await.ok();
+                    self.update_states().await.ok();
                 }
                 Err(PullError::Held { .. }) => tokio::time::sleep(DUE_INTERVAL.1).await,
                 // The reason is already logged.
