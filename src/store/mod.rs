@@ -19,6 +19,7 @@ mod pending;
 mod pool;
 mod probe;
 mod records;
+mod run_progress;
 mod run_users;
 mod runs;
 mod schema;
@@ -54,9 +55,8 @@ pub use memberships::Membership;
 pub use outbox::{EventFilter, Outbox};
 pub use pending::{Claimant, Message, Order, Pending};
 pub use records::UserUpdate;
-pub(crate) use runs::{
-    RUN_LEASE, Run, RunCounts, RunEnd, RunKind, RunProgress, RunRequest, RunStart, RunState, Runs,
-};
+pub(crate) use run_progress::RunProgress;
+pub(crate) use runs::{RUN_LEASE, Run, RunCounts, RunEnd, RunKind, RunRequest, RunStart, RunState, Runs};
 pub use schema::Grant;
 pub use users::{Listing, UserLookup, Users};
 pub(crate) use watches::{LogPosition, Watched, Watches};
