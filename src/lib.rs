@@ -1,17 +1,6 @@
 //! usersync: your identity provider's users, in your own database, kept in sync.
 //!
-//! The modules and their dependencies; see ARCHITECTURE.md:
-//!
-//! ```text
-//! cli ──► app ──► http ──► events ──► sync ──► store ──► entity, migration
-//!  │       │       │                   │
-//!  │       │       │                   └──► providers ──► signature
-//!  │       │       └──► auth
-//!  │       └──► all of them: the composition root
-//!  └──► pull ──► sync, store, providers
-//! ```
-//!
-//! Every module may depend on `domain` (which depends on none), `clock`, `config`, `content_coding`, `jobs` and `telemetry`.
+//! The modules and their dependencies are in ARCHITECTURE.md.
 //!
 //! # In your own actix-web app
 //!

@@ -1,4 +1,6 @@
 //! Retention: events are deleted when they are older than configured.
+//!
+//! Every replica does so, without a lease: another one finds nothing left, by one read of an index.
 
 use std::time::Duration;
 

@@ -45,7 +45,7 @@ pub(super) async fn show(
         Some(user) => Arc::clone(user),
         None if wait == 0 => return Err(Problem::new(Code::UserNotSynced)),
         None => {
-            let _place = waiting.limits.place(&request, Some(&caller.authenticated.user))?;
+            let _permit = waiting.limits.permit(&request, Some(&caller.authenticated.user))?;
             wait_for(&access, &waiting, &caller, Duration::from_secs(wait)).await?
         }
     };

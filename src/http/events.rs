@@ -102,7 +102,7 @@ pub(super) async fn list(
             "events are requested, but none are logged: write [events] or [[endpoints]] into the configuration"
         );
     }
-    let _place = if wait.is_zero() { None } else { Some(waiting.limits.place(&request, None)?) };
+    let _permit = if wait.is_zero() { None } else { Some(waiting.limits.permit(&request, None)?) };
     let deadline = Instant::now() + wait;
     // Subscribe first, then read: so no change is missed between the two.
     let mut changes = waiting.feed.subscribe_to_all();

@@ -44,7 +44,7 @@ struct Open {
     by_user: HashMap<UserKey, u32>,
 }
 
-/// One place among the open streams. It is free again when it is dropped.
+/// Allows one stream or one waiting request. It is returned when it is dropped.
 #[derive(Debug)]
 pub(super) struct StreamPermit {
     limits: Limits,
@@ -94,11 +94,11 @@ impl Limits {
         requests.check_key(&client).map_err(|_| refusal("requests_per_second", Some(client), request))
     }
 
-    /// Takes a place for a stream of a user, or for a request that waits for a user or for events of all users.
+    /// Takes a permit for a stream of a user, or for a request that waits for a user or for events of all users.
     ///
     /// Many users may share one address, such as those of an office. So what one user may have open is counted
     /// by user, and the limit of an address leaves room for many of them.
-    pub(super) fn place(
+    pub(super) fn permit(
         &self,
         request: &HttpRequest,
         user: Option<&UserKey>,
@@ -205,18 +205,18 @@ mod tests {
     }
 
     #[test]
-    fn places_are_counted_per_client_and_in_total_and_freed_again() {
+    fn permits_are_counted_per_client_and_in_total_and_freed_again() {
         let limits = limits(1, 2, 3);
         let (ada, grace, own) = (from([192, 0, 2, 1]), from([192, 0, 2, 2]), from([10, 0, 0, 1]));
         let user = |number: u8| UserKey::new("clerk", format!("user_{number}"));
-        let [first, second] = [1, 2].map(|number| limits.place(&ada, Some(&user(number))).unwrap());
-        let refused = limits.place(&ada, Some(&user(3))).unwrap_err();
+        let [first, second] = [1, 2].map(|number| limits.permit(&ada, Some(&user(number))).unwrap());
+        let refused = limits.permit(&ada, Some(&user(3))).unwrap_err();
         assert_eq!(refused.cause(), "192.0.2.1 has reached limits.streams_per_client");
-        let third = limits.place(&grace, Some(&user(3))).unwrap();
-        let refused = limits.place(&own, Some(&user(4))).unwrap_err();
+        let third = limits.permit(&grace, Some(&user(3))).unwrap();
+        let refused = limits.permit(&own, Some(&user(4))).unwrap_err();
         assert_eq!(refused.cause(), "a trusted address has reached limits.streams");
         drop(first);
-        let again = limits.place(&own, Some(&user(1))).unwrap();
+        let again = limits.permit(&own, Some(&user(1))).unwrap();
         drop((second, third, again));
         let open = limits.open();
         assert_eq!((open.all, open.by_client.len(), open.by_user.len()), (0, 0, 0));
@@ -227,12 +227,12 @@ mod tests {
         let limits = limits(1, 10, 10);
         let (office, own) = (from([192, 0, 2, 1]), from([10, 0, 0, 1]));
         let [ada, grace] = ["user_ada", "user_grace"].map(|id| UserKey::new("clerk", id));
-        let [first, second] = [&office, &own].map(|request| limits.place(request, Some(&ada)).unwrap());
-        let refused = limits.place(&office, Some(&ada)).unwrap_err();
+        let [first, second] = [&office, &own].map(|request| limits.permit(request, Some(&ada)).unwrap());
+        let refused = limits.permit(&office, Some(&ada)).unwrap_err();
         assert_eq!(refused.cause(), "192.0.2.1 has reached limits.streams_per_user");
-        let of_another_user = limits.place(&office, Some(&grace)).unwrap();
+        let of_another_user = limits.permit(&office, Some(&grace)).unwrap();
         drop(first);
-        let again = limits.place(&office, Some(&ada)).unwrap();
+        let again = limits.permit(&office, Some(&ada)).unwrap();
         drop((second, of_another_user, again));
     }
 
@@ -254,8 +254,8 @@ mod tests {
             .insert_header(("x-forwarded-for", "192.0.2.1"))
             .to_http_request();
         let user = UserKey::new("clerk", "user_ada");
-        let _place = limits.place(&request, Some(&user)).unwrap();
-        let refused = limits.place(&request, Some(&user)).unwrap_err();
+        let _permit = limits.permit(&request, Some(&user)).unwrap();
+        let refused = limits.permit(&request, Some(&user)).unwrap_err();
         assert!(refused.cause().contains("server.trusted_proxies"), "{}", refused.cause());
     }
 }

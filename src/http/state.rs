@@ -72,7 +72,7 @@ pub struct WaitContext {
     pub feed: Feed,
     /// Cancelled when the service stops.
     pub stopping: CancellationToken,
-    /// The places for them.
+    /// The permits for them.
     pub limits: Limits,
 }
 

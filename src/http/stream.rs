@@ -37,7 +37,7 @@ pub(super) async fn follow(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     query::refuse_parameters(&request)?;
-    let place = waiting.limits.place(&request, Some(&caller.authenticated.user))?;
+    let permit = waiting.limits.permit(&request, Some(&caller.authenticated.user))?;
     let last_event_id =
         request.headers().get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let token = caller.authenticated;
@@ -49,7 +49,7 @@ pub(super) async fn follow(
         access,
         stopping: waiting.stopping.clone(),
         token,
-        _place: place,
+        _permit: permit,
         heartbeats: 0,
         last_id: last_event_id.to_owned(),
         retry: RETRY,
@@ -77,7 +77,7 @@ struct UserEventStream {
     access: web::Data<AuthContext>,
     stopping: CancellationToken,
     token: Arc<Authenticated>,
-    _place: StreamPermit,
+    _permit: StreamPermit,
     changes: Subscription,
     heartbeat: Interval,
     expiry: Instant,

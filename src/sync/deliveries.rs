@@ -35,7 +35,7 @@ impl From<Outcome> for Written {
 pub(super) struct Deliveries<'a> {
     pub(super) sources: &'a Sources,
     pub(super) batch: &'a [Delivery],
-    pub(super) arrival: DeliveryOrigin,
+    pub(super) origin: DeliveryOrigin,
 }
 
 impl TransactionWork for Deliveries<'_> {
@@ -48,7 +48,7 @@ impl TransactionWork for Deliveries<'_> {
     }
 
     async fn prepare(&self, tx: &Tx, _: &LoadedUsers<'_>) -> Result<BTreeSet<DeliveryKey>, StoreError> {
-        match self.arrival {
+        match self.origin {
             DeliveryOrigin::Received => tx.append(self.batch).await,
             DeliveryOrigin::Replayed => Ok(self.batch.iter().map(Delivery::key).collect()),
         }
@@ -86,7 +86,7 @@ impl TransactionWork for Deliveries<'_> {
             deleted.into_iter().partition(|user| self.has_final_id(user));
         tx.erase_payloads(&with_final_ids).await?;
         tx.erase_payloads_of_ended_lifetimes(&with_reusable_ids).await?;
-        match self.arrival {
+        match self.origin {
             DeliveryOrigin::Received => tx.record_outcomes(&entries).await,
             DeliveryOrigin::Replayed => tx.update_outcomes(&entries).await,
         }
@@ -94,7 +94,7 @@ impl TransactionWork for Deliveries<'_> {
 
     fn ending(&self, _: &LoadedUsers<'_>) -> Ending {
         // A delivery that came alone is seldom followed at once, nor is a page of the journal.
-        if self.arrival == DeliveryOrigin::Received && self.batch.len() > 1 {
+        if self.origin == DeliveryOrigin::Received && self.batch.len() > 1 {
             Ending::CommitAndContinue
         } else {
             Ending::Commit

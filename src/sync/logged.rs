@@ -74,7 +74,7 @@ impl Writer {
         batch: &[Delivery],
         position: &LogPosition<'_>,
     ) -> Result<Vec<Written>, StoreError> {
-        let deliveries = Deliveries { sources: &self.sources, batch, arrival: DeliveryOrigin::Received };
+        let deliveries = Deliveries { sources: &self.sources, batch, origin: DeliveryOrigin::Received };
         self.change_users(chain, &LoggedEvents { deliveries, position }).await
     }
 }

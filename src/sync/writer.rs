@@ -19,14 +19,14 @@ impl Writer {
         &self,
         chain: &mut Chain,
         batch: Vec<Delivery>,
-        arrival: DeliveryOrigin,
+        origin: DeliveryOrigin,
     ) -> Vec<Result<Written, StoreError>> {
         self.metrics.batch(batch.len());
-        match self.apply_batch(chain, &batch, arrival).await {
+        match self.apply_batch(chain, &batch, origin).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(StoreError::Rejected(_)) => self.write_one_by_one(chain, batch, arrival).await,
+            Err(StoreError::Rejected(_)) => self.write_one_by_one(chain, batch, origin).await,
             Err(StoreError::Blocked(_)) if batch.len() > 1 => {
-                self.write_one_by_one(chain, batch, arrival).await
+                self.write_one_by_one(chain, batch, origin).await
             }
             Err(error) => batch.iter().map(|_| Err(error.clone())).collect(),
         }
@@ -36,7 +36,7 @@ impl Writer {
         &self,
         chain: &mut Chain,
         batch: Vec<Delivery>,
-        arrival: DeliveryOrigin,
+        origin: DeliveryOrigin,
     ) -> Vec<Result<Written, StoreError>> {
         let started = Instant::now();
         // Remembers that the database is unavailable and which users are blocked, so that later deliveries fail at
@@ -54,7 +54,7 @@ impl Writer {
             let known = away.as_ref().or_else(|| blocked.get(user.as_ref()?));
             let outcome = match known {
                 Some(error) => Err(error.clone()),
-                None => self.write_alone(chain, delivery, arrival).await,
+                None => self.write_alone(chain, delivery, origin).await,
             };
             match (&outcome, user) {
                 (Err(error @ StoreError::Unavailable(_)), _) => away = Some(error.clone()),
@@ -73,17 +73,17 @@ impl Writer {
         &self,
         chain: &mut Chain,
         mut delivery: Delivery,
-        arrival: DeliveryOrigin,
+        origin: DeliveryOrigin,
     ) -> Result<Written, StoreError> {
         let alone = std::slice::from_ref(&delivery);
-        let outcomes = match self.apply_batch(chain, alone, arrival).await {
+        let outcomes = match self.apply_batch(chain, alone, origin).await {
             Err(error @ StoreError::Rejected(_)) => {
                 warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database rejected a delivery");
                 delivery = Self::rejected(delivery);
-                match self.apply_batch(chain, std::slice::from_ref(&delivery), arrival).await {
+                match self.apply_batch(chain, std::slice::from_ref(&delivery), origin).await {
                     // The database's encoding lacks a letter of it.
                     Err(StoreError::Rejected(_)) => {
-                        self.apply_batch(chain, &[delivery.into_ascii()], arrival).await?
+                        self.apply_batch(chain, &[delivery.into_ascii()], origin).await?
                     }
                     outcomes => outcomes?,
                 }
@@ -105,10 +105,10 @@ impl Writer {
         &self,
         chain: &mut Chain,
         batch: &[Delivery],
-        arrival: DeliveryOrigin,
+        origin: DeliveryOrigin,
     ) -> Result<Vec<Written>, StoreError> {
         let started = Instant::now();
-        let deliveries = Deliveries { sources: &self.sources, batch, arrival };
+        let deliveries = Deliveries { sources: &self.sources, batch, origin };
         let outcomes = self.change_users(chain, &deliveries).await;
         self.metrics.commit(started.elapsed());
         outcomes

@@ -304,9 +304,9 @@ async fn sqlite_on_a_full_disk() {
     let size = 8 + cycles(FAULT_CYCLES);
     let script = format!(r#"mount -t tmpfs -o size={size}m tmpfs "$1" && exec "$0" serve"#);
     let service = Service::start_by(unshare, &script, folder.path(), &url);
-    let seen = Path::new("/proc").join(service.id().to_string()).join("root");
-    let seen = seen.join(folder.path().strip_prefix("/").unwrap());
-    let ballast = seen.join("ballast");
+    let root = Path::new("/proc").join(service.id().to_string()).join("root");
+    let root = root.join(folder.path().strip_prefix("/").unwrap());
+    let ballast = root.join("ballast");
     let fill = || {
         // It fails when the disk is full, as intended.
         let mut file = std::fs::File::create(&ballast).unwrap();
@@ -318,7 +318,7 @@ async fn sqlite_on_a_full_disk() {
     let copy = tempfile::tempdir().unwrap();
     let copied = || {
         for name in ["usersync.db", "usersync.db-wal"] {
-            std::fs::copy(seen.join(name), copy.path().join(name)).unwrap();
+            std::fs::copy(root.join(name), copy.path().join(name)).unwrap();
         }
         sqlite_in(copy.path())
     };

@@ -94,8 +94,8 @@ fn assert_no_secrets(said: &ProgramOutput, token: &str) {
     let everything = said.everything();
     // Of a service key or a secret, too, a part is too much.
     let parts = token.split('.').filter(|part| part.len() > 16).map(|part| &part[8..]);
-    for confided in parts.chain(["ada@example.com", "Lovelace", "user_2tAda"]) {
-        assert!(!everything.contains(confided), "{confided:?} is in {everything}");
+    for private in parts.chain(["ada@example.com", "Lovelace", "user_2tAda"]) {
+        assert!(!everything.contains(private), "{private:?} is in {everything}");
     }
 }
 

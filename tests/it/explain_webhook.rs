@@ -113,10 +113,9 @@ fn assert_no_secrets(said: &ProgramOutput, wire: &SignedRequest) {
     let everything = said.everything();
     let signatures = wire.headers.iter().filter(|(name, _)| name.ends_with("signature"));
     let secrets = [SECRET, OLD_SECRET, FOREIGN_SECRET].map(|secret| &secret[8..]).into_iter();
-    let confided =
-        secrets.chain(signatures.filter_map(|(_, value)| value.get(8..)).filter(|it| it.len() > 8));
-    for confided in confided.chain(["@example.com", "Lovelace", "img.clerk.com"]) {
-        assert!(!everything.contains(confided), "{confided:?} is in {everything}");
+    let private = secrets.chain(signatures.filter_map(|(_, value)| value.get(8..)).filter(|it| it.len() > 8));
+    for private in private.chain(["@example.com", "Lovelace", "img.clerk.com"]) {
+        assert!(!everything.contains(private), "{private:?} is in {everything}");
     }
 }
 

@@ -129,7 +129,7 @@ async fn streams_and_waiting_requests_are_limited_per_client_and_in_total(app: &
     let stream = open(app, ADA_ADDRESS).await;
     assert_eq!(stream.status(), 200);
     let wait = "/v1/users/current?wait=1";
-    let ask = |client| {
+    let request = |client| {
         answer(
             app.client
                 .request(Method::GET, wait)
@@ -137,8 +137,8 @@ async fn streams_and_waiting_requests_are_limited_per_client_and_in_total(app: &
                 .header("x-forwarded-for", client),
         )
     };
-    assert_eq!(ask(ADA_ADDRESS).await.brief(), "429 too_many_requests");
-    assert_eq!(ask(GRACE_ADDRESS).await.brief(), "404 user_not_synced");
+    assert_eq!(request(ADA_ADDRESS).await.brief(), "429 too_many_requests");
+    assert_eq!(request(GRACE_ADDRESS).await.brief(), "404 user_not_synced");
 
     let last = open(app, GRACE_ADDRESS).await;
     assert_eq!((last.status().as_u16(), open(app, "198.51.100.3").await.status().as_u16()), (200, 429));

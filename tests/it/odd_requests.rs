@@ -66,8 +66,8 @@ async fn every_route_that_is_read_answers_head_with_the_headers_of_get(app: &Tes
         ("/v1/users/nobody", key),
         ("/v1/auth", &token),
     ] {
-        let ask = |method| answer(app.client.request(method, path).bearer_auth(credentials));
-        let (get, head) = (ask(Method::GET).await, ask(Method::HEAD).await);
+        let request = |method| answer(app.client.request(method, path).bearer_auth(credentials));
+        let (get, head) = (request(Method::GET).await, request(Method::HEAD).await);
         assert_eq!((head.status, &*head.text), (get.status, ""), "{path}");
         assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
     }

@@ -39,11 +39,11 @@ impl PrivateValues {
 }
 
 /// Deliveries that are accepted, parked and refused, each in every way.
-async fn deliver(client: &Client, confided: &mut PrivateValues) {
+async fn deliver(client: &Client, private: &mut PrivateValues) {
     let mut send = async |wire: SignedRequest, expected: &str| {
         for (name, value) in &wire.headers {
             if *name == "svix-signature" {
-                confided.keep(value);
+                private.keep(value);
             }
         }
         assert_eq!(client.send(wire).await.brief(), expected);
@@ -71,7 +71,7 @@ async fn deliver(client: &Client, confided: &mut PrivateValues) {
 }
 
 /// Tokens and service keys that are accepted and refused.
-async fn ask(client: &Client, provider: &Provider, signer: &Signer, confided: &mut PrivateValues) {
+async fn request_users(client: &Client, provider: &Provider, signer: &Signer, private: &mut PrivateValues) {
     let now = Clock::system().now().as_seconds();
     let claims = json!({
         "iss": provider.url(""), "sub": ADA, "aud": APPLICATION_ID, "iat": now, "exp": now + 600,
@@ -94,7 +94,7 @@ async fn ask(client: &Client, provider: &Provider, signer: &Signer, confided: &m
         (format!("{good}.{PRIVATE}"), 401),
         (format!("{PRIVATE}-in-place-of-a-token"), 401),
     ] {
-        token.split('.').for_each(|part| confided.keep(part));
+        token.split('.').for_each(|part| private.keep(part));
         assert_eq!(client.get_as(&token, "/v1/users/current").await.status, expected);
         client.get_as(&token, "/v1/identity").await;
     }
@@ -103,10 +103,10 @@ async fn ask(client: &Client, provider: &Provider, signer: &Signer, confided: &m
 }
 
 /// Commands of an operator, valid and invalid.
-async fn list(client: &Client, confided: &mut PrivateValues) {
-    confided.keep(client.service_key());
+async fn list(client: &Client, private: &mut PrivateValues) {
+    private.keep(client.service_key());
     let stranger = "usk_00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-    confided.keep(stranger);
+    private.keep(stranger);
     assert_eq!(client.get_as(stranger, "/v1/users?email=ada@example.com").await.status, 401);
     assert_eq!(client.list("?email=ada.king@example.com").await.status, 200);
     for query in
@@ -124,15 +124,15 @@ async fn log_of_all_requests(home: &mut ProgramFixture, format: &str) {
     home.set("CLERK_JWT_ISSUER_DOMAIN", provider.url(""));
     home.set("RUST_LOG", "trace");
     home.set("USERSYNC_LOG__FORMAT", format);
-    let mut confided = PrivateValues::default();
-    confided.keep(SECRET);
+    let mut private = PrivateValues::default();
+    private.keep(SECRET);
     let service = home.serve().await;
     let client = home.client(&service).await;
-    deliver(&client, &mut confided).await;
-    ask(&client, &provider, &signer, &mut confided).await;
-    list(&client, &mut confided).await;
+    deliver(&client, &mut private).await;
+    request_users(&client, &provider, &signer, &mut private).await;
+    list(&client, &mut private).await;
     assert_eq!(client.deliver(DELETED).await, "200 applied");
-    confided.assert_not_in(&service.stop().await);
+    private.assert_not_in(&service.stop().await);
 }
 
 async fn the_most_verbose_text_log_contains_no_secret_and_no_personal_data(home: &mut ProgramFixture) {

@@ -73,9 +73,9 @@ impl SharedMessages {
 
     /// Fails if any answer is not allowed.
     pub(crate) fn assert_nothing_wrong(&self) {
-        let book = self.open();
-        let first: Vec<&String> = book.wrong_answers.iter().take(10).collect();
-        assert!(first.is_empty(), "{} wrong answers, of which {first:#?}", book.wrong_answers.len());
+        let sent = self.open();
+        let first: Vec<&String> = sent.wrong_answers.iter().take(10).collect();
+        assert!(first.is_empty(), "{} wrong answers, of which {first:#?}", sent.wrong_answers.len());
     }
 }
 
@@ -209,26 +209,26 @@ impl Sender {
         took: Duration,
     ) {
         let (id, always) = (&message.id, self.answers == Answers::Always);
-        let mut book = self.account.open();
-        book.counts.slowest = book.counts.slowest.max(took);
+        let mut sent = self.account.open();
+        sent.counts.slowest = sent.counts.slowest.max(took);
         if took > SLOWEST && always {
-            book.wrong_answers.push(format!("{id} waited for {took:?}: {answer:?}"));
+            sent.wrong_answers.push(format!("{id} waited for {took:?}: {answer:?}"));
         }
         match answer {
-            Ok(answer) if answer.status == 200 => book.note_accepted(id, was_acknowledged, &answer),
+            Ok(answer) if answer.status == 200 => sent.note_accepted(id, was_acknowledged, &answer),
             Ok(answer) => {
-                book.counts.refused += 1;
+                sent.counts.refused += 1;
                 if answer.status != 503 || answer.header("retry-after").is_empty() {
-                    book.wrong_answers.push(format!("{id} was answered {answer:?}"));
+                    sent.wrong_answers.push(format!("{id} was answered {answer:?}"));
                 }
-                book.note_failed(message);
+                sent.note_failed(message);
             }
             Err(error) => {
-                book.counts.unanswered += 1;
+                sent.counts.unanswered += 1;
                 if always {
-                    book.wrong_answers.push(format!("{id} had no answer: {error:?}"));
+                    sent.wrong_answers.push(format!("{id} had no answer: {error:?}"));
                 }
-                book.note_failed(message);
+                sent.note_failed(message);
             }
         }
     }
