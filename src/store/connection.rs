@@ -14,7 +14,7 @@ use sea_orm::{
 use tokio::sync::Mutex;
 use tracing::trace;
 
-use super::error::means_another_server;
+use super::error::{is_about_prepared_statements, means_another_server};
 use super::pool::{Lease, Pool};
 use super::session::Session;
 
@@ -111,11 +111,13 @@ async fn begun(pool: &Pool) -> Result<Lease, DbErr> {
     Ok(lease)
 }
 
-/// Reads; once more if the first connection turns out to be broken.
+/// Reads; once more if the first connection turns out to be broken, or to be one of a pooler.
 async fn read(pool: &Pool, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
     let again = statement.clone();
     let rows = match alone(pool, async |lease| lease.fetch_all(statement).await).await {
-        Err(DbErr::Query(RuntimeErr::SqlxError(error))) if means_another_server(&error) => {
+        Err(DbErr::Query(RuntimeErr::SqlxError(error)))
+            if means_another_server(&error) || is_about_prepared_statements(&error) =>
+        {
             alone(pool, async |lease| lease.fetch_all(again).await).await?
         }
         rows => rows?,

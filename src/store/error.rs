@@ -7,6 +7,9 @@ use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
 /// Data exception, integrity constraint, check option of a view, program limit exceeded, raised by a trigger.
 const ABOUT_VALUES: [&str; 5] = ["22", "23", "44", "54", "P0"];
 
+const INVALID_STATEMENT_NAME: &str = "26000";
+const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
+
 /// A statement failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -129,6 +132,12 @@ pub(super) fn means_another_server(error: &sqlx::Error) -> bool {
     }
 }
 
+/// A prepared statement of this connection is unknown, or one that it prepares is there already: another session
+/// answers. usersync names no statement itself.
+pub(super) fn is_about_prepared_statements(error: &sqlx::Error) -> bool {
+    matches!(postgres_code(error), Some(INVALID_STATEMENT_NAME | DUPLICATE_PREPARED_STATEMENT))
+}
+
 /// Raised before anything was sent, or after everything was received.
 pub(super) fn is_about_a_value(error: &sqlx::Error) -> bool {
     use sqlx::Error::{ColumnDecode, ColumnIndexOutOfBounds, ColumnNotFound, Decode, Encode, RowNotFound};
@@ -188,7 +197,8 @@ fn kind_of_code(error: &dyn DatabaseError) -> Kind {
         };
     }
     match &*code {
-        "40001" | "40P01" => Kind::Conflict,
+        // After the last two, the next attempt does without prepared statements.
+        "40001" | "40P01" | INVALID_STATEMENT_NAME | DUPLICATE_PREPARED_STATEMENT => Kind::Conflict,
         // The statement took longer than we let it.
         "57014" => Kind::Unavailable,
         code if is_of_class(code, &ABOUT_VALUES) => Kind::Rejected,

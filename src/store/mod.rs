@@ -144,7 +144,7 @@ impl Store {
         let is_pooled = postgres.says_pooled || probe::is_pooled(&options).await?;
         if is_pooled && direct.is_none() && purpose == Purpose::Service {
             warn!(
-                "the database is behind a pooler in transaction mode: changes by other replicas are noticed \
+                "the database seems to be behind a pooler in transaction mode: changes by other replicas are noticed \
                     late. Set `direct_url` under [database] (or DIRECT_URL) to the direct address of the \
                     database"
             );

@@ -15,8 +15,9 @@ use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, Executor as _, Row as 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, Statement, Values};
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
 
-use super::error::{is_about_a_value, is_transient, means_another_server};
+use super::error::{is_about_a_value, is_about_prepared_statements, is_transient, means_another_server};
 use super::session::Session;
 use super::{ACQUIRE_TIMEOUT, PING_TIMEOUT, TEST_AFTER_IDLE};
 
@@ -34,7 +35,9 @@ pub(super) struct Pool(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     options: PgConnectOptions,
-    session: Session,
+    statement_timeout: Option<Duration>,
+    /// See [`Session::is_pooled`].
+    is_pooled: AtomicBool,
     permits: Arc<Semaphore>,
     /// The idle ones; the one that was returned last is at the end.
     idle: Mutex<VecDeque<Idle>>,
@@ -92,7 +95,8 @@ impl Pool {
     pub(super) fn new(options: PgConnectOptions, session: Session, max_connections: usize) -> Self {
         Self(Arc::new(Inner {
             options,
-            session,
+            statement_timeout: session.statement_timeout,
+            is_pooled: AtomicBool::new(session.is_pooled),
             permits: Arc::new(Semaphore::new(max_connections)),
             idle: Mutex::default(),
             returned: Notify::new(),
@@ -104,7 +108,24 @@ impl Pool {
     }
 
     pub(super) fn session(&self) -> Session {
-        self.0.session
+        let Inner { is_pooled, statement_timeout, .. } = &*self.0;
+        Session { is_pooled: is_pooled.load(Ordering::Acquire), statement_timeout: *statement_timeout }
+    }
+
+    /// A pooler in transaction mode turns out to be between: from now on nothing outlives a transaction.
+    fn switch_to_pooled(&self) {
+        let mut switched = false;
+        for inner in std::iter::once(Arc::clone(&self.0)).chain(self.siblings()) {
+            switched |= !inner.is_pooled.swap(true, Ordering::AcqRel);
+        }
+        if switched {
+            warn!(
+                "the database is behind a pooler in transaction mode, which was not so at the start: prepared \
+                 statements are not used any more. Start usersync again, with `?pgbouncer=true` at the end of the \
+                 URL, to be sure that no other session state is expected"
+            );
+        }
+        self.invalidate();
     }
 
     /// Connects two pools: each closes idle connections when the other one needs them.
@@ -184,11 +205,11 @@ impl Pool {
             return Err(sqlx::Error::PoolClosed);
         }
         let mut connection = PgConnection::connect_with(&self.0.options).await?;
-        if self.0.session.is_pooled {
+        if self.session().is_pooled {
             // A pooler accepts every client, and only then makes it wait for a server connection.
             connection.ping().await?;
         } else {
-            connection.execute(AssertSqlSafe(self.0.session.settings("SET"))).await?;
+            connection.execute(AssertSqlSafe(self.session().settings("SET"))).await?;
         }
         Ok(connection)
     }
@@ -238,7 +259,7 @@ impl Pool {
 
 impl Lease {
     pub(super) fn session(&self) -> Session {
-        self.pool.0.session
+        self.pool.session()
     }
 
     /// Runs a statement as it is, such as `BEGIN` or `COMMIT`.
@@ -285,6 +306,21 @@ impl Lease {
         self.run_tracked(async |connection| connection.fetch_one(sql).await?.try_get(0)).await
     }
 
+    /// The server process that answers now, which is noted in a setting of the session.
+    pub(super) async fn mark_process(&mut self) -> Result<i32, sqlx::Error> {
+        let sql = "SELECT pg_backend_pid(), set_config('usersync.process', pg_backend_pid()::text, false)";
+        self.run_tracked(async |connection| connection.fetch_one(sql).await?.try_get(0)).await
+    }
+
+    /// The server process that answers now, if the session still has the note of [`Self::mark_process`].
+    pub(super) async fn marked_process(&mut self) -> Result<Option<i32>, sqlx::Error> {
+        let sql =
+            "SELECT pg_backend_pid(), current_setting('usersync.process', true) = pg_backend_pid()::text";
+        let row = self.run_tracked(async |connection| connection.fetch_one(sql).await).await?;
+        let is_marked: Option<bool> = row.try_get(1)?;
+        row.try_get(0).map(|process| is_marked.unwrap_or_default().then_some(process))
+    }
+
     fn give_back(&mut self) {
         let inner = &self.pool.0;
         let is_current = self.generation == inner.generation.load(Ordering::Acquire);
@@ -314,6 +350,10 @@ impl Lease {
             Err(error) if means_another_server(error) => {
                 self.connection = None;
                 self.pool.invalidate();
+            }
+            Err(error) if is_about_prepared_statements(error) => {
+                self.connection = None;
+                self.pool.switch_to_pooled();
             }
             Err(error) if !matches!(error, sqlx::Error::Database(_)) && !is_about_a_value(error) => {
                 self.connection = None;

@@ -9,22 +9,26 @@ use sea_orm::{DbErr, RuntimeErr};
 use super::pool::{Lease, Pool};
 use super::session::Session;
 
-/// How long the second connection may take: where there is none to be had, there is no pooler to share one.
-const SECOND_CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a connection may wait while the other one is in a transaction. A server answers at once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Other clients of a pooler may come between.
 const ROUNDS: usize = 3;
 
-/// Whether two connections share a server process, or one changes it: only a pooler in transaction mode does that.
+/// Whether two connections share a server process, or one changes it, or loses the settings of its session: only a
+/// pooler in transaction mode does that.
+///
+/// If that cannot be found out, there may be such a pooler. What is right behind it is right everywhere, only slower;
+/// without it, a statement that one client prepared could be executed for another one.
 pub(super) async fn is_pooled(options: &PgConnectOptions) -> Result<bool, DbErr> {
-    let session = Session { is_pooled: false, statement_timeout: None };
+    // Nothing is set that other clients of a pooler would notice.
+    let session = Session { is_pooled: true, statement_timeout: None };
     let pool = Pool::new(options.clone(), session, 2);
     let mut first = pool.acquire().await?;
-    let process = first.process().await.map_err(failed)?;
-    let shared = match tokio::time::timeout(SECOND_CONNECTION_TIMEOUT, pool.acquire()).await {
-        Ok(Ok(mut second)) => share(&mut first, &mut second, process).await.map_err(failed)?,
-        Ok(Err(_)) | Err(_) => false,
+    let process = first.mark_process().await.map_err(failed)?;
+    let shared = match pool.acquire().await {
+        Ok(mut second) => share(&mut first, &mut second, process).await.map_err(failed)?,
+        // The server or the pooler has no second connection to give.
+        Err(_) => true,
     };
     drop(first);
     pool.close().await;
@@ -37,9 +41,9 @@ async fn share(first: &mut Lease, second: &mut Lease, process: i32) -> Result<bo
         if second.process().await? == process {
             return Ok(true);
         }
-        match tokio::time::timeout(ANSWER_TIMEOUT, first.process()).await {
-            Ok(Ok(answered)) if answered == process => {}
-            // It changed, or it waits for a server connection.
+        match tokio::time::timeout(ANSWER_TIMEOUT, first.marked_process()).await {
+            Ok(Ok(answered)) if answered == Some(process) => {}
+            // It changed, or was reset, or it waits for a server connection.
             Ok(Ok(_)) | Err(_) => return Ok(true),
             Ok(Err(error)) => return Err(error),
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +11,7 @@ use url::Url;
 pub(crate) struct Forwarder {
     address: SocketAddr,
     target: Arc<Mutex<String>>,
+    delay: Arc<Mutex<Duration>>,
 }
 
 impl Forwarder {
@@ -18,23 +20,31 @@ impl Forwarder {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let target = Arc::new(Mutex::new(server_of(url)));
-        let now = Arc::clone(&target);
+        let delay = Arc::new(Mutex::new(Duration::ZERO));
+        let (now, delay_now) = (Arc::clone(&target), Arc::clone(&delay));
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
                 let server = now.lock().unwrap().clone();
+                let delay = *delay_now.lock().unwrap();
                 tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
                     if let Ok(mut far) = TcpStream::connect(server).await {
                         copy_bidirectional(&mut near, &mut far).await.ok();
                     }
                 });
             }
         });
-        Self { address, target }
+        Self { address, target, delay }
     }
 
     /// New clients are connected to this server. Existing connections stay.
     pub(crate) fn turn_to(&self, url: &str) {
         *self.target.lock().unwrap() = server_of(url);
+    }
+
+    /// Each new client waits so long until it is connected.
+    pub(crate) fn delay_by(&self, delay: Duration) {
+        *self.delay.lock().unwrap() = delay;
     }
 
     /// The same URL with this address.
