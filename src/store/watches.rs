@@ -118,6 +118,13 @@ impl Watches<'_> {
         Ok(())
     }
 
+    /// Deletes the failure of the event log. When the log was read stays as it is.
+    pub(crate) async fn clear_log_failure(&self, source: &str) -> Result<(), StoreError> {
+        let none = Expr::value(Option::<String>::None);
+        of(source).col_expr(Column::LogFailure, none).exec(self.0).await?;
+        Ok(())
+    }
+
     /// Deletes the position in the event log: events before `now` may be lost, and reading starts again at `now`.
     pub(crate) async fn lose_position(&self, source: &str, now: Timestamp) -> Result<(), StoreError> {
         of(source)

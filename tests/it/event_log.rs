@@ -216,6 +216,50 @@ async fn credentials_without_permission_for_the_log_are_reported() {
     service.stop().await;
 }
 
+/// A log that the credentials may not read, then may: the pause after the refusal is longer than a test waits.
+async fn granted(home: &ProgramFixture, provider: &str, directory: &FakeDirectory, event: Value) {
+    directory.site().log_is_forbidden = true;
+    let service = home.serve().await;
+    let client = operator(home, &service).await;
+    let forbidden = json!(["event_log_forbidden"]);
+    until("the log is forbidden", async || client.source(provider).await["reasons"] == forbidden).await;
+    assert_eq!(client.check(provider).await["reasons"], forbidden);
+    directory.site().log_is_forbidden = false;
+    directory.site().events.push(event);
+    let source = client.check(provider).await;
+    assert_eq!((&source["state"], &source["reasons"]), (&json!("ok"), &json!([])), "{source}");
+    until("the event is read", async || number(home, "SELECT count(*) FROM journal").await == 1).await;
+    service.stop().await;
+}
+
+async fn a_check_tries_the_log_again_after_a_missing_permission(home: &mut ProgramFixture) {
+    let user = workos_users(1).remove(0);
+    let directory = FakeDirectory::start(Vec::new());
+    directory.site().endpoints = vec![json!({
+        "id": "we_1", "endpoint_url": "https://a.test/webhooks/workos", "status": "enabled",
+        "events": ["user.created", "user.updated", "user.deleted"],
+    })];
+    workos(home, &directory);
+    granted(home, "workos", &directory, workos_event(0, "user.created", &user, 0)).await;
+}
+
+on_both_databases!(a_check_tries_the_log_again_after_a_missing_permission, with ProgramFixture);
+
+#[tokio::test]
+async fn a_check_opens_the_stream_again_after_a_missing_permission() {
+    let home = ProgramFixture::on_sqlite();
+    let user = auth0_users(1).remove(0);
+    let directory = FakeDirectory::start(Vec::new());
+    let subscriptions =
+        ["user.created", "user.updated", "user.deleted"].map(|kind| json!({"event_type": kind}));
+    directory.site().endpoints = vec![json!({
+        "id": "est_1", "status": "enabled", "subscriptions": subscriptions, "destination":
+            {"type": "webhook", "configuration": {"webhook_endpoint": "https://a.test/webhooks/auth0"}},
+    })];
+    auth0(&home, &directory);
+    granted(&home, "auth0", &directory, auth0_event(0, "user.created", &user)).await;
+}
+
 #[tokio::test]
 async fn one_replica_reads_the_log_and_another_takes_over_after_a_kill() {
     let Some(home) = ProgramFixture::on_postgres().await else { return };

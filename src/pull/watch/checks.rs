@@ -19,7 +19,7 @@ use crate::pull::instance;
 use crate::store::StoreError;
 
 /// How long all checks together may take.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many users without a row are looked up by id.
 const MAX_LOOKUPS: usize = 3;
 /// The number of users who signed up within this time is the tolerance of the count.

@@ -10,8 +10,8 @@ use futures_util::StreamExt as _;
 use tracing::{debug, info, warn};
 
 use super::Inner;
-use super::checks::reason_of_api;
-use crate::domain::{Delivery, Outcome, Reason, Timestamp, UserKey};
+use super::checks::{CHECK_TIMEOUT, reason_of_api};
+use crate::domain::{Delivery, LogState, Outcome, Reason, Timestamp, UserKey};
 use crate::providers::Source;
 use crate::providers::directory::ListError;
 use crate::providers::event_log::{EventLog, LogForm, LogMessage, LogRefusal, LogStart, StreamMessage};
@@ -34,8 +34,10 @@ const MIN_STREAM_TIME: Duration = Duration::from_secs(5);
 const FAILURES_UNTIL_REPORTED: u32 = 3;
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// The pause between two attempts if only the operator can change the result.
+/// The pause between two attempts if only the operator can change the result. A check ends it.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_mins(5);
+/// How often a reader that waits after a failure looks whether a check, perhaps by another replica, could read the log.
+const RECOVERY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why the log could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,44 @@ pub(super) struct LogReader<'a> {
     pub(super) chain: Chain,
     /// The number of failures in a row.
     pub(super) failures: u32,
+    /// Whether the last failure is stored.
+    pub(super) is_reported: bool,
+}
+
+impl Inner {
+    /// Sends one request for the event log of a source, if the last one failed. If it is answered now, the failure is
+    /// deleted, and the replica that reads the log reads it again soon.
+    pub(super) async fn retry_log(
+        &self,
+        source: &Source,
+        client: &ApiClient,
+        state: &LogState,
+    ) -> Result<(), StoreError> {
+        let Some(log) = client.api().watch.event_log().filter(|_| state.failure.is_some()) else {
+            return Ok(());
+        };
+        let reader = self.reader(source, client, log);
+        match tokio::time::timeout(CHECK_TIMEOUT, reader.try_once()).await {
+            Ok(Ok(())) => self.puller.writer.store.watches().clear_log_failure(source.name()).await,
+            Ok(Err(LogError::Store(error))) => Err(error),
+            Ok(Err(error)) => {
+                debug!(source = source.name(), %error, "the event log still cannot be read");
+                Ok(())
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// A reader of the event log of a source.
+    pub(super) fn reader<'a>(
+        &'a self,
+        source: &'a Source,
+        client: &'a ApiClient,
+        log: &'a dyn EventLog,
+    ) -> LogReader<'a> {
+        let chain = Chain::for_batches(self.puller.writer.store.clone());
+        LogReader { watch: self, source, client, log, chain, failures: 0, is_reported: false }
+    }
 }
 
 impl LogReader<'_> {
@@ -75,13 +115,47 @@ impl LogReader<'_> {
                 Ok(()) => self.succeed().await,
                 Err(error) => self.fail(&error).await,
             };
+            if self.failures > 0 {
+                self.pause_after_failure(pause).await;
+                continue;
+            }
             tokio::time::sleep(pause).await;
-            if self.failures == 0 && self.log.form() == LogForm::Pages {
+            if self.log.form() == LogForm::Pages {
                 let arrival = self.watch.activities.arrival(self.source.name());
                 // Ends with the first delivery, or after the interval.
                 tokio::time::timeout(INTERVAL.saturating_sub(pause), arrival).await.ok();
             }
         }
+    }
+
+    /// Waits after a failure. The wait ends early if a check has been able to read the log.
+    async fn pause_after_failure(&self, pause: Duration) {
+        let end = Instant::now() + pause;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || (self.is_reported && self.has_recovered().await) {
+                return;
+            }
+            tokio::time::sleep(left.min(RECOVERY_INTERVAL)).await;
+        }
+    }
+
+    /// Whether the stored failure was deleted.
+    async fn has_recovered(&self) -> bool {
+        let watched = self.watch.puller.writer.store.watches().all().await;
+        let watched = watched.ok().and_then(|mut watched| watched.remove(self.source.name()));
+        watched.is_some_and(|watched| watched.log.failure.is_none())
+    }
+
+    /// Sends one request, and reads no event of its answer.
+    async fn try_once(&self) -> Result<(), LogError> {
+        let from = self.start().await?;
+        let request = self.log.request(&from);
+        let answered = match self.log.form() {
+            LogForm::Pages => self.client.send(&request).await.map(|_| ()),
+            LogForm::Stream => self.client.open(&request).await.map(|_| ()),
+        };
+        answered.map_err(|error| self.refusal(&from, error))
     }
 
     /// Where to start reading.
@@ -119,7 +193,7 @@ impl LogReader<'_> {
         let from = self.start().await?;
         let stream = self.client.open(&self.log.request(&from)).await;
         let mut stream = stream.map_err(|error| self.refusal(&from, error))?;
-        self.note(None).await?;
+        self.watch.puller.writer.store.watches().clear_log_failure(self.source.name()).await?;
         let mut parser = SseParser::default();
         let opened = Instant::now();
         let mut has_advanced = false;
@@ -214,6 +288,7 @@ impl LogReader<'_> {
     async fn fail(&mut self, error: &LogError) -> Duration {
         debug!(source = self.source.name(), %error, "the event log could not be read");
         self.failures = self.failures.saturating_add(1);
+        self.is_reported = false;
         let backoff = Duration::from_secs(1 << self.failures.min(6)).min(LONGEST_PAUSE);
         let is_persistent = self.failures >= FAILURES_UNTIL_REPORTED;
         let (reason, pause) = match error {
@@ -242,10 +317,11 @@ impl LogReader<'_> {
             // An unavailable database is reported elsewhere.
             LogError::Store(_) => return backoff,
         };
-        if reason.is_some()
-            && let Err(error) = self.note(reason).await
-        {
-            debug!(%error, "the failure of the event log could not be stored");
+        if reason.is_some() {
+            match self.note(reason).await {
+                Ok(()) => self.is_reported = true,
+                Err(error) => debug!(%error, "the failure of the event log could not be stored"),
+            }
         }
         pause
     }

@@ -147,8 +147,15 @@ impl Inner {
         }
         self.begin(name).await?;
         let stored = self.puller.writer.store.watches();
-        let last = stored.find(name).await?.map(|watched| watched.checks).unwrap_or_default();
-        let checks = self.check_provider(source, client, &last).await?;
+        let (last, log) = stored
+            .find(name)
+            .await?
+            .map(|watched| (watched.checks, watched.log))
+            .unwrap_or_default();
+        let (checks, ()) = tokio::try_join!(
+            self.check_provider(source, client, &last),
+            self.retry_log(source, client, &log)
+        )?;
         stored.save_checks(name, &checks).await?;
         watched.completed_checks.fetch_add(1, Ordering::SeqCst);
         Ok(())

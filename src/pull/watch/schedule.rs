@@ -8,14 +8,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::Inner;
-use super::log::LogReader;
 use crate::domain::{Activity, Timestamp};
 use crate::providers::Source;
 use crate::pull::ReconcileOptions;
 use crate::pull::client::ApiClient;
 use crate::pull::error::PullError;
 use crate::pull::progress::Quiet;
-use crate::store::{Chain, RunKind, RunState, StoreError};
+use crate::store::{RunKind, RunState, StoreError};
 
 /// How often the holder renews the lease, and other replicas try to take it.
 const RENEWAL: Duration = Duration::from_secs(10);
@@ -142,8 +141,7 @@ impl Inner {
             debug!(%error, "the event log cannot be read before the database is available");
             tokio::time::sleep(RENEWAL).await;
         }
-        let chain = Chain::for_batches(self.puller.writer.store.clone());
-        LogReader { watch: self, source, client, log, chain, failures: 0 }.follow().await;
+        self.reader(source, client, log).follow().await;
     }
 
     /// Compares the table with the provider's list whenever a comparison is due. Nothing is repaired.

@@ -55,6 +55,8 @@ pub(crate) struct ProviderState {
     pub(crate) events: Vec<Value>,
     /// How many of the first events, and their positions, are deleted.
     pub(crate) forgotten: usize,
+    /// Whether the credentials may not read the log of events.
+    pub(crate) log_is_forbidden: bool,
     /// The next streams of events end after their first message.
     pub(crate) cut_streams: usize,
     /// The endpoints of webhooks.

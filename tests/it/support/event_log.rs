@@ -17,6 +17,9 @@ pub(super) fn respond(
 ) -> Option<HttpResponse> {
     let value = |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
     Some(match path {
+        "/events" | "/api/v2/events" if site.log_is_forbidden => {
+            HttpResponse::Forbidden().json(json!({"statusCode": 403, "message": "Insufficient scope"}))
+        }
         "/events" => pages(site, value("after"), value("range_start")),
         "/webhook_endpoints" => HttpResponse::Ok()
             .json(json!({"data": site.endpoints, "list_metadata": {"before": null, "after": null}})),
