@@ -184,6 +184,8 @@ pub struct LogState {
 /// The result of the last comparison with the provider's list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
+    /// When it began.
+    pub began_at: Option<Timestamp>,
     /// When it ended.
     pub at: Option<Timestamp>,
     /// Users in the list without a row.
@@ -226,6 +228,23 @@ pub struct ProviderReport {
     pub log: Option<LogState>,
     /// The last comparison.
     pub comparison: Option<Comparison>,
+}
+
+impl ProviderReport {
+    /// A report without what is outdated: the differences that the last comparison has repaired, and those of checks
+    /// that were made before a comparison of the whole list.
+    #[must_use]
+    pub fn without_outdated(mut self) -> Self {
+        let Some(comparison) = &mut self.comparison else { return self };
+        if !comparison.is_refused && comparison.began_at > self.checks.at {
+            (self.checks.missing, self.checks.difference) = (None, None);
+        }
+        if comparison.missing + comparison.different <= comparison.repaired {
+            (comparison.missing, comparison.different, comparison.repaired) = (0, 0, 0);
+        }
+        comparison.extra = comparison.extra.saturating_sub(std::mem::take(&mut comparison.deleted));
+        self
+    }
 }
 
 /// The state of a source, and the reasons for it in a fixed order.

@@ -235,9 +235,13 @@ impl Metrics {
         self.0.reconciled.get_or_create(&Source { source: source.to_owned() }).set(seconds(at));
     }
 
-    /// How many differences of one kind there are between the table and the provider.
-    pub fn drift(&self, source: &str, kind: &'static str, count: i64) {
-        self.0.drift.get_or_create(&Drift { source: source.to_owned(), kind }).set(count);
+    /// How many differences of one kind there are between the table and the provider; `None` if it is not known.
+    pub fn drift(&self, source: &str, kind: &'static str, count: Option<i64>) {
+        let labels = Drift { source: source.to_owned(), kind };
+        match count {
+            Some(count) => drop(self.0.drift.get_or_create(&labels).set(count)),
+            None => drop(self.0.drift.remove(&labels)),
+        }
     }
 
     /// The state of a source.

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::backfill::{backfill, clerk, configure, number};
+use crate::reconcile::reconcile;
 use crate::support::binary::ProgramFixture;
 use crate::support::client::fixture::CREATED;
 use crate::support::client::{answer, signed_at};
@@ -93,6 +94,39 @@ async fn a_new_user_without_a_row_is_noticed_and_each_change_of_state_is_logged_
 }
 
 on_both_databases!(a_new_user_without_a_row_is_noticed_and_each_change_of_state_is_logged_once, with ProgramFixture);
+
+async fn a_comparison_replaces_what_an_earlier_check_has_found(home: &mut ProgramFixture) {
+    let everybody = clerk_users(40);
+    let directory = FakeDirectory::start(everybody[..30].to_vec());
+    clerk(home, &directory);
+    assert_eq!(backfill(home, &[]).await.0.code, Some(0));
+    let service = home.serve().await;
+    let client = operator(home, &service).await;
+    directory.site().users = everybody[1..].to_vec();
+    client.check("clerk").await;
+    let source = client.check("clerk").await;
+    let drift = &source["drift"];
+    assert_eq!((&drift["canary"], &drift["count"], &drift["missing"]), (&json!(10), &json!(9), &Value::Null));
+    assert_eq!(source["state"], "drifting", "{source}");
+    assert_eq!(reconcile(home, &["--repair", "--delete"]).await.0.code, Some(0));
+    let source = client.source("clerk").await;
+    let drift = &source["drift"];
+    assert_eq!((&drift["canary"], &drift["count"]), (&Value::Null, &Value::Null), "{source}");
+    for kind in ["missing", "different", "extra", "notListed"] {
+        assert_eq!(drift[kind], 0, "{source}");
+    }
+    assert_eq!((&source["state"], &source["users"]), (&json!("ok"), &json!(39)), "{source}");
+    let page = client.get("/metrics").await.text;
+    let of_kind = |kind: &str| page.lines().find(|line| line.contains(&format!("kind=\"{kind}\"")));
+    assert_eq!((of_kind("canary"), of_kind("count")), (None, None));
+    assert_eq!(of_kind("missing"), Some(r#"usersync_source_drift{source="clerk",kind="missing"} 0"#));
+    let source = client.check("clerk").await;
+    let drift = &source["drift"];
+    assert_eq!((&drift["canary"], &drift["count"]), (&json!(0), &json!(0)), "{source}");
+    service.stop().await;
+}
+
+on_both_databases!(a_comparison_replaces_what_an_earlier_check_has_found, with ProgramFixture);
 
 async fn a_source_whose_provider_answers_with_an_error_is_unknown(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(1));

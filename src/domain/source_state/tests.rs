@@ -266,3 +266,49 @@ proptest! {
         prop_assert!(evaluate(&signals).0 < SourceState::Drifting);
     }
 }
+
+/// A check found a difference ten minutes ago, and a comparison began `minutes_ago`.
+fn compared_after_a_check(minutes_ago: u64, comparison: Comparison) -> ProviderReport {
+    let report = ProviderReport {
+        checks: Checks {
+            at: Some(minutes(10)),
+            missing: Some(1),
+            difference: Some(2),
+            difference_seen: 2,
+            ..Checks::default()
+        },
+        log: None,
+        comparison: Some(Comparison {
+            began_at: Some(minutes(minutes_ago)),
+            at: Some(minutes(1)),
+            ..comparison
+        }),
+    };
+    report.without_outdated()
+}
+
+#[test]
+fn a_comparison_of_the_whole_list_replaces_earlier_checks() {
+    let later = compared_after_a_check(5, Comparison::default());
+    assert_eq!((later.checks.missing, later.checks.difference), (None, None));
+    assert_eq!(provider_report(|report| *report = later.clone()), []);
+    for (began, comparison) in
+        [(15, Comparison::default()), (5, Comparison { is_refused: true, ..Comparison::default() })]
+    {
+        let kept = compared_after_a_check(began, comparison);
+        assert_eq!((kept.checks.missing, kept.checks.difference), (Some(1), Some(2)), "{comparison:?}");
+    }
+}
+
+#[test]
+fn what_a_comparison_has_repaired_and_deleted_is_no_difference_any_more() {
+    let found = Comparison { missing: 2, different: 3, extra: 4, not_listed: 1, ..Comparison::default() };
+    let remaining = |repaired, deleted| {
+        let report = compared_after_a_check(5, Comparison { repaired, deleted, ..found });
+        let Comparison { missing, different, extra, not_listed, .. } = report.comparison.unwrap();
+        [missing, different, extra, not_listed]
+    };
+    assert_eq!(remaining(0, 0), [2, 3, 4, 1]);
+    assert_eq!(remaining(5, 4), [0, 0, 0, 1]);
+    assert_eq!(remaining(4, 1), [2, 3, 3, 1], "one that could not be repaired");
+}

@@ -50,7 +50,7 @@ pub(crate) struct WatchedDrift {
     pub(crate) canary: Option<u64>,
     /// The provider's number of users minus the number of rows.
     pub(crate) count: Option<i64>,
-    /// What the last comparison found.
+    /// What the last comparison found and did not repair.
     pub(crate) comparison: Option<Comparison>,
 }
 
@@ -62,21 +62,18 @@ impl WatchedDrift {
         Some(Self { checked_at: at.max(compared_at)?, canary, count: difference, comparison })
     }
 
-    /// Every kind that was checked, with its name in the metrics.
-    fn kinds(&self) -> Vec<(&'static str, i64)> {
+    /// Every kind with its name in the metrics; `None` if it was not checked.
+    fn kinds(self) -> [(&'static str, Option<i64>); 6] {
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let mut kinds = Vec::new();
-        kinds.extend(self.canary.map(|count| ("canary", number(count))));
-        kinds.extend(self.count.map(|count| ("count", count)));
-        if let Some(Comparison { missing, different, extra, not_listed, .. }) = self.comparison {
-            kinds.extend([
-                ("missing", number(missing)),
-                ("different", number(different)),
-                ("extra", number(extra)),
-                ("not_listed", number(not_listed)),
-            ]);
-        }
-        kinds
+        let compared = |of: fn(&Comparison) -> u64| self.comparison.as_ref().map(of).map(number);
+        [
+            ("canary", self.canary.map(number)),
+            ("count", self.count),
+            ("missing", compared(|it| it.missing)),
+            ("different", compared(|it| it.different)),
+            ("extra", compared(|it| it.extra)),
+            ("not_listed", compared(|it| it.not_listed)),
+        ]
     }
 }
 
@@ -132,7 +129,8 @@ impl Inner {
                     |watched| (watched.checks.clone(), watched.log),
                 );
                 let comparison = self.last_comparison(name).await?;
-                Some(ProviderReport { checks, log: has_log.then_some(log), comparison })
+                let report = ProviderReport { checks, log: has_log.then_some(log), comparison };
+                Some(report.without_outdated())
             }
             None => None,
         };
@@ -152,7 +150,7 @@ impl Inner {
         let runs = self.puller.writer.store.runs();
         let complete = Some(RunState::Complete);
         let run = runs.newest(source, RunKind::Reconcile, complete, self.puller.clock.now()).await?;
-        Ok(run.and_then(|run| Some(comparison(run.finished_at, run.report.as_ref()?))))
+        Ok(run.and_then(|run| Some(comparison(&run, run.report.as_ref()?))))
     }
 
     async fn usual_pause(&self, source: &str) -> Result<Option<Duration>, StoreError> {
@@ -177,7 +175,7 @@ impl Inner {
         if let Some(at) = activity.last_delivery_at {
             metrics.last_delivery(name, at);
         }
-        for (kind, count) in drift.iter().flat_map(WatchedDrift::kinds) {
+        for (kind, count) in drift.iter().flat_map(|drift| drift.kinds()) {
             metrics.drift(name, kind, count);
         }
         let compared = drift.and_then(|drift| drift.comparison).and_then(|comparison| comparison.at);
@@ -239,10 +237,11 @@ impl Inner {
 }
 
 /// Reads the report of a reconciliation.
-fn comparison(at: Option<Timestamp>, report: &Value) -> Comparison {
+fn comparison(run: &Run, report: &Value) -> Comparison {
     let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).unwrap_or_default();
     Comparison {
-        at,
+        began_at: Some(run.started_at),
+        at: run.finished_at,
         missing: number("/counts/missing"),
         different: number("/counts/different"),
         extra: number("/counts/extra"),
