@@ -27,7 +27,7 @@ pub(crate) trait Directory: fmt::Debug + Send + Sync {
 
     /// Where to continue after the request was refused with a 4xx that is not about credentials or the rate limit;
     /// `None` if the run cannot continue.
-    fn after_refusal(&self, _position: Option<&Position>, _answer: &Answer) -> Option<Position> {
+    fn after_refusal(&self, _position: Option<&Position>, _answer: &Answer) -> Option<Continuation> {
         None
     }
 
@@ -165,6 +165,14 @@ pub(crate) enum Next {
     End,
 }
 
+/// Where a list continues after its position was refused.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Continuation {
+    pub(crate) at: Position,
+    /// What has happened, for the operator.
+    pub(crate) why: &'static str,
+}
+
 /// The result of a lookup by id.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Lookup {
@@ -190,6 +198,9 @@ pub(crate) enum ListError {
     /// The list repeats itself, so reading it would never end.
     #[error("the list repeats itself: {0}")]
     Repeats(String),
+    /// The provider could not prepare the list. The next call requests it once more.
+    #[error("{0}; the next call requests another one")]
+    NotPrepared(String),
 }
 
 impl ListError {

@@ -254,6 +254,10 @@ impl PageHandler for BackfillState<'_> {
     fn preparing(&mut self, percent: Option<u64>) {
         self.progress.preparing(percent);
     }
+
+    fn note(&mut self, text: &str) {
+        self.progress.note(text);
+    }
 }
 
 impl BackfillState<'_> {

@@ -86,6 +86,10 @@ impl PageHandler for Comparison<'_> {
     fn preparing(&mut self, percent: Option<u64>) {
         self.progress.preparing(percent);
     }
+
+    fn note(&mut self, text: &str) {
+        self.progress.note(text);
+    }
 }
 
 impl Comparison<'_> {

@@ -76,7 +76,10 @@ impl PullError {
     /// Whether the same run may succeed if it is tried again.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Held { .. } | Self::Interrupted | Self::Api(ApiError::Unavailable(_)) => true,
+            Self::Held { .. }
+            | Self::Interrupted
+            | Self::Api(ApiError::Unavailable(_))
+            | Self::List(ListError::NotPrepared(_)) => true,
             Self::Store(error) => {
                 matches!(error, StoreError::Unavailable(_) | StoreError::Conflict(_) | StoreError::Blocked(_))
             }

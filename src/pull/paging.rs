@@ -12,7 +12,7 @@ use super::error::{ApiError, PullError};
 use super::file::{FileError, FileUsers};
 use super::repetition::Repetition;
 use crate::providers::Source;
-use crate::providers::directory::{Directory, Next, Position};
+use crate::providers::directory::{Continuation, Directory, ListError, Next, Position};
 use crate::providers::file::FileUser;
 
 /// How many users of a file are processed together, as a page.
@@ -35,6 +35,9 @@ pub(super) trait PageHandler {
 
     /// The provider is still preparing its list.
     fn preparing(&mut self, percent: Option<u64>);
+
+    /// A note for the operator.
+    fn note(&mut self, text: &str);
 }
 
 /// Reads from a position to the provider's documented end of the list.
@@ -48,6 +51,8 @@ pub(super) async fn read_list(
     let mut broken_downloads = 0;
     let mut ahead = None;
     let mut repetition = Repetition::new();
+    // What an earlier call has requested may have failed since then.
+    let mut may_request_again = position.is_some();
     loop {
         let answer = match ahead.take() {
             Some(answer) => answer,
@@ -57,9 +62,10 @@ pub(super) async fn read_list(
             Ok(answer) => answer,
             Err(ApiError::Answered { answer, words }) => {
                 match directory.after_refusal(position.as_ref(), &answer) {
-                    Some(elsewhere) => {
+                    Some(Continuation { at, why }) => {
                         repetition.page::<Option<&Value>>(None)?;
-                        position = Some(elsewhere);
+                        handler.note(why);
+                        position = Some(at);
                         continue;
                     }
                     None => return Err(ApiError::Answered { answer, words }.into()),
@@ -67,7 +73,16 @@ pub(super) async fn read_list(
             }
             Err(error) => return Err(error.into()),
         };
-        let page = directory.read(position.as_ref(), &answer)?;
+        let page = match directory.read(position.as_ref(), &answer) {
+            Err(ListError::NotPrepared(why)) if may_request_again => {
+                handler.note(&format!("{why}; requesting another one"));
+                position = None;
+                may_request_again = false;
+                continue;
+            }
+            page => page?,
+        };
+        may_request_again = false;
         match page.next {
             Next::End => return handler.page(page.users, None, page.total).await,
             Next::At(next) => {

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::backfill::{backfill, clerk, number};
+use crate::backfill::{backfill, clerk, configure, number};
 use crate::reconcile::{matching_table, reconcile, sql};
 use crate::support::binary::{Process, ProgramFixture};
-use crate::support::directory::{FakeDirectory, Fault, clerk_users};
+use crate::support::directory::{FakeDirectory, Fault, auth0_users, clerk_users};
 
 const USERS: &str = "SELECT count(*) FROM users";
 const HELD: &str = "SELECT count(*) FROM runs WHERE holder IS NOT NULL";
@@ -171,3 +171,39 @@ async fn a_reconciliation_continues_where_it_stopped_with_its_findings(home: &mu
 }
 
 on_both_databases!(a_reconciliation_continues_where_it_stopped_with_its_findings, with ProgramFixture);
+
+fn auth0(home: &ProgramFixture, directory: &FakeDirectory) {
+    let base = directory.url("");
+    let api = format!(
+        "[sources.api]\ndomain = 'tenant.us.auth0.com'\nclient_id = 'id'\nclient_secret = 'secret'\nbase_url = '{base}'\nrequests_per_second = 1000"
+    );
+    configure(home, "auth0", &api);
+}
+
+async fn after_a_failed_export_the_next_call_requests_another_one(home: &mut ProgramFixture) {
+    let directory = FakeDirectory::start(auth0_users(30));
+    auth0(home, &directory);
+    directory.site().failed_jobs = 1;
+    let (said, _) = backfill(home, &[]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let failed = "Auth0's export failed (no connection); the next call requests another one";
+    assert!(said.stderr.contains(failed), "{said:?}");
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(30)), "{said:?}");
+    let told = "auth0: Auth0's export failed (no connection); requesting another one";
+    assert!(said.stderr.contains(told), "{said:?}");
+    assert_eq!((number(home, USERS).await, directory.site().jobs), (30, 2));
+}
+
+on_both_databases!(after_a_failed_export_the_next_call_requests_another_one, with ProgramFixture);
+
+#[tokio::test]
+async fn an_export_that_was_deleted_is_requested_again() {
+    let home = ProgramFixture::on_sqlite();
+    let directory = FakeDirectory::start(auth0_users(30));
+    auth0(&home, &directory);
+    directory.site().deleted_jobs = 1;
+    let (said, summary) = backfill(&home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(30)), "{said:?}");
+    assert!(said.stderr.contains("Auth0 no longer has the export; requesting another one"), "{said:?}");
+}

@@ -4,7 +4,7 @@
 //! and is never used to list. Known pitfalls:
 //! - Without `fields` the file has other keys.
 //! - The file's address is valid for 60 seconds, so the job is requested again before every download; the job is
-//!   deleted after a day, and then another one is made. The address has its own signature: no token is sent to it.
+//!   deleted after a day, and then another one is made. So it is after a job has failed. The address has its own signature: no token is sent to it.
 //! - The file never changes, so a run continues by skipping the lines that were read.
 //! - The file may be a sample or lag behind: it does not prove that a user is deleted.
 
@@ -18,8 +18,8 @@ use super::watch::Auth0Watch;
 use crate::config;
 use crate::providers::api::{Api, ApiCredentials, OAuthClient};
 use crate::providers::directory::{
-    Answer, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, state, text,
-    to_position,
+    Answer, Continuation, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, state,
+    text, to_position,
 };
 
 /// The fields of each user that are requested.
@@ -108,9 +108,7 @@ impl Directory for Auth0Directory {
             ("failed", _) => {
                 let why =
                     text(&answer.body, "status_details").unwrap_or_else(|| "no reason given".to_owned());
-                return Err(ListError::Unusable(format!(
-                    "Auth0's export failed: {why}; run it again with --restart"
-                )));
+                return Err(ListError::NotPrepared(format!("Auth0's export failed ({why})")));
             }
             // Those that the API names, and any that it may have later.
             _ => {
@@ -124,9 +122,11 @@ impl Directory for Auth0Directory {
     }
 
     /// A job is deleted after a day. Another one may have the users in another order.
-    fn after_refusal(&self, position: Option<&Position>, answer: &Answer) -> Option<Position> {
+    fn after_refusal(&self, position: Option<&Position>, answer: &Answer) -> Option<Continuation> {
         let has_job = state::<ListPosition>(position).job.is_some();
-        (has_job && answer.status == 404).then(|| to_position(&ListPosition::default()))
+        let why = "Auth0 no longer has the export; requesting another one, which is read from the beginning";
+        (has_job && answer.status == 404)
+            .then(|| Continuation { at: to_position(&ListPosition::default()), why })
     }
 
     fn lines_read(&self, position: &Position) -> u64 {
@@ -234,7 +234,7 @@ mod tests {
             at(next(None, json!({"id": "job_1", "status": "completed", "location": "https://a.test/1"})));
         let position = Auth0Directory.after_lines(&position, 500);
         let gone = Answer { status: 404, ..Answer::default() };
-        let restarted = Auth0Directory.after_refusal(Some(&position), &gone).unwrap();
+        let restarted = Auth0Directory.after_refusal(Some(&position), &gone).unwrap().at;
         assert_eq!(Auth0Directory.request(Some(&restarted)).method, Method::Post);
         assert_eq!(Auth0Directory.lines_read(&restarted), 0);
         let forbidden = Answer { status: 403, ..Answer::default() };
@@ -245,7 +245,7 @@ mod tests {
     fn a_failed_job_and_what_is_no_job_say_what_to_do() {
         let error = |body| Auth0Directory.read(None, &answer(body)).unwrap_err().to_string();
         let failed = error(json!({"id": "job_1", "status": "failed", "status_details": "no connection"}));
-        assert!(failed.contains("no connection") && failed.contains("--restart"), "{failed}");
+        assert!(failed.contains("no connection") && failed.contains("another one"), "{failed}");
         assert!(error(json!([])).contains("base_url"));
         assert!(error(json!({"id": "j", "status": "completed"})).contains("address"));
         assert!(

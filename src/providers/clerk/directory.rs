@@ -16,8 +16,8 @@ use super::watch::ClerkWatch;
 use crate::config;
 use crate::providers::api::{Api, ApiCredentials};
 use crate::providers::directory::{
-    Answer, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, items, state, text,
-    to_position,
+    Answer, Continuation, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, items,
+    state, text, to_position,
 };
 
 /// The largest page that Clerk allows.
@@ -107,11 +107,12 @@ impl Directory for ClerkDirectory {
     }
 
     /// The user in the cursor may have been deleted.
-    fn after_refusal(&self, position: Option<&Position>, _answer: &Answer) -> Option<Position> {
+    fn after_refusal(&self, position: Option<&Position>, _answer: &Answer) -> Option<Continuation> {
         let current: ListPosition = state(position);
-        (current.paging == Paging::Cursor && current.last_id.is_some())
-            .then(|| current.by_created().ok())
-            .flatten()
+        let has_cursor = current.paging == Paging::Cursor && current.last_id.is_some();
+        let at = has_cursor.then(|| current.by_created().ok()).flatten()?;
+        let why = "Clerk does not accept the position in its list; continuing by the time of creation";
+        Some(Continuation { at, why })
     }
 
     fn count(&self) -> Option<Request> {
@@ -280,7 +281,7 @@ mod tests {
             meanwhile(request, server);
             let answer = server.answer(&DIRECTORY.request(position.as_ref()).query);
             if answer.status != 200 {
-                position = Some(DIRECTORY.after_refusal(position.as_ref(), &answer).unwrap());
+                position = Some(DIRECTORY.after_refusal(position.as_ref(), &answer).unwrap().at);
                 continue;
             }
             let page = DIRECTORY.read(position.as_ref(), &answer).unwrap();

@@ -12,8 +12,8 @@ use super::watch::WorkosWatch;
 use crate::config;
 use crate::providers::api::{Api, ApiCredentials};
 use crate::providers::directory::{
-    Answer, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, items, state, text,
-    to_position,
+    Answer, Continuation, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, items,
+    state, text, to_position,
 };
 
 const LARGEST_PAGE: usize = 100;
@@ -95,9 +95,13 @@ impl Directory for WorkosDirectory {
         Ok(Page { users, next, total: None })
     }
 
-    fn after_refusal(&self, position: Option<&Position>, _answer: &Answer) -> Option<Position> {
+    fn after_refusal(&self, position: Option<&Position>, _answer: &Answer) -> Option<Continuation> {
         let current: ListPosition = state(position);
-        if current.last_ids.is_empty() { None } else { current.back() }
+        let at = if current.last_ids.is_empty() { None } else { current.back() }?;
+        Some(Continuation {
+            at,
+            why: "WorkOS does not accept the position in its list; continuing before it",
+        })
     }
 
     fn lookup(&self, external_id: &str) -> Option<Request> {
@@ -165,7 +169,7 @@ mod tests {
             meanwhile(request, users);
             let answer = answer(users, &WorkosDirectory.request(position.as_ref()).query, unknown);
             if answer.status != 200 {
-                position = Some(WorkosDirectory.after_refusal(position.as_ref(), &answer).unwrap());
+                position = Some(WorkosDirectory.after_refusal(position.as_ref(), &answer).unwrap().at);
                 continue;
             }
             let page = WorkosDirectory.read(position.as_ref(), &answer).unwrap();

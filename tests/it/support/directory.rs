@@ -41,6 +41,12 @@ pub(crate) struct ProviderState {
     pub(crate) instance: String,
     /// How many tokens were issued.
     pub(crate) tokens: usize,
+    /// How many export jobs were made.
+    pub(crate) jobs: usize,
+    /// The first jobs fail.
+    pub(crate) failed_jobs: usize,
+    /// The first jobs are deleted as soon as they are made.
+    pub(crate) deleted_jobs: usize,
     /// How often an export job answers that it is not ready.
     pub(crate) looks: usize,
     /// Users who are there, but not in the list.
@@ -206,7 +212,8 @@ fn respond(
         }
         "/api/v2/users" => {
             let page: Vec<&Value> = site.users.iter().rev().take(10).collect();
-            HttpResponse::Ok().json(json!({"users": page, "total": site.said_count.unwrap_or(site.users.len())}))
+            HttpResponse::Ok()
+                .json(json!({"users": page, "total": site.said_count.unwrap_or(site.users.len())}))
         }
         "/users" => {
             let start = after("id", value("starting_after"));
@@ -215,7 +222,9 @@ fn respond(
             let page: Vec<&Value> = rest.take(limit(500)).collect();
             HttpResponse::Ok().json(page)
         }
-        "/users/count" => HttpResponse::Ok().json(json!({"total_count": site.said_count.unwrap_or(site.users.len())})),
+        "/users/count" => {
+            HttpResponse::Ok().json(json!({"total_count": site.said_count.unwrap_or(site.users.len())}))
+        }
         "/instance" => HttpResponse::Ok().json(json!({"object": "instance", "id": site.instance})),
         "/user_management/users" => {
             let start = after("id", value("after"));
@@ -227,15 +236,14 @@ fn respond(
         "/oauth/token" => {
             assert!(String::from_utf8_lossy(body).contains("/api/v2/"), "the audience");
             site.tokens += 1;
-            HttpResponse::Ok().json(json!({"access_token": format!("token_{}", site.tokens), "expires_in": 86400}))
+            HttpResponse::Ok()
+                .json(json!({"access_token": format!("token_{}", site.tokens), "expires_in": 86400}))
         }
-        "/api/v2/jobs/users-exports" => HttpResponse::Ok().json(json!({"id": "job_1", "status": "pending"})),
-        "/api/v2/jobs/job_1" if site.looks > 0 => {
-            site.looks -= 1;
-            HttpResponse::Ok().json(json!({"id": "job_1", "status": "processing", "percentage_done": 50}))
+        "/api/v2/jobs/users-exports" => {
+            site.jobs += 1;
+            HttpResponse::Ok().json(json!({"id": format!("job_{}", site.jobs), "status": "pending"}))
         }
-        "/api/v2/jobs/job_1" => HttpResponse::Ok()
-            .json(json!({"id": "job_1", "status": "completed", "location": format!("{base}/export.json.gz?signed")})),
+        job if job.starts_with("/api/v2/jobs/job_") => export_job(site, base, job),
         "/export.json.gz" => {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
             for user in &site.users {
@@ -253,10 +261,31 @@ fn respond(
             let page: usize = value("page").unwrap().parse().unwrap();
             let per_page = value("per_page").unwrap().parse().unwrap();
             let users: Vec<&Value> = site.users.iter().skip((page - 1) * per_page).take(per_page).collect();
-            HttpResponse::Ok().insert_header(("x-total-count", site.users.len())).json(json!({"users": users}))
+            HttpResponse::Ok()
+                .insert_header(("x-total-count", site.users.len()))
+                .json(json!({"users": users}))
         }
         _ => one_user(site, path),
     }
+}
+
+/// The state of an export job.
+fn export_job(site: &mut ProviderState, base: &str, path: &str) -> HttpResponse {
+    let id = path.trim_start_matches("/api/v2/jobs/");
+    let number: usize = id.trim_start_matches("job_").parse().unwrap();
+    if number <= site.deleted_jobs {
+        return HttpResponse::NotFound().json(json!({"statusCode": 404, "errorCode": "inexistent_job"}));
+    }
+    if number <= site.failed_jobs {
+        let job = json!({"id": id, "status": "failed", "status_details": "no connection"});
+        return HttpResponse::Ok().json(job);
+    }
+    if site.looks > 0 {
+        site.looks -= 1;
+        return HttpResponse::Ok().json(json!({"id": id, "status": "processing", "percentage_done": 50}));
+    }
+    let location = format!("{base}/export.json.gz?signed");
+    HttpResponse::Ok().json(json!({"id": id, "status": "completed", "location": location}))
 }
 
 /// One user by id, or the provider's own answer that there is none.
