@@ -1,9 +1,10 @@
 //! The progress of a run through a provider's list.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::pull::Progress;
 use crate::store::RunCounts;
@@ -61,14 +62,11 @@ impl Progress for RunProgressBar {
         if let Some(bar) = &self.on_terminal {
             if let Some(total) = total.filter(|total| bar.length() != Some(*total)) {
                 bar.set_length(total);
-                let style =
-                    ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} users ({per_sec}, {eta} left)");
-                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                bar.set_style(style("{msg} {bar:40} {pos}/{len} users ({rate}/s, {eta} left)"));
                 bar.reset_eta();
             }
             if total.is_none() {
-                let style = ProgressStyle::with_template("{msg} {spinner} {pos} users ({per_sec})");
-                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                bar.set_style(style("{msg} {spinner} {pos} users ({rate}/s)"));
             }
             bar.set_position(counts.seen);
             return;
@@ -82,7 +80,7 @@ impl Progress for RunProgressBar {
             .filter(|_| rate > 0.0)
             .map(|total| format!(", about {:.0} s left", total.saturating_sub(counts.seen) as f64 / rate))
             .unwrap_or_default();
-        self.line(&format!("{}{of} users read, {rate:.0} per second{left}", counts.seen));
+        self.line(&format!("{}{of} users read, {} per second{left}", counts.seen, rounded(rate)));
     }
 
     fn preparing(&mut self, percent: Option<u64>) {
@@ -101,6 +99,38 @@ impl Progress for RunProgressBar {
         match &self.on_terminal {
             Some(bar) => bar.println(line),
             None => eprintln!("{line}"),
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // A text in memory, which takes everything.
+        text.write_str(&rounded(state.per_sec())).unwrap_or_default();
+    })
+}
+
+/// A rate as people read it: a whole number, and one decimal below ten.
+fn rounded(rate: f64) -> String {
+    if rate < 9.95 {
+        return format!("{rate:.1}");
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is not negative")]
+    let whole = rate.round() as u64;
+    HumanCount(whole).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn a_rate_is_rounded() {
+        for (rate, text) in
+            [(1438.6548, "1,439"), (0.0, "0.0"), (9.94, "9.9"), (9.96, "10"), (123_456.4, "123,456")]
+        {
+            assert_eq!(rounded(rate), text);
         }
     }
 }
