@@ -140,13 +140,32 @@ impl Reconcile {
             not_listed.len() as u64,
             not_listed.iter().cloned(),
         );
+        if !not_listed.is_empty() {
+            let updated = if self.repair && report.refused.is_none() {
+                "they are up to date"
+            } else {
+                "--repair updates them"
+            };
+            say!("the provider finds these users by id, so their rows stay; {updated}");
+        }
+        if report.recent > 0 {
+            say!(
+                "{} more rows are not in the provider's list. They are too recent: a user who has just signed up may \
+                 not be in the list yet, so these rows stay until the next comparison",
+                report.recent
+            );
+        }
         if *repaired + *deleted > 0 {
             say!("{repaired} repaired, {deleted} deleted");
         }
         if let Some(refused) = &report.refused {
             say!("no user was deleted: {refused}");
         } else if report.matches_provider() {
-            say!("the table matches the provider's list");
+            if not_listed.is_empty() && report.recent == 0 {
+                say!("the table matches the provider's list");
+            } else {
+                say!("all other rows match the provider's list");
+            }
         } else {
             if *deleted_here > 0 {
                 say!(

@@ -176,7 +176,9 @@ impl Puller {
                 user.created_at.is_none_or(|created_at| created_at < latest) && user.id.created_at() < began
             };
             let absent = page.users.into_iter().filter(|user| !seen.contains(&user.key.external_id));
-            unlisted.extend(absent.filter(existed_before).map(|user| user.key));
+            let (older, recent): (Vec<User>, Vec<User>) = absent.partition(existed_before);
+            report.recent += recent.len() as u64;
+            unlisted.extend(older.into_iter().map(|user| user.key));
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(unlisted),

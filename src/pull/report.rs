@@ -26,6 +26,8 @@ pub(crate) struct Report {
     pub(crate) extra: Vec<(String, Option<Timestamp>)>,
     /// Whether the extra users could not be looked up by id.
     pub(crate) unconfirmed: bool,
+    /// The number of rows that are not in the list, whose users signed up too recently for the list.
+    pub(crate) recent: u64,
     /// Users who are found by id, but are not in the list.
     pub(crate) not_listed: Vec<String>,
     /// The data of those users.

@@ -211,6 +211,38 @@ async fn the_text_output_shows_what_to_do_next() {
     assert!(!said.stdout.contains("@example.com"), "{said:?}");
 }
 
+#[tokio::test]
+async fn the_text_output_says_which_rows_stay_and_why() {
+    let home = ProgramFixture::on_sqlite();
+    let directory = matching_table(&home, 20).await;
+    let unlisted = directory.site().users.remove(2);
+    directory.site().unlisted.push(unlisted);
+    let mut recent = clerk_users(1).remove(0);
+    recent["id"] = json!("user_recent");
+    recent["created_at"] = json!(chrono::Utc::now().timestamp_millis());
+    recent["updated_at"] = recent["created_at"].clone();
+    directory.site().users.push(recent);
+    assert_eq!(backfill(&home, &["--restart"]).await.0.code, Some(0));
+    directory.site().users.pop();
+    for (arguments, updated) in
+        [(&["--delete"][..], "--repair updates them"), (&["--delete", "--repair"], "they are up to date")]
+    {
+        let said = home.run(&[&["reconcile"], arguments].concat()).await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        for words in [
+            "1 notListed",
+            "  user_00002",
+            &format!("finds these users by id, so their rows stay; {updated}"),
+            "1 more rows are not in the provider's list. They are too recent",
+            "all other rows match the provider's list",
+        ] {
+            assert!(said.stdout.contains(words), "{words}: {said:?}");
+        }
+        assert!(!said.stdout.contains("the table matches"), "{said:?}");
+    }
+    assert_eq!(number(&home, "SELECT count(*) FROM users").await, 21);
+}
+
 async fn rows_of_another_instance_are_neither_repaired_nor_deleted(home: &mut ProgramFixture) {
     let directory = matching_table(home, 8).await;
     // The key is now of an instance with other users.
