@@ -6,10 +6,10 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
+use crate::domain::foreign_text;
+
 /// How many codings one body may have; each takes time to decode.
 const MAX_CODINGS: usize = 2;
-/// How many characters of an unknown coding's name are reported.
-const LONGEST_NAME: usize = 100;
 
 /// A body cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +45,7 @@ pub(crate) fn decode(mut body: Vec<u8>, codings: &str, limit: usize) -> Result<V
                 Err(CodingError::Undecodable(_)) => read(DeflateDecoder::new(&*body), limit)?,
                 decoded => decoded?,
             },
-            _ => return Err(CodingError::Undecodable(coding.chars().take(LONGEST_NAME).collect())),
+            _ => return Err(CodingError::Undecodable(foreign_text(coding, &[]))),
         };
     }
     Ok(body)

@@ -118,7 +118,7 @@ impl Backfill {
             Ok(_) => {}
             Err((error, _)) if error.is_setup() => bail!(Usage(format!("{name}: {error}"))),
             Err((error, _)) => {
-                eprintln!("{name}: not finished after {seen} users: {error}");
+                say_error!("{name}: not finished after {seen} users: {error}");
                 return Ok(if error.may_pass() { End::Stopped } else { End::Failed });
             }
         }

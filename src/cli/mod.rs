@@ -5,8 +5,13 @@
 macro_rules! say {
     ($($what:tt)*) => {{
         use std::io::Write as _;
-        writeln!(std::io::stdout(), $($what)*).unwrap_or_default();
+        writeln!(std::io::stdout(), "{}", $crate::cli::printable(&format!($($what)*))).unwrap_or_default();
     }};
+}
+
+/// Prints a line to standard error.
+macro_rules! say_error {
+    ($($what:tt)*) => { eprintln!("{}", $crate::cli::printable(&format!($($what)*))) };
 }
 
 mod backfill;
@@ -28,6 +33,7 @@ mod serve;
 mod since;
 mod token;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,6 +44,7 @@ use tracing::level_filters::LevelFilter;
 use crate::app::StartError;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors, Log};
+use crate::domain::is_invisible;
 use crate::store::StoreError;
 use crate::{providers, telemetry};
 
@@ -121,10 +128,25 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 fn print_error(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    say_error!("error: {error:#}");
     if let Some(cause) = database_error(error) {
-        eprintln!("{}", database_remedy(cause));
+        say_error!("{}", database_remedy(cause));
     }
+}
+
+/// A text as a terminal may show it. A control or an invisible character, which an id of another program may have, is
+/// shown as JSON escapes it.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_hidden =
+        |letter: char| (letter.is_control() && !matches!(letter, '\n' | '\t')) || is_invisible(letter);
+    if !text.contains(is_hidden) {
+        return text.into();
+    }
+    let escape = |letter: char| match letter {
+        letter if is_hidden(letter) => format!("\\u{:04x}", u32::from(letter)),
+        letter => letter.to_string(),
+    };
+    text.chars().map(escape).collect::<String>().into()
 }
 
 /// How to fix a failure of the database.

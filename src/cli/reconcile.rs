@@ -111,7 +111,7 @@ impl Reconcile {
                 } else {
                     ""
                 };
-                eprintln!("{}: not finished: {error}{again}", source.name());
+                say_error!("{}: not finished: {error}{again}", source.name());
                 Ok(Outcome::Incomplete)
             }
         }

@@ -1,11 +1,12 @@
 //! The progress of a run through a provider's list.
 
-use std::fmt;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::ProgressBar;
 
+use super::printable;
+use super::progress::{rounded, style};
 use crate::pull::Progress;
 use crate::store::RunCounts;
 
@@ -43,7 +44,7 @@ impl RunProgressBar {
 
     fn line(&mut self, text: &str) {
         if self.last_line.elapsed() >= LINE_INTERVAL {
-            eprintln!("{}: {text}", self.source);
+            say_error!("{}: {text}", self.source);
             self.last_line = Instant::now();
         }
     }
@@ -97,40 +98,8 @@ impl Progress for RunProgressBar {
     fn note(&mut self, text: &str) {
         let line = format!("{}: {text}", self.source);
         match &self.on_terminal {
-            Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
-        }
-    }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    style.with_key("rate", |state: &ProgressState, text: &mut dyn fmt::Write| {
-        // A text in memory, which takes everything.
-        text.write_str(&rounded(state.per_sec())).unwrap_or_default();
-    })
-}
-
-/// A rate as people read it: a whole number, and one decimal below ten.
-fn rounded(rate: f64) -> String {
-    if rate < 9.95 {
-        return format!("{rate:.1}");
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is not negative")]
-    let whole = rate.round() as u64;
-    HumanCount(whole).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rounded;
-
-    #[test]
-    fn a_rate_is_rounded() {
-        for (rate, text) in
-            [(1438.6548, "1,439"), (0.0, "0.0"), (9.94, "9.9"), (9.96, "10"), (123_456.4, "123,456")]
-        {
-            assert_eq!(rounded(rate), text);
+            Some(bar) => bar.println(printable(&line)),
+            None => say_error!("{line}"),
         }
     }
 }

@@ -31,6 +31,18 @@ impl Api {
         digest.truncate(12);
         digest
     }
+
+    /// Every configured secret that is sent to the provider: an error message may repeat it.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        let credentials = match &self.authority {
+            ApiCredentials::None => None,
+            ApiCredentials::Bearer(key) => Some(key),
+            ApiCredentials::Basic { password, .. } => Some(password),
+            ApiCredentials::OAuthClient(client) => Some(&client.secret),
+        };
+        let headers = self.headers.iter().map(|(_, value)| value);
+        headers.chain(credentials).map(ExposeSecret::expose_secret).collect()
+    }
 }
 
 /// The credentials for requests to a provider.

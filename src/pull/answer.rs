@@ -7,9 +7,6 @@ use serde_json::Value;
 use crate::domain::{Timestamp, retry_after};
 use crate::providers::directory::Answer;
 
-/// The longest error message of a provider that is shown.
-const MAX_MESSAGE_CHARS: usize = 300;
-
 /// The provider's clock. An answer from a cache has an older time.
 pub(super) fn date(answer: &Answer) -> Option<Timestamp> {
     let is_cached = answer.header("age").is_some_and(|age| age.trim() != "0");
@@ -25,7 +22,7 @@ pub(super) fn requested_pause(answer: &Answer, now: Timestamp) -> Option<Duratio
     Some(Timestamp::from_seconds(reset).since(now))
 }
 
-/// The provider's error message, if it is in one of the usual places.
+/// The provider's error message, if it is in one of the usual places, exactly as it was sent.
 pub(super) fn error_message_in(body: &Value) -> String {
     let places = [
         "/errors/0/long_message",
@@ -39,5 +36,5 @@ pub(super) fn error_message_in(body: &Value) -> String {
     let trace = body.get("clerk_trace_id").and_then(Value::as_str);
     let words = words.map(|words| format!(", {words}")).unwrap_or_default();
     let trace = trace.map(|trace| format!(", trace {trace}")).unwrap_or_default();
-    (words + &trace).chars().filter(|letter| !letter.is_control()).take(MAX_MESSAGE_CHARS).collect()
+    words + &trace
 }

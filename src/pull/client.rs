@@ -281,7 +281,7 @@ impl ApiClient {
 
     fn classify(&self, answer: &Answer) -> Result<(), Verdict> {
         let status = answer.status;
-        let words = error_message_in(&answer.body);
+        let words = self.credentials.hidden_in(&error_message_in(&answer.body));
         let refused =
             |what: &str| Err(Verdict::Permanent(ApiError::Refused(format!("{what} ({status}{words})"))));
         match status {

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::ApiError;
+use crate::domain::foreign_text;
 use crate::providers::api::{Api, ApiCredentials, OAuthClient};
 
 /// How requests are authorised.
@@ -39,6 +40,15 @@ impl Credentials {
     /// Forgets the token, so that the next request gets another one.
     pub(super) async fn forget(&self) {
         *self.token.lock().await = None;
+    }
+
+    /// A text of the provider without the credentials that were sent to it.
+    pub(super) fn hidden_in(&self, text: &str) -> String {
+        // While a token is being requested, it was not sent yet.
+        let known = self.token.try_lock().ok();
+        let token = known.as_deref().and_then(Option::as_ref).map(|token| token.value.expose_secret());
+        let secrets: Vec<&str> = self.api.secrets().into_iter().chain(token).collect();
+        foreign_text(text, &secrets)
     }
 
     /// The permissions that are needed.
@@ -106,7 +116,7 @@ async fn request_token(client: &OAuthClient, http: &reqwest::Client) -> Result<T
     }
     let Some(value) = body.get("access_token").and_then(Value::as_str).filter(|_| status == 200) else {
         let why = ["error_description", "error"].iter().find_map(|name| body.get(*name)?.as_str());
-        let why = why.unwrap_or("no reason given");
+        let why = foreign_text(why.unwrap_or("no reason given"), &[secret]);
         return Err(ApiError::Unauthorized(format!(
             "the provider refused an access token ({status}, {why}): check client_id and client_secret; {}",
             client.needs

@@ -283,3 +283,23 @@ async fn a_key_of_another_instance_than_the_webhooks_is_refused() {
     let (said, _) = backfill(&home, &[]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
 }
+
+async fn what_a_provider_says_is_shown_without_secrets_and_control_characters(home: &mut ProgramFixture) {
+    for status in [400, 401, 403] {
+        let directory = FakeDirectory::start(clerk_users(1));
+        clerk(home, &directory);
+        let words = "the key sk_live_1 and Bearer opaque123 of ada@example.com\r\n\u{1b}[2Jare refused";
+        directory.site().faults = vec![Fault::Says(status, format!("{words}{}", " x".repeat(5000)))].into();
+        let (said, _) = backfill(home, &["--restart"]).await;
+        assert_eq!(said.code, Some(1), "{said:?}");
+        let shown = "the key [secret] and Bearer [secret] of [e-mail]  [2Jare refused x";
+        assert!(said.stderr.contains(shown), "{status}: {said:?}");
+        for hidden in ["sk_live_1", "opaque123", "@example.com", "\u{1b}", &" x".repeat(200)] {
+            assert!(!said.stderr.contains(hidden) && !said.stdout.contains(hidden), "{hidden:?}: {said:?}");
+        }
+        let stored = "SELECT count(*) FROM runs WHERE error LIKE '%opaque123%' OR error LIKE '%example.com%'";
+        assert_eq!(number(home, stored).await, 0);
+    }
+}
+
+on_both_databases!(what_a_provider_says_is_shown_without_secrets_and_control_characters, with ProgramFixture);

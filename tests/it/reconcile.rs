@@ -212,6 +212,19 @@ async fn the_text_output_shows_what_to_do_next() {
 }
 
 #[tokio::test]
+async fn an_id_with_control_characters_does_not_reach_the_terminal_as_it_is() {
+    let home = ProgramFixture::on_sqlite();
+    let directory = FakeDirectory::start(clerk_users(1));
+    clerk(&home, &directory);
+    directory.site().users[0]["id"] = json!("user_\u{1b}[2J\u{202e}1");
+    let said = home.run(&["reconcile"]).await;
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.stdout.contains(r"  user_\u001b[2J\u202e1"), "{said:?}");
+    let (_, report) = reconcile(&home, &[]).await;
+    assert_eq!(report["missing"], json!(["user_\u{1b}[2J\u{202e}1"]), "{report}");
+}
+
+#[tokio::test]
 async fn the_text_output_says_which_rows_stay_and_why() {
     let home = ProgramFixture::on_sqlite();
     let directory = matching_table(&home, 20).await;

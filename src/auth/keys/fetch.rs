@@ -12,6 +12,7 @@ use crate::auth::rule::same_issuer;
 use crate::clock::Clock;
 use crate::config::{Tokens, is_loopback, is_permitted};
 use crate::content_coding;
+use crate::domain::foreign_text;
 use crate::jobs::Jobs;
 use crate::telemetry::Metrics;
 
@@ -156,7 +157,7 @@ fn without_secrets(mut url: Url) -> String {
     // Only an address without a host refuses these.
     url.set_username("").unwrap_or_default();
     url.set_password(None).unwrap_or_default();
-    url.into()
+    foreign_text(url.as_str(), &[])
 }
 
 fn follow(attempt: Attempt, allow_http: bool) -> reqwest::redirect::Action {
@@ -183,7 +184,8 @@ fn transport(error: reqwest::Error) -> FetchError {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    FetchError::Transport(cause.to_string())
+    // It may quote the certificate of the server.
+    FetchError::Transport(foreign_text(&cause.to_string(), &[]))
 }
 
 #[cfg(test)]

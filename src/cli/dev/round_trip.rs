@@ -92,7 +92,7 @@ impl<'a> RoundTrip<'a> {
         for line in serde_json::to_string_pretty(&body)?.lines() {
             say!("   {line}");
         }
-        say!();
+        say!("");
         ensure!(status.is_success(), "GET {path} answered {status}");
         Ok(())
     }

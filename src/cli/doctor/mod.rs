@@ -96,5 +96,5 @@ fn print(section: &str, findings: Vec<Finding>, levels: &mut Vec<Level>) {
         say!("{finding}");
         levels.push(finding.level);
     }
-    say!();
+    say!("");
 }

@@ -16,6 +16,7 @@ use url::Url;
 
 use super::watch::Auth0Watch;
 use crate::config;
+use crate::domain::foreign_text;
 use crate::providers::api::{Api, ApiCredentials, OAuthClient};
 use crate::providers::directory::{
     Answer, Continuation, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, state,
@@ -108,6 +109,7 @@ impl Directory for Auth0Directory {
             ("failed", _) => {
                 let why =
                     text(&answer.body, "status_details").unwrap_or_else(|| "no reason given".to_owned());
+                let why = foreign_text(&why, &[]);
                 return Err(ListError::NotPrepared(format!("Auth0's export failed ({why})")));
             }
             // Those that the API names, and any that it may have later.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, foreign_text};
 use crate::providers::directory::{Answer, ListError, Request, encoded, items, text};
 use crate::providers::event_log::{EventLog, LogForm, LogMessage, LogRefusal, LogStart, StreamMessage};
 use crate::providers::watch::{Endpoint, Newest, USER_EVENTS, Watch};
@@ -132,7 +132,7 @@ fn of_error(error: &Value) -> LogMessage {
         ("invalid_cursor" | "cursor_expired", _) => LogMessage::PositionLost,
         // The event at this offset can never be sent.
         ("payload_too_large", Some(offset)) => LogMessage::Skipped(offset),
-        _ => LogMessage::Failed(code.chars().filter(|letter| !letter.is_control()).take(60).collect()),
+        _ => LogMessage::Failed(foreign_text(code, &[])),
     }
 }
 

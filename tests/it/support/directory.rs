@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     /// A proxy's page.
     Html,
 }
+    /// This status, with an error message of the provider.
+    Says(u16, String),
 
 /// What the provider has, and what has happened to it.
 #[derive(Default)]
@@ -167,6 +169,10 @@ async fn answer(
     }
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
+        Some(Fault::Says(status, words)) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            return HttpResponse::build(status).json(json!({"errors": [{"message": words}]}));
+        }
     let base = format!("http://{}", request.connection_info().host());
     if let Some(answer) = event_log::respond(&mut site, shared, request.path(), &query) {
         return answer;
