@@ -17,6 +17,9 @@ use crate::domain::Timestamp;
 /// The position in the list, in the provider's own format.
 pub(crate) type Position = Value;
 
+/// How many users are requested by id at a time, if the provider has such a request.
+pub(crate) const LOOKUPS_AT_ONCE: usize = 100;
+
 /// Reads one provider's list of users.
 pub(crate) trait Directory: fmt::Debug + Send + Sync {
     /// The request for a position; `None` at the beginning of a list.
@@ -56,6 +59,16 @@ pub(crate) trait Directory: fmt::Debug + Send + Sync {
 
     /// Reads the answer to [`Self::lookup`], which may have any status.
     fn read_lookup(&self, answer: &Answer) -> Lookup;
+
+    /// The request for several users at a time, at most [`LOOKUPS_AT_ONCE`]; `None` if the provider has no such request.
+    fn lookup_many(&self, _external_ids: &[&str]) -> Option<Request> {
+        None
+    }
+
+    /// The users in the answer to [`Self::lookup_many`]. Who is not among them may exist all the same.
+    fn read_lookup_many(&self, _answer: &Answer) -> Result<Vec<Value>, ListError> {
+        Ok(Vec::new())
+    }
 
     /// The request for the instance that the credentials are for.
     fn instance(&self) -> Option<Request> {

@@ -3,16 +3,18 @@
 //! A user is not deleted only because they are not in the list. Each such user is looked up by id and is deleted only
 //! if the provider answers that there is no such user; before that, checks detect a wrong key or an incomplete list.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::client::{ApiClient, RetryPolicy};
 use super::comparison::{Comparison, only};
-use super::error::PullError;
+use super::error::{ApiError, PullError};
 use super::paging::read_list;
 use super::progress::Progress;
 use super::report::{Drift, Report};
@@ -21,7 +23,7 @@ use super::{Puller, completeness, instance};
 use crate::domain::{Delivery, Timestamp, User, UserId, UserKey};
 use crate::providers::Source;
 use crate::providers::api::Api;
-use crate::providers::directory::Lookup;
+use crate::providers::directory::{Directory, LOOKUPS_AT_ONCE, Lookup};
 use crate::store::{Chain, Listing, Run, RunEnd, RunKind, RunProgress, RunRequest, RunState, StoreError};
 
 /// A user who signed up less than this before the run may not be in the list yet.
@@ -213,30 +215,75 @@ impl Puller {
             );
             return Ok(());
         }
-        for user in unlisted {
-            let Some(request) = directory.lookup(&user.external_id) else { continue };
-            let answer = client.send_for_any_answer(&request).await?;
-            match directory.read_lookup(&answer) {
-                Lookup::NotFound if answer.date.is_none() => {
-                    report.refused = Some(
-                        "the provider's answer for a missing user has no time of its own (`Date`, without `Age`): \
-                            check for a cache in front of the API"
-                            .to_owned(),
-                    );
+        for users in unlisted.chunks(LOOKUPS_AT_ONCE) {
+            let found = self.look_up_together(client, source, directory, users, report).await?;
+            for user in users.iter().filter(|user| !found.contains(&user.external_id)) {
+                self.look_up(client, source, directory, user, report).await?;
+                if report.refused.is_some() {
                     return Ok(());
                 }
-                Lookup::NotFound => report.extra.push((user.external_id, answer.date)),
-                Lookup::Found(user_there) => {
-                    report.not_listed.push(user.external_id);
-                    report.found.push(source.listed(user_there, self.clock.now()));
-                }
-                Lookup::Unknown(why) => {
-                    report.refused = Some(format!(
-                        "{why} to a request for one user, so it is not known whether that user \
-                            still exists"
-                    ));
-                    return Ok(());
-                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks up several users with one request, if the provider has one. Returns the ids of those who exist. It does not
+    /// show who does not: only an answer about one user does.
+    async fn look_up_together(
+        &self,
+        client: &ApiClient,
+        source: &Source,
+        directory: &dyn Directory,
+        users: &[UserKey],
+        report: &mut Report,
+    ) -> Result<BTreeSet<String>, PullError> {
+        let ids: Vec<&str> = users.iter().map(|user| &*user.external_id).collect();
+        let mut found = BTreeSet::new();
+        let Some(request) = directory.lookup_many(&ids).filter(|_| ids.len() > 1) else { return Ok(found) };
+        let answer = match client.send(&request).await {
+            Ok(answer) => answer,
+            // Each is looked up by itself.
+            Err(ApiError::Answered { .. }) => return Ok(found),
+            Err(error) => return Err(error.into()),
+        };
+        for user in directory.read_lookup_many(&answer)? {
+            let id = source.id_of(&user).and_then(Value::as_str).unwrap_or_default().to_owned();
+            if ids.contains(&&*id) && found.insert(id.clone()) {
+                report.not_listed.push(id);
+                report.found.push(source.listed(user, self.clock.now()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Looks up one user who is not in the list.
+    async fn look_up(
+        &self,
+        client: &ApiClient,
+        source: &Source,
+        directory: &dyn Directory,
+        user: &UserKey,
+        report: &mut Report,
+    ) -> Result<(), PullError> {
+        let Some(request) = directory.lookup(&user.external_id) else { return Ok(()) };
+        let answer = client.send_for_any_answer(&request).await?;
+        match directory.read_lookup(&answer) {
+            Lookup::NotFound if answer.date.is_none() => {
+                report.refused = Some(
+                    "the provider's answer for a missing user has no time of its own (`Date`, without `Age`): check for \
+                     a cache in front of the API"
+                        .to_owned(),
+                );
+            }
+            Lookup::NotFound => report.extra.push((user.external_id.clone(), answer.date)),
+            Lookup::Found(user_there) => {
+                report.not_listed.push(user.external_id.clone());
+                report.found.push(source.listed(user_there, self.clock.now()));
+            }
+            Lookup::Unknown(why) => {
+                report.refused = Some(format!(
+                    "{why} to a request for one user, so it is not known whether that user still exists"
+                ));
             }
         }
         Ok(())

@@ -211,6 +211,27 @@ async fn the_text_output_shows_what_to_do_next() {
     assert!(!said.stdout.contains("@example.com"), "{said:?}");
 }
 
+async fn users_who_are_not_in_the_list_are_looked_up_a_hundred_at_a_time(home: &mut ProgramFixture) {
+    let directory = matching_table(home, 900).await;
+    {
+        let mut site = directory.site();
+        let unlisted: Vec<Value> = site.users.drain(100..350).collect();
+        site.unlisted.extend(unlisted);
+        site.users.drain(..4);
+        site.requests.clear();
+        site.said_count = Some(646);
+    }
+    let (said, report) = reconcile(home, &["--delete"]).await;
+    assert_eq!((said.code, &report["deleted"]), (Some(0), &json!(4)), "{said:?}");
+    assert_eq!((&report["counts"]["notListed"], &report["counts"]["extra"]), (&json!(250), &json!(4)));
+    assert_eq!(directory.count("user_id="), 3, "254 users");
+    // Each of those who were not found, and one from the list.
+    assert_eq!(directory.count("GET /users/user_"), 5);
+    assert_eq!(number(home, "SELECT count(*) FROM users").await, 896);
+}
+
+on_both_databases!(users_who_are_not_in_the_list_are_looked_up_a_hundred_at_a_time, with ProgramFixture);
+
 #[tokio::test]
 async fn an_id_with_control_characters_does_not_reach_the_terminal_as_it_is() {
     let home = ProgramFixture::on_sqlite();

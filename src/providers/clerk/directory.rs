@@ -16,8 +16,8 @@ use super::watch::ClerkWatch;
 use crate::config;
 use crate::providers::api::{Api, ApiCredentials};
 use crate::providers::directory::{
-    Answer, Continuation, Directory, ListError, Lookup, Next, Pace, Page, Position, Request, encoded, items,
-    state, text, to_position,
+    Answer, Continuation, Directory, LOOKUPS_AT_ONCE, ListError, Lookup, Next, Pace, Page, Position, Request,
+    encoded, items, state, text, to_position,
 };
 
 /// The largest page that Clerk allows.
@@ -134,6 +134,16 @@ impl Directory for ClerkDirectory {
             (404, Some("resource_not_found")) => Lookup::NotFound,
             (status, _) => Lookup::Unknown(format!("Clerk answered {status}")),
         }
+    }
+
+    fn lookup_many(&self, external_ids: &[&str]) -> Option<Request> {
+        // Without `limit` the answer has ten of them.
+        let request = get("/users").with("limit", LOOKUPS_AT_ONCE);
+        Some(external_ids.iter().fold(request, |request, id| request.with("user_id", id)))
+    }
+
+    fn read_lookup_many(&self, answer: &Answer) -> Result<Vec<Value>, ListError> {
+        items(&answer.body, "", "Clerk's list of users")
     }
 
     fn instance(&self) -> Option<Request> {

@@ -226,6 +226,13 @@ fn respond(
             let since: i64 = value("created_at_after").map_or(0, |since| since.parse().unwrap());
             let rest = site.users.iter().skip(start).filter(|user| user["created_at"].as_i64() > Some(since));
             let page: Vec<&Value> = rest.take(limit(500)).collect();
+        "/users" if value("user_id").is_some() => {
+            let ids: Vec<&str> =
+                query.iter().filter(|(name, _)| name == "user_id").map(|(_, id)| &**id).collect();
+            let all = site.users.iter().chain(&site.unlisted);
+            let found = all.filter(|user| ids.contains(&user["id"].as_str().unwrap()));
+            HttpResponse::Ok().json(found.take(limit(500)).collect::<Vec<_>>())
+        }
             HttpResponse::Ok().json(page)
         }
         "/users/count" => {
