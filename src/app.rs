@@ -1,6 +1,6 @@
 //! The composition root: it connects the modules, in the same way for production and for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::TcpListener;
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
+use futures_util::future::BoxFuture;
 
 use crate::auth::{Authenticator, SetupError};
 use crate::clock::Clock;
@@ -19,7 +20,7 @@ use crate::http::{
 };
 use crate::jobs::{Jobs, JobsGuard};
 use crate::providers::{self, SourceError, Sources};
-use crate::pull::Watch;
+use crate::pull::{IssuerKeys, Watch};
 use crate::store::{Store, StoreError};
 use crate::sync::{Activities, Feed, Intake, ReplicaListener, UserCache, Writer, start_sweeping};
 use crate::telemetry::Metrics;
@@ -83,6 +84,12 @@ fn authenticator_of_service(
     Authenticator::new(rules.collect(), config.tokens.clone(), clock, metrics, jobs)
 }
 
+impl IssuerKeys for Authenticator {
+    fn key_ids<'a>(&'a self, source: &'a str) -> BoxFuture<'a, Option<BTreeSet<String>>> {
+        Box::pin(Self::key_ids(self, source))
+    }
+}
+
 fn give_idle_connections_back(jobs: &Jobs, store: Store) {
     jobs.spawn_loop("idle connections", async move {
         loop {
@@ -109,6 +116,7 @@ impl App {
         let sources = Arc::new(Sources::new(&config.sources)?);
         let (metrics, feed, jobs) = (Metrics::default(), Feed::default(), Jobs::default());
         let authenticator = authenticator_of_service(config, clock.clone(), metrics.clone(), jobs.clone())?;
+        let authenticator = Arc::new(authenticator);
         let store = Store::connect(&config.database).await?;
         store.migrate().await?;
         authenticator.start();
@@ -138,10 +146,11 @@ impl App {
             activities.clone(),
             &config.sources,
             config.tokens.allow_http,
+            Some(Arc::clone(&authenticator) as Arc<dyn IssuerKeys>),
         );
         let watch = watch.map_err(|error| StartError::Watch(error.to_string()))?;
         let access = AuthContext {
-            authenticator: Arc::new(authenticator),
+            authenticator,
             sources,
             users: UserCache::new(&jobs, &store, feed.clone()),
             store,

@@ -1,5 +1,6 @@
 //! Decides about tokens by the rules and keys of all sources.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +94,16 @@ impl Authenticator {
         let keys = keys.current().await?;
         let of_each = rule.algorithms.iter().map(|one| (algorithm_name(*one), keys.count(*one)));
         Ok(of_each.collect())
+    }
+
+    /// The ids of the signing keys of the issuers of a source's rules, fetched first if there are none; `None` if not all
+    /// of them are known.
+    pub async fn key_ids(&self, source: &str) -> Option<BTreeSet<String>> {
+        let mut ids = BTreeSet::new();
+        for issuer in self.issuers.iter().filter(|issuer| issuer.rule.source == source) {
+            ids.extend(issuer.keys.current().await.ok()?.ids().map(str::to_owned));
+        }
+        (!ids.is_empty()).then_some(ids)
     }
 
     /// The user that a token (without `Bearer `) identifies, or the first check that it failed.

@@ -9,6 +9,7 @@ use anyhow::bail;
 
 use super::Usage;
 use super::serve::StopSignals;
+use crate::app;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::providers::{Source, Sources};
@@ -29,7 +30,13 @@ pub(super) enum UserSource {
 }
 
 /// What reads a provider's list, and writes to this store.
-pub(super) fn puller(config: &Config, sources: &Arc<Sources>, store: &Store, clock: Clock) -> Puller {
+pub(super) fn puller(
+    config: &Config,
+    sources: &Arc<Sources>,
+    store: &Store,
+    clock: Clock,
+) -> anyhow::Result<Puller> {
+    let authenticator = app::authenticator(config, clock.clone()).map_err(app::StartError::from)?;
     let writer = Writer {
         store: store.clone(),
         sources: Arc::clone(sources),
@@ -37,7 +44,7 @@ pub(super) fn puller(config: &Config, sources: &Arc<Sources>, store: &Store, clo
         metrics: Metrics::default(),
         logs_events: config.logs_events(),
     };
-    Puller::new(writer, clock, config.tokens.allow_http)
+    Ok(Puller::new(writer, clock, config.tokens.allow_http, Some(Arc::new(authenticator))))
 }
 
 /// The sources that a command reads, and what it reads them with.
@@ -62,7 +69,7 @@ impl PullCommand {
         let names = names(&config.sources, requested, origin)?;
         let store = Store::connect_for_command(&config.database).await?;
         store.migrate().await?;
-        let puller = puller(&config, &sources, &store, clock);
+        let puller = puller(&config, &sources, &store, clock)?;
         Ok(Self { puller, config, sources, names, store })
     }
 

@@ -77,7 +77,7 @@ pub enum Reason {
     ApiUnavailable,
     /// The answer is not one of the provider's API.
     UnexpectedAnswer,
-    /// The key is for another instance than the webhooks.
+    /// The key is for another instance than the webhooks, or than the issuer of the tokens.
     WrongInstance,
     /// The last comparison could not determine which users were deleted.
     ReconcileRefused,

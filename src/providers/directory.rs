@@ -85,6 +85,16 @@ pub(crate) trait Directory: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The request for the keys with which the instance of the credentials signs tokens.
+    fn signing_keys(&self) -> Option<Request> {
+        None
+    }
+
+    /// The ids of the keys in the answer to [`Self::signing_keys`], which may have any status.
+    fn read_signing_keys(&self, _answer: &Answer) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The rate of requests to the provider: half of what it allows.
     fn pace(&self) -> Pace;
 }

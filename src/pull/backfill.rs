@@ -17,7 +17,7 @@ use super::file::FileError;
 use super::paging::{PageHandler, read_ahead, read_list};
 use super::progress::Progress;
 use super::sample::Sample;
-use super::{Puller, completeness, instance};
+use super::{Puller, completeness};
 use crate::domain::{Content, Delivery};
 use crate::providers::Source;
 use crate::providers::api::Api;
@@ -166,7 +166,7 @@ impl Puller {
         let pace = options.requests_per_second;
         let client = ApiClient::new(api, pace, self.allow_http, self.clock.clone(), RetryPolicy::RUN)?;
         let (directory, store) = (api.directory.as_ref(), &self.writer.store);
-        instance::check(&client, directory, store, source.name()).await?;
+        self.check_instance(&client, source).await?;
         if position.is_none() {
             Sample::take(&client, directory, store, source.name()).await?.check_for_backfill()?;
         }

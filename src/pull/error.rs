@@ -40,7 +40,7 @@ pub(crate) enum PullError {
             killed, try again after {until}"
     )]
     Held { source_name: String, until: Timestamp },
-    /// The key is for another instance than the webhooks.
+    /// The key is for another instance than the webhooks, or than the issuer of the tokens.
     #[error("{0}")]
     WrongInstance(String),
     /// A request to the provider failed.

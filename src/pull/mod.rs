@@ -23,10 +23,13 @@ mod sample;
 mod sse;
 mod watch;
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use backfill::{BackfillOptions, Summary};
 pub(crate) use error::PullError;
+pub(crate) use instance::IssuerKeys;
 pub(crate) use progress::Progress;
 pub(crate) use reconcile::ReconcileOptions;
 pub(crate) use report::{Difference, Drift, Report};
@@ -41,6 +44,8 @@ pub(crate) struct Puller {
     writer: Writer,
     clock: Clock,
     allow_http: bool,
+    /// `None` where no request is sent.
+    issuer_keys: Option<Arc<dyn IssuerKeys>>,
     /// The id of this process in its leases.
     holder: String,
     /// Cancelled when this process has to stop.
@@ -48,9 +53,14 @@ pub(crate) struct Puller {
 }
 
 impl Puller {
-    pub(crate) fn new(writer: Writer, clock: Clock, allow_http: bool) -> Self {
+    pub(crate) fn new(
+        writer: Writer,
+        clock: Clock,
+        allow_http: bool,
+        issuer_keys: Option<Arc<dyn IssuerKeys>>,
+    ) -> Self {
         let holder = clock.fresh_id().to_string();
-        Self { writer, clock, allow_http, holder, stop: CancellationToken::new() }
+        Self { writer, clock, allow_http, issuer_keys, holder, stop: CancellationToken::new() }
     }
 
     /// Stops all runs soon. Each is released immediately, so that another process can continue it.

@@ -19,7 +19,7 @@ use super::paging::read_list;
 use super::progress::Progress;
 use super::report::{Drift, Report};
 use super::sample::Sample;
-use super::{Puller, completeness, instance};
+use super::{Puller, completeness};
 use crate::domain::{Delivery, Timestamp, User, UserId, UserKey};
 use crate::providers::Source;
 use crate::providers::api::Api;
@@ -113,7 +113,7 @@ impl Puller {
             RetryPolicy::RUN,
         )?;
         let (directory, store) = (api.directory.as_ref(), &self.writer.store);
-        instance::check(&client, directory, store, source.name()).await?;
+        self.check_instance(&client, source).await?;
         if options.repair {
             // Before the first write: rows that a repair has written would all be found in the list.
             Sample::take(&client, directory, store, source.name()).await?.check_for_repair()?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::support::binary::{ProgramFixture, ProgramOutput};
 use crate::support::client::fixture::{ADA, CREATED};
 use crate::support::directory::{FakeDirectory, Fault, auth0_users, clerk_users, workos_users};
+use crate::support::watching::operator;
 
 /// A source of this provider whose API is the fake one.
 pub(crate) fn configure(home: &ProgramFixture, provider: &str, api: &str) {
@@ -303,3 +304,40 @@ async fn what_a_provider_says_is_shown_without_secrets_and_control_characters(ho
 }
 
 on_both_databases!(what_a_provider_says_is_shown_without_secrets_and_control_characters, with ProgramFixture);
+
+/// A token rule whose issuer is at the fake provider's own address.
+pub(crate) fn with_issuer(directory: &FakeDirectory) -> String {
+    let base = directory.url("");
+    format!(
+        "[sources.api]\nsecret_key = 'sk_live_1'\nbase_url = '{base}'\nrequests_per_second = 1000\n\
+         [[sources.tokens]]\ntype = 'oidc'\ndomain = '{base}'\napplicationID = 'app'\n"
+    )
+}
+
+async fn a_key_of_another_instance_than_the_tokens_is_refused(home: &mut ProgramFixture) {
+    let directory = FakeDirectory::start(clerk_users(3));
+    configure(home, "clerk", &with_issuer(&directory));
+    directory.site().signing_keys = vec!["of_the_key"];
+    directory.site().issuer_keys = vec!["of_the_issuer", "older"];
+    let words = "signing keys are not among those of the issuer";
+    let (said, _) = backfill(home, &[]).await;
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.stderr.contains(words), "{said:?}");
+    let said = home.run(&["reconcile", "--repair"]).await;
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.stderr.contains(words), "{said:?}");
+    assert_eq!(number(home, USERS).await, 0);
+    let service = home.serve().await;
+    let client = operator(home, &service).await;
+    let source = client.check("clerk").await;
+    assert_eq!(source["reasons"], json!(["wrong_instance"]), "{source}");
+    service.stop().await;
+    // One key in common is enough: keys are rotated. What cannot be fetched refuses nothing.
+    directory.site().issuer_keys = vec!["of_the_issuer", "of_the_key"];
+    assert_eq!(backfill(home, &[]).await.0.code, Some(0));
+    directory.site().issuer_keys = Vec::new();
+    assert_eq!(backfill(home, &["--restart"]).await.0.code, Some(0));
+    assert_eq!(number(home, USERS).await, 3);
+}
+
+on_both_databases!(a_key_of_another_instance_than_the_tokens_is_refused, with ProgramFixture);

@@ -63,6 +63,11 @@ impl KeySet {
         self.matching(algorithm, None).len()
     }
 
+    /// The `kid` of every usable key that has one.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|key| key.kid.as_deref())
+    }
+
     /// How many usable keys there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()

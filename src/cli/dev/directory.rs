@@ -58,7 +58,7 @@ pub(super) async fn read_in(config: &Config, store: &Store, clock: &Clock) -> an
     say!("4. The provider has users who signed up before its first webhook came. A backfill reads them in");
     let sources = Arc::new(Sources::new(&config.sources)?);
     let source = sources.get(SOURCE).ok_or_else(|| anyhow!("there is no source {SOURCE}"))?;
-    let puller = puller(config, &sources, store, clock.clone());
+    let puller = puller(config, &sources, store, clock.clone())?;
     let options = BackfillOptions { restart: true, ..BackfillOptions::default() };
     let mut progress = RunProgressBar::new(SOURCE);
     let result = Box::pin(puller.backfill(source, &options, &mut progress)).await;

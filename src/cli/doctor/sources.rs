@@ -22,7 +22,8 @@ pub(super) async fn check(config: &Config, store: &Store, clock: Clock) -> Resul
     let (sources, metrics) = (Arc::new(sources), Metrics::default());
     let activities = Activities::new(store.clone(), clock.clone(), &sources.names());
     let writer = Writer { store: store.clone(), sources, clock, metrics, logs_events: config.logs_events() };
-    let watch = Watch::new(writer, Feed::default(), activities, &config.sources, config.tokens.allow_http);
+    let watch =
+        Watch::new(writer, Feed::default(), activities, &config.sources, config.tokens.allow_http, None);
     let Ok(watch) = watch else { return Ok(Vec::new()) };
     let states = watch.states().await?;
     Ok(states.into_iter().flat_map(|(name, state, reasons)| of_source(&name, state, &reasons)).collect())
@@ -80,8 +81,8 @@ fn advice(reason: Reason) -> (&'static str, &'static str) {
             "check `base_url` under [sources.api], and any proxy in between",
         ),
         Reason::WrongInstance => (
-            "the key is for another instance than the webhooks, so their users cannot be compared",
-            "use the key for the webhooks' instance under [sources.api]",
+            "the key is for another instance than the webhooks or the tokens, so their users cannot be compared",
+            "under [sources.api], use the key for the instance that sends the webhooks and signs the tokens",
         ),
         Reason::ReconcileRefused => (
             "the last comparison could not determine which users were deleted",

@@ -158,6 +158,15 @@ impl Directory for ClerkDirectory {
         text(event, "instance_id")
     }
 
+    fn signing_keys(&self) -> Option<Request> {
+        Some(get("/jwks"))
+    }
+
+    fn read_signing_keys(&self, answer: &Answer) -> Vec<String> {
+        let keys = answer.body.get("keys").and_then(Value::as_array).into_iter().flatten();
+        keys.filter_map(|key| text(key, "kid")).collect()
+    }
+
     fn pace(&self) -> Pace {
         // 1000 in ten seconds, 100 for a development instance.
         Pace { requests_per_second: if self.is_development { 5 } else { 50 } }

@@ -15,7 +15,6 @@ use crate::providers::directory::Lookup;
 use crate::providers::watch::{Endpoint, Newest, endpoint_problems};
 use crate::pull::client::ApiClient;
 use crate::pull::error::{ApiError, PullError};
-use crate::pull::instance;
 use crate::store::StoreError;
 
 /// How long all checks together may take.
@@ -59,7 +58,7 @@ impl Inner {
         checks: &mut Checks,
     ) -> Result<(), PullError> {
         let api = client.api();
-        instance::check(client, api.directory.as_ref(), &self.puller.writer.store, source.name()).await?;
+        self.puller.check_instance(client, source).await?;
         let newest = match api.watch.newest() {
             Some(request) => {
                 let answer = client.send(&request).await?;

@@ -21,6 +21,7 @@ use self::status::UsualPause;
 use super::Puller;
 use super::client::{ApiClient, RetryPolicy};
 use super::error::ApiError;
+use super::instance::IssuerKeys;
 use crate::config;
 use crate::domain::{Reason, SourceState};
 use crate::jobs::Jobs;
@@ -78,13 +79,14 @@ impl Watch {
         activities: Activities,
         settings: &[config::Source],
         allow_http: bool,
+        issuer_keys: Option<Arc<dyn IssuerKeys>>,
     ) -> Result<Self, ApiError> {
         let watched = |one: &config::Source| {
             WatchedSource::new(one, &writer, allow_http).map(|watched| (one.name.clone(), watched))
         };
         let sources = settings.iter().map(watched).collect::<Result<_, _>>()?;
         let clock = writer.clock.clone();
-        let puller = Puller::new(writer, clock, allow_http);
+        let puller = Puller::new(writer, clock, allow_http, issuer_keys);
         Ok(Self(Arc::new(Inner { puller, feed, activities, sources })))
     }
 

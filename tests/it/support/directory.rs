@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::event_log;
+use super::signer::base64url;
 
 /// The fault of one request.
 #[derive(Clone, Debug)]
@@ -22,9 +23,9 @@ pub(crate) enum Fault {
     Cut,
     /// A proxy's page.
     Html,
-}
     /// This status, with an error message of the provider.
     Says(u16, String),
+}
 
 /// What the provider has, and what has happened to it.
 #[derive(Default)]
@@ -41,6 +42,10 @@ pub(crate) struct ProviderState {
     pub(crate) authorizations: Vec<String>,
     /// The instance that the key belongs to.
     pub(crate) instance: String,
+    /// The ids of the keys with which that instance signs tokens.
+    pub(crate) signing_keys: Vec<&'static str>,
+    /// The ids of the keys of the issuer, which is at the same address.
+    pub(crate) issuer_keys: Vec<&'static str>,
     /// How many tokens were issued.
     pub(crate) tokens: usize,
     /// How many export jobs were made.
@@ -164,15 +169,15 @@ async fn answer(
         Some(Fault::Html) => {
             return HttpResponse::Ok().content_type("text/html").body("<html>sign in</html>");
         }
+        Some(Fault::Says(status, words)) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            return HttpResponse::build(status).json(json!({"errors": [{"message": words}]}));
+        }
         Some(Fault::Cut) => return cut(b"[{\"id\":\"user_1\",".to_vec()),
         None => {}
     }
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
-        Some(Fault::Says(status, words)) => {
-            let status = StatusCode::from_u16(status).unwrap();
-            return HttpResponse::build(status).json(json!({"errors": [{"message": words}]}));
-        }
     let base = format!("http://{}", request.connection_info().host());
     if let Some(answer) = event_log::respond(&mut site, shared, request.path(), &query) {
         return answer;
@@ -221,11 +226,6 @@ fn respond(
             HttpResponse::Ok()
                 .json(json!({"users": page, "total": site.said_count.unwrap_or(site.users.len())}))
         }
-        "/users" => {
-            let start = after("id", value("starting_after"));
-            let since: i64 = value("created_at_after").map_or(0, |since| since.parse().unwrap());
-            let rest = site.users.iter().skip(start).filter(|user| user["created_at"].as_i64() > Some(since));
-            let page: Vec<&Value> = rest.take(limit(500)).collect();
         "/users" if value("user_id").is_some() => {
             let ids: Vec<&str> =
                 query.iter().filter(|(name, _)| name == "user_id").map(|(_, id)| &**id).collect();
@@ -233,11 +233,21 @@ fn respond(
             let found = all.filter(|user| ids.contains(&user["id"].as_str().unwrap()));
             HttpResponse::Ok().json(found.take(limit(500)).collect::<Vec<_>>())
         }
+        "/users" => {
+            let start = after("id", value("starting_after"));
+            let since: i64 = value("created_at_after").map_or(0, |since| since.parse().unwrap());
+            let rest = site.users.iter().skip(start).filter(|user| user["created_at"].as_i64() > Some(since));
+            let page: Vec<&Value> = rest.take(limit(500)).collect();
             HttpResponse::Ok().json(page)
         }
         "/users/count" => {
             HttpResponse::Ok().json(json!({"total_count": site.said_count.unwrap_or(site.users.len())}))
         }
+        "/jwks" => HttpResponse::Ok().json(key_set(&site.signing_keys)),
+        "/.well-known/openid-configuration" => {
+            HttpResponse::Ok().json(json!({"issuer": base, "jwks_uri": format!("{base}/issuer/jwks")}))
+        }
+        "/issuer/jwks" => HttpResponse::Ok().json(key_set(&site.issuer_keys)),
         "/instance" => HttpResponse::Ok().json(json!({"object": "instance", "id": site.instance})),
         "/user_management/users" => {
             let start = after("id", value("after"));
@@ -280,6 +290,12 @@ fn respond(
         }
         _ => one_user(site, path),
     }
+}
+
+/// Keys with these ids.
+fn key_set(ids: &[&str]) -> Value {
+    let key = |id: &&str| json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": base64url([7; 32])});
+    json!({"keys": ids.iter().map(key).collect::<Vec<Value>>()})
 }
 
 /// The state of an export job.
