@@ -20,8 +20,9 @@ use crate::pull::error::ApiError;
 use crate::pull::sse::SseParser;
 use crate::store::{Chain, LogPosition, StoreError};
 
-/// The pause between two requests to a log of pages, if no delivery arrives.
-const INTERVAL: Duration = Duration::from_mins(1);
+/// The pause between two requests to a log of pages, if no delivery arrives: with the time that a request takes, less than
+/// a minute.
+const INTERVAL: Duration = Duration::from_secs(50);
 /// The shortest pause between two requests, even if many deliveries arrive.
 const MIN_PAUSE: Duration = Duration::from_secs(2);
 /// How far before the last request reading starts if there is no position to continue from.
