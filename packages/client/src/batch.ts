@@ -1,26 +1,33 @@
-import { sleep } from "./clock";
+import { aborted, sleep } from "./clock";
 import type { PublicUser } from "./types";
 
 /** The most ids that the service takes at once. */
 const largestBatch = 100;
 
 /** Combines the ids that are requested in one tick into one request for each hundred of them. */
-export function createBatch(load: (ids: string[]) => Promise<PublicUser[]>): (id: string) => Promise<PublicUser | null> {
+export function createBatch(
+  request: (ids: string[]) => Promise<PublicUser[]>,
+): (ids: Iterable<string>, signal?: AbortSignal) => Promise<ReadonlyMap<string, PublicUser>> {
   let ids = new Set<string>();
-  let found: Promise<Map<string, PublicUser>> | undefined;
+  let loading: Promise<PublicUser[]> | undefined;
 
-  const flush = async () => {
+  const load = async () => {
     await sleep(0);
     const all = [...ids];
     ids = new Set();
-    found = undefined;
-    const batches: Promise<PublicUser[]>[] = [];
-    while (all.length) batches.push(load(all.splice(0, largestBatch)));
-    return new Map((await Promise.all(batches)).flat().map((user) => [user.id, user]));
+    loading = undefined;
+    const found: PublicUser[] = [];
+    while (all.length) found.push(...(await request(all.splice(0, largestBatch))));
+    return found;
   };
 
-  return async (id) => {
-    ids.add(id);
-    return (await (found ??= flush())).get(id) ?? null;
+  return async (asked, signal) => {
+    const wanted = new Set(asked);
+    for (const id of wanted) ids.add(id);
+    const found = (loading ??= load());
+    // The request continues for other callers that wait for it.
+    await Promise.race([found, aborted(signal)]);
+    signal?.throwIfAborted();
+    return new Map((await found).filter(({ id }) => wanted.has(id)).map((user) => [user.id, user]));
   };
 }

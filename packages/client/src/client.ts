@@ -1,6 +1,4 @@
 import { createBatch } from "./batch";
-import { aborted, sleep } from "./clock";
-import { UsersyncError, pause } from "./error";
 import { createHttp } from "./http";
 import type { RequestOptions } from "./http";
 import { createStore } from "./store";
@@ -52,93 +50,41 @@ export interface UsersyncClient {
 
 /** Creates a client. It does not connect before its first use. */
 export function createUsersyncClient(options: ClientOptions): UsersyncClient {
-  const { store = "wait", onDeleted } = options;
+  const { store, onDeleted } = options;
   const http = createHttp(options);
   const tokens = createTokens(http.clock, options.fetchToken);
-  const ask = <T>(path: string, asked?: RequestOptions) => http.ask<T>(tokens.get, path, asked);
+  const get = async <T>(path: string, asked?: RequestOptions) => (await http.ask<T>(tokens.get, path, asked)).body;
 
-  const currentUser: UsersyncClient["currentUser"] = async (asked) =>
-    (await ask<User>(`/v1/users/current${asked?.wait ? `?wait=${asked.wait}` : ""}`, asked)).body;
+  const currentUser = (asked?: RequestOptions) => get<User>("/v1/users/current", asked);
 
   const storeCurrentUser: UsersyncClient["storeCurrentUser"] = async (asked) => {
-    const { status, body } = await ask<User>("/v1/users/current", { ...asked, method: "POST" });
+    const { status, body } = await http.ask<User>(tokens.get, "/v1/users/current", { ...asked, method: "POST" });
     return { user: body, created: status === 201 };
   };
 
-  const userById = createBatch(
-    async (ids) => (await ask<{ users: PublicUser[] }>(`/v1/users?ids=${ids.map(encodeURIComponent).join()}`)).body.users,
+  const findUsers = createBatch(
+    async (ids) => (await get<{ users: PublicUser[] }>(`/v1/users?ids=${ids.map(encodeURIComponent).join()}`)).users,
   );
-  const user: UsersyncClient["user"] = (id, asked) => abortable(userById(id), asked?.signal);
 
   const parts = { http, tokens, currentUser, storeCurrentUser };
-  const claimsAfter = store === "wait" ? undefined : store === "claims" ? 0 : store.claimsAfterMs;
+  const claimsAfter = store === "claims" ? 0 : typeof store === "object" ? store.claimsAfterMs : undefined;
   return {
     currentUser,
     storeCurrentUser,
-    user,
-    waitForCurrentUser: (asked) => waitFor(currentUser, asked),
-    identity: async (asked) => (await ask<Identity>("/v1/identity", asked)).body,
+    user: async (id, asked) => (await findUsers([id], asked?.signal)).get(id) ?? null,
+    users: (ids, asked) => findUsers(ids, asked?.signal),
+    waitForCurrentUser: async (asked) => (await import("./waiting")).waitFor(currentUser, asked),
+    identity: (asked) => get<Identity>("/v1/identity", asked),
 
-    async users(ids, asked) {
-      const found = await Promise.all([...new Set(ids)].map((id) => user(id, asked)));
-      return new Map(found.flatMap((one) => (one ? [[one.id, one]] : [])));
-    },
-
-    events: ({ signal }) =>
+    async *events({ signal }) {
+      const { follow } = await import("./waiting");
+      const session = createStore({ ...parts, tokens: createTokens(http.clock) });
       // The function that returns tokens when one is needed: a sign-in library may be attached later.
-      follow(createStore({ ...parts, tokens: createTokens(http.clock) }), async (asked) => tokens.fetch?.(asked), signal),
+      yield* follow(session, async (asked) => tokens.fetch?.(asked), signal);
+    },
 
     session: createStore({ ...parts, claimsAfter, onDeleted }),
   };
-}
-
-async function waitFor(
-  currentUser: UsersyncClient["currentUser"],
-  { timeoutSeconds = 60, signal }: { timeoutSeconds?: number; signal?: AbortSignal } = {},
-): Promise<User | null> {
-  const until = Date.now() + timeoutSeconds * 1000;
-  for (;;) {
-    const wait = Math.min(20, Math.max(0, Math.ceil((until - Date.now()) / 1000)));
-    try {
-      return await currentUser({ wait, ...(signal && { signal }) });
-    } catch (error) {
-      if ((error as UsersyncError).code !== "user_not_synced") throw error;
-      if (Date.now() >= until) return null;
-      // A service that is shutting down answers immediately: the next request reaches another one.
-      await sleep(Math.min(pause(error as UsersyncError, 1, Math.random()), until - Date.now()), signal);
-    }
-  }
-}
-
-/** A promise that ends when the signal does. The request continues for other callers that wait for it. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return Promise.race([promise, aborted(signal).then(() => Promise.reject(signal.reason as Error))]);
-}
-
-/** The changes of a separate session, which reconnects, refreshes the token and falls back like every session. */
-async function* follow(session: SessionStore, fetchToken: FetchToken, signal: AbortSignal): AsyncGenerator<UserEvent, void, void> {
-  let wake = () => {};
-  session.subscribe(() => wake());
-  const end = aborted(signal);
-  try {
-    session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "", fetchToken });
-    for (let last: unknown; !signal.aborted; ) {
-      const now = session.getSnapshot();
-      if (now.status === "failed") throw now.error;
-      const user = now.status === "signedIn" && now.user;
-      const current = user || now.status;
-      if (current === "loading" || current === last) {
-        await Promise.race([end, new Promise<void>((resolve) => (wake = resolve))]);
-        continue;
-      }
-      last = current;
-      yield user ? { type: "user", user } : { type: now.status as "pending" | "deleted" };
-      if (current === "deleted") return;
-    }
-  } finally {
-    session.close();
-  }
 }
 
 /** The current user's row for TanStack Query or SWR: `{ queryKey, queryFn }`. */

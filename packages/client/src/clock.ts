@@ -13,7 +13,7 @@ export function createClock(): ServerClock {
   return {
     now: () => Date.now() - ([...differences].sort((a, b) => a - b)[differences.length >> 1] ?? 0),
     observe(headers) {
-      const difference = Date.now() - Date.parse(headers.get("date") ?? "");
+      const difference = Date.now() - Date.parse(headers.get("date")!);
       // The header has whole seconds: a smaller difference is ignored.
       if (difference) differences = [...differences.slice(-2), Math.abs(difference) < 2000 ? 0 : difference];
     },
@@ -35,8 +35,7 @@ export async function within<T>(
   let timer: ReturnType<typeof setTimeout> | undefined;
   const extend = (seconds: number) => {
     clearTimeout(timer);
-    const detail = `No answer within ${seconds} s.`;
-    const late = () => controller.abort(new UsersyncError("timeout", "timeout", detail, { retryable: true }));
+    const late = () => controller.abort(new UsersyncError("timeout", "timeout", "No answer in time.", { retryable: true }));
     timer = setTimeout(late, seconds * 1000);
   };
   extend(seconds);
@@ -50,11 +49,11 @@ export async function within<T>(
   }
 }
 
-/** Ends when the signal is aborted. */
-export function aborted(signal: AbortSignal): Promise<void> {
+/** Ends when the signal is aborted; never, without one. */
+export function aborted(signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve());
-    if (signal.aborted) resolve();
+    signal?.addEventListener("abort", () => resolve());
+    if (signal?.aborted) resolve();
   });
 }
 

@@ -40,28 +40,24 @@ export class UsersyncError extends Error {
 
 /** Whether a value is an error of this package, whichever copy of it made the error. */
 export function isUsersyncError(value: unknown): value is UsersyncError {
-  return typeof value === "object" && value !== null && brand in value;
-}
-
-/** Seconds of a `Retry-After` header: a number of seconds, or a date (RFC 9110, 10.2.3). */
-export function retryAfter(headers: Headers, now: number): number | undefined {
-  const value = headers.get("retry-after") ?? "";
-  const seconds = +value || (Date.parse(value) - now) / 1000;
-  // A date in the past, or an invalid value, is ignored; then the backoff applies.
-  return seconds > 0 ? seconds : undefined;
+  return brand in Object(value);
 }
 
 /** The error for an answer. A body that is not a problem document is not part of the message. */
 export async function errorOf(response: Response, now: number, token: string): Promise<UsersyncError> {
   const { status, headers } = response;
-  const body = (await response.json().catch(() => {})) as { code?: unknown; detail?: unknown } | undefined;
+  const body = (await response.json().catch(() => {})) as { code?: string; detail?: unknown } | undefined;
+  // A number of seconds, or a date (RFC 9110, 10.2.3).
+  const asked = headers.get("retry-after")!;
+  const seconds = +asked || (Date.parse(asked) - now) / 1000;
   const more = {
     status,
-    retryAfterSeconds: retryAfter(headers, now),
+    // A date in the past, or an invalid value, is ignored; then the backoff applies.
+    retryAfterSeconds: seconds > 0 ? seconds : undefined,
     requestId: headers.get("x-request-id") ?? undefined,
     retryable: status === 429 || (status > 501 && status < 505),
   };
-  if (typeof body?.code !== "string") return notUsersync(response, more);
+  if (!body?.code) return notUsersync(response, more);
   let detail = `${body.detail}`;
   if (body.code === "no_auth_provider") {
     const { iss, aud } = claimsOf(token);
@@ -72,14 +68,14 @@ export async function errorOf(response: Response, now: number, token: string): P
 
 /** An answer that is not from usersync. */
 export function notUsersync(response?: Response, more?: ErrorFields): UsersyncError {
-  const what = response ? `${response.status}, ${response.headers.get("content-type")}` : "broken off";
-  const detail = `The answer (${what}) is not from usersync. Check \`url\`.`;
+  const what = response ? ` (${response.status}, ${response.headers.get("content-type")})` : "";
+  const detail = `The answer${what} is not from usersync. Check \`url\`.`;
   return new UsersyncError("protocol", "unexpected_answer", detail, more);
 }
 
 /** Whether another token may be accepted. */
-export function isTokenRefused(code: string | undefined): boolean {
-  return code === "unauthenticated" || code === "invalid_auth_header";
+export function isTokenRefused({ status, code }: Partial<UsersyncError> = {}): boolean {
+  return status === 401 && code !== "no_auth_provider";
 }
 
 /**
@@ -88,7 +84,7 @@ export function isTokenRefused(code: string | undefined): boolean {
  */
 export function pause(error: UsersyncError, failures: number, random: number): number {
   const asked = error.retryAfterSeconds;
-  return asked === undefined
-    ? Math.min(60_000, 1000 * 2 ** (failures - 1)) * (0.5 + random)
-    : asked * 1000 * (1 + random / 4);
+  return asked
+    ? asked * 1000 * (1 + random / 4)
+    : Math.min(60_000, 1000 * 2 ** (failures - 1)) * (0.5 + random);
 }

@@ -20,14 +20,14 @@ export interface HttpOptions {
 export interface RequestOptions {
   method?: "GET" | "POST";
   signal?: AbortSignal | undefined;
-  /** How many seconds the service may wait. */
+  /** How many seconds the service may wait for a row. */
   wait?: number;
 }
 
 export interface Http {
   readonly clock: ServerClock;
   /** Sends one request as the user of the token; an answer that is not 2xx is thrown as an error. */
-  send(path: string, token: string, signal: AbortSignal, method?: string, headers?: object): Promise<Response>;
+  send(path: string, token: string, signal: AbortSignal, headers?: object, method?: string): Promise<Response>;
   /** Requests JSON: again with a new token after a 401, and again later after a temporary failure. */
   ask<T>(getToken: GetToken, path: string, options?: RequestOptions): Promise<{ status: number; body: T }>;
 }
@@ -36,43 +36,42 @@ export function createHttp({ url, fetch, timeoutSeconds = 15, retries = 3, log }
   const clock = createClock();
   const base = url.replace(/\/+$/, "");
 
-  const send: Http["send"] = async (path, token, signal, method = "GET", headers) => {
-    let response: Response;
+  const send: Http["send"] = async (path, token, signal, headers, method = "GET") => {
+    let response: Response | undefined;
     try {
       // Looked up at each call, so that a test or a tracing library may replace it.
       response = await (fetch ?? globalThis.fetch)(base + path, {
         cache: "no-store", redirect: "error", method, headers: { authorization: `Bearer ${token}`, ...headers }, signal,
       });
     } catch (cause) {
-      log?.({ path, status: 0 });
       signal.throwIfAborted();
       const detail = "No answer. Check the network, `url` and `server.cors_origins`.";
       throw new UsersyncError("network", "network", detail, { retryable: true, cause });
+    } finally {
+      log?.({ path, status: response?.status ?? 0 });
     }
-    log?.({ path, status: response.status });
     clock.observe(response.headers);
     if (response.ok) return response;
     throw await errorOf(response, clock.now(), token);
   };
 
-  const once = (token: string, path: string, { method, signal, wait = 0 }: RequestOptions) =>
-    within(timeoutSeconds + wait, signal, async (signal) => {
-      const response = await send(path, token, signal, method);
-      const body = await response.json().catch((cause: unknown) => {
-        signal.throwIfAborted();
-        throw notUsersync(response, { cause });
+  const ask: Http["ask"] = async (getToken, path, { method, signal, wait = 0 } = {}) => {
+    const attempt = (token: string) =>
+      within(timeoutSeconds + wait, signal, async (signal) => {
+        const response = await send(wait ? `${path}?wait=${wait}` : path, token, signal, {}, method);
+        const body = await response.json().catch((cause: unknown) => {
+          signal.throwIfAborted();
+          throw notUsersync(response, { cause });
+        });
+        return { status: response.status, body };
       });
-      return { status: response.status, body };
-    });
-
-  const ask: Http["ask"] = async (getToken, path, options = {}) => {
     for (let failures = 1; ; failures++) {
       try {
-        return await withToken(getToken, (token) => once(token, path, options));
+        return await withToken(getToken, attempt);
       } catch (cause) {
         const error = cause as UsersyncError;
         if (!error.retryable || failures > retries) throw error;
-        await sleep(pause(error, failures, Math.random()), options.signal);
+        await sleep(pause(error, failures, Math.random()), signal);
       }
     }
   };
@@ -86,7 +85,7 @@ export async function withToken<T>(getToken: GetToken, attempt: (token: string) 
   try {
     return await attempt(token);
   } catch (error) {
-    if (!isTokenRefused((error as UsersyncError).code)) throw error;
+    if (!isTokenRefused(error as UsersyncError)) throw error;
     const another = await getToken(token);
     if (another === token) throw error;
     return attempt(another);

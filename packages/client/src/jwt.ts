@@ -4,8 +4,8 @@ export interface Claims {
   iss?: unknown;
   aud?: unknown;
   /** Seconds since 1970. */
-  exp?: unknown;
-  iat?: unknown;
+  exp?: number;
+  iat?: number;
 }
 
 /** The claims of a JWT; none for a token of another form, which may still be valid. */

@@ -28,14 +28,15 @@ export interface State {
 export type Timer = "retry" | "refresh" | "claims" | "loading";
 
 export type Command =
+  /** Connects now instead of when the timer `retry` ends. */
   | ["connect"]
   /** Ends the connection; with `forget` every request, and the token goes as well. */
   | ["disconnect", forget: boolean]
   /** The user has no row: stores them from the token's claims, when the app wants that. */
   | ["storeSoon"]
   | ["store"]
-  | ["schedule", timer: Timer, ms: number]
-  | ["cancel", timer: Timer];
+  /** Sets a timer; without a time, or with `NaN`, it is cancelled. */
+  | ["schedule", timer: Timer, ms?: number | undefined];
 
 type Step = [Partial<State>, ...Command[]];
 
@@ -45,6 +46,10 @@ const longestLoading = 10_000;
 const shortPause = 1000;
 /** The pause between two attempts if only another token or another configuration would help. */
 const longPause = 60_000;
+
+/** The pauses between two requests where streams do not work. */
+const pollEvery = 60_000;
+const pollPendingEvery = 2000;
 
 export const initial: State = {
   auth: null,
@@ -60,46 +65,39 @@ export const initial: State = {
 /** The events: each is the name of a function of this table, and its arguments after the state. */
 const events = {
   /** The state of the sign-in library has changed. */
-  auth(state: State, auth: Auth | null): Step {
-    const { auth: before, status, subject } = state;
-    if (!auth || (!auth.isLoading && !auth.isAuthenticated)) {
-      return [{ ...initial, status: "signedOut" }, ["disconnect", true]];
-    }
+  auth({ auth: before, status, subject }: State, auth: Auth | null): Step {
+    if (!(auth?.isLoading || auth?.isAuthenticated)) return [{ ...initial, status: "signedOut" }, ["disconnect", true]];
     if (auth.isLoading) {
       if (!before) return [initial];
       // The library's state of the session is not final while it loads.
       return before.isLoading ? [{}] : [{ auth: { ...before, isLoading: true } }, ["schedule", "loading", longestLoading]];
     }
-    if (before?.sessionKey === auth.sessionKey) {
-      if (!before.isLoading) return [{ auth }];
-      // Removed from the screen while the library was loading for too long: the service has to confirm the user again.
-      const isOffScreen = status === "loading" && state.user;
-      return [{ auth }, ["cancel", "loading"], ...(isOffScreen ? [["connect"] as Command] : [])];
-    }
+    if (before?.sessionKey === auth.sessionKey) return [{ auth }, ["schedule", "loading"]];
     const isSameUser = auth.subject && auth.subject === subject && status === "signedIn";
     const kept = isSameUser ? {} : { ...initial, subject: auth.subject };
     return [{ ...kept, auth }, ["disconnect", true], ["connect"]];
   },
 
   /** There is a token, which has to be replaced in `dueIn` milliseconds. */
-  token({ auth, subject: before }: State, subject: string | undefined, dueIn: number | undefined): Step {
+  token({ auth, subject: before }: State, subject: string | undefined, dueIn: number): Step {
     // Never show one user's data to another.
     const isOther = before && subject && subject !== before;
     return [
       { ...(isOther && { ...initial, auth }), subject: subject ?? before },
-      dueIn === undefined ? ["cancel", "refresh"] : ["schedule", "refresh", Math.max(shortPause, dueIn)],
+      ["schedule", "refresh", Math.max(shortPause, dueIn)],
     ];
   },
 
   /** The service has accepted the token. The last known state is still valid; with a stream, changes arrive immediately. */
   open({ status, error }: State, isLive: boolean): Step {
     // A failure stays on the screen until the service sends the user.
-    return [{ isLive, failures: 0, error: status === "failed" ? error : undefined }];
+    const next = { isLive, failures: 0, error: status === "failed" ? error : undefined };
+    return [next, ["schedule", "retry", isLive ? undefined : pollEvery]];
   },
 
   user({ user: before }: State, user: User): Step {
     const isSame = JSON.stringify(before) === JSON.stringify(user);
-    return [{ ...fine, status: "signedIn", user: isSame ? before : user }, ["cancel", "claims"]];
+    return [{ ...fine, status: "signedIn", user: isSame ? before : user }, ["schedule", "claims"]];
   },
 
   pending({ status }: State): Step {
@@ -107,7 +105,7 @@ const events = {
     return status === "pending" ? [next] : [next, ["storeSoon"]];
   },
 
-  deleted: (): Step => [{ status: "deleted", user: undefined }, ["disconnect", true]],
+  deleted: (): Step => [{ ...fine, status: "deleted", user: undefined }, ["disconnect", true]],
 
   /**
    * The session cannot be followed, or with the timer `claims` the user not be stored. No error: the stream broke
@@ -116,31 +114,33 @@ const events = {
   failed(state: State, random: number, error?: UsersyncError, timer: "retry" | "claims" = "retry"): Step {
     const code = error?.code;
     if (code === "user_deleted") return events.deleted();
-    if (code === "user_not_synced") return events.pending(state);
+    // Only where streams do not work: a stream would have sent `pending`.
+    if (code === "user_not_synced") return [...events.pending(state), ["schedule", "retry", pollPendingEvery]];
     const failures = state.failures + 1;
-    const isRefused = isTokenRefused(code);
+    const isRefused = isTokenRefused(error);
     const isPassing =
       !error || error.retryable || error.status >= 500 ||
       // Some libraries give no token right after the sign-in, and a moment later they do.
       (code === "no_token" && state.error?.code !== code) ||
       // A service that has answered before may be back soon, if something else answers now.
       (state.user && (isRefused || error.kind === "protocol"));
-    const next: Partial<State> = { failures, error, isLive: timer === "claims" && state.isLive };
+    const status = isPassing ? state.status : "failed";
     // A service that is restarted ends all streams at once: not all clients come back in the same second.
     const again = error ? pause(error, failures, random) : 500 + 2500 * random;
     const ms = isRefused || !isPassing ? longPause : again;
-    return [isPassing ? next : { ...next, status: "failed" }, ["schedule", timer, ms]];
+    return [{ status, failures, error, isLive: timer === "claims" && state.isLive }, ["schedule", timer, ms]];
   },
 
   /** The page is visible again, the network is back, the token has expired, or the app asks to try again. */
-  wake: (): Step => [{}, ["cancel", "retry"], ["connect"]],
+  wake: (): Step => [{}, ["connect"]],
 
   hidden: (): Step => [{ isLive: false }, ["disconnect", false]],
 
-  timer({ auth, status }: State, timer: Timer): Step {
-    if (timer === "loading") return [auth?.isLoading ? { status: timer } : {}];
-    if (timer === "claims") return status === "pending" ? [{}, ["store"]] : [{}];
-    return [{}, ["connect"]];
+  timer({ status }: State, timer: Timer): Step {
+    // The user is not shown for longer: when the library has loaded, the service has to confirm them again.
+    if (timer === "loading") return [initial, ["disconnect", true]];
+    if (timer !== "claims") return [{}, ["connect"]];
+    return status === "pending" ? [{}, ["store"]] : [{}];
   },
 };
 
@@ -163,17 +163,16 @@ export function transition(state: State, [name, ...rest]: Event): [State, Comman
 
 /** What the app sees: the same object as before if nothing of it has changed. */
 function sessionOf({ session, status, user, error, failures, isLive, auth }: State): Session {
-  const refreshing = failures > 0 || Boolean(auth?.isLoading);
-  const mayFail = error && { error };
-  const next =
-    status === "signedIn" ? { status, user, refreshing, live: isLive, ...mayFail }
-    : status === "pending" ? { status, refreshing, ...mayFail }
-    : status === "failed" ? { status, ...mayFail }
-    : { status };
-  const isSame = (["status", "user", "refreshing", "live", "error"] as const).every(
-    (key) => (session as Shown)[key] === (next as Shown)[key],
-  );
-  return isSame ? session : (next as Session);
+  const isSignedIn = status === "signedIn";
+  const next: Shown = {
+    status,
+    ...(isSignedIn && { user, live: isLive }),
+    ...((isSignedIn || status === "pending") && { refreshing: Boolean(failures || auth?.isLoading) }),
+    ...(error && status !== "loading" && { error }),
+  };
+  const before: Shown = session;
+  const isSame = Object.keys({ ...before, ...next }).every((key) => before[key] === next[key]);
+  return isSame ? session : (next as unknown as Session);
 }
 
-type Shown = { [Key in "status" | "user" | "refreshing" | "live" | "error"]?: unknown };
+type Shown = { readonly [key: string]: unknown };

@@ -83,8 +83,7 @@ export function createUsersyncServer(options: ServerOptions): UsersyncServer {
 
   const result: UsersyncServer["result"] = async (source, asked = {}) => {
     try {
-      const query = asked.wait ? `?wait=${asked.wait}` : "";
-      return { ok: true, user: await ask<User>(tokenOf(source), `/v1/users/current${query}`, asked) };
+      return { ok: true, user: await ask<User>(tokenOf(source), "/v1/users/current", asked) };
     } catch (error) {
       if (isUsersyncError(error)) return { ok: false, error };
       throw error;

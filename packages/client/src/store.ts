@@ -2,10 +2,9 @@ import { createConnection } from "./connection";
 import type { ConnectionOptions } from "./connection";
 import type { UsersyncError } from "./error";
 import { initial, transition } from "./machine";
-import type { Event } from "./machine";
+import type { Event, Timer } from "./machine";
 import { watchPage } from "./page";
 import { createTabs } from "./tabs";
-import { createTimers } from "./timers";
 import type { AuthInput, Session, User } from "./types";
 
 /** Who is signed in, for any framework: a snapshot, and a subscription to its changes. */
@@ -30,6 +29,9 @@ export interface StoreOptions extends ConnectionOptions {
   onDeleted?: ((event: { sub: string }) => void) | undefined;
 }
 
+/** Browsers fire a timer of more than 2^31 ms immediately. */
+const longestTimer = 12 * 3_600_000;
+
 /** Runs the commands of the state machine. */
 export function createStore(options: StoreOptions): SessionStore {
   const { tokens, claimsAfter } = options;
@@ -45,20 +47,20 @@ export function createStore(options: StoreOptions): SessionStore {
     const [next, commands] = transition(before, event);
     state = next;
     for (const [name, ...rest] of commands) (does[name] as (...rest: unknown[]) => void)(...rest);
-    if (next.status !== before.status) tabs.publish(next.status);
+    if (next.session !== before.session) tabs.publish(next.status);
     tabs.follow(next.subject);
     if (next.session === before.session) return;
     for (const listener of [...listeners]) listener();
-    if (next.status === "deleted" && next.subject) options.onDeleted?.({ sub: next.subject });
+    // The service has read the token, so the user is known.
+    if (next.status === "deleted") options.onDeleted?.({ sub: next.subject! });
   };
   const retry = () => dispatch("wake");
 
   // Only what is signed in or pending can be refreshed.
   const connection = createConnection(options, dispatch, () => "refreshing" in state.session);
-  const timers = createTimers((timer) => dispatch("timer", timer));
+  const timers: { [timer in Timer]?: ReturnType<typeof setTimeout> } = {};
   const tabs = createTabs((message) => {
-    if (message === "deleted") dispatch("deleted");
-    if (message !== "signedOut") return;
+    if (message === "deleted") return dispatch(message);
     // Requests the token from this tab's sign-in library again: it may have been removed.
     tokens.forget();
     retry();
@@ -66,17 +68,25 @@ export function createStore(options: StoreOptions): SessionStore {
 
   /** The commands of the state machine. */
   const does = {
-    ...timers,
-    connect: connection.connect,
+    connect() {
+      does.schedule("retry");
+      void connection.connect();
+    },
     disconnect(forget: boolean) {
       connection.disconnect();
-      for (const timer of ["retry", "refresh", "loading"] as const) timers.cancel(timer);
+      does.schedule("retry");
+      does.schedule("refresh");
       if (!forget) return;
-      timers.cancel("claims");
+      does.schedule("loading");
+      does.schedule("claims");
       storing?.abort();
       tokens.forget();
     },
-    storeSoon: () => claimsAfter !== undefined && timers.schedule("claims", claimsAfter),
+    schedule(timer: Timer, ms = NaN) {
+      clearTimeout(timers[timer]);
+      if (ms >= 0) timers[timer] = setTimeout(() => dispatch("timer", timer), Math.min(ms, longestTimer));
+    },
+    storeSoon: () => does.schedule("claims", claimsAfter),
     store() {
       const { signal } = (storing = new AbortController());
       // The answer is not needed any more after the row arrived, or after the user changed.
@@ -97,13 +107,13 @@ export function createStore(options: StoreOptions): SessionStore {
     setAuth(auth) {
       if (isClosed) return;
       tokens.fetch = auth?.fetchToken;
-      stopWatching ??= watchPage({
-        hidden: () => dispatch("hidden"),
-        wake(isOnline) {
+      stopWatching ??= watchPage(
+        () => dispatch("hidden"),
+        (isOnline) => {
           // All is well if the connection works and the token is valid, although its timer may have been suspended.
-          if (isOnline || !connection.isOpen() || tokens.dueIn()! <= 0) retry();
+          if (isOnline || !state.isLive || tokens.dueIn() <= 0) retry();
         },
-      });
+      );
       dispatch("auth", auth);
     },
     retry,

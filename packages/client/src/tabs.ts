@@ -7,7 +7,7 @@ export interface Tabs {
   publish(status: Session["status"]): void;
 }
 
-export function createTabs(onMessage: (message: unknown) => void): Tabs {
+export function createTabs(onMessage: (message: "deleted" | "signedOut") => void): Tabs {
   let whose: string | null | undefined;
   let channel: (BroadcastChannel & { unref?: () => void }) | undefined;
   return {
@@ -16,7 +16,7 @@ export function createTabs(onMessage: (message: unknown) => void): Tabs {
       whose = subject;
       channel?.close();
       channel = subject && globalThis.BroadcastChannel ? new BroadcastChannel(`usersync:${subject}`) : undefined;
-      if (channel) channel.onmessage = ({ data }) => onMessage(data);
+      if (channel) channel.onmessage = ({ data }) => onMessage(data as "deleted" | "signedOut");
       // Node would wait for a channel; browsers have no `unref`.
       channel?.unref?.();
     },

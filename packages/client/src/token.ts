@@ -9,49 +9,44 @@ export interface Tokens {
   /** The app's current function that fetches a token. */
   fetch: FetchToken | undefined;
   get: GetToken;
-  /** In how many milliseconds the token that is held should be replaced; unknown where its expiry cannot be read. */
-  dueIn(): number | undefined;
+  /** In how many milliseconds the token that is held should be replaced; `NaN` where its expiry cannot be read. */
+  dueIn(): number;
   /** Forgets the token and everything that is in flight. */
   forget(): void;
 }
 
 export function createTokens(clock: ServerClock, fetch?: FetchToken): Tokens {
   let held: string | undefined;
-  let refreshAt: number | undefined;
+  let refreshAt = NaN;
   let flight: Promise<string> | undefined;
   let abort = new AbortController();
 
-  const dueIn = () => refreshAt && refreshAt - clock.now();
+  const dueIn = () => refreshAt - clock.now();
 
   const load = async ({ signal }: AbortController) => {
     try {
       const token = await tokens.fetch?.({ forceRefresh: !!held, signal });
       signal.throwIfAborted();
-      held = token || undefined;
-      refreshAt = refreshTime(token || "", clock.now());
+      if (!token) throw new UsersyncError("token", "no_token", "`fetchToken` gave no token.");
+      refreshAt = refreshTime(token, clock.now());
+      return (held = token);
     } catch (cause) {
       // An error with advice is passed on unchanged.
       if (isUsersyncError(cause)) throw cause;
       throw new UsersyncError("token", "token_failed", "`fetchToken` failed: see `cause`.", { retryable: true, cause });
-    }
-    if (held) return held;
-    throw new UsersyncError("token", "no_token", "The library gave no token.");
-  };
+    } finally {
+      // What was aborted may have been replaced already.
+      if (!signal.aborted) flight = undefined;
+    }  };
 
   const tokens: Tokens = {
     fetch,
     dueIn,
-    async get(refused) {
-      if (held && held !== refused && !(dueIn()! <= 0)) return held;
-      const mine = (flight ??= load(abort).finally(() => {
-        if (flight === mine) flight = undefined;
-      }));
-      return mine;
-    },
+    get: async (refused) => (held && held !== refused && !(dueIn() <= 0) ? held : (flight ??= load(abort))),
     forget() {
       abort.abort();
       abort = new AbortController();
-      held = refreshAt = flight = undefined;
+      held = flight = undefined;
     },
   };
   return tokens;
@@ -59,11 +54,9 @@ export function createTokens(clock: ServerClock, fetch?: FetchToken): Tokens {
 
 /**
  * Ten to fifteen seconds before a token expires, so that not all clients refresh at the same time, or a quarter of its
- * lifetime before; unknown if the token has no expiry.
+ * lifetime before; `NaN` if the token has no expiry.
  */
-function refreshTime(token: string, now: number): number | undefined {
-  const { exp, iat } = claimsOf(token);
-  if (typeof exp !== "number") return undefined;
-  const life = exp - (typeof iat === "number" ? iat : now / 1000);
-  return (exp - Math.min(10 + 5 * Math.random(), Math.max(0, life) / 4)) * 1000;
+function refreshTime(token: string, now: number): number {
+  const { exp = NaN, iat = now / 1000 } = claimsOf(token);
+  return 1000 * (exp - Math.min(10 + 5 * Math.random(), (exp - iat) / 4));
 }

@@ -236,6 +236,7 @@ test("events tell of the user until they are deleted, and end with the signal", 
   const reading = (async () => {
     for await (const event of client.events({ signal: controller.signal })) events.push(event.type);
   })();
+  await vi.dynamicImportSettled();
   await settle();
   await service.stream.send("pending");
   await service.stream.send("user", user("ada"));
@@ -244,4 +245,50 @@ test("events tell of the user until they are deleted, and end with the signal", 
   controller.abort();
   await reading;
   expect(events).toEqual(["pending", "user", "user"]);
+});
+
+test("the row is waited for with one request after another, until it comes or the time is over", async () => {
+  const client = create({ fetchToken: async () => token("ada") });
+  // The service waits as long as it is asked to; each third answer is of one that is shutting down.
+  service.answer = async (request) => {
+    const wait = Number(new URL(request.url).searchParams.get("wait"));
+    if (service.requests.length % 3) await new Promise((resolve) => setTimeout(resolve, wait * 1000));
+    return problem(404, "user_not_synced", { "retry-after": "1" });
+  };
+  const late = client.waitForCurrentUser({ timeoutSeconds: 50 });
+  await vi.dynamicImportSettled();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(await late).toBeNull();
+  expect(service.requests).toEqual([20, 20, 8, 7].map((wait) => `GET /v1/users/current?wait=${wait}`));
+
+  service.answer = () => json(user("ada"));
+  expect(await client.waitForCurrentUser()).toEqual(user("ada"));
+  service.answer = () => problem(410, "user_deleted");
+  await expect(client.waitForCurrentUser()).rejects.toMatchObject({ code: "user_deleted" });
+});
+
+test("a request for other users ends with the signal, and goes on for those who still wait", async () => {
+  const client = create({ fetchToken: async () => token("ada") });
+  let answer: (response: Response) => void = () => {};
+  service.answer = () => new Promise((resolve) => (answer = resolve));
+  const controller = new AbortController();
+  const first = client.user("a", { signal: controller.signal }).catch((error: unknown) => error);
+  const second = client.users(["b", "a", "a"]);
+  await vi.advanceTimersByTimeAsync(1);
+  controller.abort(new Error("not needed any more"));
+  expect(await first).toMatchObject({ message: "not needed any more" });
+  answer(json({ users: ["a", "b"].map((id) => ({ id, name: id, nickname: null, pictureUrl: null })) }));
+  expect([...(await second).keys()].toSorted()).toEqual(["a", "b"]);
+  expect(service.requests).toEqual(["GET /v1/users?ids=a,b"]);
+});
+
+test("where streams do not work, a page that is shown again asks for the user at once", async () => {
+  service.answer = () => json(user("ada"));
+  service.refusals.push(problem(429, "too_many_requests"));
+  const client = create();
+  await signIn(client);
+  expect(client.session.getSnapshot()).toMatchObject({ status: "signedIn", live: false });
+  page.show(true);
+  await settle();
+  expect(service.requests.filter((one) => one === "GET /v1/users/current")).toHaveLength(2);
 });

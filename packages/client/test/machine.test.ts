@@ -48,6 +48,10 @@ describe("the sign-in library", () => {
     expect(commands).toEqual([["schedule", "loading", 10_000]]);
     const late = run([...signedIn, auth({ isLoading: true }), ["timer", "loading"]]);
     expect(late.state.session).toEqual({ status: "loading" });
+    expect(late.commands).toEqual([["disconnect", true]]);
+    expect(transition(late.state, ["user", ada])[0].session, "only the library can bring the user back").toEqual({ status: "loading" });
+    const still = run([...signedIn, auth({ isLoading: true }), ["timer", "loading"], auth({ isLoading: true })]);
+    expect([still.state.session, still.commands]).toEqual([{ status: "loading" }, []]);
     const back = run([...signedIn, auth({ isLoading: true }), ["timer", "loading"], auth()]);
     expect(back.commands).toContainEqual(["connect"]);
     expect(transition(back.state, ["user", ada])[0].session).toMatchObject({ user: ada });
@@ -56,7 +60,7 @@ describe("the sign-in library", () => {
   test("loading again and back with the same session changes nothing", () => {
     const { state, commands } = run([...signedIn, auth({ isLoading: true }), auth()]);
     expect(state.session).toMatchObject({ status: "signedIn", user: ada, refreshing: false });
-    expect(commands).toEqual([["cancel", "loading"]]);
+    expect(commands).toEqual([["schedule", "loading"]]);
   });
 
   test.each([["loading", [loading]], ["pending", [auth(), ["pending"]]], ["signedIn", signedIn]] as [string, Event[]][])(
@@ -78,10 +82,10 @@ describe("the sign-in library", () => {
     ]);
   });
 
-  test("the same session again does nothing", () => {
+  test("the same session again changes nothing", () => {
     const { state, commands } = run([...signedIn, auth()]);
     expect(state.session).toEqual(live);
-    expect(commands).toEqual([]);
+    expect(commands).toEqual([["schedule", "loading"]]);
   });
 
   test("another session of the same user keeps the user", () => {
@@ -101,7 +105,7 @@ describe("the sign-in library", () => {
 
 describe("the token", () => {
   test("of another user drops the user before anything is asked", () => {
-    const { state } = run([...signedIn, ["token", "bob", undefined]]);
+    const { state } = run([...signedIn, ["token", "bob", NaN]]);
     expect(state.session).toEqual({ status: "loading" });
   });
 
@@ -201,7 +205,7 @@ describe("the user", () => {
     const waiting = after(auth(), ["pending"]);
     expect(transition(waiting, ["timer", "claims"])[1]).toEqual([["store"]]);
     const came = transition(waiting, ["user", ada]);
-    expect(came[1]).toEqual([["cancel", "claims"]]);
+    expect(came[1]).toEqual([["schedule", "claims"]]);
     expect(transition(came[0], ["timer", "claims"])[1]).toEqual([]);
   });
 
@@ -239,12 +243,30 @@ describe("the user", () => {
   });
 });
 
+describe("without streams", () => {
+  test("the user is asked for once a minute", () => {
+    const { state, commands } = run([auth(), ["token", "ada", 60_000], ["open", false]]);
+    expect(commands).toEqual([["schedule", "retry", 60_000]]);
+    expect(transition(state, ["timer", "retry"])[1]).toEqual([["connect"]]);
+    expect(transition(state, ["user", ada])[0].session).toEqual({ ...live, live: false });
+  });
+
+  test("a user without a row is asked for every two seconds, and stored as the app wishes, once", () => {
+    const missing = new UsersyncError("problem", "user_not_synced", "", { status: 404, retryAfterSeconds: 1 });
+    const { state, commands } = run([auth(), ["failed", 0.5, missing]]);
+    expect(state.session).toEqual({ status: "pending", refreshing: false });
+    expect(commands).toEqual([["storeSoon"], ["schedule", "retry", 2000]]);
+    expect(transition(state, ["failed", 0.5, missing])[1]).toEqual([["schedule", "retry", 2000]]);
+  });
+
+  test("the next stream that opens ends the asking", () => {
+    expect(run([auth(), ["open", false], ["open", true]]).commands).toEqual([["schedule", "retry", undefined]]);
+  });
+});
+
 describe("the page", () => {
   test("that wakes is looked after at once", () => {
-    expect(run([...signedIn, ["wake"]]).commands).toEqual([
-      ["cancel", "retry"],
-      ["connect"],
-    ]);
+    expect(run([...signedIn, ["wake"]]).commands).toEqual([["connect"]]);
   });
 
   test("that is hidden gives its connection back and keeps the user", () => {
