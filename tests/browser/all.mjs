@@ -11,5 +11,6 @@ after(async () => {
 });
 
 await import("./vite.mjs");
+await import("./quiet.mjs");
 await import("./sign_in.mjs");
 await import("./next.mjs");

@@ -60,6 +60,7 @@ export async function withPerson({ isDisturbed = false, before } = {}, test) {
   const open = async (url) => {
     const page = await context.newPage();
     await page.addInitScript(recordTexts);
+    await page.addInitScript(countRenders);
     await page.goto(url);
     return page;
   };
@@ -85,6 +86,23 @@ function recordTexts() {
   };
   new MutationObserver(record).observe(document, { subtree: true, childList: true, characterData: true });
 }
+
+/** Counts what React renders, in `window.renders`: by the hook of its developer tools, which production builds call as well. */
+function countRenders() {
+  window.renders = 0;
+  const nothing = () => {};
+  window.__REACT_DEVTOOLS_GLOBAL_HOOK__ = {
+    supportsFiber: true,
+    inject: () => 1,
+    checkDCE: nothing,
+    setStrictMode: nothing,
+    onCommitFiberUnmount: nothing,
+    onPostCommitFiberRoot: nothing,
+    onCommitFiberRoot: () => (window.renders += 1),
+  };
+}
+
+export const renders = (page) => page.evaluate(() => window.renders);
 
 export const shown = (page) => page.evaluate(() => window.shown);
 

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ export async function start(command, args, { ready, env = {}, cwd } = {}) {
     child.kill();
     await ended;
   };
-  return { line, stop, said: () => said };
+  return { line, stop, said: () => said, signal: (name) => child.kill(name) };
 }
 
 /** Runs a program to its end. */
@@ -80,6 +80,9 @@ export async function startDev() {
     url,
     serviceKey,
     stop: () => process.stop(),
+    /** It keeps its connections, and does nothing. */
+    suspend: () => process.signal("SIGSTOP"),
+    resume: () => process.signal("SIGCONT"),
     start: async () => {
       process = await begin();
     },
@@ -154,5 +157,33 @@ export async function serveExample(name, { usersyncUrl, port, env = {} }) {
   return {
     url: `http://localhost:${at}`,
     end: () => Promise.all([messages.stop(), pages.stop()]),
+  };
+}
+
+/** A network between a page and its server, which can be cut. */
+export async function startNetwork(serverUrl) {
+  const port = await freePort();
+  const sockets = new Set();
+  const server = createServer((near) => {
+    const far = connect(Number(new URL(serverUrl).port), "localhost");
+    for (const [from, to] of [[near, far], [far, near]]) {
+      sockets.add(from);
+      // A connection that is cut is no fault of the test.
+      from.on("error", () => {}).on("close", () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+      from.pipe(to);
+    }
+  });
+  const restore = () => new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
+  await restore();
+  return {
+    url: `http://localhost:${port}`,
+    restore,
+    cut: () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => server.close(resolve));
+    },
   };
 }

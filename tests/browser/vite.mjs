@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
-import { see, shown, until, withPerson } from "./browser.mjs";
+import { renders, see, shown, until, withPerson } from "./browser.mjs";
 import { build, checkTypes, serveExample, startDev } from "./programs.mjs";
 
 const react18 = new URL("react-18.config.mjs", import.meta.url).pathname;
@@ -62,12 +62,12 @@ const idOf = (name) => `user_${name.toLowerCase().replaceAll(" ", "_")}`;
 
 test("the example's types are right", () => checkTypes());
 
-for (const [name, options] of Object.entries(builds)) {
-  describe(name, () => {
+for (const [title, options] of Object.entries(builds)) {
+  describe(title, () => {
     let example;
     before(async () => {
-      await build(folder(name), options);
-      example = await serveExample(folder(name), { usersyncUrl: dev.url });
+      await build(folder(title), options);
+      example = await serveExample(folder(title), { usersyncUrl: dev.url });
     });
     after(() => example.end());
 
@@ -84,11 +84,11 @@ for (const [name, options] of Object.entries(builds)) {
 
         await first.getByRole("button", { name: "Sign out" }).click();
         await signIn(first, ada);
-        await dev.tell(idOf(ada), ["Ada", name]);
-        await signedInAs(first, `Ada ${name}`);
+        await dev.tell(idOf(ada), ["Ada", title]);
+        await signedInAs(first, `Ada ${title}`);
         await see(first, `${grace}: Hello from ${grace}`);
         await send(first, "Hello, Grace");
-        await see(first, `Ada ${name}: Hello, Grace`);
+        await see(first, `Ada ${title}: Hello, Grace`);
 
         await dev.delete(idOf(ada));
         await see(first, "Your account was deleted");
@@ -109,6 +109,7 @@ for (const [name, options] of Object.entries(builds)) {
         await signedInAs(page, "Changed Name");
         const asked = requests.filter((one) => one.includes("/v1/users/current") || one.includes("/dev/"));
         assert.deepEqual(asked.toSorted(), ["GET /v1/users/current/stream", "POST /dev/token"]);
+        console.log(`MEASURED requests for a page load of a signed-in user, ${title}: ${asked.join(", ")}`);
         const texts = await shown(page);
         assert.ok(!texts.some((text) => text.includes("Sign in")), `signed out for a moment: ${texts}`);
       }));
@@ -123,9 +124,13 @@ for (const [name, options] of Object.entries(builds)) {
         await input.fill("half a sentence");
         await input.evaluate((element) => (element.isTheSame = true));
         await page.evaluate(() => (window.shown = []));
-        const before = tokens.count;
-        await until(() => tokens.count >= before + 3);
-        assert.deepEqual(await shown(page), [], "nothing is rendered because of a token");
+        const before = { tokens: tokens.count, renders: await renders(page) };
+        assert.ok(before.renders > 0);
+        await until(() => tokens.count >= before.tokens + 3);
+        assert.deepEqual(await shown(page), [], "nothing changes because of a token");
+        const rendered = (await renders(page)) - before.renders;
+        assert.equal(rendered, 0);
+        console.log(`MEASURED renders for ${tokens.count - before.tokens} refreshed tokens, ${title}: ${rendered}`);
         assert.equal(await input.inputValue(), "half a sentence");
         assert.ok(await input.evaluate((element) => element.isTheSame));
         await dev.tell(idOf(name), ["Still", "Told"]);
@@ -175,6 +180,11 @@ describe("trouble", () => {
         await dev.tell(idOf(name), ["Right", "Clock"]);
         await signedInAs(page, "Right Clock");
         assert.equal(tokens.count, first);
+        // And from the start, of a user who is signed in.
+        await page.reload();
+        await signedInAs(page, "Right Clock");
+        const texts = await shown(page);
+        assert.ok(!texts.some((text) => text.includes("Sign in")), `signed out for a moment: ${texts}`);
       }));
   }
 

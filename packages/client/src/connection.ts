@@ -19,8 +19,11 @@ export interface ConnectionOptions {
 
 /** The stream is dead after this time without a byte, in seconds: the service sends a heartbeat every 15 s. */
 const silence = 40;
-/** Without any byte for this time after it was opened, in seconds, a proxy is buffering the stream. */
+/** Without any byte for this time after it was requested, in seconds, a proxy is buffering the stream. */
 const firstByte = 20;
+const pollEvery = 60_000;
+/** After this time streams are tried again, in milliseconds. */
+const pollsFor = 600_000;
 
 /** The connection that receives the changes of the current user. */
 export interface Connection {
@@ -38,7 +41,8 @@ export function createConnection(
   let open: AbortController | undefined;
   let opening: AbortController | undefined;
   let lastId: string | undefined;
-  let isHeldBack = false;
+  let pollsUntil = 0;
+  const isPolling = () => Date.now() < pollsUntil;
 
   const connect = async () => {
     if (opening !== open) opening?.abort();
@@ -62,7 +66,7 @@ export function createConnection(
 
     /** Reads the stream until it ends. */
     const readStream = async (token: string) => {
-      let hasBytes = false;
+      let isBlocked = true;
       try {
         await within(firstByte, signal, async (signal, extend) => {
           // The service does not send again what the client has already received.
@@ -70,34 +74,37 @@ export function createConnection(
           const response = await http.send("/v1/users/current/stream", token, signal, headers);
           if (!response.headers.get("content-type")?.startsWith("text/event-stream")) throw notUsersync(response);
           // React Native's own `fetch` has no body to read.
-          isHeldBack ||= !response.body;
           if (!response.body) return;
           open?.abort();
           open = mine;
-          emit("open", true);
-          await readEvents(response.body, () => {
-            hasBytes = true;
+          emit("open");
+          const onBytes = () => {
+            isBlocked = false;
             extend(silence);
-          }, onEvent);
+          };
+          await readEvents(response.body, onBytes, onEvent);
+          // It was ended before anything was to be sent.
+          isBlocked = false;
         });
       } catch (error) {
         const { status, kind } = error as Partial<UsersyncError>;
-        // Too many streams are open at this address, or the stream is blocked: single requests still work.
-        isHeldBack ||= status === 429 || (kind === "timeout" && !hasBytes);
-        // Silence, or the end of a stream that had begun, is a connection that broke.
-        if (!isHeldBack && kind && kind !== "timeout") throw error;
+        if (kind && kind !== "timeout" && status !== 429) throw error;
+        // A connection that broke.
+        isBlocked &&= !!kind;
       }
+      // Too many streams are open at this address, or nothing of a stream arrives: single requests still work.
+      if (isBlocked) pollsUntil = Date.now() + pollsFor;
     };
 
     try {
       await withToken(tokens.get, async (token) => {
         emit("token", claimsOf(token).sub, tokens.dueIn());
-        if (!isHeldBack) await readStream(token);
+        if (!isPolling()) await readStream(token);
       });
-      if (isHeldBack) {
-        // One request instead. The state machine decides when the next one is due.
+      if (isPolling()) {
+        // One request instead, and again later.
         const user = await currentUser({ signal });
-        emit("open", false);
+        emit("open", pollEvery);
         emit("user", user);
       } else emit("failed", Math.random());
     } catch (error) {
@@ -111,7 +118,7 @@ export function createConnection(
     disconnect() {
       open?.abort();
       opening?.abort();
-      isHeldBack = false;
+      pollsUntil = 0;
     },
   };
 }

@@ -47,8 +47,7 @@ const shortPause = 1000;
 /** The pause between two attempts if only another token or another configuration would help. */
 const longPause = 60_000;
 
-/** The pauses between two requests where streams do not work. */
-const pollEvery = 60_000;
+/** The pause between two requests for a row that has not come yet, where streams do not work. */
 const pollPendingEvery = 2000;
 
 export const initial: State = {
@@ -88,11 +87,14 @@ const events = {
     ];
   },
 
-  /** The service has accepted the token. The last known state is still valid; with a stream, changes arrive immediately. */
-  open({ status, error }: State, isLive: boolean): Step {
+  /**
+   * The service has accepted the token. The last known state is still valid. With a stream, changes arrive immediately;
+   * without one, the user is requested again in `pollIn` milliseconds.
+   */
+  open({ status, error }: State, pollIn?: number): Step {
     // A failure stays on the screen until the service sends the user.
-    const next = { isLive, failures: 0, error: status === "failed" ? error : undefined };
-    return [next, ["schedule", "retry", isLive ? undefined : pollEvery]];
+    const next = { isLive: !pollIn, failures: 0, error: status === "failed" ? error : undefined };
+    return [next, ["schedule", "retry", pollIn]];
   },
 
   user({ user: before }: State, user: User): Step {

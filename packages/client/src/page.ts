@@ -1,6 +1,6 @@
 /** How long a page may be hidden before its connection is given back. */
 const hiddenFor = 30_000;
-const events = ["visibilitychange", "pageshow", "online"];
+const events = ["visibilitychange", "pageshow", "focus", "online"];
 
 /**
  * A page that sleeps misses its timers; when it wakes, everything is looked at again. Where there is no page, as in

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { createUsersyncClient } from "../src";
 import type { AuthInput, ClientOptions, LogEvent, UsersyncClient } from "../src";
-import { FakeService, json, problem, settle, token, user } from "./support";
+import { FakeService, base64url, json, problem, settle, token, user } from "./support";
 
 /** A page that can be hidden, shown and put to sleep. */
 class FakePage extends EventTarget {
@@ -81,6 +81,45 @@ test("a laptop that slept for two hours gets a new token before anything else, a
   expect(service.streams).toHaveLength(2);
   expect(service.stream.token).toBe(await fetchToken.mock.results[1]?.value);
   expect(seen.filter((status) => status !== "signedIn")).toEqual([]);
+});
+
+test.each(["visibilitychange", "pageshow", "focus", "online"])("the event %s helps at once after a failure", async (name) => {
+  const client = create();
+  await signIn(client);
+  service.refusals.push(new TypeError("offline"));
+  service.stream.fail();
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(client.session.getSnapshot()).toMatchObject({ status: "signedIn", refreshing: true, error: { code: "network" } });
+  page.dispatchEvent(new Event(name));
+  await settle();
+  expect(client.session.getSnapshot()).toMatchObject({ status: "signedIn", refreshing: false, live: true });
+});
+
+test("a token that does not say when it was issued is replaced before it expires all the same", async () => {
+  const exp = Date.now() / 1000 + 60;
+  const fetchToken = vi.fn(async () => `x.${base64url({ sub: "ada", exp })}.x`);
+  await signIn(create(), fetchToken);
+  await service.pass(47_000);
+  expect(fetchToken).toHaveBeenCalledTimes(1);
+  await service.pass(1_000);
+  expect(fetchToken).toHaveBeenCalledTimes(2);
+});
+
+test("a token that lives for four seconds is replaced after three, and no sooner", async () => {
+  const fetchToken = vi.fn(async () => token("ada", 4));
+  await signIn(create(), fetchToken);
+  await service.pass(2_900);
+  expect(fetchToken).toHaveBeenCalledTimes(1);
+  await service.pass(9_200);
+  expect(fetchToken).toHaveBeenCalledTimes(5);
+});
+
+test("a token that lives for a month is not replaced at once, as a timer of more than 2^31 ms would do", async () => {
+  const fetchToken = vi.fn(async () => token("ada", 30 * 86_400));
+  await signIn(create(), fetchToken);
+  await service.pass(60_000);
+  expect(fetchToken).toHaveBeenCalledTimes(1);
+  expect(service.requests).toHaveLength(1);
 });
 
 test("a page that is shown again while everything works asks nothing", async () => {

@@ -31,7 +31,7 @@ function run(events: Event[]): { state: State; commands: Command[] } {
 const signedIn: Event[] = [
   auth(),
   ["token", "ada", 60_000],
-  ["open", true],
+  ["open"],
   ["user", ada],
 ];
 const live = { status: "signedIn", user: ada, refreshing: false, live: true };
@@ -181,7 +181,7 @@ describe("the user", () => {
   });
 
   test("who was gone from the network is settled by the stream that is open again", () => {
-    const { state } = run([...signedIn, ["failed", 0.5, outage], ["open", true]]);
+    const { state } = run([...signedIn, ["failed", 0.5, outage], ["open"]]);
     expect(state.session).toEqual(live);
     expect(state.failures).toBe(0);
   });
@@ -217,7 +217,7 @@ describe("the user", () => {
 
   test("who cannot be stored is a failure, until a row comes all the same", () => {
     const program = new UsersyncError("problem", "not_a_user", "", { status: 403 });
-    const failed = after(auth(), ["open", true], ["pending"], ["failed", 0.5, program, "claims"]);
+    const failed = after(auth(), ["open"], ["pending"], ["failed", 0.5, program, "claims"]);
     expect(failed.session).toEqual({ status: "failed", error: program });
     expect(transition(failed, ["timer", "claims"])[1]).toEqual([]);
     expect(transition(failed, ["user", ada])[0].session).toEqual(live);
@@ -245,7 +245,7 @@ describe("the user", () => {
 
 describe("without streams", () => {
   test("the user is asked for once a minute", () => {
-    const { state, commands } = run([auth(), ["token", "ada", 60_000], ["open", false]]);
+    const { state, commands } = run([auth(), ["token", "ada", 60_000], ["open", 60_000]]);
     expect(commands).toEqual([["schedule", "retry", 60_000]]);
     expect(transition(state, ["timer", "retry"])[1]).toEqual([["connect"]]);
     expect(transition(state, ["user", ada])[0].session).toEqual({ ...live, live: false });
@@ -260,7 +260,7 @@ describe("without streams", () => {
   });
 
   test("the next stream that opens ends the asking", () => {
-    expect(run([auth(), ["open", false], ["open", true]]).commands).toEqual([["schedule", "retry", undefined]]);
+    expect(run([auth(), ["open", 60_000], ["open"]]).commands).toEqual([["schedule", "retry", undefined]]);
   });
 });
 

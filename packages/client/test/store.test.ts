@@ -318,6 +318,7 @@ test("a stream that dies without a word is noticed after forty seconds", async (
 });
 
 test("where nothing of a stream comes through, the user is asked for once a minute", async () => {
+  service.isHeldBack = true;
   service.answer = () => json(user("ada"));
   const { session } = create();
   session.setAuth(auth("ada"));
@@ -328,6 +329,11 @@ test("where nothing of a stream comes through, the user is asked for once a minu
   await vi.advanceTimersByTimeAsync(120_000);
   expect(service.requests.filter((one) => one === "GET /v1/users/current")).toHaveLength(3);
   expect(service.streams).toHaveLength(1);
+  // Ten minutes later the stream is tried again.
+  service.isHeldBack = false;
+  await service.pass(600_000);
+  expect(service.streams).toHaveLength(2);
+  expect(session.getSnapshot()).toMatchObject({ status: "signedIn", live: true });
 });
 
 test("a token is judged by the service's clock when the device's is ten minutes off", async () => {

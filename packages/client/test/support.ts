@@ -24,7 +24,7 @@ export function user(sub: string, more: Partial<User> = {}): User {
   };
 }
 
-const base64url = (value: unknown) =>
+export const base64url = (value: unknown) =>
   btoa(JSON.stringify(value)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
 
 let serial = 0;
@@ -61,6 +61,8 @@ export class FakeService {
   /** Every request: method and path. */
   readonly requests: string[] = [];
   readonly streams: OpenStream[] = [];
+  /** Whether a proxy holds back everything of a stream. */
+  isHeldBack = false;
   /** Answers instead of opening a stream; used once each. */
   readonly refusals: (Response | Error)[] = [];
   /** Answers everything that is no stream. */
@@ -119,6 +121,7 @@ export class FakeService {
       end: () => controller.close(),
       fail: () => controller.error(new TypeError("network")),
     });
+    if (!this.isHeldBack) controller.enqueue(encoder.encode("retry: 2000\n\n"));
     return new Response(body, { headers: { "content-type": "text/event-stream" } });
   }
 }
