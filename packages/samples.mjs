@@ -2,7 +2,7 @@
 // file, so that others of the same page can import it.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 const here = import.meta.dirname;
 const folder = join(here, "vendors/samples");
@@ -15,13 +15,14 @@ for (const page of pages) {
   mkdirSync(target, { recursive: true });
   const samples = readFileSync(join(here, page), "utf8").matchAll(/^```(tsx?)\n([^]*?)^```/gm);
   for (const [, extension, code] of samples) {
-    const name = /^\/\/ (?:src\/)?([\w.]+\.tsx?)\n/.exec(code)?.[1] ?? `sample${++count}.${extension}`;
+    const name = /^\/\/ (?:(?:src|app)\/)?((?:\w+\/)*[\w.]+\.tsx?)\n/.exec(code)?.[1] ?? `sample${++count}.${extension}`;
+    mkdirSync(dirname(join(target, name)), { recursive: true });
     writeFileSync(join(target, name), code);
   }
 }
 if (count < 10) throw new Error(`only ${count} samples were found`);
 // Frameworks that are not installed here: only what is ours is checked.
-const missing = ["@auth0/nextjs-auth0", "@clerk/nextjs", "@clerk/nextjs/server", "expo/fetch", "react-native", "svelte/store", "vue"];
+const missing = ["@auth0/nextjs-auth0", "@clerk/nextjs", "@clerk/nextjs/server", "expo/fetch", "react-native", "react-native-auth0", "svelte/store", "vue"];
 writeFileSync(join(folder, "missing.d.ts"), missing.map((name) => `declare module "${name}";\n`).join(""));
 // What an app has of its own.
 writeFileSync(
