@@ -66,7 +66,6 @@ export function createUsersyncClient(options: ClientOptions): UsersyncClient {
     async (ids) => (await get<{ users: PublicUser[] }>(`/v1/users?ids=${ids.map(encodeURIComponent).join()}`)).users,
   );
 
-  const parts = { http, tokens, currentUser, storeCurrentUser };
   const claimsAfter = store === "claims" ? 0 : typeof store === "object" ? store.claimsAfterMs : undefined;
   return {
     currentUser,
@@ -78,12 +77,12 @@ export function createUsersyncClient(options: ClientOptions): UsersyncClient {
 
     async *events({ signal }) {
       const { follow } = await import("./waiting");
-      const session = createStore({ ...parts, tokens: createTokens(http.clock) });
+      const session = createStore({ http, currentUser, storeCurrentUser, tokens: createTokens(http.clock) });
       // The function that returns tokens when one is needed: a sign-in library may be attached later.
       yield* follow(session, async (asked) => tokens.fetch?.(asked), signal);
     },
 
-    session: createStore({ ...parts, claimsAfter, onDeleted }),
+    session: createStore({ http, currentUser, storeCurrentUser, tokens, claimsAfter, onDeleted }),
   };
 }
 

@@ -30,6 +30,8 @@ export interface Connection {
   /** Opens a connection. An open one stays until the new one has replaced it. */
   connect(): Promise<void>;
   disconnect(): void;
+  /** Whether the last one has ended, and no other is open or being opened. */
+  hasEnded(): boolean | undefined;
 }
 
 /** `isShown` returns whether the last event is still on the screen. */
@@ -120,6 +122,7 @@ export function createConnection(
       opening?.abort();
       pollsUntil = 0;
     },
+    hasEnded: () => opening?.signal.aborted,
   };
 }
 

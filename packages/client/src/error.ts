@@ -46,7 +46,7 @@ export function isUsersyncError(value: unknown): value is UsersyncError {
 /** The error for an answer. A body that is not a problem document is not part of the message. */
 export async function errorOf(response: Response, now: number, token: string): Promise<UsersyncError> {
   const { status, headers } = response;
-  const body = (await response.json().catch(() => {})) as { code?: string; detail?: unknown } | undefined;
+  const body = (await response.json().catch(() => {})) as { code?: string; detail?: string } | undefined;
   // A number of seconds, or a date (RFC 9110, 10.2.3).
   const asked = headers.get("retry-after")!;
   const seconds = +asked || (Date.parse(asked) - now) / 1000;
@@ -58,7 +58,7 @@ export async function errorOf(response: Response, now: number, token: string): P
     retryable: status === 429 || (status > 501 && status < 505),
   };
   if (!body?.code) return notUsersync(response, more);
-  let detail = `${body.detail}`;
+  let { detail = "" } = body;
   if (body.code === "no_auth_provider") {
     const { iss, aud } = claimsOf(token);
     detail += ` The token's iss: ${iss}, aud: ${aud}. See \`usersync explain token\`.`;

@@ -19,7 +19,7 @@ export interface State {
   /** Failed attempts in a row. */
   readonly failures: number;
   /** Whether a stream of changes is open. */
-  readonly isLive: boolean;
+  readonly live: boolean;
   /** The `sub` of the session's user, when it is known. */
   readonly subject: string | null | undefined;
 }
@@ -33,7 +33,7 @@ export type Command =
   /** Ends the connection; with `forget` every request, and the token goes as well. */
   | ["disconnect", forget: boolean]
   /** The user has no row: stores them from the token's claims, when the app wants that. */
-  | ["storeSoon"]
+  | ["claims"]
   | ["store"]
   /** Sets a timer; without a time, or with `NaN`, it is cancelled. */
   | ["schedule", timer: Timer, ms?: number | undefined];
@@ -57,7 +57,7 @@ export const initial: State = {
   user: undefined,
   error: undefined,
   failures: 0,
-  isLive: false,
+  live: false,
   subject: null,
 };
 
@@ -93,7 +93,7 @@ const events = {
    */
   open({ status, error }: State, pollIn?: number): Step {
     // A failure stays on the screen until the service sends the user.
-    const next = { isLive: !pollIn, failures: 0, error: status === "failed" ? error : undefined };
+    const next = { live: !pollIn, failures: 0, error: status === "failed" ? error : undefined };
     return [next, ["schedule", "retry", pollIn]];
   },
 
@@ -104,7 +104,7 @@ const events = {
 
   pending({ status }: State): Step {
     const next = { ...fine, status: "pending" as const, user: undefined };
-    return status === "pending" ? [next] : [next, ["storeSoon"]];
+    return status === "pending" ? [next] : [next, ["claims"]];
   },
 
   deleted: (): Step => [{ ...fine, status: "deleted", user: undefined }, ["disconnect", true]],
@@ -130,13 +130,13 @@ const events = {
     // A service that is restarted ends all streams at once: not all clients come back in the same second.
     const again = error ? pause(error, failures, random) : 500 + 2500 * random;
     const ms = isRefused || !isPassing ? longPause : again;
-    return [{ status, failures, error, isLive: timer === "claims" && state.isLive }, ["schedule", timer, ms]];
+    return [{ status, failures, error, live: timer === "claims" && state.live }, ["schedule", timer, ms]];
   },
 
   /** The page is visible again, the network is back, the token has expired, or the app asks to try again. */
   wake: (): Step => [{}, ["connect"]],
 
-  hidden: (): Step => [{ isLive: false }, ["disconnect", false]],
+  hidden: (): Step => [{ live: false }, ["disconnect", false]],
 
   timer({ status }: State, timer: Timer): Step {
     // The user is not shown for longer: when the library has loaded, the service has to confirm them again.
@@ -164,11 +164,11 @@ export function transition(state: State, [name, ...rest]: Event): [State, Comman
 }
 
 /** What the app sees: the same object as before if nothing of it has changed. */
-function sessionOf({ session, status, user, error, failures, isLive, auth }: State): Session {
+function sessionOf({ session, status, user, error, failures, live, auth }: State): Session {
   const isSignedIn = status === "signedIn";
   const next: Shown = {
     status,
-    ...(isSignedIn && { user, live: isLive }),
+    ...(isSignedIn && { user, live }),
     ...((isSignedIn || status === "pending") && { refreshing: Boolean(failures || auth?.isLoading) }),
     ...(error && status !== "loading" && { error }),
   };

@@ -54,7 +54,6 @@ export function createStore(options: StoreOptions): SessionStore {
     // The service has read the token, so the user is known.
     if (next.status === "deleted") options.onDeleted?.({ sub: next.subject! });
   };
-  const retry = () => dispatch("wake");
 
   // Only what is signed in or pending can be refreshed.
   const connection = createConnection(options, dispatch, () => "refreshing" in state.session);
@@ -63,7 +62,7 @@ export function createStore(options: StoreOptions): SessionStore {
     if (message === "deleted") return dispatch(message);
     // Requests the token from this tab's sign-in library again: it may have been removed.
     tokens.forget();
-    retry();
+    dispatch("wake");
   });
 
   /** The commands of the state machine. */
@@ -86,7 +85,7 @@ export function createStore(options: StoreOptions): SessionStore {
       clearTimeout(timers[timer]);
       if (ms >= 0) timers[timer] = setTimeout(() => dispatch("timer", timer), Math.min(ms, longestTimer));
     },
-    storeSoon: () => does.schedule("claims", claimsAfter),
+    claims: () => does.schedule("claims", claimsAfter),
     store() {
       const { signal } = (storing = new AbortController());
       // The answer is not needed any more after the row arrived, or after the user changed.
@@ -111,12 +110,12 @@ export function createStore(options: StoreOptions): SessionStore {
         () => dispatch("hidden"),
         (isOnline) => {
           // All is well if the connection works and the token is valid, although its timer may have been suspended.
-          if (isOnline || !state.isLive || tokens.dueIn() <= 0) retry();
+          if (isOnline || connection.hasEnded() || tokens.dueIn() <= 0) dispatch("wake");
         },
       );
       dispatch("auth", auth);
     },
-    retry,
+    retry: () => dispatch("wake"),
     close() {
       isClosed = true;
       does.disconnect(true);

@@ -122,6 +122,21 @@ test("a token that lives for a month is not replaced at once, as a timer of more
   expect(service.requests).toHaveLength(1);
 });
 
+test("a page that is shown while it connects does not connect once more", async () => {
+  const client = create();
+  client.session.setAuth({ isLoading: false, isAuthenticated: true, sessionKey: "a", fetchToken: async () => token("ada") });
+  await settle();
+  service.fetch.mockImplementationOnce(
+    (_, init) => new Promise((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason))),
+  );
+  client.session.retry();
+  await settle();
+  const before = service.fetch.mock.calls.length;
+  for (const name of ["pageshow", "focus", "visibilitychange"]) page.dispatchEvent(new Event(name));
+  await settle();
+  expect(service.fetch.mock.calls.length).toBe(before);
+});
+
 test("a page that is shown again while everything works asks nothing", async () => {
   const client = create();
   await signIn(client);

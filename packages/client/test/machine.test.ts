@@ -197,7 +197,7 @@ describe("the user", () => {
   test("without a row is pending, and stored as the app wishes, once", () => {
     const { state, commands } = run([auth(), ["pending"]]);
     expect(state.session).toEqual({ status: "pending", refreshing: false });
-    expect(commands).toEqual([["storeSoon"]]);
+    expect(commands).toEqual([["claims"]]);
     expect(transition(state, ["pending"])[1]).toEqual([]);
   });
 
@@ -255,7 +255,7 @@ describe("without streams", () => {
     const missing = new UsersyncError("problem", "user_not_synced", "", { status: 404, retryAfterSeconds: 1 });
     const { state, commands } = run([auth(), ["failed", 0.5, missing]]);
     expect(state.session).toEqual({ status: "pending", refreshing: false });
-    expect(commands).toEqual([["storeSoon"], ["schedule", "retry", 2000]]);
+    expect(commands).toEqual([["claims"], ["schedule", "retry", 2000]]);
     expect(transition(state, ["failed", 0.5, missing])[1]).toEqual([["schedule", "retry", 2000]]);
   });
 
