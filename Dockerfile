@@ -2,7 +2,7 @@
 
 # Where no registry can be reached, `deploy/docker/debian-base` makes both of these from Debian's packages.
 # The first needs Rust, a C compiler (aws-lc and SQLite; Rust's linker uses it too) and /etc/ssl/certs/ca-certificates.crt;
-# the second glibc, libgcc_s and bash. Both must be of the same release of Debian, or the second of a later one.
+# the second glibc and libgcc_s. Both must be of the same release of Debian, or the second of a later one.
 ARG BUILD_IMAGE=rust:1-slim-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
 
@@ -53,9 +53,8 @@ ENV PORT=8787
 EXPOSE 8787
 
 # Liveness, not readiness: an unavailable database is no reason to restart the container. Migrations run before the
-# service answers, and may take minutes. By bash, because it is in the base already, and wget is not.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5m --retries=3 CMD ["bash", "-c", \
-    "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && read -r -t 2 status <&3 && [[ $status == *' 200 '* ]]"]
+# service answers, and may take minutes.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5m --retries=3 CMD ["usersync", "health"]
 
 # No shell in between: SIGTERM reaches the service itself, which answers what it has accepted.
 STOPSIGNAL SIGTERM

@@ -20,6 +20,7 @@ mod doctor;
 mod endpoints;
 mod explain;
 mod fetching;
+mod health;
 mod keys;
 mod migrate;
 mod progress;
@@ -82,6 +83,8 @@ enum Command {
     /// Check configuration, database, keys and clock; each finding has the problem, why it matters, and the
     /// fix
     Doctor,
+    /// Ask the service on this machine whether it is alive; exit code 1 if not
+    Health(health::Health),
     /// Show each check of a token or a delivery, and how to fix the first one that failed
     #[command(subcommand)]
     Explain(explain::Explain),
@@ -118,6 +121,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Replay(replay) => replay.run(config, clock).await,
         Command::Backfill(backfill) => backfill.run(config, clock).await,
         Command::Doctor => doctor::run(config, clock).await,
+        Command::Health(health) => health.run(config).await,
         Command::Explain(explain) => explain.run(config, clock).await,
         Command::Endpoints(endpoints) => endpoints.run(config, clock).await,
         Command::Keys(keys) => keys.run(config, clock).await,

@@ -298,3 +298,24 @@ async fn port_alone_is_listened_on_at_all_addresses() {
     assert_eq!(home.client(&service).await.get("/healthz").await.status, 200);
     service.stop().await;
 }
+
+/// As the health check of the image asks.
+async fn health_tells_whether_the_service_is_alive_and_ready(home: &mut ProgramFixture) {
+    let service = home.serve().await;
+    home.set("USERSYNC_SERVER__LISTEN", service.address.clone());
+    for (arguments, path) in [(vec!["health"], "healthz"), (vec!["health", "--ready"], "readyz")] {
+        let answered = home.run(&arguments).await;
+        assert_eq!(
+            answered.stdout,
+            format!("http://{}/{path} answered 200 OK\n", service.address),
+            "{answered:?}"
+        );
+        assert_eq!(answered.code, Some(0));
+    }
+    service.stop().await;
+    let stopped = home.run(&["health"]).await;
+    assert_eq!(stopped.code, Some(1));
+    assert!(stopped.stderr.contains("no answer"), "{stopped:?}");
+}
+
+on_both_databases!(health_tells_whether_the_service_is_alive_and_ready, with ProgramFixture);
