@@ -23,6 +23,7 @@ mod run;
 mod scratch;
 mod spread;
 mod streams;
+mod sweep;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ enum Command {
     Streams(streams::Options),
     Backfill(backfill::Options),
     Events(events::Options),
+    Sweep(sweep::Options),
 }
 
 // One thread: the generator must leave the machine to what it measures, and one thread's share is easy to
@@ -49,6 +51,7 @@ async fn main() -> ExitCode {
         Command::Streams(options) => streams::streams(&options).await,
         Command::Backfill(options) => backfill::backfill(&options).await,
         Command::Events(options) => events::events(&options).await,
+        Command::Sweep(options) => sweep::sweep(&options).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

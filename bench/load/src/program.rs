@@ -83,13 +83,26 @@ impl Program {
 
     /// The same, with one endpoint that is sent all events.
     pub(crate) fn usersync_with_endpoint(executable: PathBuf, commit: &str, url: String) -> Self {
+        Self::usersync_with(executable, commit, move |ground| {
+            let secret = ground.credentials.webhook_secret();
+            format!("\n[[endpoints]]\nname = \"app\"\nurl = \"{url}\"\nsecrets = [\"{secret}\"]\n")
+        })
+    }
+
+    /// The same, with a retention that no payload is older than.
+    pub(crate) fn usersync_without_sweep(executable: PathBuf, commit: &str) -> Self {
+        Self::usersync_with(executable, commit, |_| "\n[journal]\nretention = \"36500d\"\n".to_owned())
+    }
+
+    fn usersync_with(
+        executable: PathBuf,
+        commit: &str,
+        settings: impl Fn(&Environment) -> String + 'static,
+    ) -> Self {
         let prepare = Box::new(move |ground: &Environment| {
             let arguments = configure_usersync(ground)?;
-            let secret = ground.credentials.webhook_secret();
-            let endpoint =
-                format!("\n[[endpoints]]\nname = \"app\"\nurl = \"{url}\"\nsecrets = [\"{secret}\"]\n");
             let mut file = File::options().append(true).open(ground.configuration())?;
-            file.write_all(endpoint.as_bytes())?;
+            file.write_all(settings(ground).as_bytes())?;
             Ok(arguments)
         });
         Self { name: "usersync", version: commit.to_owned(), executable, prepare }
