@@ -26,11 +26,22 @@ pub(crate) enum Database {
 impl Database {
     /// Makes it for this program; `server` is that of PostgreSQL, if it is to be that.
     pub(crate) async fn make(server: Option<&str>, directory: &Path, program: &str) -> anyhow::Result<Self> {
+        Self::copy(server, directory, program, None).await
+    }
+
+    /// The same, as a copy of another database on the PostgreSQL server, if one is named.
+    pub(crate) async fn copy(
+        server: Option<&str>,
+        directory: &Path,
+        program: &str,
+        template: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let Some(server) = server else { return Ok(Self::Sqlite { directory: directory.to_owned() }) };
         let server: Url = server.parse().context("--database is no URL such as postgres://user@host:5432")?;
         let name = format!("usersync_bench_{}_{program}", process::id());
         let database = Self::Postgres { server, name };
-        database.tell("CREATE DATABASE", "").await?;
+        let how = template.map(|template| format!("TEMPLATE \"{template}\"")).unwrap_or_default();
+        database.tell("CREATE DATABASE", &how).await?;
         Ok(database)
     }
 

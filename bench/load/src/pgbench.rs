@@ -54,7 +54,8 @@ impl Pgbench {
         command.arg("--define=n=0").arg(format!("--define=turn={turn}"));
         command.arg(format!("--define=payload={payload}")).arg(format!("--define=record={}", self.record));
         command.arg(format!("--file={}", self.script.display())).arg(database);
-        command.env_clear().current_dir(directory);
+        // The script names no schema.
+        command.env_clear().env("PGOPTIONS", "-c search_path=usersync").current_dir(directory);
         finish(command).await?;
         read_logs(directory)
     }

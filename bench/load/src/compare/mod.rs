@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// PostgreSQL server, postgres://…; each makes a database there, and it is dropped
     #[arg(long, value_name = "URL")]
     database: String,
+    /// A database on that server which each begins with a copy of, such as one that `bench/fill` has filled
+    #[arg(long, value_name = "NAME")]
+    template: Option<String>,
     #[command(flatten)]
     effort: Effort,
     /// How often each takes its turn
@@ -100,7 +103,8 @@ async fn take_turns(
     for contestant in contestants {
         let directory = scratch.directory(&contestant.identifier())?;
         let server = contestant.on_server.then_some(server);
-        let database = Database::make(server, &directory, &contestant.identifier()).await?;
+        let template = options.template.as_deref();
+        let database = Database::copy(server, &directory, &contestant.identifier(), template).await?;
         let url = database.url();
         databases.push(database);
         eprintln!("{}: begins", contestant.title);
