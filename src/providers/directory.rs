@@ -268,9 +268,8 @@ pub(super) fn text(user: &Value, key: &str) -> Option<String> {
     user.get(key).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// A copy of an object without these members.
-pub(super) fn without(user: &Value, names: &[&str]) -> Value {
-    let mut user = user.clone();
+/// An object without these members.
+pub(super) fn without(mut user: Value, names: &[&str]) -> Value {
     if let Some(members) = user.as_object_mut() {
         members.retain(|name, _| !names.contains(&&**name));
     }

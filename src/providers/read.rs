@@ -166,6 +166,12 @@ fn user_id(value: &Value) -> Option<String> {
     UserKey::id_error(&id).is_none().then_some(id)
 }
 
+/// The event of a listed user, as the journal has it.
+fn listed_payload(user: &Value) -> String {
+    // Written around the user, who is not copied for it.
+    format!(r#"{{"data":{user},"type":"{LISTED}"}}"#)
+}
+
 /// A user of the provider's list, as a delivery.
 ///
 /// Its message id is made of its content, so the same content is journaled once.
@@ -175,7 +181,7 @@ pub(super) fn listed(
     user: &Value,
     received_at: Timestamp,
 ) -> Delivery {
-    let payload = json!({"type": LISTED, "data": user}).to_string();
+    let payload = listed_payload(user);
     let event = ReadEvent::of_listed(provider, user);
     let digest = signature::digest(payload.as_bytes());
     let content = match event.decoded.and_then(|event| change(source, event, received_at)) {

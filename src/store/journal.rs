@@ -49,20 +49,26 @@ impl Tx {
     /// The insert itself finds what was seen, so nothing has to be looked up, and there is no gap for another
     /// transaction.
     pub async fn append(&self, deliveries: &[Delivery]) -> Result<BTreeSet<DeliveryKey>, StoreError> {
-        // In one order everywhere: two transactions that journal the same deliveries never deadlock.
-        let rows: BTreeMap<_, _> =
-            deliveries.iter().map(|one| ((&one.source, &one.message_id), one)).collect();
-        let key = [Column::Source, Column::MessageId];
-        let unless_seen = OnConflict::columns(key).do_nothing().to_owned();
-        let rows = rows.into_values().map(row).collect();
         let mut fresh = BTreeSet::new();
-        for append in bulk::inserts(self, rows, unless_seen, Some(Query::returning().columns(key)))? {
+        let returning = Query::returning().columns(KEY);
+        for append in bulk::inserts(self, in_order(deliveries.iter()), unless_seen(), Some(returning))? {
             for row in self.inner.query_all_raw(append).await? {
                 let (source, message_id) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
                 fresh.insert(DeliveryKey { source, message_id });
             }
         }
         Ok(fresh)
+    }
+
+    /// The same, where it does not matter which of them it had seen.
+    pub async fn append_unseen<'a>(
+        &self,
+        deliveries: impl Iterator<Item = &'a Delivery>,
+    ) -> Result<(), StoreError> {
+        for append in bulk::inserts(self, in_order(deliveries), unless_seen(), None)? {
+            self.inner.execute_raw(append).await?;
+        }
+        Ok(())
     }
 
     /// Writes the outcomes of these deliveries that differ from those that `append` has assumed.
@@ -163,6 +169,19 @@ impl Tx {
         }
         Ok(history)
     }
+}
+
+/// The primary key.
+const KEY: [Column; 2] = [Column::Source, Column::MessageId];
+
+/// The rows in one order everywhere: two transactions that journal the same deliveries never deadlock.
+fn in_order<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<ActiveModel> {
+    let rows: BTreeMap<_, _> = deliveries.map(|one| ((&one.source, &one.message_id), one)).collect();
+    rows.into_values().map(row).collect()
+}
+
+fn unless_seen() -> OnConflict {
+    OnConflict::columns(KEY).do_nothing().to_owned()
 }
 
 /// The most likely outcome of a delivery.

@@ -66,8 +66,7 @@ impl TransactionWork for ListedPage<'_> {
         // A user who changed nothing is not journaled: most of a list is known already.
         let is_journaled = |outcome: &Outcome| matches!(outcome, Outcome::Applied | Outcome::Parked);
         let written = self.deliveries.iter().zip(outcomes).filter(|(_, outcome)| is_journaled(outcome));
-        let written: Vec<Delivery> = written.map(|(delivery, _)| delivery.clone()).collect();
-        tx.append(&written).await?;
+        tx.append_unseen(written.map(|(delivery, _)| delivery)).await?;
         let mut page = counts(outcomes);
         // A reconciliation also sees users that it does not have to write.
         page.seen = page.seen.max(progress.seen.len() as u64);

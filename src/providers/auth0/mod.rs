@@ -122,7 +122,7 @@ impl Provider for Auth0 {
     }
 
     fn describe(&self, user: Value) -> Value {
-        let mut user = without_secrets(&user);
+        let mut user = without_secrets(user);
         // The API leaves out what is not set.
         if let Some(members) = user.as_object_mut() {
             for (name, _) in FIELDS {
@@ -133,13 +133,13 @@ impl Provider for Auth0 {
     }
 
     fn file_user(&self, user: FileUser) -> Result<Value, Unreadable> {
-        Ok(without_secrets(&file::user(user)?))
+        Ok(without_secrets(file::user(user)?))
     }
 }
 
 /// What must not be kept: hashes, second factors, the app's private metadata, and tokens of identity providers, which
 /// are in `identities`.
-fn without_secrets(user: &Value) -> Value {
+fn without_secrets(user: Value) -> Value {
     const SECRETS: [&str; 7] = [
         "app_metadata",
         "password_hash",

@@ -101,7 +101,7 @@ impl Provider for Clerk {
     }
 
     fn describe(&self, user: Value) -> Value {
-        without(&user, &["private_metadata", "totp_secret", "password_digest", "password_hasher"])
+        without(user, &["private_metadata", "totp_secret", "password_digest", "password_hasher"])
     }
 
     fn file_user(&self, user: FileUser) -> Result<Value, Unreadable> {
