@@ -83,19 +83,19 @@ pub(super) struct DriftView {
     /// When it was last checked.
     #[schema(value_type = String, format = DateTime)]
     checked_at: Timestamp,
-    /// How many of the provider's newest users have no row.
+    /// How many of the provider's newest users have no row. Null after a comparison, until the next check.
     #[schema(required)]
     canary: Option<u64>,
-    /// The provider's number of users minus the number of rows.
+    /// The provider's number of users minus the number of rows. Null after a comparison, until the next check.
     #[schema(required)]
     count: Option<i64>,
-    /// In the last comparison: users without a row.
+    /// In the last comparison: users without a row who were not repaired.
     #[schema(required)]
     missing: Option<u64>,
-    /// In the last comparison: rows whose fields differ from the provider's.
+    /// In the last comparison: rows whose fields differ from the provider's and were not repaired.
     #[schema(required)]
     different: Option<u64>,
-    /// In the last comparison: rows of users who were deleted at the provider.
+    /// In the last comparison: rows of users who were deleted at the provider and not here.
     #[schema(required)]
     extra: Option<u64>,
     /// In the last comparison: users who exist at the provider, but are not in the list.

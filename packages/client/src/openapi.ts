@@ -614,7 +614,7 @@ export interface components {
         readonly Drift: {
             /**
              * Format: int64
-             * @description How many of the provider's newest users have no row.
+             * @description How many of the provider's newest users have no row. Null after a comparison, until the next check.
              */
             readonly canary: number | null;
             /**
@@ -624,22 +624,22 @@ export interface components {
             readonly checkedAt: string;
             /**
              * Format: int64
-             * @description The provider's number of users minus the number of rows.
+             * @description The provider's number of users minus the number of rows. Null after a comparison, until the next check.
              */
             readonly count: number | null;
             /**
              * Format: int64
-             * @description In the last comparison: rows whose fields differ from the provider's.
+             * @description In the last comparison: rows whose fields differ from the provider's and were not repaired.
              */
             readonly different: number | null;
             /**
              * Format: int64
-             * @description In the last comparison: rows of users who were deleted at the provider.
+             * @description In the last comparison: rows of users who were deleted at the provider and not here.
              */
             readonly extra: number | null;
             /**
              * Format: int64
-             * @description In the last comparison: users without a row.
+             * @description In the last comparison: users without a row who were not repaired.
              */
             readonly missing: number | null;
             /**
