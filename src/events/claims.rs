@@ -153,16 +153,13 @@ impl Claims {
         if limit == 0 {
             return Ok((Vec::new(), false));
         }
-        let due = match first {
+        let due = if let Some(resync @ Pending { message: Message::Resync { .. }, .. }) = first {
             // A resync is sent before everything else, and alone.
-            Some(resync @ Pending { message: Message::Resync { .. }, .. }) => {
-                let is_due = resync.next_at <= now && resync.held_until.is_none_or(|until| until <= now);
-                if is_due { vec![resync] } else { Vec::new() }
-            }
-            _ => {
-                let order = if is_failing { Order::FewestAttempts } else { Order::Sequence };
-                tx.due(&self.endpoint, now, order, limit).await?
-            }
+            let is_due = resync.next_at <= now && resync.held_until.is_none_or(|until| until <= now);
+            if is_due { vec![resync] } else { Vec::new() }
+        } else {
+            let order = if is_failing { Order::FewestAttempts } else { Order::Sequence };
+            tx.due(&self.endpoint, now, order, limit).await?
         };
         if due.is_empty() {
             return Ok((Vec::new(), false));

@@ -12,6 +12,7 @@ use crate::domain::UserKey;
 pub(super) enum TableOfUsers {
     Users,
     Journal,
+    EndpointEvents,
 }
 
 impl TableOfUsers {
@@ -22,6 +23,9 @@ impl TableOfUsers {
             // By the external id alone: the primary key begins with the source.
             Self::Journal => {
                 ("journal", "ctid", "external_id = keys.external_id AND NULLIF(source, '') = keys.source")
+            }
+            Self::EndpointEvents => {
+                ("endpoint_events", "ctid", "external_id = keys.external_id AND source = keys.source")
             }
         }
     }
@@ -53,6 +57,11 @@ pub(super) fn is_among<'a>(db: &impl ConnectionTrait, users: impl Iterator<Item 
     let (keys, parameters) = key_table(db, users);
     let sql = format!("(source, external_id) IN (SELECT keys.source, keys.external_id FROM {keys})");
     Expr::cust_with_values(sql, parameters)
+}
+
+/// Whether a row is of an endpoint, written so that no index which begins with the endpoint is used for it.
+pub(super) fn is_of_endpoint(endpoint: &str) -> Expr {
+    Expr::cust("NULLIF(endpoint, '')").eq(endpoint)
 }
 
 /// Whether a row is of a source, written so that no index which begins with the source is used for it.

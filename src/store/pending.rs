@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::endpoints::Endpoint;
 use super::outbox::{self, event, kind_of};
-use super::pairs::{is_among, is_any_of};
+use super::pairs::{TableOfUsers, is_any_of, is_of_endpoint, is_one_of};
 use super::{StoreError, Tx};
 use crate::domain::{LoggedEvent, Timestamp, UserKey};
 
@@ -102,6 +102,9 @@ impl Tx {
     }
 
     /// What may be sent now: the oldest event of each user, if it is due and no process is sending it.
+    ///
+    /// Earlier events are looked for user by user, by the index of the users alone: a join would be planned for the
+    /// table as it was when the statement was prepared, and would compare each event with all others.
     pub async fn due(
         &self,
         endpoint: &str,
@@ -116,8 +119,9 @@ impl Tx {
         let sql = format!(
             "SELECT p.* FROM \"usersync\".endpoint_events AS p \
              WHERE p.endpoint = $1 AND p.next_at <= $2 AND (p.held_until IS NULL OR p.held_until <= $2) \
-             AND NOT EXISTS (SELECT 1 FROM \"usersync\".endpoint_events AS q WHERE q.endpoint = p.endpoint \
-             AND q.source = p.source AND q.external_id = p.external_id AND q.sequence < p.sequence) \
+             AND NOT EXISTS (SELECT 1 FROM \"usersync\".endpoint_events AS q \
+             WHERE q.external_id = p.external_id AND q.source = p.source \
+             AND NULLIF(q.endpoint, '') = p.endpoint AND q.sequence + 0 < p.sequence LIMIT 1 OFFSET 0) \
              ORDER BY {order} LIMIT $3"
         );
         let now: chrono::DateTime<chrono::Utc> = now.into();
@@ -136,8 +140,8 @@ impl Tx {
         users: &BTreeSet<UserKey>,
     ) -> Result<Vec<Pending>, StoreError> {
         let rows = Entity::find()
-            .filter(Column::Endpoint.eq(endpoint))
-            .filter(is_among(&self.inner, users.iter()))
+            .filter(is_of_endpoint(endpoint))
+            .filter(is_one_of(&self.inner, TableOfUsers::EndpointEvents, users.iter()))
             .order_by_asc(Column::Sequence);
         rows.all(&self.inner).await?.into_iter().map(pending).collect()
     }

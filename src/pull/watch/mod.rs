@@ -149,11 +149,8 @@ impl Inner {
         }
         self.begin(name).await?;
         let stored = self.puller.writer.store.watches();
-        let (last, log) = stored
-            .find(name)
-            .await?
-            .map(|watched| (watched.checks, watched.log))
-            .unwrap_or_default();
+        let (last, log) =
+            stored.find(name).await?.map(|watched| (watched.checks, watched.log)).unwrap_or_default();
         let (checks, ()) = tokio::try_join!(
             self.check_provider(source, client, &last),
             self.retry_log(source, client, &log)
