@@ -9,7 +9,7 @@ use super::{Usage, since};
 use crate::clock::Clock;
 use crate::config::{Config, Endpoint};
 use crate::domain::EndpointState;
-use crate::events::{self, EndpointStatus, EventBody, Sender, Sent};
+use crate::events::{self, EndpointStatus, EventBody, Sender};
 use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
@@ -86,26 +86,12 @@ fn find<'a>(config: &'a Config, name: &str) -> Result<&'a Endpoint, Usage> {
 
 async fn test(endpoint: &Endpoint, clock: Clock) -> anyhow::Result<()> {
     let (id, body) = (clock.fresh_id(), EventBody::test(clock.now()));
-    let Sent { result, label } = Sender::new(clock)?.send(endpoint, id, &body).await?;
-    let (name, milliseconds) = (&endpoint.name, result.latency.as_millis());
-    match result.status {
-        Some(status) if result.is_success() => {
-            say!("{name} accepted the test event: {status} after {milliseconds} ms");
-            Ok(())
-        }
-        Some(status) => bail!(
-            "{name} answered {status} after {milliseconds} ms; only 2xx accepts an event, and redirects are not followed"
-        ),
-        None => bail!(
-            "{name} gave no answer: {}",
-            match label {
-                "refused_address" =>
-                    "its address is not allowed: it is link-local, of a cloud metadata service, or not the address of a single host",
-                "timeout" => "it took longer than 15 seconds",
-                _ => "it cannot be reached; check the URL, the certificate, and that the app runs",
-            }
-        ),
+    let sent = Sender::new(clock)?.send(endpoint, id, &body).await?;
+    match sent.describe(&endpoint.name) {
+        Ok(accepted) => say!("{accepted}"),
+        Err(refused) => bail!(refused),
     }
+    Ok(())
 }
 
 async fn enable(store: &Store, clock: &Clock, name: &str) -> anyhow::Result<()> {

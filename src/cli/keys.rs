@@ -7,9 +7,10 @@ use anyhow::bail;
 use clap::Subcommand;
 
 use super::Usage;
-use crate::auth::service_key::{self, ServiceKey};
+use crate::auth::service_key;
 use crate::clock::Clock;
 use crate::domain::{Scope, Scopes, Timestamp};
+use crate::keys::{self, CreateError};
 use crate::store::{ApiKey, Store};
 
 #[derive(Debug, Subcommand)]
@@ -34,36 +35,27 @@ pub(super) enum Keys {
 impl Keys {
     pub(super) async fn run(self, config: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
         if let Self::Create { name, .. } = &self {
-            check_name(name)?;
+            // Before the database is made.
+            keys::check_name(name).map_err(|error| Usage(error.to_string()))?;
         }
         let config = super::configure(config)?;
         let store = Store::connect_for_command(&config.database).await?;
         store.migrate().await?;
         match self {
-            Self::Create { name, scopes } => create(&store, name, scopes.into_iter().collect(), &clock).await,
+            Self::Create { name, scopes } => {
+                create(&store, &name, scopes.into_iter().collect(), &clock).await
+            }
             Self::List => list(&store).await,
             Self::Revoke { name_or_prefix } => revoke(&store, &name_or_prefix, &clock).await,
         }
     }
 }
 
-fn check_name(name: &str) -> Result<(), Usage> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(Usage("a key needs a name, without control characters".to_owned()));
-    }
-    Ok(())
-}
-
-async fn create(store: &Store, name: String, scopes: Scopes, clock: &Clock) -> anyhow::Result<()> {
-    let name = name.trim();
-    let active = store.api_keys().list().await?.into_iter().filter(|key| key.revoked_at.is_none());
-    if active.map(|key| key.name).any(|taken| taken == name) {
-        bail!("an active key named {name:?} already exists; revoke it first, or choose another name");
-    }
-    let key = ServiceKey::generate()?;
-    let row = ApiKey::new(name, key.prefix(), scopes, clock);
-    store.api_keys().insert(row, key.hash()).await?;
+async fn create(store: &Store, name: &str, scopes: Scopes, clock: &Clock) -> anyhow::Result<()> {
+    let key = keys::create(store, name, scopes, clock).await.map_err(|error| match error {
+        CreateError::Name => anyhow::Error::from(Usage(error.to_string())),
+        error => error.into(),
+    })?;
     // A key that could not be shown is of no use, so it must not stay active.
     if writeln!(std::io::stdout(), "{}", key.reveal()).is_err() {
         store.api_keys().revoke(key.prefix(), clock.now()).await?;

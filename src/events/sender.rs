@@ -38,6 +38,31 @@ pub struct Sent {
     pub label: &'static str,
 }
 
+impl Sent {
+    /// The result for people: an error if the endpoint has not accepted the event.
+    pub fn describe(&self, name: &str) -> Result<String, String> {
+        let Self { result, label } = self;
+        let milliseconds = result.latency.as_millis();
+        match result.status {
+            Some(status) if result.is_success() => {
+                Ok(format!("{name} accepted the test event: {status} after {milliseconds} ms"))
+            }
+            Some(status) => Err(format!(
+                "{name} answered {status} after {milliseconds} ms; only 2xx accepts an event, and redirects are not followed"
+            )),
+            None => Err(format!(
+                "{name} gave no answer: {}",
+                match *label {
+                    "refused_address" =>
+                        "its address is not allowed: it is link-local, of a cloud metadata service, or not the address of a single host",
+                    "timeout" => "it took longer than 15 seconds",
+                    _ => "it cannot be reached; check the URL, the certificate, and that the app runs",
+                }
+            )),
+        }
+    }
+}
+
 /// All addresses of a host name are refused.
 #[derive(Debug, thiserror::Error)]
 #[error("the address is refused")]

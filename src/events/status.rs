@@ -30,6 +30,24 @@ pub async fn statuses(store: &Store, endpoints: &[Configured]) -> Result<Vec<End
     Ok(statuses)
 }
 
+/// The same, but counting the pending events stops at a limit.
+pub async fn statuses_up_to(
+    store: &Store,
+    endpoints: &[Configured],
+    limit: u64,
+) -> Result<Vec<EndpointStatus>, StoreError> {
+    let mut statuses = Vec::new();
+    for configured in endpoints {
+        let endpoint = store.endpoints().find(&configured.name).await?;
+        let backlog = match &endpoint {
+            Some(endpoint) => store.endpoints().backlog_up_to(endpoint, &wanted(configured), limit).await?,
+            None => Backlog::default(),
+        };
+        statuses.push(EndpointStatus { name: configured.name.clone(), endpoint, backlog });
+    }
+    Ok(statuses)
+}
+
 /// Which events an endpoint is sent.
 pub(super) fn wanted(endpoint: &Configured) -> Wanted {
     Wanted { kinds: endpoint.events.clone(), sources: endpoint.sources.clone() }

@@ -84,6 +84,34 @@ impl Endpoints<'_> {
         Ok(Backlog { events: copied + not_copied, oldest: oldest.map(Timestamp::from) })
     }
 
+    /// The same, but counting stops at a limit.
+    pub async fn backlog_up_to(
+        &self,
+        of: &Endpoint,
+        wanted: &Wanted,
+        limit: u64,
+    ) -> Result<Backlog, StoreError> {
+        use endpoint_event::Column as Pending;
+        let copied = endpoint_event::Entity::find()
+            .select_only()
+            .columns([Pending::Sequence, Pending::At])
+            .filter(Pending::Endpoint.eq(&of.name))
+            .order_by_asc(Pending::Sequence)
+            .limit(limit)
+            .into_tuple::<(i64, chrono::DateTime<chrono::Utc>)>();
+        let ahead = outbox::Entity::find()
+            .select_only()
+            .columns([outbox::Column::Sequence, outbox::Column::At])
+            .filter(ahead_of(of, wanted))
+            .order_by_asc(outbox::Column::Sequence)
+            .limit(limit)
+            .into_tuple::<(i64, chrono::DateTime<chrono::Utc>)>();
+        let mut found = in_time(copied.all(self.0)).await?;
+        found.extend(in_time(ahead.all(self.0)).await?);
+        let oldest = found.iter().map(|(_, at)| Timestamp::from(*at)).min();
+        Ok(Backlog { events: (found.len() as u64).min(limit), oldest })
+    }
+
     /// Whether there are events to copy to the endpoint, or one of its own is due.
     pub async fn has_work(&self, name: &str, now: Timestamp) -> Result<bool, StoreError> {
         use endpoint_event::Column as Pending;

@@ -4,8 +4,8 @@ use secrecy::ExposeSecret;
 
 use super::Finding;
 use crate::auth::same_issuer;
-use crate::cli::rules::ConfiguredRule;
 use crate::config::{Config, Source};
+use crate::explain::ConfiguredRule;
 use crate::providers::{self, DevelopmentInstances};
 
 pub(super) fn check(config: &Config, rules: &[ConfiguredRule<'_>]) -> Vec<Finding> {

@@ -8,11 +8,10 @@ use url::Url;
 
 use super::Finding;
 use crate::auth::{Authenticator, TokenError};
-use crate::cli::fetching;
-use crate::cli::rules::ConfiguredRule;
 use crate::clock::Clock;
 use crate::config::Tokens;
 use crate::domain::Timestamp;
+use crate::explain::{ConfiguredRule, fetching_fix};
 
 /// A slower fetch is noticed by the people who sign in just after a start.
 const SLOW_FETCH: Duration = Duration::from_secs(1);
@@ -43,7 +42,7 @@ fn judge_keys(
         Ok(keys) => keys,
         Err(error) => {
             let fix = match error {
-                TokenError::KeysUnavailable { why } => fetching::fix(why, rule),
+                TokenError::KeysUnavailable { why } => fetching_fix(why, rule),
                 _ => String::new(),
             };
             let why = "tokens of this issuer are answered 503 until its keys can be fetched";

@@ -16,9 +16,9 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use super::rules;
 use crate::app;
 use crate::clock::Clock;
+use crate::explain::configured_rules;
 
 /// The result of one check.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl fmt::Display for Finding {
 
 pub(super) async fn run(file: Option<&Path>, clock: Clock) -> anyhow::Result<()> {
     let config = super::configure_quietly(file)?;
-    let rules = rules::all(&config);
+    let rules = configured_rules(&config);
     let authenticator = app::authenticator(&config, clock.clone()).map_err(app::StartError::from)?;
 
     let mut levels = Vec::new();

@@ -2,21 +2,17 @@
 //!
 //! The decision is made by the service's own code; this command only explains it. Nothing is written.
 
-mod json_variants;
-mod near_miss;
-mod report;
-mod signature_diagnosis;
 mod token;
-mod token_fix;
 mod webhook;
-mod webhook_fix;
 
 use std::path::Path;
 
+use anyhow::bail;
 use clap::Subcommand;
 
 use crate::clock::Clock;
 use crate::domain::Timestamp;
+use crate::explain::Report;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Explain {
@@ -35,16 +31,20 @@ impl Explain {
     }
 }
 
+/// Shows a report; an error names the first check that failed.
+fn show(report: &Report, if_all_passed: &str) -> anyhow::Result<()> {
+    say!("{report}");
+    if let Some(check) = report.first_failed() {
+        bail!("the check `{check}` failed; the fix is shown above");
+    }
+    say!("{if_all_passed}");
+    Ok(())
+}
+
 /// Parses `--at`.
 fn time(text: &str) -> Result<Timestamp, String> {
     let seconds = || text.parse().ok().map(Timestamp::from_seconds);
     Timestamp::parse(text)
         .or_else(seconds)
         .ok_or_else(|| "write it as 2026-01-31T12:00:00Z or in seconds since 1970".to_owned())
-}
-
-/// The time between two timestamps, to the second, for people.
-fn between(one: Timestamp, other: Timestamp) -> String {
-    let seconds = one.as_seconds().abs_diff(other.as_seconds());
-    humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
 }

@@ -6,14 +6,14 @@ use crate::config::{Config, JwksLocation, RuleKind, Source, TokenRule};
 
 /// A token rule, its source, and its path in the configuration. Displayed as `` sources[0].tokens[1] of source `clerk` ``.
 #[derive(Debug)]
-pub(super) struct ConfiguredRule<'c> {
-    pub(super) path: String,
-    pub(super) source: &'c Source,
-    pub(super) rule: &'c TokenRule,
+pub(crate) struct ConfiguredRule<'c> {
+    pub(crate) path: String,
+    pub(crate) source: &'c Source,
+    pub(crate) rule: &'c TokenRule,
 }
 
 /// All rules, in the order in which they are tried.
-pub(super) fn all(config: &Config) -> Vec<ConfiguredRule<'_>> {
+pub(crate) fn all(config: &Config) -> Vec<ConfiguredRule<'_>> {
     let mut rules = Vec::new();
     for (index, source) in config.sources.iter().enumerate() {
         rules.extend(source.tokens.iter().enumerate().map(|(number, rule)| {
@@ -26,7 +26,7 @@ pub(super) fn all(config: &Config) -> Vec<ConfiguredRule<'_>> {
 
 impl ConfiguredRule<'_> {
     /// The issuer whose tokens the rule is for, as configured.
-    pub(super) fn issuer(&self) -> &str {
+    pub(crate) fn issuer(&self) -> &str {
         match &self.rule.kind {
             RuleKind::Oidc { domain, .. } => domain.as_str(),
             RuleKind::CustomJwt { issuer, .. } => issuer,
@@ -34,7 +34,7 @@ impl ConfiguredRule<'_> {
     }
 
     /// The configuration key that holds the issuer.
-    pub(super) fn issuer_key(&self) -> &'static str {
+    pub(crate) fn issuer_key(&self) -> &'static str {
         match self.rule.kind {
             RuleKind::Oidc { .. } => "domain",
             RuleKind::CustomJwt { .. } => "issuer",
@@ -43,7 +43,7 @@ impl ConfiguredRule<'_> {
 
     /// The URL of its discovery document or its keys, without the query, which may hold a secret; `None` if
     /// the configuration itself holds the keys.
-    pub(super) fn keys_url(&self) -> Option<String> {
+    pub(crate) fn keys_url(&self) -> Option<String> {
         match &self.rule.kind {
             RuleKind::Oidc { domain, .. } => {
                 let domain = domain.as_str().trim_end_matches('/');
@@ -60,7 +60,7 @@ impl ConfiguredRule<'_> {
 
     /// How a remedy names a key of the rule: with the variable that sets it where the source is made of
     /// variables.
-    pub(super) fn key(&self, key: &str) -> String {
+    pub(crate) fn key(&self, key: &str) -> String {
         let Source { name, provider, .. } = self.source;
         let variables = provider.variables.filter(|_| name == provider.name);
         let variables = variables.map(|variables| variables.of_rule_key(key)).unwrap_or_default();

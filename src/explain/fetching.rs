@@ -4,7 +4,7 @@ use super::rules::ConfiguredRule;
 use crate::auth::FetchError;
 
 /// How to fix a rule whose keys could not be fetched.
-pub(super) fn fix(error: &FetchError, rule: &ConfiguredRule<'_>) -> String {
+pub(crate) fn fix(error: &FetchError, rule: &ConfiguredRule<'_>) -> String {
     let url = rule.keys_url().unwrap_or_default();
     match error {
         FetchError::AtJwksUri { url: jwks_uri, why } => at_jwks_uri(why, jwks_uri, &url, rule),

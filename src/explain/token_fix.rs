@@ -3,10 +3,10 @@
 use url::Url;
 
 use super::between;
+use super::fetching;
 use super::near_miss::difference;
+use super::rules::ConfiguredRule;
 use crate::auth::{Claimed, TokenError, same_issuer};
-use crate::cli::fetching;
-use crate::cli::rules::ConfiguredRule;
 use crate::config::RuleKind;
 use crate::providers::{self, DevelopmentInstances};
 

@@ -1,12 +1,10 @@
-//! What `explain` prints: every check in its order, and under the one that failed how to fix it.
+//! The result: every check in its order, and under the one that failed how to fix it.
 
 use std::fmt;
 
-use anyhow::bail;
-
 /// The result of one check.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// With what was found.
     Passed(String),
     /// With what was found, and how to fix it.
@@ -17,7 +15,7 @@ pub(super) enum Verdict {
 
 /// The checks, in the order in which the service makes them.
 #[derive(Debug, Default)]
-pub(super) struct Report(Vec<(&'static str, Verdict)>);
+pub(crate) struct Report(Vec<(&'static str, Verdict)>);
 
 /// A check that failed, with what was found and how to fix it.
 pub(super) struct Failure {
@@ -59,15 +57,15 @@ impl Report {
         self.not_reached(after.get(1..).unwrap_or_default());
     }
 
-    /// Shows the report; an error names the first check that failed.
-    pub(super) fn show(&self, if_all_passed: &str) -> anyhow::Result<()> {
-        say!("{self}");
+    /// The checks, in the order in which the service makes them.
+    pub(crate) fn checks(&self) -> &[(&'static str, Verdict)] {
+        &self.0
+    }
+
+    /// The first check that failed.
+    pub(crate) fn first_failed(&self) -> Option<&'static str> {
         let failed = self.0.iter().find(|(_, verdict)| matches!(verdict, Verdict::Failed { .. }));
-        if let Some((check, _)) = failed {
-            bail!("the check `{check}` failed; the fix is shown above");
-        }
-        say!("{if_all_passed}");
-        Ok(())
+        failed.map(|(check, _)| *check)
     }
 }
 

@@ -1,0 +1,47 @@
+//! Making service keys, for the command line and for the console.
+
+use crate::auth::service_key::ServiceKey;
+use crate::clock::{Clock, NoRandomness};
+use crate::domain::Scopes;
+use crate::store::{ApiKey, Store, StoreError};
+
+/// Why a key was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    /// The name is empty, or has invisible characters.
+    #[error("a key needs a name, without control characters")]
+    Name,
+    /// An active key has this name.
+    #[error("an active key named {0:?} already exists; revoke it first, or choose another name")]
+    Taken(String),
+    /// There is no key without randomness.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The name as it is stored.
+pub(crate) fn check_name(name: &str) -> Result<&str, CreateError> {
+    let name = name.trim();
+    let is_good = !name.is_empty() && !name.chars().any(char::is_control);
+    if is_good { Ok(name) } else { Err(CreateError::Name) }
+}
+
+/// Makes a key and stores its hash. The key itself is known to the caller alone.
+pub(crate) async fn create(
+    store: &Store,
+    name: &str,
+    scopes: Scopes,
+    clock: &Clock,
+) -> Result<ServiceKey, CreateError> {
+    let name = check_name(name)?;
+    let is_taken = |key: &ApiKey| key.revoked_at.is_none() && key.name == name;
+    if store.api_keys().list().await?.iter().any(is_taken) {
+        return Err(CreateError::Taken(name.to_owned()));
+    }
+    let key = ServiceKey::generate()?;
+    store.api_keys().insert(ApiKey::new(name, key.prefix(), scopes, clock), key.hash()).await?;
+    Ok(key)
+}
