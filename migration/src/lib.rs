@@ -10,6 +10,7 @@ mod m20261126_000002_runs;
 mod m20261127_000001_large_tables;
 mod m20261127_000002_watch;
 mod m20261127_000003_events;
+mod m20261127_000004_console;
 mod m20261127_000005_events_of_a_user;
 
 /// Every migration, in order.
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000001_large_tables::Migration),
             Box::new(m20261127_000002_watch::Migration),
             Box::new(m20261127_000003_events::Migration),
+            Box::new(m20261127_000004_console::Migration),
             Box::new(m20261127_000005_events_of_a_user::Migration),
         ]
     }

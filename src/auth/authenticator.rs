@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::error::{SetupError, TokenError};
 use super::jwt::{Authenticated, Candidate, Token};
-use super::keys::{Fetcher, Keys};
+use super::keys::{Fetcher, KeyState, Keys};
 use super::rule::{Rule, algorithm_name, pick};
 use super::token_cache::{CachedToken, TokenCache};
 use crate::clock::Clock;
@@ -85,6 +85,11 @@ impl Authenticator {
                 cache.remove_expired(clock.now(), leeway);
             }
         });
+    }
+
+    /// What is known of a rule's keys, without a fetch. Rules are counted over all sources, in configured order.
+    pub fn key_state(&self, rule: usize) -> Option<KeyState> {
+        self.issuers.get(rule).map(|issuer| issuer.keys.state())
     }
 
     /// How many usable keys a rule has for each of its algorithms, fetched first if there are none. Rules

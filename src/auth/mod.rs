@@ -17,6 +17,7 @@ pub use self::authenticator::Authenticator;
 pub use self::error::{FetchError, SetupError, TokenError};
 pub use self::explain::{Claimed, Explained};
 pub use self::jwt::{Authenticated, NotAUser};
+pub use self::keys::KeyState;
 pub use self::rule::same_issuer;
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ impl Replay {
         logs_events: bool,
     ) -> anyhow::Result<()> {
         let since = since::parse(self.since.as_deref(), &clock)?;
-        let which = Which { parked: self.parked, source: self.source.clone(), since };
+        let which = Which { parked: self.parked, source: self.source.clone(), since, reason: None };
         if self.list {
             return list(store, which).await;
         }

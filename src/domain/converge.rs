@@ -25,6 +25,7 @@
 //! 6. **Claims rank below the provider.** A value from a token is used only if the provider has sent none. A token
 //!    counts for a lifetime only if it was issued in it.
 
+mod provenance;
 mod written;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Change, ChangeKind, Facts, Field, IdPolicy, Profile, Timestamp};
+
+pub use provenance::{Fact, Rank, Standing};
 
 /// Everything that is known of one user, living or deleted.
 #[derive(Clone, Debug, Default, PartialEq)]

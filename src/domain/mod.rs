@@ -21,7 +21,7 @@ mod view;
 
 pub use activity::Activity;
 pub use change::{Change, ChangeKind, IdPolicy};
-pub use converge::{Life, Record};
+pub use converge::{Fact, Life, Rank, Record, Standing};
 pub use delivery::{Content, Delivery, DeliveryKey, Outcome};
 pub use endpoint::{AttemptResult, EndpointState, Health, retry_pause};
 pub use event::{Event, EventKind, LoggedEvent, collapse, collapse_user, events_of};

@@ -29,13 +29,14 @@ mod webhooks;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
+pub use client::{client_address, is_for_this_machine};
 pub use development::{DevelopmentDirectory, DevelopmentProvider};
 pub use extract::CurrentUser;
 pub use key_use::KeyUse;
 pub use limits::Limits;
 pub use problem::Problem;
-pub use server::{Running, serve};
-pub use state::{AuthContext, Events, IntakeContext, State, WaitContext};
+pub use server::{Running, serve, serve_mounted};
+pub use state::{AuthContext, Events, IntakeContext, Mount, State, WaitContext};
 
 use current::CurrentQuery;
 use endpoint::{Endpoint, Methods, resource};
@@ -168,6 +169,11 @@ fn api() -> Vec<Endpoint> {
     ]
 }
 
+/// The names of the problems for which a delivery is refused.
+pub fn delivery_refusals() -> impl Iterator<Item = &'static str> {
+    described::DELIVERY_REFUSALS.iter().map(|code| code.name())
+}
+
 fn operations() -> Vec<Endpoint> {
     vec![
         Endpoint::new(Methods::Read, "/healthz", "getHealth", operations::healthz)
@@ -215,6 +221,9 @@ fn routes(app: &mut ServiceConfig, state: &State, served: Routes) {
         app.service(web::redirect("/docs", "/docs/")).service(openapi::page("/docs/{_:.*}"));
         if let Some(issuer) = &state.development {
             development::mount(app, issuer);
+        }
+        if let Some(Mount(mount)) = &state.mounted {
+            mount(app);
         }
     }
     app.default_service(web::to(operations::not_found));

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
+use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer};
 use tokio::task::JoinHandle;
 
 use super::observe::observe;
-use super::{Routes, State, routes, webhooks};
+use super::{Limits, Mount, Routes, State, routes, webhooks};
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,9 +34,27 @@ pub struct Running {
 
 /// Serves on a listener that is already bound.
 pub fn serve(listener: TcpListener, state: State, which: Routes) -> io::Result<Running> {
+    let limits = state.waiting.limits.clone();
+    run(listener, &limits, move |app| routes(app, &state, which))
+}
+
+/// Serves the routes of another module alone.
+pub fn serve_mounted(listener: TcpListener, state: State, mount: Mount) -> io::Result<Running> {
+    let limits = state.waiting.limits.clone();
+    run(listener, &limits, move |app| {
+        state.provide(app);
+        (mount.0)(app);
+    })
+}
+
+fn run(
+    listener: TcpListener,
+    limits: &Limits,
+    configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Running> {
     let address = listener.local_addr()?;
     let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let limits = state.waiting.limits.settings();
+    let limits = limits.settings();
     let connections = usize::try_from(limits.connections.get()).unwrap_or(usize::MAX);
     let send_timeout = limits.send_timeout;
     let server = HttpServer::new(move || {
@@ -43,7 +62,7 @@ pub fn serve(listener: TcpListener, state: State, which: Routes) -> io::Result<R
             .wrap(from_fn(observe))
             // Around the observer, so that a corrected path is logged and counted as the route that it is.
             .wrap(from_fn(webhooks::ignore_extra_slashes))
-            .configure(|app| routes(app, &state, which))
+            .configure(&configure)
     })
     .workers(workers)
     .max_connections(connections.div_ceil(workers))

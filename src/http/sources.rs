@@ -11,7 +11,7 @@ use super::extract::ServiceKey;
 use super::problem::{Code, Problem};
 use super::query;
 use crate::domain::{Activity, Admin, Comparison, Reason, SourceState, Timestamp};
-use crate::pull::{SourceStatus, Watch, WatchedDrift};
+use crate::pull::{SourceHealth, SourceStatus, Watch, WatchedDrift};
 use crate::store::{Run, RunCounts, RunState};
 
 /// A source, with its state and the reasons for it.
@@ -127,18 +127,18 @@ pub(super) async fn check(
 
 impl From<SourceStatus> for SourceView {
     fn from(status: SourceStatus) -> Self {
-        let SourceStatus {
+        let SourceStatus { health, users, parked } = status;
+        let SourceHealth {
             name,
             provider,
             state,
             reasons,
             webhook_path,
-            users,
+            receives: _,
             activity,
-            parked,
             last_run,
             drift,
-        } = status;
+        } = health;
         let Activity { last_delivery_at, last_refused_at, refused_since, refused: _ } = activity;
         Self {
             name,

@@ -1,5 +1,6 @@
 //! What the handlers need, in parts. A handler gets the part that it uses by its type: `web::Data<AuthContext>`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
@@ -35,6 +36,18 @@ pub struct State {
     pub cors_origins: Vec<String>,
     /// The development issuer, only in `usersync dev`.
     pub development: Option<DevelopmentProvider>,
+    /// Routes of another module on the main listener, only in `usersync dev`.
+    pub mounted: Option<Mount>,
+}
+
+/// Routes of another module.
+#[derive(Clone)]
+pub struct Mount(pub Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>);
+
+impl fmt::Debug for Mount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mount")
+    }
 }
 
 /// What is needed to identify the sender of a request: the user of a token, or the owner of a service key.
@@ -90,7 +103,7 @@ pub struct Events {
 impl State {
     /// Gives the parts to the handlers of an app.
     pub(super) fn provide(&self, app: &mut ServiceConfig) {
-        let Self { access, deliveries, waiting, watch, events, cors_origins: _, development: _ } =
+        let Self { access, deliveries, waiting, watch, events, cors_origins: _, development: _, mounted: _ } =
             self.clone();
         app.app_data(web::Data::new(access.store.clone()))
             .app_data(web::Data::new(access.metrics.clone()))

@@ -30,10 +30,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use backfill::{BackfillOptions, Summary};
 pub(crate) use error::PullError;
 pub(crate) use instance::IssuerKeys;
-pub(crate) use progress::Progress;
+pub(crate) use progress::{Progress, Quiet};
 pub(crate) use reconcile::ReconcileOptions;
 pub(crate) use report::{Difference, Drift, Report};
-pub(crate) use watch::{SourceStatus, Watch, WatchedDrift};
+pub(crate) use watch::{SourceHealth, SourceStatus, Watch, WatchedDrift};
 
 use crate::clock::Clock;
 use crate::sync::Writer;

@@ -16,7 +16,7 @@ pub(crate) trait Progress: Send {
 
 /// Reports nothing: for a run inside the service.
 #[derive(Debug)]
-pub(super) struct Quiet;
+pub(crate) struct Quiet;
 
 impl Progress for Quiet {
     fn read(&mut self, _: RunCounts, _: Option<u64>) {}

@@ -78,6 +78,11 @@ impl ApiKeys<'_> {
         Ok(())
     }
 
+    /// The key with that id, revoked or not.
+    pub async fn by_id(&self, id: Uuid) -> Result<Option<ApiKey>, StoreError> {
+        Ok(in_time(Entity::find_by_id(TextUuid(id)).one(self.0)).await?.map(key))
+    }
+
     /// Every key, oldest first.
     pub async fn list(&self) -> Result<Vec<ApiKey>, StoreError> {
         Ok(Entity::find().order_by_asc(Column::Id).all(self.0).await?.into_iter().map(key).collect())

@@ -31,6 +31,8 @@ pub struct Which {
     pub source: Option<String>,
     /// Only those received at or after this.
     pub since: Option<Timestamp>,
+    /// Only those parked for this reason; without effect if others are read too.
+    pub reason: Option<String>,
 }
 
 /// A delivery's place in the order in which deliveries are read.
@@ -73,6 +75,7 @@ impl Which {
         Condition::all()
             .add(if self.parked { is_parked() } else { Condition::all().add(Column::Payload.is_not_null()) })
             .add_option(self.source.as_deref().map(is_of_source))
+            .add_option(self.reason.as_ref().filter(|_| self.parked).map(|reason| Column::Reason.eq(reason)))
             .add_option(since.map(|since| Column::ReceivedAt.gte(since)))
     }
 
@@ -264,7 +267,7 @@ fn was_delivered() -> Condition {
 }
 
 /// Parked, and with a payload that could be read again: without one there is nothing to wait for.
-fn is_parked() -> Condition {
+pub(super) fn is_parked() -> Condition {
     // The outcome is spelled out as in the index of parked deliveries: neither database finds it by a parameter. The
     // payload is not tested as in the index of payloads, which is far larger.
     Condition::all().add(Expr::cust("outcome = 'parked'")).add(Expr::cust("COALESCE(payload, '') <> ''"))

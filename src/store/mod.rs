@@ -2,6 +2,7 @@
 
 mod address;
 mod api_keys;
+mod audit;
 mod bulk;
 mod chain;
 mod connection;
@@ -9,6 +10,7 @@ mod direct;
 mod endpoints;
 mod error;
 mod journal;
+mod journal_list;
 mod journal_pages;
 mod leases;
 mod memberships;
@@ -19,11 +21,13 @@ mod pending;
 mod pool;
 mod probe;
 mod records;
+mod run_list;
 mod run_progress;
 mod run_users;
 mod runs;
 mod schema;
 mod session;
+mod sessions;
 mod sqlite;
 mod users;
 mod watches;
@@ -44,11 +48,13 @@ use self::session::Session;
 use crate::config;
 
 pub use api_keys::{ApiKey, ApiKeys};
+pub use audit::{Audit, AuditEntry};
 pub use chain::Chain;
 pub use direct::Direct;
 pub use endpoints::{Backlog, Endpoint, Endpoints, LastAttempt, Wanted};
 pub use error::StoreError;
 pub use journal::{Entry, JournalEntry};
+pub use journal_list::{ListFilter, Listed, ListedDelivery, ParkedCause};
 pub use journal_pages::{Journal, Position, Which};
 pub use leases::{LEASE, Leases};
 pub use memberships::Membership;
@@ -58,6 +64,7 @@ pub use records::UserUpdate;
 pub(crate) use run_progress::RunProgress;
 pub(crate) use runs::{RUN_LEASE, Run, RunCounts, RunEnd, RunKind, RunRequest, RunStart, RunState, Runs};
 pub use schema::Grant;
+pub use sessions::{AdminSession, AdminSessions};
 pub use users::{Listing, UserLookup, Users};
 pub(crate) use watches::{LogPosition, Watched, Watches};
 
@@ -268,6 +275,16 @@ impl Store {
     /// The endpoints, to be read.
     pub fn endpoints(&self) -> Endpoints<'_> {
         Endpoints(&self.db)
+    }
+
+    /// The sessions of the console.
+    pub fn sessions(&self) -> AdminSessions<'_> {
+        AdminSessions(&self.db)
+    }
+
+    /// What was done in the console.
+    pub fn audit(&self) -> Audit<'_> {
+        Audit(&self.db)
     }
 
     /// The service keys.

@@ -95,6 +95,13 @@ pub(super) fn past<Column: IntoColumnRef, const N: usize>(after: [(Column, Value
     Expr::tuple(columns).gt(Expr::tuple(values))
 }
 
+/// Whether columns are before values in the order of all of them.
+pub(super) fn before<Column: IntoColumnRef, const N: usize>(before: [(Column, Value); N]) -> Expr {
+    let (columns, values): (Vec<Expr>, Vec<Expr>) =
+        before.into_iter().map(|(column, value)| (Expr::col(column), Expr::value(value))).unzip();
+    Expr::tuple(columns).lt(Expr::tuple(values))
+}
+
 /// These users as a table `keys` with the columns `source` and `external_id`, and the parameters that hold them.
 pub(super) fn key_table<'a>(
     db: &impl ConnectionTrait,

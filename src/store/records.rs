@@ -8,12 +8,12 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::value::TextUuid;
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, Iterable, QueryFilter,
-    TryIntoModel,
+    QueryResult, TryIntoModel,
 };
 
 use super::pairs::{TableOfUsers, is_one_of};
-use super::users::find_rows;
-use super::{StoreError, Tx, bulk};
+use super::users::{Users, find_rows};
+use super::{StoreError, Tx, bulk, in_time};
 use crate::domain::{Life, Profile, Record, StoredUser, Timestamp, UserId, UserKey};
 
 /// What a transaction changes of one user.
@@ -57,22 +57,39 @@ impl UserUpdate<'_> {
     }
 }
 
+impl Users<'_> {
+    /// What is known of one user: nothing of an unknown one.
+    pub async fn stored(&self, key: &UserKey) -> Result<StoredUser, StoreError> {
+        let columns = [user::Column::Id, user::Column::Record];
+        let found = match in_time(find_rows(self.0, std::iter::once(key), columns.into_iter())).await {
+            // No user can have an id that the database cannot store.
+            Err(StoreError::Rejected(_)) => None,
+            found => found?.pop(),
+        };
+        Ok(found.map(|(_, row)| stored(&row)).transpose()?.flatten().unwrap_or_default())
+    }
+}
+
+/// What a row of `find_rows` has of a user; `None` if nothing is known.
+fn stored(row: &QueryResult) -> Result<Option<StoredUser>, StoreError> {
+    let id: Option<String> = row.try_get("", "id")?;
+    let record: Option<String> = row.try_get("", "record")?;
+    let deleted_at: Option<DateTime<Utc>> = row.try_get("", "deleted_at")?;
+    let row = id.zip(record);
+    if row.is_none() && deleted_at.is_none() {
+        return Ok(None);
+    }
+    let (id, life) = row.map(|(id, record)| id_and_life(&id, &record)).transpose()?.unzip();
+    Ok(Some(StoredUser { id, record: Record { deleted_at: deleted_at.map(Into::into), life } }))
+}
+
 impl Tx {
     /// What is known of these users; unknown users are not in the result.
     pub async fn load(&self, keys: &BTreeSet<UserKey>) -> Result<BTreeMap<UserKey, StoredUser>, StoreError> {
         let mut known = BTreeMap::new();
         let columns = [user::Column::Id, user::Column::Record];
         for (key, row) in find_rows(&self.inner, keys.iter(), columns.into_iter()).await? {
-            let id: Option<String> = row.try_get("", "id")?;
-            let record: Option<String> = row.try_get("", "record")?;
-            let deleted_at: Option<DateTime<Utc>> = row.try_get("", "deleted_at")?;
-            let row = id.zip(record);
-            if row.is_none() && deleted_at.is_none() {
-                continue;
-            }
-            let (id, life) = row.map(|(id, record)| id_and_life(&id, &record)).transpose()?.unzip();
-            let record = Record { deleted_at: deleted_at.map(Into::into), life };
-            known.insert(key, StoredUser { id, record });
+            known.extend(stored(&row)?.map(|user| (key, user)));
         }
         Ok(known)
     }

@@ -336,7 +336,7 @@ fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or_default()
 }
 
-fn run(row: Model, now: Timestamp) -> Run {
+pub(super) fn run(row: Model, now: Timestamp) -> Run {
     let Model {
         id,
         source,

@@ -17,7 +17,7 @@ use super::{ACQUIRE_TIMEOUT, Postgres, Store, StoreError};
 const MIGRATION_LOCK: i64 = 0x7573_6572_7379_6e63;
 const MIGRATIONS: &str = "seaql_migrations";
 /// Every table that a migration has made.
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 14] = [
     "users",
     "tombstones",
     "journal",
@@ -29,6 +29,8 @@ pub(super) const TABLES: [&str; 12] = [
     "outbox",
     "endpoints",
     "endpoint_events",
+    "admin_sessions",
+    "admin_audit",
     MIGRATIONS,
 ];
 /// What an application joins on, and may therefore be given to other roles.

@@ -143,6 +143,15 @@ impl Users<'_> {
         Ok(Page { next: users.last().filter(|_| more).map(|last| last.id), users })
     }
 
+    /// The users with the newest rows, before one.
+    pub async fn newest(&self, before: Option<UserId>, limit: u64) -> Result<Vec<User>, StoreError> {
+        let mut select = Entity::find().order_by_desc(Column::Id).limit(limit);
+        if let Some(before) = before {
+            select = select.filter(Column::Id.lt(TextUuid(before.0)));
+        }
+        Ok(in_time(select.all(self.0)).await?.into_iter().map(user).collect())
+    }
+
     /// The users to list, in order. An index finds them first where a filter is narrow, and the order is made
     /// afterwards. An index that has the order is only for what may be most of the table.
     fn select(&self, listing: &Listing) -> Select<Entity> {

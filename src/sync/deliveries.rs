@@ -120,7 +120,7 @@ impl Deliveries<'_> {
 }
 
 /// Reads a journaled payload again; `None` if it is not about a user.
-pub(super) fn read_again(
+pub(crate) fn read_again(
     source: &Source,
     message_id: String,
     payload: String,

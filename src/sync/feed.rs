@@ -96,7 +96,7 @@ impl Feed {
     }
 
     /// Invalidates and notifies all users' requests, after a time in which changes may have been missed.
-    pub(super) fn wake_all(&self) {
+    pub(crate) fn wake_all(&self) {
         for count in &self.0.counts {
             count.fetch_add(1, Ordering::Release);
         }

@@ -19,10 +19,12 @@ mod user_loader;
 mod writer;
 
 pub use activity::Activities;
+pub(crate) use deliveries::read_again;
 pub use feed::{AnyChange, Feed, Subscription};
 pub use intake::{Intake, Receipt, ReceiveError, Refusal};
 pub use queue::WriteError;
 pub use rebuild::Rebuilt;
+pub(crate) use replay::Preview;
 pub use replay::{Replay, Replayed};
 pub use replica_listener::ReplicaListener;
 pub use sweep::start_sweeping;

@@ -10,7 +10,7 @@ use super::deliveries::{DeliveryOrigin, read_again};
 use super::rebuild::{Rebuild, Rebuilt};
 use super::transaction::Writer;
 use crate::clock::Clock;
-use crate::domain::{Delivery, Outcome, UserKey};
+use crate::domain::{Content, Delivery, DeliveryKey, Outcome, UserKey};
 use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::{self, Message, Verified};
 use crate::store::{Chain, JournalEntry, Position, Store, StoreError, Which};
@@ -38,6 +38,21 @@ pub struct Replayed {
     pub without_source: u64,
 }
 
+/// What a replay would find.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Preview {
+    /// Deliveries that can be read now, and would be applied.
+    pub(crate) readable: u64,
+    /// Deliveries that still cannot be read, and would stay parked.
+    pub(crate) unreadable: u64,
+    /// Why the first of them cannot be read.
+    pub(crate) reason: Option<String>,
+    /// Deliveries without a configured source, or not about a user any more.
+    pub(crate) skipped: u64,
+    /// Whether there are more than were looked at.
+    pub(crate) is_cut: bool,
+}
+
 impl Replayed {
     fn add(&mut self, outcome: Outcome) {
         *self.outcomes.entry(outcome.as_str()).or_default() += 1;
@@ -48,6 +63,41 @@ impl Replay {
     /// A replay into this database; `logs_events` as in [`Writer`].
     pub fn new(sources: Arc<Sources>, store: Store, clock: Clock, logs_events: bool) -> Self {
         Self { writer: Writer { store, sources, clock, metrics: Metrics::default(), logs_events } }
+    }
+
+    /// A replay by a service, through its own writer.
+    pub(crate) fn by(writer: Writer) -> Self {
+        Self { writer }
+    }
+
+    /// Replays one delivery of the journal; `None` if it is not there, or can no longer be read.
+    pub(crate) async fn one(&self, key: &DeliveryKey) -> Result<Option<Outcome>, ReplayError> {
+        let found = self.writer.store.journal().find(key).await?;
+        let Some((delivery, Some(payload))) = found else { return Ok(None) };
+        let Some(source) = self.writer.sources.get(&key.source) else { return Ok(None) };
+        let read = read_again(source, key.message_id.clone(), payload, delivery.received_at);
+        let Some(delivery) = read else { return Ok(None) };
+        let mut chain = Chain::for_batches(self.writer.store.clone());
+        let written = self.writer.write_batch(&mut chain, vec![delivery], DeliveryOrigin::Replayed).await;
+        Ok(written.into_iter().next().transpose()?.map(|written| written.outcome))
+    }
+
+    /// What a replay of the first of these deliveries would find. Nothing is written.
+    pub(crate) async fn preview(&self, which: &Which, limit: u64) -> Result<Preview, ReplayError> {
+        let page = self.writer.store.journal().page(which, None, limit).await?;
+        let mut preview = Preview { is_cut: page.len() as u64 >= limit, ..Preview::default() };
+        let mut skipped = Replayed::default();
+        for entry in page {
+            match self.read(entry, &mut skipped).map(|delivery| delivery.content) {
+                Some(Content::Change(_)) => preview.readable += 1,
+                Some(Content::Unreadable { reason, .. }) => {
+                    preview.unreadable += 1;
+                    preview.reason.get_or_insert(reason);
+                }
+                None => preview.skipped += 1,
+            }
+        }
+        Ok(preview)
     }
 
     /// Takes an event given by hand as if its source had sent it. Its message id is made of its content, so

@@ -220,6 +220,12 @@ impl Metrics {
         self.0.refused.get_or_create(&Refused { source: source.to_owned(), code }).inc();
     }
 
+    /// How many deliveries were refused since the start.
+    pub fn refused(&self, source: &str, code: &'static str) -> u64 {
+        let counted = self.0.refused.get(&Refused { source: source.to_owned(), code });
+        counted.map_or(0, |counter| counter.get())
+    }
+
     /// An event of a provider's own log has its outcome.
     pub fn logged_event(&self, source: &str, outcome: &'static str) {
         self.0.logged_events.get_or_create(&Delivery { source: source.to_owned(), outcome }).inc();

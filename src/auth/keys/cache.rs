@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::KeyState;
 use super::fetch::{Fetcher, Location};
 use super::jwks::KeySet;
 use crate::auth::error::{FetchError, TokenError};
@@ -137,6 +138,15 @@ impl Cache {
         };
         wait_for(fetch).await;
         self.last_good()
+    }
+
+    pub(super) fn key_state(&self) -> KeyState {
+        let state = self.state();
+        KeyState {
+            keys: state.fetched.as_ref().map(|fetched| fetched.keys.len()),
+            fetched_at: state.fetched.as_ref().map(|fetched| fetched.as_of),
+            failure: state.failure.as_ref().map(|failure| (failure.at, failure.why.to_string())),
+        }
     }
 
     fn last_good(&self) -> Result<Arc<KeySet>, TokenError> {

@@ -14,6 +14,18 @@ use self::fetch::Location;
 pub(super) use self::jwks::KeySet;
 use super::error::{SetupError, TokenError};
 use crate::config::{JwksLocation, RuleKind, TokenRule};
+use crate::domain::Timestamp;
+
+/// What is known of a rule's keys.
+#[derive(Clone, Debug, Default)]
+pub struct KeyState {
+    /// How many there are; `None` if none were ever fetched.
+    pub keys: Option<usize>,
+    /// When they were fetched; `None` if they are in the configuration.
+    pub fetched_at: Option<Timestamp>,
+    /// When and why the last fetch failed.
+    pub failure: Option<(Timestamp, String)>,
+}
 
 /// The keys of one rule.
 #[derive(Clone, Debug)]
@@ -43,6 +55,14 @@ impl Keys {
         match self {
             Self::Fixed(keys) => Ok(Arc::clone(keys)),
             Self::Fetched(cache) => cache.current().await,
+        }
+    }
+
+    /// What is known of the keys now. Nothing is fetched.
+    pub(super) fn state(&self) -> KeyState {
+        match self {
+            Self::Fixed(keys) => KeyState { keys: Some(keys.len()), ..KeyState::default() },
+            Self::Fetched(cache) => cache.key_state(),
         }
     }
 

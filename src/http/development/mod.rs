@@ -4,17 +4,16 @@
 mod directory;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, ContentType};
-use actix_web::http::uri::Authority;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::client::is_for_this_machine;
 use super::problem::{Code, Problem, method_not_allowed};
 
 pub use directory::DevelopmentDirectory;
@@ -94,7 +93,7 @@ async fn token(
     request: HttpRequest,
     body: web::Bytes,
 ) -> Result<HttpResponse, Problem> {
-    if !is_for_this_machine(&request) {
+    if !is_for_this_machine(request.headers()) {
         return Err(Problem::because(Code::NotFound, "the Host is not a loopback address"));
     }
     let token_request: TokenRequest = serde_json::from_slice(&body)
@@ -106,14 +105,4 @@ async fn token(
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .content_type(ContentType::json())
         .body(json!({"token": token}).to_string()))
-}
-
-/// Whether the request names this machine as its host, by one of the names that always mean this machine.
-///
-/// Only `Host` counts: a page can set `X-Forwarded-Host` to any value.
-fn is_for_this_machine(request: &HttpRequest) -> bool {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let Some(authority) = host.and_then(|host| host.parse::<Authority>().ok()) else { return false };
-    let name = authority.host().trim_matches(['[', ']']);
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

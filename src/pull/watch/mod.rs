@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub(crate) use status::{SourceStatus, WatchedDrift};
+pub(crate) use status::{SourceHealth, SourceStatus, WatchedDrift};
 
 use self::status::UsualPause;
 use super::Puller;
@@ -105,6 +105,11 @@ impl Watch {
     /// The status of every source, by name.
     pub(crate) async fn all(&self) -> Result<Vec<SourceStatus>, StoreError> {
         self.0.status(None).await
+    }
+
+    /// Every source by name, without what has to be counted.
+    pub(crate) async fn health(&self) -> Result<Vec<SourceHealth>, StoreError> {
+        self.0.health(None).await
     }
 
     /// The state of each source and its reasons, by name. Nothing is written.

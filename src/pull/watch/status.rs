@@ -22,19 +22,27 @@ const MAX_HISTORY: u64 = 1000;
 /// How long the calculated pause is used.
 const USUAL_FOR: Duration = Duration::from_hours(1);
 
-/// A source, as an operator sees it.
+/// A source, as an operator sees it, with what has to be counted.
 #[derive(Clone, Debug)]
 pub(crate) struct SourceStatus {
+    pub(crate) health: SourceHealth,
+    /// The number of its rows.
+    pub(crate) users: u64,
+    /// The number of its parked deliveries.
+    pub(crate) parked: u64,
+}
+
+/// A source, as an operator sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceHealth {
     pub(crate) name: String,
     pub(crate) provider: &'static str,
     pub(crate) state: SourceState,
     pub(crate) reasons: Vec<Reason>,
     pub(crate) webhook_path: String,
-    /// The number of its rows.
-    pub(crate) users: u64,
+    /// Whether it accepts deliveries.
+    pub(crate) receives: bool,
     pub(crate) activity: Activity,
-    /// The number of its parked deliveries.
-    pub(crate) parked: u64,
     /// The last backfill or reconciliation.
     pub(crate) last_run: Option<Run>,
     /// `None` if nothing was checked yet.
@@ -204,22 +212,33 @@ impl Inner {
     /// The status of all sources, or of one.
     pub(super) async fn status(&self, only: Option<&str>) -> Result<Vec<SourceStatus>, StoreError> {
         let store = &self.puller.writer.store;
-        let evaluated = self.update_states().await?;
+        let health = self.health(only).await?;
         let (users, parked) =
             (store.users().count_by_source().await?, store.journal().parked_by_source().await?);
+        let count =
+            |counts: &BTreeMap<String, u64>, name: &str| counts.get(name).copied().unwrap_or_default();
+        let status = |health: SourceHealth| {
+            let [users, parked] = [&users, &parked].map(|counts| count(counts, &health.name));
+            SourceStatus { health, users, parked }
+        };
+        Ok(health.into_iter().map(status).collect())
+    }
+
+    /// The same without what has to be counted.
+    pub(super) async fn health(&self, only: Option<&str>) -> Result<Vec<SourceHealth>, StoreError> {
+        let evaluated = self.update_states().await?;
         let mut all = Vec::new();
         for (name, evaluated) in evaluated {
             let source = self.puller.writer.sources.get(&name);
             let Some(source) = source.filter(|_| only.is_none_or(|only| only == name)) else { continue };
             let Evaluated { state, reasons, activity, drift, .. } = evaluated;
-            all.push(SourceStatus {
+            all.push(SourceHealth {
                 provider: source.provider(),
                 state,
                 reasons,
                 webhook_path: source.webhook_path(),
-                users: users.get(&name).copied().unwrap_or_default(),
+                receives: source.receives(),
                 activity,
-                parked: parked.get(&name).copied().unwrap_or_default(),
                 last_run: self.last_run(&name).await?,
                 drift,
                 name,
