@@ -11,8 +11,9 @@ use actix_web::web;
 use futures_util::future::BoxFuture;
 
 use crate::auth::{Authenticator, SetupError};
-use crate::clock::Clock;
+use crate::clock::{Clock, NoRandomness};
 use crate::config::{Config, ConfigErrors};
+use crate::console::{Access, Console, Parts};
 use crate::events::{Dispatch, EventLog, register, start_dispatching, start_sweeping_events};
 use crate::http::{
     self, AuthContext, DevelopmentProvider, Events, IntakeContext, KeyUse, Limits, Routes, Running, State,
@@ -35,6 +36,8 @@ const IDLE_CHECK: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct App {
     state: State,
+    console: Parts,
+    admin: Option<TcpListener>,
     jobs: JobsGuard,
 }
 
@@ -149,6 +152,14 @@ impl App {
             Some(Arc::clone(&authenticator) as Arc<dyn IssuerKeys>),
         );
         let watch = watch.map_err(|error| StartError::Watch(error.to_string()))?;
+        let console = Parts {
+            config: Arc::new(config.clone()),
+            watch: watch.clone(),
+            authenticator: Arc::clone(&authenticator),
+            writer: writer.clone(),
+            feed: feed.clone(),
+            jobs: jobs.clone(),
+        };
         let access = AuthContext {
             authenticator,
             sources,
@@ -174,8 +185,17 @@ impl App {
             is_logged: config.logs_events(),
         };
         let cors_origins = config.server.cors_origins.clone();
-        let state = State { access, deliveries, waiting, watch, events, cors_origins, development: None };
-        Ok(Self { state, jobs: jobs.guard() })
+        let state = State {
+            access,
+            deliveries,
+            waiting,
+            watch,
+            events,
+            cors_origins,
+            development: None,
+            mounted: None,
+        };
+        Ok(Self { state, console, admin: None, jobs: jobs.guard() })
     }
 
     /// Serves the development issuer beside everything else.
@@ -183,6 +203,20 @@ impl App {
     pub fn with_development_provider(mut self, issuer: DevelopmentProvider) -> Self {
         self.state.development = Some(issuer);
         self
+    }
+
+    /// Serves the console, with a login, on a listener of its own.
+    #[must_use]
+    pub fn with_console(mut self, listener: Option<TcpListener>) -> Self {
+        self.admin = listener;
+        self
+    }
+
+    /// Serves the console at `/console` beside everything else, without a login: only for this machine.
+    pub(crate) fn with_open_console(mut self) -> Result<Self, NoRandomness> {
+        let console = Console::new(self.console.clone(), "/console", Access::Open)?;
+        self.state.mounted = Some(console.mount());
+        Ok(self)
     }
 
     /// The database of the service, to read users from. A clone is cheap, and has the same connections.
@@ -221,10 +255,15 @@ impl App {
         let metrics = metrics
             .map(|listener| http::serve(listener, self.state.clone(), Routes::MetricsOnly))
             .transpose()?;
+        let admin = self.admin.map(|listener| {
+            let console = Console::new(self.console, "", Access::Login).map_err(io::Error::other)?;
+            http::serve_mounted(listener, self.state.clone(), console.mount())
+        });
+        let admin = admin.transpose()?;
         let (store, intake) = (self.state.access.store.clone(), self.state.deliveries.intake.clone());
         let watch = self.state.watch.clone();
         let main = http::serve(listener, self.state, served)?;
-        Ok(Service { main, metrics, intake, watch, store, jobs: self.jobs })
+        Ok(Service { main, metrics, admin, intake, watch, store, jobs: self.jobs })
     }
 }
 
@@ -235,6 +274,8 @@ pub struct Service {
     pub main: Running,
     /// The listener for metrics, if they have their own.
     pub metrics: Option<Running>,
+    /// The listener for the console, if there is one.
+    pub admin: Option<Running>,
     intake: Intake,
     watch: Watch,
     store: Store,
@@ -256,6 +297,10 @@ impl Service {
             Some(metrics) => metrics.stop().await,
             None => Ok(()),
         };
+        let admin = match self.admin {
+            Some(admin) => admin.stop().await,
+            None => Ok(()),
+        };
         // Even if a listener failed, accepted deliveries are written.
         self.intake.drain().await;
         self.jobs.end(END_TIMEOUT).await;
@@ -264,7 +309,7 @@ impl Service {
             Ok(closed) => closed.map_err(io::Error::other),
             Err(_) => Ok(()),
         };
-        main.and(metrics).and(closed)
+        main.and(metrics).and(admin).and(closed)
     }
 
     /// Returns only if the main listener fails: then nothing is served any more.

@@ -46,6 +46,7 @@ mod auth;
 mod cli;
 mod clock;
 mod config;
+mod console;
 mod content_coding;
 mod domain;
 mod events;

@@ -24,10 +24,8 @@ impl MigrationTrait for Migration {
 }
 
 /// Every delivery in the order of time. The condition is true for every row: it makes the index one that only the list of
-/// deliveries uses, because no other statement has this condition. By the time alone, because deliveries that are received
-/// at the same time are few, and the index grows with every delivery.
-const LISTED: &str =
-    "CREATE INDEX IF NOT EXISTS journal_listed ON journal (received_at) WHERE message_id >= ''";
+/// deliveries uses, because no other statement has this condition.
+const LISTED: &str = "CREATE INDEX IF NOT EXISTS journal_listed ON journal (received_at, source, message_id) WHERE message_id >= ''";
 
 fn sessions() -> TableCreateStatement {
     Table::create()

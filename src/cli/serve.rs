@@ -20,14 +20,16 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
     let listener = bind(config.server.listen, "server.listen")?;
     let metrics =
         config.server.metrics_listen.map(|address| bind(address, "server.metrics_listen")).transpose()?;
+    let admin = config.admin.listen.map(|address| bind(address, "admin.listen")).transpose()?;
     let app = tokio::select! {
         app = App::new(&config, clock) => app.context("the service cannot start")?,
         () = stop.wait() => return Ok(()),
     };
-    let service = app.serve(listener, metrics)?;
+    let service = app.with_console(admin).serve(listener, metrics)?;
     info!(
         listen = %service.main.address,
         metrics = service.metrics.as_ref().map(|metrics| tracing::field::display(metrics.address)),
+        console = service.admin.as_ref().map(|admin| tracing::field::display(admin.address)),
         sources = config.sources.len(),
         version = env!("CARGO_PKG_VERSION"),
         "ready"

@@ -47,7 +47,7 @@ pub use list::{AuthKind, ListMap, ListMethod, NextKind, SourceList};
 pub use map::{ChangeTime, SourceMap};
 pub use provider::{ProviderKind, RuleValue, Signing, Variables};
 pub use rule::{Algorithm, RuleKind, TokenRule};
-pub use sections::{Database, Journal, Limits, Log, LogFormat, Server, Tokens};
+pub use sections::{Admin, Database, Journal, Limits, Log, LogFormat, Server, Tokens};
 pub use source::Source;
 
 use error::Problems;
@@ -80,6 +80,8 @@ settings! {
         /// The log of changes, for `GET /v1/events` and the endpoints. It is written if this section or an endpoint is
         /// configured.
         pub events: Option<Events>,
+        /// The console, for who runs the service.
+        pub admin: Admin,
     }
 }
 

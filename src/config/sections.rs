@@ -140,6 +140,20 @@ settings! {
 }
 
 settings! {
+    /// `[admin]`
+    #[derive(Clone, Debug)]
+    pub struct Admin {
+        /// Where the console listens, with a login by a service key that has the scope `admin`. Left out, there is no
+        /// console.
+        ///
+        /// An address of its own, so that the console is never on the public listener. In `usersync dev` it is at
+        /// `/console` of the same port, without a login.
+        #[example = "\"127.0.0.1:8790\""]
+        pub listen: Option<SocketAddr>,
+    }
+}
+
+settings! {
     /// `[log]`
     #[derive(Clone, Debug)]
     pub struct Log {

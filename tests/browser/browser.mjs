@@ -35,6 +35,9 @@ export async function quit() {
   if (profile) await rm(profile, { recursive: true, force: true });
 }
 
+/** For tests that need contexts of their own. */
+export const withBrowser = (use) => use(browser);
+
 /**
  * Gives a person with a browser of their own to a test: `open(url)` is a window. Fails if a window had an error on its
  * console, a rejection that nobody handled, or a token in a URL.

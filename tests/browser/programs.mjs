@@ -45,6 +45,7 @@ export async function run(command, args, { env = {}, cwd } = {}) {
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (chunk) => (said += chunk));
   const [code] = await once(child, "exit");
   if (code !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${code}: ${said}`);
+  return said;
 }
 
 export async function stopAll() {
@@ -78,6 +79,8 @@ export async function startDev() {
   const created = JSON.parse(await readFile(join(directory, ".usersync/user_created.json"), "utf8"));
   return {
     url,
+    secret,
+    created,
     serviceKey,
     stop: () => process.stop(),
     /** It keeps its connections, and does nothing. */
@@ -103,14 +106,15 @@ export async function startDev() {
   };
 }
 
-async function deliver(url, secret, event) {
+/** Sends an event as Clerk does; resolves after the commit. */
+export async function deliver(url, secret, event, expected = "applied") {
   const [id, seconds, body] = [crypto.randomUUID(), Math.floor(Date.now() / 1000), JSON.stringify(event)];
   const key = Buffer.from(secret.replace("whsec_", ""), "base64");
   const signature = createHmac("sha256", key).update(`${id}.${seconds}.${body}`).digest("base64");
   const headers = { "svix-id": id, "svix-timestamp": String(seconds), "svix-signature": `v1,${signature}` };
   const answer = await fetch(url, { method: "POST", headers, body });
   const { outcome } = await answer.json();
-  if (outcome !== "applied") throw new Error(`the delivery was answered ${answer.status} ${outcome}`);
+  if (outcome !== expected) throw new Error(`the delivery was answered ${answer.status} ${outcome}`);
 }
 
 /** `usersync serve` with this configuration. */
@@ -119,6 +123,8 @@ export async function startService(configuration, env) {
   await writeFile(join(directory, "usersync.toml"), configuration);
   const process = await start(usersync, ["serve"], { cwd: directory, env, ready: "sources" });
   return {
+    /** Runs a command with the same configuration. */
+    command: (...args) => run(usersync, args, { cwd: directory, env }),
     end: async () => {
       await process.stop();
       await rm(directory, { recursive: true });

@@ -1,4 +1,4 @@
-//! The examples for React, in Chromium, with the program itself: `tests/browser`.
+//! The examples for React and the console, in Chromium, with the program itself: `tests/browser`.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -7,17 +7,13 @@ use std::process::{Command, Stdio};
 use crate::support::binary::PROGRAM;
 use crate::support::not_run;
 
-#[tokio::test]
-async fn the_examples_work_in_a_browser() {
+/// Runs a file of `tests/browser`, if what it needs is installed.
+async fn run_in_a_browser(script: &str, installed: &[&str]) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
-    let is_there = |path: &Path| path.join("node_modules").exists();
-    if ![&tests, &examples.join("react-vite"), &examples.join("nextjs")]
-        .into_iter()
-        .all(|path| is_there(path))
-    {
-        return not_run("a browser", "the examples are not installed: `bash tests/browser/install`");
+    let is_there = |path: &&str| tests.join(path).join("node_modules").exists();
+    if !installed.iter().all(|path| is_there(path)) {
+        return not_run("a browser", "what it needs is not installed: `bash tests/browser/install`");
     }
     if !Path::new(&chromium).exists() {
         return not_run(
@@ -26,7 +22,7 @@ async fn the_examples_work_in_a_browser() {
         );
     }
     let mut node = Command::new("node");
-    node.arg("--test-reporter=spec").arg(tests.join("all.mjs"));
+    node.arg("--test-reporter=spec").arg(tests.join(script));
     node.env("USERSYNC_PROGRAM", PROGRAM).env("CHROMIUM", chromium).stdin(Stdio::null());
     let done = match tokio::task::spawn_blocking(move || node.output()).await.unwrap() {
         Ok(done) => done,
@@ -39,4 +35,14 @@ async fn the_examples_work_in_a_browser() {
     for line in stdout.lines().filter(|line| line.contains("MEASURED")) {
         writeln!(std::io::stderr(), "{line}").ok();
     }
+}
+
+#[tokio::test]
+async fn the_examples_work_in_a_browser() {
+    run_in_a_browser("all.mjs", &["", "../../examples/react-vite", "../../examples/nextjs"]).await;
+}
+
+#[tokio::test]
+async fn the_console_works_in_a_browser() {
+    run_in_a_browser("console.mjs", &[""]).await;
 }

@@ -15,6 +15,8 @@ mod caching;
 mod command_line;
 mod configured_lists;
 mod connections;
+mod console;
+mod console_pages;
 mod convergence;
 mod cors;
 mod crash;

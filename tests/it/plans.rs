@@ -10,7 +10,9 @@ use usersync::internals::clock::Clock;
 use usersync::internals::config::{Database as Settings, Source};
 use usersync::internals::domain::{EventKind, Timestamp, UserId, UserKey};
 use usersync::internals::providers::{self, Sources};
-use usersync::internals::store::{Claimant, EventFilter, Listing, Order, Position, Store, Wanted, Which};
+use usersync::internals::store::{
+    Claimant, EventFilter, ListFilter, Listing, Order, Position, Store, Wanted, Which,
+};
 use usersync::internals::sync::Replay;
 
 use crate::support::app::SECRET;
@@ -24,7 +26,7 @@ const PAGE: u64 = 100;
 const MOST_ROWS: i64 = 3_000;
 
 /// The work of the store.
-const WORK: [&str; 16] = [
+const WORK: [&str; 19] = [
     "deliver",
     "look up",
     "load",
@@ -41,6 +43,9 @@ const WORK: [&str; 16] = [
     "sweep",
     "dispatch",
     "read the log of events",
+    "list deliveries",
+    "list deliveries of a user",
+    "list newest users",
 ];
 
 /// Ids as the filled tables have them.
@@ -136,6 +141,30 @@ async fn work(store: &Store, name: &str) {
             let clerk = EventFilter { source: source("clerk"), ..EventFilter::default() };
             store.outbox().page(after, &clerk, PAGE).await.unwrap();
             store.outbox().has_kept(after, received_at(0)).await.unwrap();
+        }
+        "list deliveries" => {
+            let (journal, all) = (store.journal(), ListFilter::default());
+            for before in [None, Some(&position(70_000))] {
+                journal.listed(&all, before, PAGE).await.unwrap();
+            }
+            journal.outcomes_since(received_at(99_900), PAGE).await.unwrap();
+            journal.parked_causes(PAGE).await.unwrap();
+        }
+        "list deliveries of a user" => {
+            let (journal, user) = (store.journal(), UserKey::new("clerk", external_id(70_000)));
+            for source in [None, Some("clerk")] {
+                for before in [None, Some(&position(70_001))] {
+                    journal.of_user(&user.external_id, source, before, PAGE).await.unwrap();
+                }
+            }
+            journal.of_user_with_stamp(&user, received_at(1), PAGE).await.unwrap();
+            journal.find(&position(70_000).key).await.unwrap();
+            store.users().stored(&user).await.unwrap();
+        }
+        "list newest users" => {
+            for before in [None, Some(id(50_000))] {
+                store.users().newest(before, PAGE).await.unwrap();
+            }
         }
         other => panic!("unknown work {other:?}"),
     }

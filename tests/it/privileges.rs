@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use crate::support::binary::{ProgramFixture, ProgramOutput};
 use crate::support::client::fixture::{ADA, CREATED};
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 14] = [
     "users",
     "tombstones",
     "journal",
@@ -18,6 +18,8 @@ const TABLES: [&str; 12] = [
     "outbox",
     "endpoints",
     "endpoint_events",
+    "admin_sessions",
+    "admin_audit",
     "seaql_migrations",
 ];
 

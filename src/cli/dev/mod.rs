@@ -78,7 +78,8 @@ impl Dev {
         let log = app.events().clone();
         let before = log.store.outbox().end().await?;
         let provider = development.public(clock.clone())?;
-        let service = app.with_development_provider(provider).serve_without_watch(listener, None)?;
+        let app = app.with_development_provider(provider).with_open_console()?;
+        let service = app.serve_without_watch(listener, None)?;
 
         say!("usersync dev at {base}, SQLite in {}\n", self.database().display());
         let round_trip = RoundTrip::new(&base, &self.directory, &development, &clock)?;
@@ -90,6 +91,7 @@ impl Dev {
         self.print_reading(&settings);
         print_samples(&base, &development, round_trip.samples());
         self.print_events(&development);
+        say!("Look at everything in your browser: {base}/console\n");
         say!("Press Ctrl-C to stop. To start from scratch, delete {}.", self.directory.display());
         tokio::select! {
             ended = run_until_stopped(service, &mut stop) => ended,

@@ -81,6 +81,8 @@ impl TestApp {
         let app = App::new(&config, clock.clone()).await.unwrap();
         let store = app.store().clone();
         let service_key = new_service_key(&store, [Scope::UsersRead].into_iter().collect(), &clock).await;
+        let admin = config.admin.listen.map(|address| TcpListener::bind(address).unwrap());
+        let app = app.with_console(admin);
         let service = app.serve(TcpListener::bind("127.0.0.1:0").unwrap(), None).unwrap();
         let base = format!("http://{}", service.main.address);
         let client = Client::new(base, service_key, clock.clone());
@@ -101,6 +103,11 @@ impl TestApp {
     /// A service key with these scopes.
     pub(crate) async fn service_key_with(&self, scopes: Scopes) -> String {
         new_service_key(&self.store, scopes, &self.clock).await
+    }
+
+    /// The URL of the console, which the settings of the test have.
+    pub(crate) fn console_url(&self) -> String {
+        format!("http://{}", self.service.admin.as_ref().unwrap().address)
     }
 
     /// A token for a user, as the provider signs it.

@@ -7,6 +7,7 @@ pub(crate) mod app;
 pub(crate) mod binary;
 pub(crate) mod client;
 pub(crate) mod command;
+pub(crate) mod console;
 pub(crate) mod crash;
 pub(crate) mod directory;
 pub(crate) mod event_log;

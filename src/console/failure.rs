@@ -1,0 +1,93 @@
+//! Why a page is not shown. `frame` renders it, as a page.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+
+use crate::clock::NoRandomness;
+use crate::store::StoreError;
+
+/// Why a page is not shown.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nobody is logged in; afterwards this page is shown.
+    NotLoggedIn { next: String },
+    /// A link of another site led here, so the browser has sent no cookie. The page has to ask for itself once more.
+    AskAgain,
+    /// The request does not come from a form of this console.
+    Forged(&'static str),
+    /// The address is not one of this machine.
+    WrongHost,
+    /// There is no such page, or nothing with this name.
+    NotFound(&'static str),
+    /// The request cannot be understood.
+    BadRequest(String),
+    /// Too many attempts to log in.
+    TooManyLogins,
+    /// The database, or something else that will work again.
+    Unavailable(String),
+}
+
+impl Failure {
+    /// The title, and what to do.
+    pub(super) fn texts(&self) -> (&'static str, &str) {
+        match self {
+            Self::NotLoggedIn { .. } => ("Log in", "Log in to see this page."),
+            Self::AskAgain => ("One moment", "A link on another site led here. Continue to the page:"),
+            Self::Forged(why) => ("This was not sent by a form of the console", why),
+            Self::WrongHost => (
+                "Not under this name",
+                "The console of `usersync dev` has no login, so it answers only to localhost and 127.0.0.1.",
+            ),
+            Self::NotFound(what) => ("Not found", what),
+            Self::BadRequest(why) => ("The request cannot be understood", why),
+            Self::TooManyLogins => {
+                ("Too many attempts", "Wait a minute, then log in again. Five attempts a minute are allowed.")
+            }
+            Self::Unavailable(_) => (
+                "The database does not answer",
+                "Nothing was changed. Try again soon; the log has the reason.",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(why) => f.write_str(why),
+            other => f.write_str(other.texts().0),
+        }
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NotLoggedIn { .. } => StatusCode::SEE_OTHER,
+            Self::AskAgain => StatusCode::OK,
+            Self::Forged(_) | Self::WrongHost => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::TooManyLogins => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<NoRandomness> for Failure {
+    fn from(error: NoRandomness) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

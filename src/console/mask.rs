@@ -1,0 +1,108 @@
+//! Personal data is hidden until someone asks for it, which the audit records. Private metadata is never shown.
+
+use serde_json::Value;
+
+use crate::domain::Field;
+
+/// Members of payloads that are never shown: they are private at the provider, or secrets.
+const PRIVATE: [&str; 9] = [
+    "private_metadata",
+    "app_metadata",
+    "password",
+    "password_digest",
+    "password_hash",
+    "password_hasher",
+    "totp_secret",
+    "access_token",
+    "refresh_token",
+];
+
+/// A value of a field, for people.
+pub(super) fn shown(field: Field, value: &Value, is_revealed: bool) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::String(text) if is_revealed => text.clone(),
+        Value::String(text) => match field {
+            Field::Email => email(text),
+            Field::PhoneNumber => tail(text),
+            Field::PictureUrl => "hidden".to_owned(),
+            _ => text.clone(),
+        },
+        Value::Object(_) | Value::Array(_) if !is_revealed => "hidden".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// `a***@example.com`
+pub(super) fn email(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((name, host)) => format!("{}***@{host}", name.chars().take(1).collect::<String>()),
+        None => "***".to_owned(),
+    }
+}
+
+/// Only the last two digits.
+fn tail(number: &str) -> String {
+    let count = number.chars().count();
+    format!("***{}", number.chars().skip(count.saturating_sub(2)).collect::<String>())
+}
+
+/// A payload as it may be shown: indented, without private members.
+pub(super) fn payload(json: &str) -> String {
+    let Ok(mut value) = serde_json::from_str::<Value>(json) else {
+        return "It is nested too deep, or has a number that cannot be read, so it is not shown.".to_owned();
+    };
+    remove_private(&mut value);
+    serde_json::to_string_pretty(&value).unwrap_or_default()
+}
+
+fn remove_private(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                if PRIVATE.contains(&name.as_str()) && !member.is_null() {
+                    *member = Value::String("(not shown)".to_owned());
+                } else {
+                    remove_private(member);
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(remove_private),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{payload, shown};
+    use crate::domain::Field;
+
+    #[test]
+    fn personal_data_is_hidden_until_it_is_asked_for() {
+        for (field, value, masked) in [
+            (Field::Email, json!("ada@example.com"), "a***@example.com"),
+            (Field::Email, json!("not an address"), "***"),
+            (Field::Email, json!("@"), "***@"),
+            (Field::PhoneNumber, json!("+441632960123"), "***23"),
+            (Field::Metadata, json!({"plan": "pro"}), "hidden"),
+            (Field::GivenName, json!("Ada"), "Ada"),
+            (Field::Email, json!(null), "null"),
+        ] {
+            assert_eq!(shown(field, &value, false), masked);
+        }
+        assert_eq!(shown(Field::Email, &json!("ada@example.com"), true), "ada@example.com");
+        assert_eq!(shown(Field::Metadata, &json!({"plan": "pro"}), true), r#"{"plan":"pro"}"#);
+    }
+
+    #[test]
+    fn private_members_are_never_shown_at_any_depth() {
+        let shown = payload(r#"{"data":[{"private_metadata":{"a":1},"app_metadata":null,"id":"user_1"}]}"#);
+        assert!(
+            shown.contains("user_1") && shown.contains("(not shown)") && !shown.contains("\"a\""),
+            "{shown}"
+        );
+        assert!(!payload(&"[".repeat(500)).contains('['));
+    }
+}
