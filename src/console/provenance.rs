@@ -2,7 +2,7 @@
 
 use super::layout::delivery_link;
 use super::state::Console;
-use crate::domain::{DeliveryKey, Fact, UserKey};
+use crate::domain::{Change, Delivery, DeliveryKey, Fact, UserKey};
 use crate::store::StoreError;
 use crate::sync::read_again;
 
@@ -17,30 +17,55 @@ pub(super) struct SaidBy {
     pub(super) href: Option<String>,
 }
 
-pub(super) async fn said_by(console: &Console, user: &UserKey, fact: &Fact) -> Result<SaidBy, StoreError> {
-    let without_page = |text: &str| SaidBy { text: text.to_owned(), href: None };
-    if fact.is_claim {
-        return Ok(without_page("the claims of a token"));
+/// The origins of facts about one user.
+pub(super) struct Origins<'a> {
+    console: &'a Console,
+    user: &'a UserKey,
+    /// Most facts of a user were said by few changes, so that each is looked for once.
+    known: Vec<(Fact, SaidBy)>,
+}
+
+impl<'a> Origins<'a> {
+    pub(super) fn new(console: &'a Console, user: &'a UserKey) -> Self {
+        Self { console, user, known: Vec::new() }
     }
-    let found = console.store().journal().of_user_with_stamp(user, fact.stamp, MOST).await?;
-    let page =
-        |key: &DeliveryKey, text: String| SaidBy { text, href: Some(delivery_link(console.base(), key)) };
-    let mut without_payload = None;
-    for (delivery, payload) in &found {
-        let name = delivery.event_type.as_deref().unwrap_or("a delivery");
-        let Some(payload) = payload else {
-            without_payload.get_or_insert_with(|| {
-                page(&delivery.key, format!("probably {name}; its payload is no longer kept"))
-            });
-            continue;
-        };
-        let Some(source) = console.sources().get(&delivery.key.source) else { continue };
-        let read = read_again(source, delivery.key.message_id.clone(), payload.clone(), delivery.received_at);
-        let said = read.as_ref().and_then(|read| read.change()).map(crate::domain::Change::said);
-        let is_same = |said: &Fact| said.field == fact.field && said.is_of_same_change(fact);
-        if said.is_some_and(|said| said.iter().any(is_same)) {
-            return Ok(page(&delivery.key, name.to_owned()));
+
+    /// What said a fact.
+    pub(super) async fn of(&mut self, fact: &Fact) -> Result<SaidBy, StoreError> {
+        if let Some((_, by)) = self.known.iter().find(|(known, _)| known.is_of_same_change(fact)) {
+            return Ok(by.clone());
         }
+        let by = self.find(fact).await?;
+        self.known.push((fact.clone(), by.clone()));
+        Ok(by)
     }
-    Ok(without_payload.unwrap_or_else(|| without_page("a change that the journal does not have")))
+
+    async fn find(&self, fact: &Fact) -> Result<SaidBy, StoreError> {
+        let Self { console, user, .. } = self;
+        let without_page = |text: &str| SaidBy { text: text.to_owned(), href: None };
+        if fact.is_claim {
+            return Ok(without_page("the claims of a token"));
+        }
+        let page =
+            |key: &DeliveryKey, text: String| SaidBy { text, href: Some(delivery_link(console.base(), key)) };
+        let mut without_payload = None;
+        for (delivery, payload) in
+            console.store().journal().of_user_with_stamp(user, fact.stamp, MOST).await?
+        {
+            let name = delivery.event_type.unwrap_or_else(|| "a delivery".to_owned());
+            let Some(payload) = payload else {
+                let text = format!("probably {name}; its payload is no longer kept");
+                without_payload.get_or_insert_with(|| page(&delivery.key, text));
+                continue;
+            };
+            let Some(source) = console.sources().get(&delivery.key.source) else { continue };
+            let id = delivery.key.message_id.clone();
+            let read = read_again(source, id, payload, delivery.received_at);
+            let said = read.as_ref().and_then(Delivery::change).map(Change::said).unwrap_or_default();
+            if said.iter().any(|said| said.is_of_same_change(fact)) {
+                return Ok(page(&delivery.key, name));
+            }
+        }
+        Ok(without_payload.unwrap_or_else(|| without_page("a change that the journal does not have")))
+    }
 }

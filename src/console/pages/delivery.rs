@@ -8,7 +8,7 @@ use crate::console::access::{Admin, Post};
 use crate::console::failure::Failure;
 use crate::console::layout::{At, Layout, html, link, see, user_link};
 use crate::console::mask;
-use crate::console::provenance::{SaidBy, said_by};
+use crate::console::provenance::{Origins, SaidBy};
 use crate::console::state::Console;
 use crate::domain::{
     Change, ChangeKind, Content, DeliveryKey, Fact, IdPolicy, Outcome, Rank, Record, Standing, UserKey,
@@ -126,8 +126,9 @@ async fn page(
     let why = why(&outcome, reason.or(unreadable), change, &record, ids, payload.is_some());
     let mut fields = Vec::new();
     if let Some((change, user)) = change.zip(user.as_ref()) {
+        let mut origins = Origins::new(console, user);
         for (said, standing) in record.standings(change, ids) {
-            fields.push(field(console, user, &said, standing, is_revealed).await?);
+            fields.push(field(&mut origins, &said, standing, is_revealed).await?);
         }
     }
     html(&Page {
@@ -196,8 +197,7 @@ fn why(
 }
 
 async fn field(
-    console: &Console,
-    user: &UserKey,
+    origins: &mut Origins<'_>,
     said: &Fact,
     standing: Standing,
     is_revealed: bool,
@@ -214,7 +214,7 @@ async fn field(
                 Rank::Digest => "of the same time; the digest of the content decides".to_owned(),
             };
             let same = if other.value == said.value { "the same value, " } else { "" };
-            let by = said_by(console, user, &other).await?;
+            let by = origins.of(&other).await?;
             ("newer", format!("{} ({same}{because})", shown(&other)), Some(by))
         }
     };

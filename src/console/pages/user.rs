@@ -11,7 +11,7 @@ use crate::console::access::{Admin, Post};
 use crate::console::failure::Failure;
 use crate::console::layout::{At, Layout, PAGE, html, link, position, position_text};
 use crate::console::mask;
-use crate::console::provenance::{SaidBy, said_by};
+use crate::console::provenance::{Origins, SaidBy};
 use crate::console::state::Console;
 use crate::domain::{Fact, Life, User, UserKey};
 use crate::store::{Listed, UserLookup};
@@ -93,9 +93,9 @@ async fn page(
     if user.is_none() && deleted_at.is_none() && deliveries.is_empty() {
         return Err(Failure::NotFound("Nothing is known of such a user."));
     }
-    let mut facts = Vec::new();
+    let (mut facts, mut origins) = (Vec::new(), Origins::new(console, &key));
     for fact in store.users().stored(&key).await?.record.life.iter().flat_map(Life::facts) {
-        let by = said_by(console, &key, &fact).await?;
+        let by = origins.of(&fact).await?;
         let Fact { field, value, stamp, event_time, .. } = fact;
         facts.push(FactRow {
             name: field.name(),
