@@ -11,8 +11,7 @@ use crate::support::not_run;
 async fn run_in_a_browser(script: &str, installed: &[&str]) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     let chromium = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
-    let is_there = |path: &&str| tests.join(path).join("node_modules").exists();
-    if !installed.iter().all(|path| is_there(path)) {
+    if !installed.iter().all(|path| tests.join(path).join("node_modules").exists()) {
         return not_run("a browser", "what it needs is not installed: `bash tests/browser/install`");
     }
     if !Path::new(&chromium).exists() {

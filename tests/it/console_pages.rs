@@ -264,6 +264,22 @@ async fn markup_in_any_stored_text_stays_text(app: &TestApp) {
 
 on_both_databases!(markup_in_any_stored_text_stays_text, configured by with_console);
 
+async fn a_payload_of_a_megabyte_is_shown(app: &TestApp) {
+    let event =
+        changed(CREATED, |event| event["data"]["public_metadata"] = json!({"long": "<b>".repeat(340_000)}));
+    assert_eq!(app.client.send(app.client.signed_as("msg_large", event)).await.brief(), "200 applied");
+    let visitor = Visitor::logged_in(app).await;
+    let page = visitor.page("/delivery?source=clerk&id=msg_large").await;
+    assert!(page.len() < 50_000, "{} bytes without being asked", page.len());
+    let fields = [("source", "clerk"), ("id", "msg_large"), ("action", "reveal")];
+    let shown = visitor.post("/delivery", &fields).await;
+    assert_eq!(shown.status, 200);
+    assert!(shown.text.len() > 1_000_000 && !shown.text.contains("<b>"));
+    visitor.page("/deliveries").await;
+}
+
+on_both_databases!(a_payload_of_a_megabyte_is_shown, configured by with_console);
+
 async fn keys_are_made_and_revoked(app: &TestApp) {
     let visitor = Visitor::logged_in(app).await;
     let made = visitor.post("/keys", &[("name", "the app"), ("users_read", "1")]).await;
