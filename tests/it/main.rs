@@ -17,6 +17,7 @@ mod configured_lists;
 mod connections;
 mod console;
 mod console_pages;
+mod console_runs;
 mod convergence;
 mod cors;
 mod crash;

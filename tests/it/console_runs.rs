@@ -1,0 +1,63 @@
+//! Runs that are started in the console.
+
+use std::time::Duration;
+
+use crate::backfill::clerk;
+use crate::support::binary::{Process, ProgramFixture};
+use crate::support::console::Visitor;
+use crate::support::directory::{FakeDirectory, clerk_users};
+
+/// Logged in to the console of a running program.
+async fn visitor(home: &ProgramFixture, service: &Process) -> Visitor {
+    let log = service.log();
+    let (_, address) = log.split_once("console=").unwrap();
+    let visitor = Visitor::new(format!("http://{}", address.split_whitespace().next().unwrap()));
+    let key = home.run(&["keys", "create", "operator", "--scope", "admin"]).await.stdout;
+    assert_eq!(visitor.log_in(key.trim_end()).await.status, 303);
+    visitor
+}
+
+async fn until(visitor: &Visitor, text: &str) -> String {
+    for _ in 0..1_200 {
+        let page = visitor.page("/source?name=clerk").await;
+        if page.contains(text) {
+            return page;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{text:?} does not come: {}", visitor.page("/source?name=clerk").await);
+}
+
+async fn a_backfill_and_a_comparison_are_started_and_watched(home: &mut ProgramFixture) {
+    let everybody = clerk_users(4);
+    let directory = FakeDirectory::start(everybody[..3].to_vec());
+    clerk(home, &directory);
+    home.set("USERSYNC_ADMIN__LISTEN", "127.0.0.1:0");
+    let service = home.serve().await;
+    let visitor = visitor(home, &service).await;
+    let start = async |kind: &str, option: (&str, &str)| {
+        let started = visitor.post("/source/run", &[("name", "clerk"), ("kind", kind), option]).await;
+        assert_eq!((started.status, started.header("location")), (303, "/source?name=clerk"));
+    };
+    start("backfill", ("restart", "")).await;
+    let done = until(&visitor, "The backfill is complete.").await;
+    assert!(done.contains("<td class=\"number\">3"), "{done}");
+    start("backfill", ("restart", "")).await;
+    until(&visitor, "was not repeated").await;
+
+    directory.site().users.push(everybody[3].clone());
+    start("reconcile", ("repair", "")).await;
+    let compared = until(&visitor, "The reconciliation is complete.").await;
+    assert!(compared.contains("1 at the provider, but no row here"), "{compared}");
+    assert!(compared.contains(everybody[3]["id"].as_str().unwrap()), "{compared}");
+    start("reconcile", ("repair", "1")).await;
+    until(&visitor, "The reconciliation is complete.").await;
+    assert_eq!(visitor.get("/source?name=nobody").await.status, 404);
+    let audit = visitor.page("/audit").await;
+    for said in ["start a backfill", "start a reconciliation", "start a reconciliation with repair"] {
+        assert!(audit.contains(&format!("<td>{said}</td>")), "{audit}");
+    }
+    service.stop().await;
+}
+
+on_both_databases!(a_backfill_and_a_comparison_are_started_and_watched, with ProgramFixture);
