@@ -23,7 +23,7 @@ export function createTokens(clock: ServerClock, fetch?: FetchToken): Tokens {
 
   const dueIn = () => refreshAt - clock.now();
 
-  const load = async ({ signal }: AbortController) => {
+  const load = async (signal: AbortSignal) => {
     try {
       const token = await tokens.fetch?.({ forceRefresh: !!held, signal });
       signal.throwIfAborted();
@@ -34,15 +34,20 @@ export function createTokens(clock: ServerClock, fetch?: FetchToken): Tokens {
       // An error with advice is passed on unchanged.
       if (isUsersyncError(cause)) throw cause;
       throw new UsersyncError("token", "token_failed", "`fetchToken` failed: see `cause`.", { retryable: true, cause });
-    } finally {
+    }
+  };
+
+  /** Its end is noticed after its start, also if the app's function throws immediately. */
+  const begin = ({ signal }: AbortController) =>
+    (flight = load(signal).finally(() => {
       // What was aborted may have been replaced already.
       if (!signal.aborted) flight = undefined;
-    }  };
+    }));
 
   const tokens: Tokens = {
     fetch,
     dueIn,
-    get: async (refused) => (held && held !== refused && !(dueIn() <= 0) ? held : (flight ??= load(abort))),
+    get: async (refused) => (held && held !== refused && !(dueIn() <= 0) ? held : (flight ?? begin(abort))),
     forget() {
       abort.abort();
       abort = new AbortController();
