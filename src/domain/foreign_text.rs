@@ -15,7 +15,7 @@ const OPAQUE_LENGTH: usize = 40;
 /// After `Bearer` and `Basic`, a word of so many characters is a secret even if it has no digit.
 const CREDENTIAL_LENGTH: usize = 16;
 /// How keys, secrets and signed tokens begin.
-const SECRET_PREFIXES: [&str; 9] = ["sk_", "rk_", "pk_", "ak_", "key_", "whsec_", "eyj", "ghp_", "usk_"];
+const SECRET_PREFIXES: [&str; 8] = ["sk_", "rk_", "pk_", "ak_", "whsec_", "eyj", "ghp_", "usk_"];
 
 const SECRET: &str = "[secret]";
 const EMAIL: &str = "[e-mail]";
@@ -65,25 +65,33 @@ fn ends_word(letter: char) -> bool {
 /// What is shown instead of a word.
 fn replacement(word: &str, last_word: &str) -> Option<&'static str> {
     let lower = word.to_ascii_lowercase();
-    if SECRET_PREFIXES.iter().any(|prefix| lower.starts_with(prefix) && lower.len() > prefix.len()) {
+    let has_digit = word.contains(|letter: char| letter.is_ascii_digit());
+    let begins_as_secret =
+        SECRET_PREFIXES.iter().any(|prefix| lower.starts_with(prefix) && lower.len() > prefix.len());
+    // `key_id` and `key_not_found` are words.
+    if begins_as_secret || (lower.starts_with("key_") && has_digit) {
         return Some(SECRET);
     }
-    if matches!(last_word, "bearer" | "basic") && is_encoded(word) {
-        let has_digit = word.contains(|letter: char| letter.is_ascii_digit());
-        if has_digit || word.len() >= CREDENTIAL_LENGTH {
-            return Some(SECRET);
-        }
+    let follows_scheme = matches!(last_word, "bearer" | "basic");
+    if follows_scheme && is_encoded(word) && (has_digit || word.len() >= CREDENTIAL_LENGTH) {
+        return Some(SECRET);
     }
     for at in ["@", "%40"] {
         if lower.split_once(at).is_some_and(|(name, host)| !name.is_empty() && !host.is_empty()) {
             return Some(EMAIL);
         }
     }
-    let is_opaque = word.len() >= OPAQUE_LENGTH
+    // A slash is a character of base64, which has capital letters too, and what separates the parts of an address.
+    let is_address = word.starts_with('/') || !word.contains(|letter: char| letter.is_ascii_uppercase());
+    let mut parts = word.split(|letter| letter == '/' && is_address);
+    parts.any(is_opaque).then_some(SECRET)
+}
+
+fn is_opaque(word: &str) -> bool {
+    word.len() >= OPAQUE_LENGTH
         && is_encoded(word)
         && word.contains(|letter: char| letter.is_ascii_digit())
-        && word.contains(|letter: char| letter.is_ascii_alphabetic());
-    is_opaque.then_some(SECRET)
+        && word.contains(|letter: char| letter.is_ascii_alphabetic())
 }
 
 /// Whether a word has only characters of base64, hexadecimal numbers and signed tokens.
@@ -110,6 +118,12 @@ mod tests {
             ("Bearer token is invalid", "Bearer token is invalid"),
             ("secret=whsec_MfKQ9r8G&x=1", "secret=[secret]&x=1"),
             ("got eyJhbGciOiJIUzI1NiJ9.e30.abc", "got [secret]"),
+            ("key_01HXYZ is revoked", "[secret] is revoked"),
+            ("ab/cdefghijklmnopqrstuvwxyz0123456789/+ABCDEF", "[secret]"),
+            (
+                "https://a.test/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                "https:[secret]",
+            ),
             ("ada@example.com exists", "[e-mail] exists"),
             ("<ada+x@example.com>, /users?email=ada%40example.com", "<[e-mail]>, /users?email=[e-mail]"),
             ("password hunter2! is wrong, abc", "password [secret] is wrong, abc"),
@@ -126,6 +140,10 @@ mod tests {
             "The user does not exist. See https://auth0.com/docs/users",
             "invalid_client, trace 0af7651916cd43dd8448eb211c80319c",
             "Größe überschritten (429)",
+            "key_not_found, see key_id",
+            "https://my-tenant-name.eu.auth0.com/.well-known/jwks.json",
+            "http://keycloak:8080/realms/acme/protocol/openid-connect/certs",
+            "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/discovery/v2.0/keys",
         ] {
             assert_eq!(shown(text), text);
         }
