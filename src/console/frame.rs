@@ -3,6 +3,7 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::uri::PathAndQuery;
 use actix_web::middleware::Next;
 use actix_web::{HttpResponse, ResponseError as _};
 use askama::Template;
@@ -68,11 +69,7 @@ fn set(headers: &mut HeaderMap) {
     }
 }
 
-fn render(
-    console: &Console,
-    failure: &Failure,
-    address: Option<&actix_web::http::uri::PathAndQuery>,
-) -> HttpResponse {
+fn render(console: &Console, failure: &Failure, address: Option<&PathAndQuery>) -> HttpResponse {
     let base = console.base();
     match failure {
         Failure::NotLoggedIn { next } => {
@@ -86,7 +83,10 @@ fn render(
         _ => {}
     }
     let (title, text) = failure.texts();
-    let again = matches!(failure, Failure::AskAgain).then(|| address.map_or("/", |it| it.as_str()));
+    // A path of two slashes would be another host's address.
+    let own = address.map(PathAndQuery::as_str).filter(|address| !address.starts_with("//"));
+    let again =
+        matches!(failure, Failure::AskAgain).then(|| own.unwrap_or(if base.is_empty() { "/" } else { base }));
     let page = FailurePage { base, style: assets::style(), title, text, again };
     let mut answer = HttpResponse::build(failure.status_code());
     match page.render() {

@@ -4,18 +4,10 @@ use serde_json::Value;
 
 use crate::domain::Field;
 
-/// Members of payloads that are never shown: they are private at the provider, or secrets.
-const PRIVATE: [&str; 9] = [
-    "private_metadata",
-    "app_metadata",
-    "password",
-    "password_digest",
-    "password_hash",
-    "password_hasher",
-    "totp_secret",
-    "access_token",
-    "refresh_token",
-];
+/// Members of payloads whose names contain one of these, whatever their case and without underscores, are never shown:
+/// they are private at the provider, or secrets.
+const PRIVATE: [&str; 8] =
+    ["privatemetadata", "appmetadata", "password", "secret", "token", "backupcode", "apikey", "credential"];
 
 /// A value of a field, for people.
 pub(super) fn shown(field: Field, value: &Value, is_revealed: bool) -> String {
@@ -26,6 +18,8 @@ pub(super) fn shown(field: Field, value: &Value, is_revealed: bool) -> String {
             Field::Email => email(text),
             Field::PhoneNumber => tail(text),
             Field::PictureUrl => "hidden".to_owned(),
+            // Some providers put the address where there is no name.
+            _ if text.contains('@') => email(text),
             _ => text.clone(),
         },
         Value::Object(_) | Value::Array(_) if !is_revealed => "hidden".to_owned(),
@@ -60,7 +54,7 @@ fn remove_private(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                if PRIVATE.contains(&name.as_str()) && !member.is_null() {
+                if is_private(name) && !member.is_null() {
                     *member = Value::String("(not shown)".to_owned());
                 } else {
                     remove_private(member);
@@ -70,6 +64,11 @@ fn remove_private(value: &mut Value) {
         Value::Array(elements) => elements.iter_mut().for_each(remove_private),
         _ => {}
     }
+}
+
+fn is_private(name: &str) -> bool {
+    let name = name.replace(['_', '-'], "").to_ascii_lowercase();
+    PRIVATE.iter().any(|private| name.contains(private))
 }
 
 #[cfg(test)]
@@ -88,6 +87,7 @@ mod tests {
             (Field::PhoneNumber, json!("+441632960123"), "***23"),
             (Field::Metadata, json!({"plan": "pro"}), "hidden"),
             (Field::GivenName, json!("Ada"), "Ada"),
+            (Field::Name, json!("ada@example.com"), "a***@example.com"),
             (Field::Email, json!(null), "null"),
         ] {
             assert_eq!(shown(field, &value, false), masked);
@@ -103,6 +103,11 @@ mod tests {
             shown.contains("user_1") && shown.contains("(not shown)") && !shown.contains("\"a\""),
             "{shown}"
         );
+        for name in
+            ["privateMetadata", "encrypted_password", "passwordHash", "id_token", "api_key", "backup_codes"]
+        {
+            assert!(!payload(&format!(r#"{{"{name}":"hunter2"}}"#)).contains("hunter2"), "{name}");
+        }
         assert!(!payload(&"[".repeat(500)).contains('['));
     }
 }

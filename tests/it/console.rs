@@ -44,7 +44,16 @@ on_both_databases!(only_an_active_admin_key_logs_in, configured by with_console)
 
 async fn a_login_never_leads_to_another_site(app: &TestApp) {
     let key = admin_key(app).await;
-    for next in ["//evil.example", "https://evil.example/", "/\\evil.example", "evil", ""] {
+    let others = [
+        "//evil.example",
+        "https://evil.example/",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "/\u{1}",
+        "evil",
+        "",
+    ];
+    for next in others {
         let visitor = Visitor::new(app.console_url());
         let entered = visitor.send("/login", &[("key", &key), ("next", next)]).await;
         assert_eq!((entered.status, entered.header("location")), (303, "/"), "{next}");
@@ -160,6 +169,10 @@ async fn a_link_of_another_site_leads_to_the_page_and_not_to_the_login(app: &Tes
     let page = answer(followed).await;
     assert_eq!(page.status, 200);
     assert!(page.text.contains("content=\"0; url=/users?q=a\""), "{}", page.text);
+    // A browser would read such a path as the address of another host.
+    let followed = visitor.request(Method::GET, "//evil.example/").header("sec-fetch-site", "cross-site");
+    let page = answer(followed).await;
+    assert!(!page.text.contains("evil.example"), "{}", page.text);
 }
 
 on_both_databases!(a_link_of_another_site_leads_to_the_page_and_not_to_the_login, configured by with_console);

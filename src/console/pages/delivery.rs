@@ -88,6 +88,9 @@ pub(super) async fn act(console: web::Data<Console>, post: Post<Form>) -> Result
         admin.audit(&console, "show a payload", Some(target)).await?;
         return page(&console, &admin, key, None, true).await;
     }
+    if action != "replay" {
+        return Err(Failure::BadRequest("`action` is `reveal` or `replay`.".to_owned()));
+    }
     admin.audit(&console, "replay a delivery", Some(target)).await?;
     let replayed = Replay::by(console.writer().clone()).one(&key).await;
     // Requests of this process that wait for the user may have to look again.

@@ -103,6 +103,8 @@ fn page(
 /// Where to go after the login: a page of the console, never another site.
 fn destination(console: &Console, next: &str) -> String {
     let path = next.strip_prefix(console.base()).unwrap_or_default();
-    let is_own = path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n']);
+    // Browsers leave out tabs and line breaks, and read a backslash as a slash.
+    let is_written_otherwise = path.contains(|letter: char| letter == '\\' || letter.is_control());
+    let is_own = path.starts_with('/') && !path.starts_with("//") && !is_written_otherwise;
     if is_own { next.to_owned() } else { format!("{}/", console.base()) }
 }

@@ -188,18 +188,18 @@ pub(super) async fn run(console: web::Data<Console>, post: Post<NewRun>) -> Resu
     let settings = settings(&console, &form.name)?;
     let requests_per_second = settings.api.as_ref().and_then(|api| api.requests_per_second);
     let (restart, repair) = (!form.restart.is_empty(), !form.repair.is_empty());
-    let (wanted, what) = if form.kind == "backfill" {
-        let options = BackfillOptions { restart, requests_per_second, ..BackfillOptions::default() };
-        (
-            Wanted::Backfill(options),
-            if restart { "start a backfill from the beginning" } else { "start a backfill" },
-        )
-    } else {
-        let options = ReconcileOptions { repair, requests_per_second, ..ReconcileOptions::default() };
-        (
-            Wanted::Reconcile(options),
-            if repair { "start a reconciliation with repair" } else { "start a reconciliation" },
-        )
+    let (wanted, what) = match &*form.kind {
+        "backfill" => {
+            let options = BackfillOptions { restart, requests_per_second, ..BackfillOptions::default() };
+            let what = if restart { "start a backfill from the beginning" } else { "start a backfill" };
+            (Wanted::Backfill(options), what)
+        }
+        "reconcile" => {
+            let options = ReconcileOptions { repair, requests_per_second, ..ReconcileOptions::default() };
+            let what = if repair { "start a reconciliation with repair" } else { "start a reconciliation" };
+            (Wanted::Reconcile(options), what)
+        }
+        _ => return Err(Failure::BadRequest("`kind` is `backfill` or `reconcile`.".to_owned())),
     };
     admin.audit(&console, what, Some(form.name.clone())).await?;
     // If one is going on, the page shows it.
