@@ -11,6 +11,7 @@ use super::rule::{Rule, algorithm_name, pick};
 use super::token_cache::{CachedToken, TokenCache};
 use crate::clock::Clock;
 use crate::config::{TokenRule, Tokens};
+use crate::domain::TokenKind;
 use crate::jobs::Jobs;
 use crate::telemetry::Metrics;
 
@@ -102,10 +103,13 @@ impl Authenticator {
     }
 
     /// The ids of the signing keys of the issuers of a source's rules, fetched first if there are none; `None` if not all
-    /// of them are known.
+    /// of them are known, or if there is a rule of the type `customJwt`, whose keys need not be the provider's.
     pub async fn key_ids(&self, source: &str) -> Option<BTreeSet<String>> {
         let mut ids = BTreeSet::new();
         for issuer in self.issuers.iter().filter(|issuer| issuer.rule.source == source) {
+            if issuer.rule.kind == TokenKind::CustomJwt {
+                return None;
+            }
             ids.extend(issuer.keys.current().await.ok()?.ids().map(str::to_owned));
         }
         (!ids.is_empty()).then_some(ids)

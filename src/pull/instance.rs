@@ -49,7 +49,7 @@ impl Puller {
         }))
     }
 
-    /// What cannot be fetched refuses nothing.
+    /// If the issuer's keys cannot be fetched, nothing is refused.
     async fn check_signing_keys(&self, client: &ApiClient, source: &Source) -> Result<(), PullError> {
         let directory = client.directory();
         let (Some(request), Some(issuer_keys)) = (directory.signing_keys(), &self.issuer_keys) else {

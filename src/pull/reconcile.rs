@@ -246,7 +246,9 @@ impl Puller {
             Err(ApiError::Answered { .. }) => return Ok(found),
             Err(error) => return Err(error.into()),
         };
-        for user in directory.read_lookup_many(&answer)? {
+        // What is no list shows nothing either.
+        let Ok(listed) = directory.read_lookup_many(&answer) else { return Ok(found) };
+        for user in listed {
             let id = source.id_of(&user).and_then(Value::as_str).unwrap_or_default().to_owned();
             if ids.contains(&&*id) && found.insert(id.clone()) {
                 report.not_listed.push(id);

@@ -337,6 +337,12 @@ async fn a_key_of_another_instance_than_the_tokens_is_refused(home: &mut Program
     assert_eq!(backfill(home, &[]).await.0.code, Some(0));
     directory.site().issuer_keys = Vec::new();
     assert_eq!(backfill(home, &["--restart"]).await.0.code, Some(0));
+    // Keys of a rule for somebody else's tokens refuse nothing either.
+    directory.site().issuer_keys = vec!["of_the_issuer"];
+    let gateway = "[[sources.tokens]]\ntype = 'customJwt'\nissuer = 'https://gateway.example'\n\
+                   jwks = 'https://gateway.example/keys'\nalgorithm = 'RS256'\napplicationID = 'app'\n";
+    configure(home, "clerk", &(with_issuer(&directory) + gateway));
+    assert_eq!(backfill(home, &["--restart"]).await.0.code, Some(0));
     assert_eq!(number(home, USERS).await, 3);
 }
 

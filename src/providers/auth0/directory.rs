@@ -4,7 +4,8 @@
 //! and is never used to list. Known pitfalls:
 //! - Without `fields` the file has other keys.
 //! - The file's address is valid for 60 seconds, so the job is requested again before every download; the job is
-//!   deleted after a day, and then another one is made. So it is after a job has failed. The address has its own signature: no token is sent to it.
+//!   deleted after a day, and then another one is made, as after one that failed. The address has its own signature: no
+//!   token is sent to it.
 //! - The file never changes, so a run continues by skipping the lines that were read.
 //! - The file may be a sample or lag behind: it does not prove that a user is deleted.
 

@@ -88,7 +88,10 @@ impl Inner {
                 debug!(source = source.name(), %error, "the event log still cannot be read");
                 Ok(())
             }
-            Err(_) => Ok(()),
+            Err(_) => {
+                debug!(source = source.name(), "the event log did not answer in time");
+                Ok(())
+            }
         }
     }
 
@@ -143,9 +146,8 @@ impl LogReader<'_> {
 
     /// Whether the stored failure was deleted.
     async fn has_recovered(&self) -> bool {
-        let watched = self.watch.puller.writer.store.watches().all().await;
-        let watched = watched.ok().and_then(|mut watched| watched.remove(self.source.name()));
-        watched.is_some_and(|watched| watched.log.failure.is_none())
+        let watched = self.watch.puller.writer.store.watches().find(self.source.name()).await;
+        watched.ok().flatten().is_some_and(|watched| watched.log.failure.is_none())
     }
 
     /// Sends one request, and reads no event of its answer.
