@@ -292,15 +292,13 @@ impl Service {
     pub async fn stop(self) -> io::Result<()> {
         // Open streams would otherwise keep the listener from ending.
         self.jobs.stop();
-        let main = self.main.stop().await;
-        let metrics = match self.metrics {
-            Some(metrics) => metrics.stop().await,
+        let stopped = async |listener: Option<Running>| match listener {
+            Some(listener) => listener.stop().await,
             None => Ok(()),
         };
-        let admin = match self.admin {
-            Some(admin) => admin.stop().await,
-            None => Ok(()),
-        };
+        // At the same time, because each may wait for its open requests.
+        let (main, metrics, admin) =
+            tokio::join!(self.main.stop(), stopped(self.metrics), stopped(self.admin));
         // Even if a listener failed, accepted deliveries are written.
         self.intake.drain().await;
         self.jobs.end(END_TIMEOUT).await;

@@ -60,7 +60,7 @@ impl Tx {
         Ok(fresh)
     }
 
-    /// The same, where it does not matter which of them it had seen.
+    /// The same, without returning which of them are new.
     pub async fn append_unseen<'a>(
         &self,
         deliveries: impl Iterator<Item = &'a Delivery>,

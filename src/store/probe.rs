@@ -20,7 +20,7 @@ const ROUNDS: usize = 3;
 /// If that cannot be found out, there may be such a pooler. What is right behind it is right everywhere, only slower;
 /// without it, a statement that one client prepared could be executed for another one.
 pub(super) async fn is_pooled(options: &PgConnectOptions) -> Result<bool, DbErr> {
-    // Nothing is set that other clients of a pooler would notice.
+    // Of what is set, only a setting of our own name stays on a pooler's connection, which no other client reads.
     let session = Session { is_pooled: true, statement_timeout: None };
     let pool = Pool::new(options.clone(), session, 2);
     let mut first = pool.acquire().await?;
