@@ -29,6 +29,16 @@ pub struct ListFilter {
     pub event_type: Option<String>,
 }
 
+impl ListFilter {
+    /// Whether it lets a delivery through that was found in another way.
+    pub fn matches(&self, delivery: &ListedDelivery) -> bool {
+        let Self { source, outcome, event_type } = self;
+        source.as_ref().is_none_or(|source| *source == delivery.key.source)
+            && outcome.is_none_or(|outcome| outcome.as_str() == delivery.outcome)
+            && event_type.as_ref().is_none_or(|wanted| Some(wanted) == delivery.event_type.as_ref())
+    }
+}
+
 /// A delivery of a list, without its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedDelivery {

@@ -178,7 +178,10 @@ async fn the_list_goes_on_from_page_to_page_and_is_filtered(app: &TestApp) {
     assert_eq!(stale.matches("href=\"/delivery?").count(), 3, "{stale}");
     for (query, count) in [
         ("user=user_80", 2),
+        ("user=user_80&type=user.deleted", 0),
+        ("user=user_80&outcome=parked", 0),
         ("id=msg_7", 1),
+        ("id=msg_7&source=none", 0),
         ("type=user.deleted", 0),
         ("source=none", 0),
         ("until=2020-01-01T00:00", 0),

@@ -91,8 +91,10 @@ impl Dev {
         self.print_reading(&settings);
         print_samples(&base, &development, round_trip.samples());
         self.print_events(&development);
-        say!("Look at everything in your browser: {base}/console\n");
-        say!("Press Ctrl-C to stop. To start from scratch, delete {}.", self.directory.display());
+        say!(
+            "Press Ctrl-C to stop; delete {} to start from scratch. Look at everything in your browser: {base}/console",
+            self.directory.display()
+        );
         tokio::select! {
             ended = run_until_stopped(service, &mut stop) => ended,
             never = events::print(&log, before) => match never {},

@@ -141,20 +141,23 @@ pub(super) async fn show(
 
 async fn find(console: &Console, query: &Query, start: Option<&Position>) -> Result<Listed, Failure> {
     let journal = console.store().journal();
-    let (id, user) = (query.id.trim(), query.user.trim());
+    let (id, user, filter) = (query.id.trim(), query.user.trim(), query.filter());
     if !id.is_empty() {
         let mut deliveries = Vec::new();
         for source in console.sources().names() {
             let key = DeliveryKey { source: source.to_owned(), message_id: id.to_owned() };
             deliveries.extend(journal.find(&key).await?.map(|(delivery, _)| delivery));
         }
+        deliveries.retain(|delivery| filter.matches(delivery));
         return Ok(Listed { deliveries, next: None });
     }
     if !user.is_empty() {
         let source = Some(query.source.as_str()).filter(|source| !source.is_empty());
-        return Ok(journal.of_user(user, source, start, PAGE).await?);
+        let mut listed = journal.of_user(user, source, start, PAGE).await?;
+        listed.deliveries.retain(|delivery| filter.matches(delivery));
+        return Ok(listed);
     }
-    Ok(journal.listed(&query.filter(), start, PAGE).await?)
+    Ok(journal.listed(&filter, start, PAGE).await?)
 }
 
 /// A delivery as a row of a list.
