@@ -120,7 +120,7 @@ impl Admin {
                 _ => not_logged_in(),
             });
         };
-        let found = session(console, &id).await?;
+        let found = session(console, &id, is_poll(request.headers())).await?;
         let (session, key) = found.ok_or_else(not_logged_in)?;
         let form_token = console.form_token(Some(&id));
         Ok(Self { actor: actor(&key), key_id: Some(key.id), session: Some(session.hash), form_token })
@@ -166,8 +166,17 @@ pub(super) fn actor(key: &ApiKey) -> String {
     format!("{} ({}…)", key.name, key.prefix)
 }
 
-/// The living session with this id, and its key.
-async fn session(console: &Console, id: &str) -> Result<Option<(AdminSession, ApiKey)>, Failure> {
+/// Whether the page makes the request by itself, to show what is new. It uses htmx for that alone.
+pub(super) fn is_poll(headers: &HeaderMap) -> bool {
+    headers.contains_key("hx-request")
+}
+
+/// The living session with this id, and its key. A poll does not count as use: nobody need be there.
+async fn session(
+    console: &Console,
+    id: &str,
+    is_poll: bool,
+) -> Result<Option<(AdminSession, ApiKey)>, Failure> {
     let (store, now) = (console.store(), console.clock().now());
     let Some(session) = store.sessions().find(&hash(id)).await? else { return Ok(None) };
     if session.expires_at <= now || now.since(session.used_at) >= IDLE {
@@ -175,7 +184,7 @@ async fn session(console: &Console, id: &str) -> Result<Option<(AdminSession, Ap
     }
     let key = store.api_keys().by_id(session.key_id).await?;
     let Some(key) = key.filter(may_administer) else { return Ok(None) };
-    if now.since(session.used_at) >= USE_RECORDED_EVERY {
+    if !is_poll && now.since(session.used_at) >= USE_RECORDED_EVERY {
         store.sessions().record_use(&session.hash, now).await?;
     }
     Ok(Some((session, key)))

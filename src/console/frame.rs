@@ -5,10 +5,11 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::PathAndQuery;
 use actix_web::middleware::Next;
-use actix_web::{HttpResponse, ResponseError as _};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use askama::Template;
 use tracing::{error, warn};
 
+use super::access::is_poll;
 use super::assets;
 use super::failure::Failure;
 use super::layout::link;
@@ -51,9 +52,7 @@ pub(super) async fn frame(
         next.call(request).await?.map_into_boxed_body()
     };
     let failure = response.response().error().and_then(actix_web::Error::as_error::<Failure>);
-    if let Some(page) =
-        failure.map(|failure| render(&console, failure, response.request().uri().path_and_query()))
-    {
+    if let Some(page) = failure.map(|failure| render(&console, failure, response.request())) {
         response = response.into_response(page);
     }
     set(response.headers_mut());
@@ -69,9 +68,14 @@ fn set(headers: &mut HeaderMap) {
     }
 }
 
-fn render(console: &Console, failure: &Failure, address: Option<&PathAndQuery>) -> HttpResponse {
+fn render(console: &Console, failure: &Failure, request: &HttpRequest) -> HttpResponse {
+    let address = request.uri().path_and_query();
     let base = console.base();
     match failure {
+        // The page would replace a part of itself by a part of the login. Loaded again, it leads there.
+        Failure::NotLoggedIn { .. } if is_poll(request.headers()) => {
+            return HttpResponse::Unauthorized().insert_header(("hx-refresh", "true")).finish();
+        }
         Failure::NotLoggedIn { next } => {
             let login = link(&format!("{base}/login"), &[("next", next)]);
             return HttpResponse::SeeOther().insert_header((header::LOCATION, login)).finish();

@@ -85,6 +85,18 @@ async fn a_session_ends_with_its_key_or_its_time_or_by_logging_out(app: &TestApp
     app.clock.advance(Duration::from_mins(30));
     assert!(!is_in(&idle).await);
 
+    let unattended = Visitor::logged_in(app).await;
+    let poll = async || answer(unattended.request(Method::GET, "/").header("hx-request", "true")).await;
+    app.clock.advance(Duration::from_mins(29));
+    assert_eq!(poll().await.status, 200);
+    app.clock.advance(Duration::from_mins(1));
+    let ended = poll().await;
+    assert_eq!(
+        (ended.status, ended.header("hx-refresh")),
+        (401, "true"),
+        "a page that polls is not somebody"
+    );
+
     let long = Visitor::logged_in(app).await;
     for _ in 0..35 {
         app.clock.advance(Duration::from_mins(20));
