@@ -1,4 +1,4 @@
-//! Imports all users: each page of the list is one transaction with the run's progress.
+//! Imports all users, page by page; the run's progress is committed with the page.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -125,7 +125,8 @@ impl Puller {
             puller: self,
             source,
             run: run.map(|run| run.id),
-            chain: Chain::for_batches(self.writer.store.clone()),
+            // Not for batches: deliveries go first.
+            chain: Chain::for_request(self.writer.store.clone()),
             counts: run.map(|run| run.counts).unwrap_or_default(),
             total: run.and_then(|run| run.total),
             reasons: Vec::new(),

@@ -1,7 +1,7 @@
 //! Imports users from a provider, and compares the table with its list, in runs that can be resumed.
 //!
 //! A provider's `Directory` builds the requests and reads the answers; `client` sends them, with a rate limit; `paging`
-//! reads page after page; `backfill` writes every page in one transaction, through the same writer as deliveries;
+//! reads page after page; `backfill` writes every page with the run's progress, through the same writer as deliveries;
 //! `reconcile` compares; `watch` does this while the service runs.
 
 mod answer;

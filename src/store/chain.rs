@@ -24,7 +24,7 @@ impl Chain {
         Self { pool: store.batches.clone(), store, next: None }
     }
 
-    /// A chain on the connections that requests use.
+    /// A chain on the connections that requests use. On SQLite batches get the write lock sooner.
     pub fn for_request(store: Store) -> Self {
         Self { pool: store.db.clone(), store, next: None }
     }

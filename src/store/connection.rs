@@ -5,6 +5,7 @@
 //! `search_path`, which a pooler would lose or give to another client.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use sea_orm::{
@@ -14,9 +15,10 @@ use sea_orm::{
 use tokio::sync::Mutex;
 use tracing::trace;
 
-use super::error::{is_about_prepared_statements, means_another_server};
+use super::error::{is_about_prepared_statements, is_conflict, means_another_server};
 use super::pool::{Lease, Pool};
 use super::session::Session;
+use super::sqlite::BUSY_TIMEOUT;
 
 /// The schema that entities and statements name.
 pub(super) const DEFAULT_SCHEMA: &str = "usersync";
@@ -43,7 +45,13 @@ impl Db {
             Self::Sqlite(db) => {
                 let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
                 let options = TransactionOptions { sqlite_transaction_mode, ..TransactionOptions::default() };
-                Ok(Transaction::Sqlite(db.begin_with_options(options).await?))
+                let until = Instant::now() + BUSY_TIMEOUT;
+                loop {
+                    match db.begin_with_options(options).await {
+                        Err(error) if is_conflict(&error) && Instant::now() < until => {}
+                        begun => return Ok(Transaction::Sqlite(begun?)),
+                    }
+                }
             }
             Self::Postgres { pool, schema } => {
                 let lease = begun(pool).await?;

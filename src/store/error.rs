@@ -110,6 +110,11 @@ pub(super) fn is_locked(error: &DbErr) -> bool {
     database.is_some_and(|refusal| matches!(kind_of_code(refusal), Kind::Conflict))
 }
 
+/// Whether the statement may succeed if it is tried again: another transaction was in the way.
+pub(super) fn is_conflict(error: &DbErr) -> bool {
+    matches!(kind_of(error), Kind::Conflict)
+}
+
 /// The driver's error if no connection could be made.
 fn of_a_connection(error: &DbErr) -> Option<&sqlx::Error> {
     let DbErr::Conn(RuntimeErr::SqlxError(inner)) = error else { return None };

@@ -88,8 +88,9 @@ const FEW_CONNECTIONS: usize = 6;
 #[derive(Clone, Debug)]
 pub struct Store {
     db: Db,
-    /// Where batches are written. On PostgreSQL these are separate connections: one that was opened by a thread that
-    /// answers requests would make every batch wait for that thread's other requests.
+    /// Where batches are written. These are separate connections: on PostgreSQL one that was opened by a thread that
+    /// answers requests would make every batch wait for that thread's other requests; on SQLite they wait for the write
+    /// lock in another way.
     batches: Db,
     /// Over TLS to PostgreSQL: see `bulk`.
     is_encrypted: bool,
@@ -133,8 +134,8 @@ impl Store {
         let address = address_of(settings.url.expose_secret())?;
         let postgres = match address {
             Address::Sqlite(url) => {
-                let db = Db::Sqlite(sqlite::open(&url).await?);
-                return Ok(Self { batches: db.clone(), db, is_encrypted: false, postgres: None });
+                let [db, batches] = sqlite::open(&url).await?.map(Db::Sqlite);
+                return Ok(Self { db, batches, is_encrypted: false, postgres: None });
             }
             Address::Postgres(postgres) => postgres,
         };
@@ -305,6 +306,11 @@ impl Store {
     pub async fn close(self) -> Result<(), StoreError> {
         self.batches.close().await?;
         Ok(self.db.close().await?)
+    }
+
+    /// Whether only one transaction at a time can write, as on SQLite.
+    pub(crate) fn has_one_writer(&self) -> bool {
+        !self.is_postgres()
     }
 
     fn is_postgres(&self) -> bool {

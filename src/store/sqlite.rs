@@ -10,26 +10,48 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, sqlx};
 use super::{ACQUIRE_TIMEOUT, StoreError, TEST_AFTER_IDLE, error};
 
 /// How long a SQLite writer waits for another process's write.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a batch tries whether the write lock is free. SQLite itself tries less and less often, up to every 100 ms, so
+/// a process that writes page after page would nearly always get the lock first.
+const BATCH_TRY_INTERVAL: Duration = Duration::from_millis(1);
 /// How often to try, in this time, whether another process still holds a new SQLite database.
 const BUSY_TRIES: u32 = 50;
 /// Enough for readers beside the one writer.
 const MAX_CONNECTIONS: u32 = 16;
+/// For the deliveries, a replay and a run. They take turns.
+const MAX_BATCH_CONNECTIONS: u32 = 4;
 
-pub(super) async fn open(url: &str) -> Result<DatabaseConnection, StoreError> {
+/// Opens the file twice: for everything else, and for batches.
+pub(super) async fn open(url: &str) -> Result<[DatabaseConnection; 2], StoreError> {
+    let db = connect(url, MAX_CONNECTIONS, BUSY_TIMEOUT).await?;
+    // A database in memory exists once for each time that it is opened.
+    let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    let batches = if is_in_memory {
+        db.clone()
+    } else {
+        connect(url, MAX_BATCH_CONNECTIONS, BATCH_TRY_INTERVAL).await?
+    };
+    Ok([db, batches])
+}
+
+async fn connect(
+    url: &str,
+    max_connections: u32,
+    busy_timeout: Duration,
+) -> Result<DatabaseConnection, StoreError> {
     let mut options = ConnectOptions::new(url);
     options
-        .max_connections(MAX_CONNECTIONS)
+        .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire_if_idle_for(TEST_AFTER_IDLE)
         // Statements hold users' data. Errors are logged where they are answered.
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|sqlite| {
+        .map_sqlx_sqlite_opts(move |sqlite| {
             sqlite
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(BUSY_TIMEOUT)
+                .busy_timeout(busy_timeout)
         })
         .map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_release(|connection, _| Box::pin(is_outside_transactions(connection)))

@@ -1,7 +1,10 @@
-//! A page of a provider's list of users as one transaction: the rows, the journal and the run's progress, together or
-//! not at all.
+//! A page of a provider's list of users: the rows, the journal and the run's progress, together or not at all.
+//!
+//! On SQLite a page is several transactions, so that deliveries wait less. The run's progress is in the last one: after
+//! an interruption the page is read again, and what was written of it changes nothing.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tracing::warn;
 
@@ -10,14 +13,29 @@ use super::transaction::{Ending, LoadedUsers, TransactionWork, Writer};
 use crate::domain::{Delivery, Life, Outcome, Profile, UserKey};
 use crate::store::{Chain, RunCounts, RunProgress, StoreError, Tx};
 
-/// A page of listed users.
+/// The most users in one transaction where only one transaction at a time can write. Deliveries wait for it.
+const SLICE: usize = 100;
+/// The pause after such a transaction: deliveries that wait try every millisecond.
+const TURN_OF_OTHERS: Duration = Duration::from_millis(1);
+
+/// A page of listed users, or a slice of one.
 #[derive(Clone, Copy)]
 struct ListedPage<'a> {
     deliveries: &'a [Delivery],
     /// `None` for a dry run: nothing is written.
     progress: Option<&'a RunProgress<'a>>,
+    /// What the slices before it have written. The run counts it with the last slice, which ends the page.
+    before: RunCounts,
+    is_last: bool,
     /// Whether rows are written even where nothing changed: their columns are not what is known of their users.
     rewrite: bool,
+}
+
+impl<'a> ListedPage<'a> {
+    /// A whole page of a dry run.
+    fn of(deliveries: &'a [Delivery]) -> Self {
+        Self { deliveries, progress: None, before: RunCounts::default(), is_last: true, rewrite: false }
+    }
 }
 
 /// What a listed user's row is, once what is listed was applied.
@@ -67,7 +85,11 @@ impl TransactionWork for ListedPage<'_> {
         let is_journaled = |outcome: &Outcome| matches!(outcome, Outcome::Applied | Outcome::Parked);
         let written = self.deliveries.iter().zip(outcomes).filter(|(_, outcome)| is_journaled(outcome));
         tx.append_unseen(written.map(|(delivery, _)| delivery)).await?;
-        let mut page = counts(outcomes);
+        if !self.is_last {
+            let within = RunProgress { position: None, seen: &[], ..progress.clone() };
+            return tx.advance_run(&within, RunCounts::default()).await;
+        }
+        let mut page = self.before + counts(outcomes);
         // A reconciliation also sees users that it does not have to write.
         page.seen = page.seen.max(progress.seen.len() as u64);
         tx.advance_run(progress, page).await
@@ -99,47 +121,53 @@ impl Writer {
         deliveries: &[Delivery],
         progress: &RunProgress<'_>,
     ) -> Result<RunCounts, StoreError> {
-        self.write_page(chain, ListedPage { deliveries, progress: Some(progress), rewrite: false }).await
+        self.write_page(chain, ListedPage { progress: Some(progress), ..ListedPage::of(deliveries) }).await
     }
 
     async fn write_page(&self, chain: &mut Chain, page: ListedPage<'_>) -> Result<RunCounts, StoreError> {
-        match self.write_together(chain, &page).await {
-            Err(StoreError::Rejected(_) | StoreError::Blocked(_)) if !page.deliveries.is_empty() => {
-                self.write_each(chain, page).await
+        let size = if self.store.has_one_writer() { SLICE } else { page.deliveries.len() };
+        self.write_slices(chain, page, size).await
+    }
+
+    async fn write_slices(
+        &self,
+        chain: &mut Chain,
+        page: ListedPage<'_>,
+        size: usize,
+    ) -> Result<RunCounts, StoreError> {
+        let mut written = page.before;
+        let mut rest = page.deliveries;
+        loop {
+            let (deliveries, after) = rest.split_at(size.min(rest.len()));
+            let is_last = page.is_last && after.is_empty();
+            let slice = ListedPage { deliveries, before: written, is_last, ..page };
+            written = match self.write_together(chain, &slice).await {
+                Err(StoreError::Rejected(_) | StoreError::Blocked(_)) if deliveries.len() > 1 => {
+                    Box::pin(self.write_slices(chain, slice, 1)).await?
+                }
+                Err(StoreError::Rejected(error)) if let [delivery] = deliveries => {
+                    warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database rejected a listed user");
+                    let parked = [Self::rejected(delivery.clone())];
+                    written + self.write_together(chain, &ListedPage { deliveries: &parked, ..slice }).await?
+                }
+                counts => written + counts?,
+            };
+            if after.is_empty() {
+                return Ok(written);
             }
-            result => result,
+            rest = after;
+            if self.store.has_one_writer() {
+                tokio::time::sleep(TURN_OF_OTHERS).await;
+            }
         }
     }
 
     async fn write_together(
         &self,
         chain: &mut Chain,
-        page: &ListedPage<'_>,
+        slice: &ListedPage<'_>,
     ) -> Result<RunCounts, StoreError> {
-        Ok(counts(&self.change_users(chain, page).await?.0))
-    }
-
-    async fn write_each(&self, chain: &mut Chain, page: ListedPage<'_>) -> Result<RunCounts, StoreError> {
-        // The run has not passed the page before all of it is written.
-        let within =
-            page.progress.map(|progress| RunProgress { position: None, seen: &[], ..progress.clone() });
-        let progress = within.as_ref();
-        let mut all = RunCounts::default();
-        for delivery in page.deliveries {
-            let deliveries = std::slice::from_ref(delivery);
-            let counts = match self.write_together(chain, &ListedPage { deliveries, progress, ..page }).await
-            {
-                Err(error @ StoreError::Rejected(_)) => {
-                    warn!(%error, source = delivery.source, message_id = delivery.message_id, "the database rejected a listed user");
-                    let parked = [Self::rejected(delivery.clone())];
-                    self.write_together(chain, &ListedPage { deliveries: &parked, progress, ..page }).await?
-                }
-                result => result?,
-            };
-            all = all + counts;
-        }
-        self.write_together(chain, &ListedPage { deliveries: &[], ..page }).await?;
-        Ok(all)
+        Ok(counts(&self.change_users(chain, slice).await?.0))
     }
 
     /// What a page of listed users would change. Nothing is written.
@@ -148,8 +176,7 @@ impl Writer {
         chain: &mut Chain,
         deliveries: &[Delivery],
     ) -> Result<RunCounts, StoreError> {
-        let page = ListedPage { deliveries, progress: None, rewrite: false };
-        Ok(counts(&self.change_users(chain, &page).await?.0))
+        self.write_together(chain, &ListedPage::of(deliveries)).await
     }
 
     /// What the rows of listed users should be. Nothing is written.
@@ -158,7 +185,7 @@ impl Writer {
         chain: &mut Chain,
         deliveries: &[Delivery],
     ) -> Result<Vec<ExpectedRow>, StoreError> {
-        let page = ListedPage { deliveries, progress: None, rewrite: false };
+        let page = ListedPage::of(deliveries);
         Ok(self.change_users(chain, &page).await?.1)
     }
 
@@ -169,7 +196,7 @@ impl Writer {
         deliveries: &[Delivery],
         progress: &RunProgress<'_>,
     ) -> Result<u64, StoreError> {
-        let page = ListedPage { deliveries, progress: Some(progress), rewrite: true };
+        let page = ListedPage { progress: Some(progress), rewrite: true, ..ListedPage::of(deliveries) };
         let RunCounts { seen, parked, .. } = self.write_page(chain, page).await?;
         Ok(seen - parked)
     }

@@ -73,6 +73,28 @@ async fn every_clerk_user_becomes_one_row(home: &mut ProgramFixture) {
 
 on_both_databases!(every_clerk_user_becomes_one_row, with ProgramFixture);
 
+async fn a_user_whom_the_database_rejects_is_parked_alone(home: &mut ProgramFixture) {
+    let mut users = clerk_users(700);
+    users[151]["email_addresses"] = users[150]["email_addresses"].clone();
+    let directory = FakeDirectory::start(users);
+    clerk(home, &directory);
+    assert_eq!(home.run(&["migrate"]).await.code, Some(0));
+    let database = home.database().await;
+    // The application's own index.
+    database.execute_unprepared("CREATE UNIQUE INDEX one_email ON users (email)").await.unwrap();
+    database.close().await.unwrap();
+    let (said, summary) = backfill(home, &[]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for (name, value) in [("seen", 700), ("applied", 699), ("parked", 1)] {
+        assert_eq!(summary[name], value, "{summary}");
+    }
+    assert_eq!(number(home, USERS).await, 699);
+    // What the run itself has counted, page by page.
+    assert_eq!(number(home, "SELECT seen + applied * 1000 + parked * 1000000 FROM runs").await, 1_699_700);
+}
+
+on_both_databases!(a_user_whom_the_database_rejects_is_parked_alone, with ProgramFixture);
+
 async fn temporary_faults_do_not_end_a_run(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(700));
     clerk(home, &directory);
