@@ -321,3 +321,68 @@ impl Metrics {
 fn seconds(moment: Timestamp) -> f64 {
     moment.as_micros() as f64 / 1e6
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
+
+    use super::{Metrics, Request};
+    use crate::domain::{EndpointState, SourceState, Timestamp};
+
+    /// By name: the type and the labels.
+    type Described = BTreeMap<String, (String, BTreeSet<String>)>;
+
+    /// The page of a service that has used each of its metrics.
+    fn page() -> String {
+        let metrics = Metrics::default();
+        metrics.delivery("clerk", "applied");
+        metrics.delivery_refused("clerk", "invalid_json");
+        metrics.logged_event("clerk", "applied");
+        metrics.last_delivery("clerk", Timestamp::EPOCH);
+        metrics.reconciled("clerk", Timestamp::EPOCH);
+        metrics.drift("clerk", "missing", Some(1));
+        metrics.source_state("clerk", SourceState::Ok);
+        metrics.token("ok");
+        let request = Request { method: "GET", route: "/healthz".to_owned(), status: 200 };
+        metrics.request(request, Duration::ZERO);
+        metrics.event_attempt("app", "2xx");
+        metrics.endpoint("app", EndpointState::Healthy, 0, Duration::ZERO);
+        metrics.encode()
+    }
+
+    fn served() -> Described {
+        let page = page();
+        let mut described = Described::new();
+        for (name, kind) in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')) {
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
+            // A histogram has a label of its own, and then samples without it.
+            let series = format!("{name}{}", if kind == "histogram" { "_count" } else { suffix });
+            let sample = page.lines().find_map(|line| line.strip_prefix(&*series)?.split_once([' ', '{']));
+            let Some((_, rest)) = sample else { panic!("the test has to use {name}:\n{page}") };
+            let labels = rest.split_once('}').map_or("", |(labels, _)| labels);
+            let labels = labels.split(',').filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
+            described.insert(format!("{name}{suffix}"), (kind.to_owned(), labels.collect()));
+        }
+        described
+    }
+
+    fn documented() -> Described {
+        let rows = include_str!("../../docs/metrics.md").lines().filter(|line| line.starts_with("| `"));
+        let cells = rows.map(|row| row.split('|').map(str::trim).skip(1).collect::<Vec<_>>());
+        let described = cells.map(|cells| {
+            let labels = cells[2].split('`').skip(1).step_by(2).map(str::to_owned).collect();
+            (cells[0].trim_matches('`').to_owned(), (cells[1].to_owned(), labels))
+        });
+        described.collect()
+    }
+
+    #[test]
+    fn the_documented_metrics_are_those_that_are_served() {
+        assert_eq!(served(), documented());
+    }
+}
