@@ -45,6 +45,7 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigErrors, Log};
 use crate::domain::is_invisible;
 use crate::store::StoreError;
+use crate::telemetry::RunningTraces;
 use crate::{providers, telemetry};
 
 /// Your identity provider's users, in your own database, kept in sync.
@@ -195,10 +196,18 @@ fn configure_quietly(file: Option<&Path>) -> anyhow::Result<Config> {
 }
 
 fn settings(file: Option<&Path>) -> Result<Config, ConfigErrors> {
-    let environment: BTreeMap<String, String> = std::env::vars_os()
+    Config::load(file, &environment(), &providers::kinds())
+}
+
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    Config::load(file, &environment, &providers::kinds())
+        .collect()
+}
+
+/// Turns traces on, if the environment says so.
+fn start_traces() -> anyhow::Result<RunningTraces> {
+    telemetry::start_traces(&environment()).map_err(|error| Usage(error.to_string()).into())
 }
 
 /// Starts logging as configured, or as set by `RUST_LOG`.

@@ -17,6 +17,7 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
         warn!("no source is configured: every webhook and every token is refused (see the README)");
     }
     let mut stop = StopSignals::install()?;
+    let traces = super::start_traces()?;
     let listener = bind(config.server.listen, "server.listen")?;
     let metrics =
         config.server.metrics_listen.map(|address| bind(address, "server.metrics_listen")).transpose()?;
@@ -34,7 +35,9 @@ pub(super) async fn run(config: Option<&Path>, clock: Clock) -> anyhow::Result<(
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
-    run_until_stopped(service, &mut stop).await
+    let ended = run_until_stopped(service, &mut stop).await;
+    traces.stop().await;
+    ended
 }
 
 /// Listens on an address. If that fails, the error names `setting`, which chooses another one.

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::config::{Endpoint, is_refused_address};
 use crate::domain::{AttemptResult, Timestamp, retry_after};
 use crate::signature::{SigningError, sign_with_all};
+use crate::telemetry::Span;
 
 /// How long an attempt may take, from the DNS lookup to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -118,7 +119,8 @@ impl Sender {
         let body = body.to_json();
         let secrets = endpoint.secrets.iter().map(SecretString::expose_secret);
         let signature = sign_with_all(secrets, &id, began_at, &body)?;
-        let request = self
+        let span = Span::of_event(event_id);
+        let mut request = self
             .client
             .post(endpoint.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
@@ -126,6 +128,9 @@ impl Sender {
             .header("webhook-timestamp", began_at.as_seconds())
             .header("webhook-signature", signature)
             .body(body);
+        for (name, value) in span.headers() {
+            request = request.header(name, value);
+        }
         let (status, retry_after, label) = if is_refused(&endpoint.url) {
             (None, None, "refused_address")
         } else {
@@ -139,9 +144,21 @@ impl Sender {
                 Err(error) => (None, None, failure_label(&error)),
             }
         };
+        describe(&span, endpoint, status, label);
         let result = AttemptResult { status, retry_after, began_at, latency: started.elapsed() };
         Ok(Sent { result, label })
     }
+}
+
+/// Ends the span of an attempt. The path and the query of the URL may have a secret.
+fn describe(span: &Span, endpoint: &Endpoint, status: Option<u16>, label: &'static str) {
+    span.set("usersync.endpoint", &endpoint.name);
+    span.set_call("POST", &endpoint.url);
+    match status {
+        Some(status) => span.answered(status),
+        None => span.fail(label),
+    }
+    span.end();
 }
 
 /// Whether the URL's host is a refused IP address: such a URL does not use the resolver.

@@ -1,4 +1,4 @@
-//! Around every request: its id, its log line, its metrics.
+//! Around every request: its id, its log line, its metrics, its span of a trace.
 
 use std::time::{Duration, Instant};
 
@@ -6,16 +6,20 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::web;
+use actix_web::{HttpMessage as _, web};
 use tracing::{Instrument, debug, error, error_span, info, warn};
 
 use super::problem::Problem;
 use super::state::AuthContext;
 use crate::clock::Clock;
-use crate::telemetry::Request;
+use crate::telemetry::{Request, Span};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 128;
+/// The route of a request that no handler is for.
+const UNMATCHED: &str = "unmatched";
+/// What is asked every few seconds, and what no trace is made of.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 pub(super) async fn observe(
     request: ServiceRequest,
@@ -26,17 +30,20 @@ pub(super) async fn observe(
     let clock = access.map_or_else(Clock::system, |access| access.clock.clone());
     let id = request_id(&request, &clock);
     // The pattern of the route, without the real path and query: both can contain personal data.
-    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let method = known_method(&request);
     let is_about_users = request.path().starts_with("/v1/");
+    let trace = trace_of(&request, method, &route);
     // The span has the level error, so that every log line has the id, whatever the filter. It is formatted for every request,
-    // logged or not, so it has no other field.
-    let span = error_span!("request", request_id = %id);
+    // logged or not, so it has no other field. Without a trace the second one is absent.
+    let span =
+        error_span!("request", request_id = %id, trace_id = trace.trace_id().map(tracing::field::display));
 
     let answering = async move {
         let mut response = next.call(request).await?;
         let elapsed = started.elapsed();
         log(&response, method, &route, elapsed);
+        describe(&trace, &response);
         if let Ok(value) = HeaderValue::try_from(id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
@@ -51,6 +58,36 @@ pub(super) async fn observe(
         Ok(response)
     };
     answering.instrument(span).await
+}
+
+/// The span of the request. The handler finds it among the extensions.
+fn trace_of(request: &ServiceRequest, method: &'static str, route: &str) -> Span {
+    if PROBES.contains(&route) {
+        return Span::default();
+    }
+    let header = |name| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
+    let span = Span::of_request(method, Some(route).filter(|route| *route != UNMATCHED), header);
+    if span.is_on() {
+        request.extensions_mut().insert(span.clone());
+    }
+    span
+}
+
+/// Ends the span of a request with its answer.
+fn describe<B>(span: &Span, response: &ServiceResponse<B>) {
+    if !span.is_on() {
+        return;
+    }
+    let status = response.status().as_u16();
+    span.set_number("http.response.status_code", status);
+    let problem = response.response().error().and_then(actix_web::Error::as_error::<Problem>);
+    if let Some(problem) = problem {
+        span.set("usersync.problem", problem.code());
+    }
+    if status >= 500 {
+        span.fail(problem.map_or("500", Problem::code));
+    }
+    span.end();
 }
 
 /// The method, if it is a standard one. Otherwise clients could create any number of metric labels.

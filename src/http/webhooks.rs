@@ -5,7 +5,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Uri;
 use actix_web::middleware::Next;
 use actix_web::rt::spawn;
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use tracing::Instrument;
@@ -17,6 +17,7 @@ use super::problem::{Code, Problem};
 use super::state::IntakeContext;
 use crate::domain::Outcome;
 use crate::sync::{Receipt, Refusal};
+use crate::telemetry::Span;
 
 /// The answer to a delivery, sent after the commit.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,9 +39,10 @@ pub(super) async fn receive(
     payload: web::Payload,
 ) -> Result<web::Json<Answer>, Problem> {
     let headers = headers_of(&request);
+    let span = request.extensions().get::<Span>().cloned().unwrap_or_default();
     let receiving = async move {
         let body = extract::body(payload, deliveries.body_limit);
-        deliveries.intake.receive::<Problem>(&source, &headers, body).await
+        deliveries.intake.receive::<Problem>(&source, &headers, body, &span).await
     };
     // In a task of its own, so that a delivery is logged and counted even if its sender closes the connection.
     let received = spawn(receiving.in_current_span()).await;

@@ -23,6 +23,7 @@ use crate::content_coding::{self, CodingError};
 use crate::domain::{Timestamp, lenient_json};
 use crate::providers::api::Api;
 use crate::providers::directory::{Answer, Directory, Method, Request};
+use crate::telemetry::Span;
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -173,9 +174,19 @@ impl ApiClient {
 
     async fn send_once(&self, request: &Request) -> Result<Answer, Verdict> {
         let builder = self.prepare(request, "application/json").await?;
+        let span = self.span(request);
         let response = builder.timeout(self.retry_policy.answer_timeout).send().await;
         let temporary = |what: String| Verdict::Temporary(Failure { what, pause: None });
-        let answer = read(response.map_err(|error| temporary(describe(&error)))?).await?;
+        let answer = match response {
+            Ok(response) => read(response).await,
+            Err(error) => Err(temporary(describe(&error))),
+        };
+        match &answer {
+            Ok(answer) => span.answered(answer.status),
+            Err(_) => span.fail("no_answer"),
+        }
+        span.end();
+        let answer = answer?;
         if let Some(date) = answer.date {
             self.first_date.get_or_init(|| date);
         }
@@ -243,6 +254,17 @@ impl ApiClient {
         })?;
         self.limiter.until_ready().await;
         Ok(builder)
+    }
+
+    /// The span of a request. Its path and its query may have the id or the address of a user.
+    fn span(&self, request: &Request) -> Span {
+        let method = match request.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        };
+        let span = Span::of_call("ask provider");
+        span.set_call(method, &self.api.base_url);
+        span
     }
 
     fn url(&self, request: &Request) -> Result<Url, ApiError> {

@@ -1,21 +1,32 @@
 //! A batch of deliveries as one transaction: the journal, the rows and the tombstones, together or not at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::transaction::{Ending, LoadedUsers, TransactionWork};
 use crate::domain::{Delivery, DeliveryKey, Outcome, StaleReason, Timestamp, UserKey};
 use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::{Message, Verified};
 use crate::store::{Entry, StoreError, Tx};
+use crate::telemetry::Span;
+
+/// The spans in which users are changed. Empty while traces are off.
+pub(super) type Causes = BTreeMap<UserKey, Span>;
 
 /// Whether deliveries come from their source or from the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DeliveryOrigin {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DeliveryOrigin<'a> {
     /// From the source: the journal may have seen them, and then they are duplicates.
-    Received,
+    Received(&'a Causes),
     /// From the journal: they are read again, and their entries are updated.
     Replayed,
 }
+
+impl DeliveryOrigin<'_> {
+    /// From the source, but not in a request of it.
+    pub(super) const UNTRACED: DeliveryOrigin<'static> = DeliveryOrigin::Received(&NO_CAUSES);
+}
+
+static NO_CAUSES: Causes = Causes::new();
 
 /// The result for one delivery of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +46,7 @@ impl From<Outcome> for Written {
 pub(super) struct Deliveries<'a> {
     pub(super) sources: &'a Sources,
     pub(super) batch: &'a [Delivery],
-    pub(super) origin: DeliveryOrigin,
+    pub(super) origin: DeliveryOrigin<'a>,
 }
 
 impl TransactionWork for Deliveries<'_> {
@@ -49,7 +60,7 @@ impl TransactionWork for Deliveries<'_> {
 
     async fn prepare(&self, tx: &Tx, _: &LoadedUsers<'_>) -> Result<BTreeSet<DeliveryKey>, StoreError> {
         match self.origin {
-            DeliveryOrigin::Received => tx.append(self.batch).await,
+            DeliveryOrigin::Received(_) => tx.append(self.batch).await,
             DeliveryOrigin::Replayed => Ok(self.batch.iter().map(Delivery::key).collect()),
         }
     }
@@ -87,17 +98,24 @@ impl TransactionWork for Deliveries<'_> {
         tx.erase_payloads(&with_final_ids).await?;
         tx.erase_payloads_of_ended_lifetimes(&with_reusable_ids).await?;
         match self.origin {
-            DeliveryOrigin::Received => tx.record_outcomes(&entries).await,
+            DeliveryOrigin::Received(_) => tx.record_outcomes(&entries).await,
             DeliveryOrigin::Replayed => tx.update_outcomes(&entries).await,
         }
     }
 
     fn ending(&self, _: &LoadedUsers<'_>) -> Ending {
         // A delivery that came alone is seldom followed at once, nor is a page of the journal.
-        if self.origin == DeliveryOrigin::Received && self.batch.len() > 1 {
+        if matches!(self.origin, DeliveryOrigin::Received(_)) && self.batch.len() > 1 {
             Ending::CommitAndContinue
         } else {
             Ending::Commit
+        }
+    }
+
+    fn cause(&self, user: &UserKey) -> Option<&Span> {
+        match self.origin {
+            DeliveryOrigin::Received(causes) => causes.get(user),
+            DeliveryOrigin::Replayed => None,
         }
     }
 }

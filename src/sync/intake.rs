@@ -19,7 +19,7 @@ use crate::jobs::Jobs;
 use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::SignatureError;
 use crate::store::{Chain, StoreError};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Span};
 
 /// Takes messages in.
 #[derive(Clone, Debug)]
@@ -81,12 +81,13 @@ impl Intake {
 
     /// Processes one message. When this returns a receipt, the message is stored.
     ///
-    /// The body is read only if the source is known.
+    /// The body is read only if the source is known. `span` is that of the request.
     pub async fn receive<E: Refusal>(
         &self,
         source: &str,
         headers: &HeaderMap,
         body: impl Future<Output = Result<Vec<u8>, E>>,
+        span: &Span,
     ) -> Result<Receipt, E> {
         let Some(source) = self.sources.get(source) else {
             let refusal = E::from(ReceiveError::UnknownSource { known: self.sources.names().join(", ") });
@@ -95,7 +96,7 @@ impl Intake {
             return Err(refusal);
         };
         let received = match body.await {
-            Ok(body) => self.receive_from(source, headers, body).await.map_err(E::from),
+            Ok(body) => self.receive_from(source, headers, body, span).await.map_err(E::from),
             Err(refusal) => Err(refusal),
         };
         match &received {
@@ -110,16 +111,26 @@ impl Intake {
         source: &Source,
         headers: &HeaderMap,
         body: Vec<u8>,
+        span: &Span,
     ) -> Result<Receipt, ReceiveError> {
         let now = self.clock.now();
+        span.set("usersync.source", source.name());
+        let verifying = span.child("verify");
         let message =
             source.verify(headers, body, now).inspect_err(|_| self.activities.refused(source.name(), now))?;
-        let receipt = self.write(source.read(message, now)?, source).await?;
+        let message = source.read(message, now)?;
+        verifying.end();
+        let receipt = self.write(message, source, span).await?;
         self.activities.accepted(source.name(), now);
         Ok(receipt)
     }
 
-    async fn write(&self, message: ReadMessage, source: &Source) -> Result<Receipt, ReceiveError> {
+    async fn write(
+        &self,
+        message: ReadMessage,
+        source: &Source,
+        span: &Span,
+    ) -> Result<Receipt, ReceiveError> {
         match message {
             ReadMessage::NotAboutUsers { message_id, event_type } => {
                 info!(source = source.name(), message_id, event_type, outcome = "ignored", "delivery");
@@ -128,7 +139,7 @@ impl Intake {
             ReadMessage::Delivery(delivery) => {
                 let message_id = delivery.message_id.clone();
                 let line = Line::of(&delivery);
-                let Written { outcome, stale } = self.queue.write(delivery).await?;
+                let Written { outcome, stale } = self.queue.write(delivery, span).await?;
                 line.log(outcome, stale);
                 Ok(Receipt { outcome, message_id })
             }

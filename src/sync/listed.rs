@@ -207,7 +207,7 @@ impl Writer {
         chain: &mut Chain,
         deletions: Vec<Delivery>,
     ) -> Result<(), StoreError> {
-        for result in self.write_batch(chain, deletions, DeliveryOrigin::Received).await {
+        for result in self.write_batch(chain, deletions, DeliveryOrigin::UNTRACED).await {
             result?;
         }
         Ok(())

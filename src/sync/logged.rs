@@ -58,7 +58,7 @@ impl Writer {
         let outcomes = |written: Vec<Written>| written.iter().map(|written| written.outcome).collect();
         match self.write_log_together(chain, &events, position).await {
             Err(StoreError::Rejected(_) | StoreError::Blocked(_)) if !events.is_empty() => {
-                let written = self.write_batch(chain, events, DeliveryOrigin::Received).await;
+                let written = self.write_batch(chain, events, DeliveryOrigin::UNTRACED).await;
                 // An event that is not written is read again.
                 let written = written.into_iter().collect::<Result<Vec<Written>, StoreError>>()?;
                 self.write_log_together(chain, &[], position).await?;
@@ -74,7 +74,7 @@ impl Writer {
         batch: &[Delivery],
         position: &LogPosition<'_>,
     ) -> Result<Vec<Written>, StoreError> {
-        let deliveries = Deliveries { sources: &self.sources, batch, origin: DeliveryOrigin::Received };
+        let deliveries = Deliveries { sources: &self.sources, batch, origin: DeliveryOrigin::UNTRACED };
         self.change_users(chain, &LoggedEvents { deliveries, position }).await
     }
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::deliveries::{DeliveryOrigin, Written};
+use super::deliveries::{Causes, DeliveryOrigin, Written};
 use super::feed::Feed;
 use super::transaction::Writer;
 use crate::domain::{Delivery, UserKey};
 use crate::jobs::Jobs;
 use crate::store::{Chain, StoreError};
+use crate::telemetry::Span;
 
 /// How many deliveries may wait.
 const QUEUE_LENGTH: usize = 1024;
@@ -45,6 +46,18 @@ struct Job {
     written: oneshot::Sender<Result<Written, StoreError>>,
     /// Given back once the delivery is written.
     bytes: OwnedSemaphorePermit,
+    /// The span of its request.
+    span: Span,
+    /// The time that it waits in the queue.
+    waiting: Span,
+}
+
+/// What is done with a delivery after it was written.
+struct Answer {
+    written: oneshot::Sender<Result<Written, StoreError>>,
+    /// Dropped after the answer was sent.
+    _bytes: OwnedSemaphorePermit,
+    commit: Span,
 }
 
 impl Queue {
@@ -59,14 +72,15 @@ impl Queue {
         Self { jobs, bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) }
     }
 
-    /// Has a delivery written. Returns once the commit is lasting.
-    pub(super) async fn write(&self, delivery: Delivery) -> Result<Written, WriteError> {
+    /// Has a delivery written. Returns once the commit is lasting. `span` is that of its request.
+    pub(super) async fn write(&self, delivery: Delivery, span: &Span) -> Result<Written, WriteError> {
         // A delivery that is larger than the whole queue has it to itself.
         let size = u32::try_from(delivery.payload.len()).unwrap_or(u32::MAX).min(QUEUE_BYTES);
         let bytes =
             Arc::clone(&self.bytes).try_acquire_many_owned(size).map_err(|_| WriteError::QueueFull)?;
         let (written, outcome) = oneshot::channel();
-        let job = Job { delivery, written, bytes };
+        let (span, waiting) = (span.clone(), span.child("queue"));
+        let job = Job { delivery, written, bytes, span, waiting };
         self.jobs.try_send(job).map_err(|_| WriteError::QueueFull)?;
         // The writer answers every job, unless the process is ending.
         Ok(outcome.await.map_err(|_| WriteError::QueueFull)??)
@@ -88,17 +102,19 @@ async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
     let mut jobs = Vec::with_capacity(LARGEST_BATCH);
     let mut chain = Chain::for_batches(writer.store.clone());
     while queue.recv_many(&mut jobs, LARGEST_BATCH).await > 0 {
-        let (batch, waiting): (Vec<Delivery>, Vec<_>) =
-            jobs.drain(..).map(|job| (job.delivery, (job.written, job.bytes))).unzip();
+        let (batch, waiting): (Vec<Delivery>, Vec<Answer>) = jobs.drain(..).map(Job::begin).unzip();
         let users: Vec<i64> = batch.iter().filter_map(Delivery::user).map(UserKey::fingerprint).collect();
-        let outcomes = writer.write_batch(&mut chain, batch, DeliveryOrigin::Received).await;
+        let causes = causes(&batch, &waiting);
+        let outcomes = writer.write_batch(&mut chain, batch, DeliveryOrigin::Received(&causes)).await;
+        let count = waiting.len();
         // Before any caller is answered, and also after a failure: the commit may have reached the database, and only
         // its answer was lost.
         feed.invalidate(users.iter().copied());
         let away = outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Unavailable(_))));
-        for ((written, _), outcome) in waiting.into_iter().zip(outcomes) {
+        for (answer, outcome) in waiting.into_iter().zip(outcomes) {
+            answer.describe(&outcome, count);
             // A caller that has disconnected needs no answer; what it sent is written anyway.
-            drop(written.send(outcome));
+            drop(answer.written.send(outcome));
         }
         // Last, because thousands may wait for a user. Requests for unchanged users are notified without need.
         feed.notify(users);
@@ -110,6 +126,33 @@ async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
             chain.end();
         }
     }
+}
+
+impl Job {
+    /// It has waited, and is written now.
+    fn begin(self) -> (Delivery, Answer) {
+        let Self { delivery, written, bytes, span, waiting } = self;
+        waiting.end();
+        (delivery, Answer { written, _bytes: bytes, commit: span.child("commit") })
+    }
+}
+
+impl Answer {
+    /// Ends the span of the commit, which is the same transaction for all deliveries of the batch.
+    fn describe(&self, outcome: &Result<Written, StoreError>, deliveries: usize) {
+        self.commit.set_number("usersync.batch.deliveries", deliveries);
+        match outcome {
+            Ok(written) => self.commit.set("usersync.outcome", written.outcome.as_str()),
+            Err(_) => self.commit.fail("database"),
+        }
+        self.commit.end();
+    }
+}
+
+/// By user, the commit of the newest delivery.
+fn causes(batch: &[Delivery], waiting: &[Answer]) -> Causes {
+    let traced = batch.iter().zip(waiting).filter(|(_, answer)| answer.commit.is_on());
+    traced.filter_map(|(delivery, answer)| Some((delivery.user()?.clone(), answer.commit.clone()))).collect()
 }
 
 /// While the database is unavailable, waiting deliveries are refused at once.

@@ -110,7 +110,7 @@ impl Replay {
             ReadMessage::Delivery(delivery) => {
                 let mut chain = Chain::for_batches(self.writer.store.clone());
                 let mut written =
-                    self.writer.write_batch(&mut chain, vec![delivery], DeliveryOrigin::Received).await;
+                    self.writer.write_batch(&mut chain, vec![delivery], DeliveryOrigin::UNTRACED).await;
                 let written =
                     written.pop().unwrap_or_else(|| Err(StoreError::unavailable("there is no outcome")));
                 Ok(written?.outcome)

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::domain::{Change, Event, Outcome, Record, StaleReason, StoredUser, UserId, UserKey, events_of};
 use crate::providers::Sources;
 use crate::store::{Chain, Store, StoreError, Tx, UserUpdate};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Span};
 
 /// How often a transaction that conflicts with others is tried before the database counts as unavailable.
 const ATTEMPTS: u32 = 5;
@@ -71,6 +71,11 @@ pub(super) trait TransactionWork: Sync {
     fn ending(&self, users: &LoadedUsers<'_>) -> Ending {
         if users.updates().is_empty() { Ending::Rollback } else { Ending::Commit }
     }
+
+    /// The span in which a user is changed, if there is one.
+    fn cause(&self, _user: &UserKey) -> Option<&Span> {
+        None
+    }
 }
 
 /// How a transaction ends.
@@ -129,7 +134,7 @@ impl Writer {
         let ending = work.ending(&users);
         if self.logs_events && ending != Ending::Rollback {
             // Last: no other transaction logs events from here until the commit.
-            Box::pin(self.log_events(&tx, &users)).await?;
+            Box::pin(self.log_events(&tx, &users, work)).await?;
         }
         match ending {
             Ending::Commit => tx.commit().await?,
@@ -139,8 +144,18 @@ impl Writer {
         Ok(output)
     }
 
-    async fn log_events(&self, tx: &Tx, users: &LoadedUsers<'_>) -> Result<(), StoreError> {
+    async fn log_events<W: TransactionWork>(
+        &self,
+        tx: &Tx,
+        users: &LoadedUsers<'_>,
+        work: &W,
+    ) -> Result<(), StoreError> {
         let events: Vec<_> = users.events().map(|event| (self.clock.fresh_id(), event)).collect();
+        for (id, event) in &events {
+            if let Some(span) = work.cause(&event.user) {
+                span.remember(*id);
+            }
+        }
         tx.log_events(&events, None, self.clock.now()).await
     }
 }

@@ -19,7 +19,7 @@ impl Writer {
         &self,
         chain: &mut Chain,
         batch: Vec<Delivery>,
-        origin: DeliveryOrigin,
+        origin: DeliveryOrigin<'_>,
     ) -> Vec<Result<Written, StoreError>> {
         self.metrics.batch(batch.len());
         match self.apply_batch(chain, &batch, origin).await {
@@ -36,7 +36,7 @@ impl Writer {
         &self,
         chain: &mut Chain,
         batch: Vec<Delivery>,
-        origin: DeliveryOrigin,
+        origin: DeliveryOrigin<'_>,
     ) -> Vec<Result<Written, StoreError>> {
         let started = Instant::now();
         // Remembers that the database is unavailable and which users are blocked, so that later deliveries fail at
@@ -73,7 +73,7 @@ impl Writer {
         &self,
         chain: &mut Chain,
         mut delivery: Delivery,
-        origin: DeliveryOrigin,
+        origin: DeliveryOrigin<'_>,
     ) -> Result<Written, StoreError> {
         let alone = std::slice::from_ref(&delivery);
         let outcomes = match self.apply_batch(chain, alone, origin).await {
@@ -105,7 +105,7 @@ impl Writer {
         &self,
         chain: &mut Chain,
         batch: &[Delivery],
-        origin: DeliveryOrigin,
+        origin: DeliveryOrigin<'_>,
     ) -> Result<Vec<Written>, StoreError> {
         let started = Instant::now();
         let deliveries = Deliveries { sources: &self.sources, batch, origin };

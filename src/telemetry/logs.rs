@@ -42,6 +42,10 @@ pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), ParseE
 /// These log parts of the database's URL, or values that a database quotes, at every level.
 const SECRET_TARGETS: [&str; 2] = ["sqlx_postgres::options", "sqlx::postgres::notice"];
 
+/// What the SDK of OpenTelemetry logs of itself. A failure of an export is logged once, by our own code.
+const SPANS_DROPPED: [&str; 2] =
+    ["BatchSpanProcessor.SpanDroppingStarted", "BatchSpanProcessor.SpansDropped"];
+
 /// Whether an event may be logged, independently of the filter: below `warn`, events of libraries can hold statements,
 /// headers and bodies.
 fn holds_no_secret(metadata: &Metadata<'_>) -> bool {
@@ -49,5 +53,8 @@ fn holds_no_secret(metadata: &Metadata<'_>) -> bool {
         return false;
     }
     let root = metadata.target().split("::").next().unwrap_or_default();
+    if root.starts_with("opentelemetry") {
+        return SPANS_DROPPED.contains(&metadata.name());
+    }
     root == "usersync" || *metadata.level() <= Level::WARN
 }

@@ -1,7 +1,9 @@
-//! Logs and metrics.
+//! Logs, metrics and traces.
 
 mod logs;
 mod metrics;
+mod traces;
 
 pub use logs::start_logs;
 pub use metrics::{Metrics, Request};
+pub use traces::{RunningTraces, Span, start_traces};

@@ -48,13 +48,14 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 19] = [
 const COMMON: [&str; 6] = ["domain", "clock", "config", "content_coding", "jobs", "telemetry"];
 
 /// Crates that only one module may use, apart from tests.
-const PRIVATE_CRATES: [(&str, &[&str]); 7] = [
+const PRIVATE_CRATES: [(&str, &[&str]); 8] = [
     ("sea_orm", &["store"]),
     ("entity", &["store"]),
     ("migration", &["store"]),
     ("actix_web", &["http", "console", "app"]),
     ("askama", &["console"]),
     ("svix", &["signature"]),
+    ("opentelemetry", &["telemetry"]),
     ("anyhow", &["cli"]),
 ];
 

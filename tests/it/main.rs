@@ -67,6 +67,7 @@ mod service_keys;
 mod support_works;
 mod tls;
 mod tokens;
+mod traces;
 mod watch;
 mod webhooks;
 mod webhooks_refused;

@@ -70,6 +70,7 @@ impl Dev {
 
         let config = self.config(&base, &development)?;
         super::start_logs(&config.log)?;
+        let traces = super::start_traces()?;
         let app = App::new(&config, clock.clone()).await.context("the service cannot start")?;
         prepare(app.store(), &mut development, &clock).await?;
         development.save(&self.directory)?;
@@ -96,7 +97,10 @@ impl Dev {
             self.directory.display()
         );
         tokio::select! {
-            ended = run_until_stopped(service, &mut stop) => ended,
+            ended = run_until_stopped(service, &mut stop) => {
+                traces.stop().await;
+                ended
+            }
             never = events::print(&log, before) => match never {},
         }
     }

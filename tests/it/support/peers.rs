@@ -30,6 +30,8 @@ pub(crate) const JSON_SCHEMA: Peer =
     Peer { package: "jsonschema_rs", script: "answers.py", language: Language::Python };
 pub(crate) const SCHEMATHESIS: Peer =
     Peer { package: "schemathesis", script: "schemathesis.toml", language: Language::Python };
+pub(crate) const COLLECTOR: Peer =
+    Peer { package: "opentelemetry", script: "collector.py", language: Language::Python };
 pub(crate) const OIDC_PROVIDER: Peer =
     Peer { package: "oidc-provider", script: "provider.mjs", language: Language::Node };
 pub(crate) const PRISM: Peer =

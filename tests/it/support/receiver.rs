@@ -30,6 +30,8 @@ pub(crate) struct Received {
     pub(crate) id: String,
     pub(crate) timestamp: String,
     pub(crate) signature: String,
+    pub(crate) traceparent: String,
+    pub(crate) tracestate: String,
     pub(crate) body: Value,
     pub(crate) raw: String,
     /// When it was received.
@@ -135,6 +137,8 @@ async fn serve(mut connection: TcpStream, state: Arc<Mutex<State>>) {
             id: header("webhook-id"),
             timestamp: header("webhook-timestamp"),
             signature: header("webhook-signature"),
+            traceparent: header("traceparent"),
+            tracestate: header("tracestate"),
             body: serde_json::from_str(&body).unwrap(),
             raw: body,
             begun: Instant::now(),
