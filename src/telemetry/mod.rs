@@ -6,4 +6,4 @@ mod traces;
 
 pub use logs::start_logs;
 pub use metrics::{Metrics, Request};
-pub use traces::{RunningTraces, Span, start_traces};
+pub use traces::{RunningTraces, Span, collector, start_traces};

@@ -307,6 +307,8 @@ async fn a_variable_that_cannot_be_used_is_refused_at_the_start_of_the_service_a
     }
     let said = home.run(&["migrate"]).await;
     assert_eq!(said.code, Some(0), "{said:?}");
+    let said = home.run(&["doctor"]).await;
+    assert!(said.stdout.contains("ERROR    OTEL_TRACES_SAMPLER: write one of"), "{said:?}");
 }
 
 #[tokio::test]

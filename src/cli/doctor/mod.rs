@@ -19,6 +19,7 @@ use anyhow::bail;
 use crate::app;
 use crate::clock::Clock;
 use crate::explain::configured_rules;
+use crate::telemetry;
 
 /// The result of one check.
 #[derive(Debug)]
@@ -80,6 +81,11 @@ pub(super) async fn run(file: Option<&Path>, clock: Clock) -> anyhow::Result<()>
     print("keys", issuers::check_keys(&authenticator, &rules).await, &mut levels);
     print("clock", issuers::check_clock(&rules, &config.tokens, &clock).await, &mut levels);
 
+    let of_traces = check_traces();
+    if !of_traces.is_empty() {
+        print("traces", of_traces, &mut levels);
+    }
+
     let count = |level| levels.iter().filter(|it| **it == level).count();
     let (errors, warnings) = (count(Level::Error), count(Level::Warning));
     if errors > 0 {
@@ -87,6 +93,22 @@ pub(super) async fn run(file: Option<&Path>, clock: Clock) -> anyhow::Result<()>
     }
     say!("errors: 0, warnings: {warnings}");
     Ok(())
+}
+
+/// The variables of OpenTelemetry. Nothing, if traces are off.
+fn check_traces() -> Vec<Finding> {
+    let why = "`usersync serve` does not start with it";
+    match telemetry::collector(&super::environment()) {
+        Ok(collector) => {
+            collector.map(|collector| Finding::ok(format!("exported to {collector}"))).into_iter().collect()
+        }
+        Err(invalid) => {
+            let problems = invalid.0.into_iter();
+            problems
+                .map(|problem| Finding::error(problem, why, "correct the variable, or unset it"))
+                .collect()
+        }
+    }
 }
 
 /// Prints the findings of one section as soon as they are known.

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use super::variables::{InvalidVariables, Settings};
+use crate::config::is_loopback;
 
 /// How long the last export may take at shutdown.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,14 +28,14 @@ const LARGEST_ANSWER: usize = 64 << 10;
 /// Makes spans that are exported to a collector. The SDK reads the variables by itself.
 pub(super) fn provider(settings: &Settings) -> Result<SdkTracerProvider, InvalidVariables> {
     let failed = |error: &dyn Error| InvalidVariables(vec![error.to_string()]);
-    let client = Client::new(settings.timeout).map_err(|error| failed(&error))?;
+    let client = Client::new(settings).map_err(|error| failed(&error))?;
     let exporter = OtlpExporter::builder().with_http().with_http_client(client).build();
     let exporter = Watched {
         exporter: exporter.map_err(|error| failed(&error))?,
         is_failing: AtomicBool::new(false),
         lost: AtomicUsize::new(0),
     };
-    info!(collector = settings.collector, "traces are exported");
+    info!(collector = settings.collector.origin().ascii_serialization(), "traces are exported");
     Ok(SdkTracerProvider::builder().with_resource(resource(settings)).with_batch_exporter(exporter).build())
 }
 
@@ -95,13 +96,16 @@ struct Client {
 }
 
 impl Client {
-    fn new(timeout: Duration) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder()
+    fn new(settings: &Settings) -> reqwest::Result<Self> {
+        let mut http = reqwest::Client::builder()
             // A redirect would send the headers, which may have a key, to another host.
             .redirect(redirect::Policy::none())
-            .timeout(timeout)
-            .build()?;
-        Ok(Self { http, runtime: Handle::current() })
+            .timeout(settings.timeout);
+        if is_loopback(&settings.collector) {
+            // A proxy cannot reach what is on this machine.
+            http = http.no_proxy();
+        }
+        Ok(Self { http: http.build()?, runtime: Handle::current() })
     }
 }
 

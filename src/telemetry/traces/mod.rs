@@ -50,6 +50,12 @@ pub fn start_traces(environment: &BTreeMap<String, String>) -> Result<RunningTra
     Ok(RunningTraces(Some(provider)))
 }
 
+/// Where traces are exported to, without a password; `None` if they are off.
+pub fn collector(environment: &BTreeMap<String, String>) -> Result<Option<String>, InvalidVariables> {
+    let settings = Settings::read(environment)?;
+    Ok(settings.map(|settings| settings.collector.origin().ascii_serialization()))
+}
+
 impl RunningTraces {
     /// Exports the spans that have ended, within a bounded time.
     pub async fn stop(self) {

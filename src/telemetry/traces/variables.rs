@@ -41,23 +41,25 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_traceidratio",
 ];
 
+/// The one that the SDK uses.
+const DEFAULT_COLLECTOR: &str = "http://localhost:4318";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the SDK does not read by itself.
-#[derive(Debug, PartialEq)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub(super) struct Settings {
     /// How long an export may take.
     pub(super) timeout: Duration,
     /// Whether a variable names the service.
     pub(super) names_service: bool,
-    /// The collector, without anything secret that the URL may have.
-    pub(super) collector: String,
+    /// The collector's URL. It may have a password.
+    pub(super) collector: Url,
 }
 
 /// Variables that cannot be used, each with its name.
 #[derive(Debug, thiserror::Error)]
 #[error("traces cannot be exported:\n{}", .0.join("\n"))]
-pub struct InvalidVariables(pub(super) Vec<String>);
+pub struct InvalidVariables(pub Vec<String>);
 
 /// The variables that are set, and what is wrong with them. An empty one counts as unset, as OpenTelemetry requires.
 struct Reader<'a> {
@@ -69,8 +71,7 @@ impl Settings {
     /// `None` if traces are off.
     pub(super) fn read(environment: &BTreeMap<String, String>) -> Result<Option<Self>, InvalidVariables> {
         let mut reader = Reader { environment, problems: Vec::new() };
-        let is_on = reader.is_on();
-        let settings = is_on.then(|| reader.settings());
+        let settings = if reader.is_on() { reader.settings() } else { None };
         if reader.problems.is_empty() { Ok(settings) } else { Err(InvalidVariables(reader.problems)) }
     }
 }
@@ -108,7 +109,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn settings(&mut self) -> Settings {
+    fn settings(&mut self) -> Option<Settings> {
         self.check_protocol();
         self.check_headers();
         self.check_sampler();
@@ -122,22 +123,21 @@ impl<'a> Reader<'a> {
         }
         let named = keys.iter().flatten().any(|(key, _)| key.trim() == "service.name");
         let timeout = self.first(TIMEOUTS).and_then(|(name, _)| self.number(name)).map(Duration::from_millis);
-        Settings {
+        let names_service = named || self.get(SERVICE_NAME).is_some();
+        Some(Settings {
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
-            names_service: named || self.get(SERVICE_NAME).is_some(),
-            collector: self.collector(),
-        }
+            names_service,
+            collector: self.collector()?,
+        })
     }
 
-    fn collector(&mut self) -> String {
-        let Some((name, text)) = self.first(ENDPOINTS) else { return "http://localhost:4318".to_owned() };
-        match Url::parse(text) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => url.origin().ascii_serialization(),
-            _ => {
-                self.refuse(name, "write a URL such as http://localhost:4318");
-                String::new()
-            }
+    fn collector(&mut self) -> Option<Url> {
+        let (name, text) = self.first(ENDPOINTS).unwrap_or((ENDPOINTS[1], DEFAULT_COLLECTOR));
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        if url.is_none() {
+            self.refuse(name, format_args!("write a URL such as {DEFAULT_COLLECTOR}"));
         }
+        url
     }
 
     fn check_protocol(&mut self) {
@@ -234,7 +234,7 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000"),
             ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test, service.name=users"),
         ]);
-        let collector = "http://collector:4318".to_owned();
+        let collector = ON.1.parse().unwrap();
         let expected = Settings { timeout: Duration::from_secs(2), names_service: true, collector };
         assert_eq!(settings.unwrap(), Some(expected));
     }
