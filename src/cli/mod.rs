@@ -30,6 +30,7 @@ mod run_bar;
 mod send;
 mod serve;
 mod since;
+mod system;
 mod token;
 
 use std::borrow::Cow;

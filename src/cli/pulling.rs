@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use super::Usage;
-use super::serve::StopSignals;
+use super::system::StopSignals;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::{self, Config};

@@ -1,13 +1,13 @@
 //! `usersync serve`
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
+use super::system::StopSignals;
 use crate::app::{App, Service};
 use crate::clock::Clock;
 
@@ -55,27 +55,6 @@ pub(super) fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpList
         }
         _ => anyhow!("cannot listen on {address}: {error}; choose another address with {setting}"),
     })
-}
-
-/// SIGTERM and SIGINT. The handlers are installed first of all, because the kernel ignores these signals for
-/// the first process of a container unless it handles them.
-pub(super) struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    pub(super) fn install() -> io::Result<Self> {
-        let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
-        Ok(Self { terminate: terminate?, interrupt: interrupt? })
-    }
-
-    pub(super) async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// Runs the service until a signal, then stops it gracefully: requests that have begun are still answered.

@@ -1,8 +1,7 @@
 //! What `usersync dev` stores between runs: the source's secret, the issuer's key, the sample user.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::directory;
 use crate::auth::service_key::ServiceKey;
+use crate::cli::system::create_private;
 use crate::clock::{Clock, NoRandomness, random_bytes, randomness};
 use crate::domain::Timestamp;
 use crate::http::DevelopmentProvider;
@@ -36,9 +36,7 @@ fn new_directory_key() -> anyhow::Result<String> {
 
 /// Writes a file that only its owner can read.
 pub(super) fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut opened = options.open(file).with_context(|| format!("cannot write {}", file.display()))?;
+    let mut opened = create_private(file).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(opened.write_all(text.as_bytes())?)
 }
 

@@ -19,7 +19,8 @@ use url::Url;
 
 use self::development::{APPLICATION_ID, DIRECTORY, Development, SOURCE};
 use self::round_trip::RoundTrip;
-use super::serve::{StopSignals, bind, run_until_stopped};
+use super::serve::{bind, run_until_stopped};
+use super::system::StopSignals;
 use super::{Usage, quoted};
 use crate::app::App;
 use crate::auth::service_key;
