@@ -105,6 +105,7 @@ struct Counts {
     different: u64,
     extra: usize,
     not_listed: usize,
+    recent: u64,
 }
 
 impl Report {
@@ -138,6 +139,7 @@ impl Report {
                 different: different.count,
                 extra: self.extra.len(),
                 not_listed: self.not_listed.len(),
+                recent: self.recent,
             },
         };
         // These are strings and numbers, so serialization cannot fail.
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_members_are_in_the_order_of_the_contract() {
-        let expected = r#"{"source":"clerk","complete":false,"provider":0,"rows":0,"missing":[],"different":[],"extra":[],"notListed":[],"repaired":0,"deleted":0,"refused":null,"counts":{"missing":0,"different":0,"extra":0,"notListed":0}}"#;
+        let expected = r#"{"source":"clerk","complete":false,"provider":0,"rows":0,"missing":[],"different":[],"extra":[],"notListed":[],"repaired":0,"deleted":0,"refused":null,"counts":{"missing":0,"different":0,"extra":0,"notListed":0,"recent":0}}"#;
         assert_eq!(Report::new("clerk").to_json(), expected);
     }
 

@@ -35,7 +35,7 @@ async fn a_matching_table_is_reported_as_matching(home: &mut ProgramFixture) {
     let expected = json!({
         "source": "clerk", "complete": true, "provider": 700, "rows": 700, "missing": [], "different": [],
         "extra": [], "notListed": [], "repaired": 0, "deleted": 0, "refused": null,
-        "counts": {"missing": 0, "different": 0, "extra": 0, "notListed": 0},
+        "counts": {"missing": 0, "different": 0, "extra": 0, "notListed": 0, "recent": 0},
     });
     assert_eq!(report, expected);
     assert_eq!(number(home, "SELECT count(*) FROM run_users").await, 0, "the seen ids are deleted");
@@ -274,6 +274,11 @@ async fn the_text_output_says_which_rows_stay_and_why() {
         }
         assert!(!said.stdout.contains("the table matches"), "{said:?}");
     }
+    let (_, report) = reconcile(&home, &[]).await;
+    assert_eq!(
+        report["counts"],
+        json!({"missing": 0, "different": 0, "extra": 0, "notListed": 1, "recent": 1})
+    );
     assert_eq!(number(&home, "SELECT count(*) FROM users").await, 21);
 }
 
