@@ -425,7 +425,7 @@ mod schema {
 
     fn generated() -> Value {
         let mut schema = of_value(Config::SHAPE);
-        schema["$schema"] = json!("http://json-schema.org/source-07/schema#");
+        schema["$schema"] = json!("http://json-schema.org/draft-07/schema#");
         schema["title"] = json!("usersync.toml");
         // `example` is a provider of the tests alone.
         let kinds = providers::kinds();
@@ -438,5 +438,12 @@ mod schema {
     fn it_is_what_the_settings_say() {
         let text = serde_json::to_string_pretty(&generated()).unwrap() + "\n";
         assert_committed("docs/usersync.schema.json", &text);
+    }
+
+    /// The dialects have fixed names; an editor that does not know the name may ignore the schema.
+    #[test]
+    fn its_dialect_is_draft_07() {
+        let schema: Value = serde_json::from_str(include_str!("../../../docs/usersync.schema.json")).unwrap();
+        assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
     }
 }
