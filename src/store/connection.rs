@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tracing::trace;
 
 use super::error::{is_about_prepared_statements, is_conflict, means_another_server};
-use super::pool::{Lease, Pool};
+use super::pool::{Pool, PooledConnection};
 use super::session::Session;
 use super::sqlite::BUSY_TIMEOUT;
 
@@ -35,7 +35,7 @@ pub(super) enum Db {
 #[derive(Debug)]
 pub(super) enum Transaction {
     Sqlite(DatabaseTransaction),
-    Postgres { lease: Mutex<Lease>, schema: Arc<str> },
+    Postgres { connection: Mutex<PooledConnection>, schema: Arc<str> },
 }
 
 impl Db {
@@ -54,8 +54,8 @@ impl Db {
                 }
             }
             Self::Postgres { pool, schema } => {
-                let lease = begun(pool).await?;
-                Ok(Transaction::Postgres { lease: Mutex::new(lease), schema: Arc::clone(schema) })
+                let connection = begun(pool).await?;
+                Ok(Transaction::Postgres { connection: Mutex::new(connection), schema: Arc::clone(schema) })
             }
         }
     }
@@ -75,8 +75,8 @@ impl Transaction {
     pub(super) async fn commit(self) -> Result<(), DbErr> {
         match self {
             Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres { lease, .. } => {
-                lease.into_inner().finish("COMMIT").await.map_err(statement_failed)
+            Self::Postgres { connection, .. } => {
+                connection.into_inner().finish("COMMIT").await.map_err(statement_failed)
             }
         }
     }
@@ -84,15 +84,15 @@ impl Transaction {
     pub(super) async fn rollback(self) -> Result<(), DbErr> {
         match self {
             Self::Sqlite(transaction) => transaction.rollback().await,
-            Self::Postgres { lease, .. } => {
-                lease.into_inner().finish("ROLLBACK").await.map_err(statement_failed)
+            Self::Postgres { connection, .. } => {
+                connection.into_inner().finish("ROLLBACK").await.map_err(statement_failed)
             }
         }
     }
 
     pub(super) fn is_pooled(&self) -> bool {
         // The lock is not held between statements.
-        matches!(self, Self::Postgres { lease, .. } if lease.try_lock().is_ok_and(|lease| lease.session().is_pooled))
+        matches!(self, Self::Postgres { connection, .. } if connection.try_lock().is_ok_and(|connection| connection.session().is_pooled))
     }
 }
 
@@ -106,27 +106,27 @@ fn begin(session: Session) -> String {
 }
 
 /// A connection with a new transaction. Where one turns out to be broken, nothing was done yet, and another one is taken.
-async fn begun(pool: &Pool) -> Result<Lease, DbErr> {
+async fn begun(pool: &Pool) -> Result<PooledConnection, DbErr> {
     let sql = begin(pool.session());
-    let mut lease = pool.acquire().await?;
-    match lease.begin(&sql).await {
+    let mut connection = pool.acquire().await?;
+    match connection.begin(&sql).await {
         Err(error) if means_another_server(&error) => {
-            lease = pool.acquire().await?;
-            lease.begin(&sql).await.map_err(statement_failed)?;
+            connection = pool.acquire().await?;
+            connection.begin(&sql).await.map_err(statement_failed)?;
         }
         begun => begun.map_err(statement_failed)?,
     }
-    Ok(lease)
+    Ok(connection)
 }
 
 /// Reads; once more if the first connection turns out to be broken, or to be one of a pooler.
 async fn read(pool: &Pool, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
     let again = statement.clone();
-    let rows = match alone(pool, async |lease| lease.fetch_all(statement).await).await {
+    let rows = match alone(pool, async |connection| connection.fetch_all(statement).await).await {
         Err(DbErr::Query(RuntimeErr::SqlxError(error)))
             if means_another_server(&error) || is_about_prepared_statements(&error) =>
         {
-            alone(pool, async |lease| lease.fetch_all(again).await).await?
+            alone(pool, async |connection| connection.fetch_all(again).await).await?
         }
         rows => rows?,
     };
@@ -136,15 +136,15 @@ async fn read(pool: &Pool, statement: Statement) -> Result<Vec<QueryResult>, DbE
 /// Runs one statement of its own; behind a pooler in a transaction, which keeps it on one server connection.
 async fn alone<T>(
     pool: &Pool,
-    work: impl AsyncFnOnce(&mut Lease) -> Result<T, sqlx::Error>,
+    work: impl AsyncFnOnce(&mut PooledConnection) -> Result<T, sqlx::Error>,
 ) -> Result<T, DbErr> {
     if !pool.session().is_pooled {
-        let mut lease = pool.acquire().await?;
-        return work(&mut lease).await.map_err(statement_failed);
+        let mut connection = pool.acquire().await?;
+        return work(&mut connection).await.map_err(statement_failed);
     }
-    let mut lease = begun(pool).await?;
-    let done = work(&mut lease).await.map_err(statement_failed)?;
-    lease.finish("COMMIT").await.map_err(statement_failed)?;
+    let mut connection = begun(pool).await?;
+    let done = work(&mut connection).await.map_err(statement_failed)?;
+    connection.finish("COMMIT").await.map_err(statement_failed)?;
     Ok(done)
 }
 
@@ -189,7 +189,7 @@ impl ConnectionTrait for Db {
             Self::Sqlite(db) => db.execute_raw(placed(statement, None)).await,
             Self::Postgres { pool, schema } => {
                 let statement = placed(statement, Some(schema));
-                Ok(alone(pool, async |lease| lease.execute(statement).await).await?.into())
+                Ok(alone(pool, async |connection| connection.execute(statement).await).await?.into())
             }
         }
     }
@@ -199,7 +199,7 @@ impl ConnectionTrait for Db {
             Self::Sqlite(db) => db.execute_unprepared(&qualified(sql, None)).await,
             Self::Postgres { pool, schema } => {
                 let sql = qualified(sql, Some(schema));
-                Ok(alone(pool, async |lease| lease.run(&sql).await).await?.into())
+                Ok(alone(pool, async |connection| connection.run(&sql).await).await?.into())
             }
         }
     }
@@ -231,8 +231,8 @@ impl ConnectionTrait for Transaction {
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         match self {
             Self::Sqlite(transaction) => transaction.execute_raw(placed(statement, None)).await,
-            Self::Postgres { lease, schema } => {
-                let executed = lease.lock().await.execute(placed(statement, Some(schema))).await;
+            Self::Postgres { connection, schema } => {
+                let executed = connection.lock().await.execute(placed(statement, Some(schema))).await;
                 Ok(executed.map_err(statement_failed)?.into())
             }
         }
@@ -241,8 +241,8 @@ impl ConnectionTrait for Transaction {
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
         match self {
             Self::Sqlite(transaction) => transaction.execute_unprepared(&qualified(sql, None)).await,
-            Self::Postgres { lease, schema } => {
-                let executed = lease.lock().await.run(&qualified(sql, Some(schema))).await;
+            Self::Postgres { connection, schema } => {
+                let executed = connection.lock().await.run(&qualified(sql, Some(schema))).await;
                 Ok(executed.map_err(statement_failed)?.into())
             }
         }
@@ -258,8 +258,8 @@ impl ConnectionTrait for Transaction {
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         match self {
             Self::Sqlite(transaction) => transaction.query_all_raw(placed(statement, None)).await,
-            Self::Postgres { lease, schema } => {
-                let rows = lease.lock().await.fetch_all(placed(statement, Some(schema))).await;
+            Self::Postgres { connection, schema } => {
+                let rows = connection.lock().await.fetch_all(placed(statement, Some(schema))).await;
                 Ok(rows.map_err(statement_failed)?.into_iter().map(QueryResult::from).collect())
             }
         }

@@ -64,7 +64,7 @@ impl std::fmt::Debug for Idle {
 }
 
 /// A connection in use. It goes back to the pool when it is dropped, unless a statement was running.
-pub(super) struct Lease {
+pub(super) struct PooledConnection {
     pool: Pool,
     connection: Option<PgConnection>,
     generation: u64,
@@ -84,9 +84,9 @@ enum State {
     Busy,
 }
 
-impl std::fmt::Debug for Lease {
+impl std::fmt::Debug for PooledConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lease").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("PooledConnection").field("state", &self.state).finish_non_exhaustive()
     }
 }
 
@@ -140,7 +140,7 @@ impl Pool {
     }
 
     /// A connection: an idle one, else a new one, else the next that is returned.
-    pub(super) async fn acquire(&self) -> Result<Lease, DbErr> {
+    pub(super) async fn acquire(&self) -> Result<PooledConnection, DbErr> {
         let until = tokio::time::Instant::now() + ACQUIRE_TIMEOUT;
         let permit = tokio::time::timeout_at(until, Arc::clone(&self.0.permits).acquire_owned()).await;
         let permit =
@@ -150,13 +150,13 @@ impl Pool {
             // Before the idle ones are checked, so that a connection that is returned meanwhile is not missed.
             let returned = self.0.returned.notified();
             if let Some(idle) = self.idle_one().await {
-                return Ok(self.lease(idle.connection, idle.generation, permit));
+                return Ok(self.give_out(idle.connection, idle.generation, permit));
             }
             let generation = self.0.generation.load(Ordering::Acquire);
             tokio::select! {
                 () = returned => {}
                 connected = self.connect_or_claim_from_siblings() => match connected {
-                    Ok(connection) => return Ok(self.lease(connection, generation, permit)),
+                    Ok(connection) => return Ok(self.give_out(connection, generation, permit)),
                     Err(error) if is_transient(&error) => {
                         last = Some(error);
                         self.wait_for_another().await;
@@ -214,9 +214,14 @@ impl Pool {
         Ok(connection)
     }
 
-    fn lease(&self, connection: PgConnection, generation: u64, permit: OwnedSemaphorePermit) -> Lease {
+    fn give_out(
+        &self,
+        connection: PgConnection,
+        generation: u64,
+        permit: OwnedSemaphorePermit,
+    ) -> PooledConnection {
         let (pool, connection) = (self.clone(), Some(connection));
-        Lease { pool, connection, generation, state: State::Free, permit: Some(permit) }
+        PooledConnection { pool, connection, generation, state: State::Free, permit: Some(permit) }
     }
 
     /// Closes connections that have been unused for a while.
@@ -257,7 +262,7 @@ impl Pool {
     }
 }
 
-impl Lease {
+impl PooledConnection {
     pub(super) fn session(&self) -> Session {
         self.pool.session()
     }
@@ -364,7 +369,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for PooledConnection {
     fn drop(&mut self) {
         if self.state != State::InTransaction {
             return self.give_back();
@@ -374,9 +379,10 @@ impl Drop for Lease {
         let (connection, permit) = (self.connection.take(), self.permit.take());
         // If the rollback does not end in time, the connection is closed.
         let state = State::Busy;
-        let lease = Self { pool: self.pool.clone(), connection, permit, state, generation: self.generation };
+        let returned =
+            Self { pool: self.pool.clone(), connection, permit, state, generation: self.generation };
         runtime.spawn(async move {
-            tokio::time::timeout(PING_TIMEOUT, lease.finish("ROLLBACK")).await.ok();
+            tokio::time::timeout(PING_TIMEOUT, returned.finish("ROLLBACK")).await.ok();
         });
     }
 }

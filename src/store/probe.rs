@@ -6,7 +6,7 @@ use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{DbErr, RuntimeErr};
 
-use super::pool::{Lease, Pool};
+use super::pool::{PooledConnection, Pool};
 use super::session::Session;
 
 /// How long a connection may wait while the other one is in a transaction. A server answers at once.
@@ -35,7 +35,7 @@ pub(super) async fn is_pooled(options: &PgConnectOptions) -> Result<bool, DbErr>
     Ok(shared)
 }
 
-async fn share(first: &mut Lease, second: &mut Lease, process: i32) -> Result<bool, sqlx::Error> {
+async fn share(first: &mut PooledConnection, second: &mut PooledConnection, process: i32) -> Result<bool, sqlx::Error> {
     for _ in 0..ROUNDS {
         second.begin("BEGIN").await?;
         if second.process().await? == process {
