@@ -43,6 +43,7 @@ use tracing::warn;
 use self::address::Address;
 use self::connection::{Db, Transaction};
 use self::pool::Pool;
+use self::probe::Pooler;
 use self::schema::statement;
 use self::session::Session;
 use crate::config;
@@ -119,6 +120,24 @@ enum Purpose {
     Command,
 }
 
+/// Without a direct address there is no LISTEN behind a pooler.
+fn warn_about(pooler: Pooler) {
+    match pooler {
+        Pooler::No => {}
+        Pooler::Yes => warn!(
+            "the database seems to be behind a pooler in transaction mode: changes by other replicas are noticed \
+                late. Set `direct_url` under [database] (or DIRECT_URL) to the direct address of the \
+                database"
+        ),
+        Pooler::Unknown => warn!(
+            "the database gave no second connection at the start, so it is not known whether it is behind a pooler in \
+             transaction mode: until the next start no prepared statements are used, and changes by other replicas are \
+             noticed late. Free a connection and start usersync again, or set `direct_url` under [database] (or \
+             DIRECT_URL)"
+        ),
+    }
+}
+
 impl Store {
     /// Connects for a service. The schema is left as it is.
     pub async fn connect(settings: &config::Database) -> Result<Self, StoreError> {
@@ -149,13 +168,10 @@ impl Store {
         let options = postgres.options;
         // With sslmode=verify-ca the driver takes the process's choice, and two libraries offer themselves.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let is_pooled = postgres.says_pooled || probe::is_pooled(&options).await?;
-        if is_pooled && direct.is_none() && purpose == Purpose::Service {
-            warn!(
-                "the database seems to be behind a pooler in transaction mode: changes by other replicas are noticed \
-                    late. Set `direct_url` under [database] (or DIRECT_URL) to the direct address of the \
-                    database"
-            );
+        let pooler = if postgres.says_pooled { Pooler::Yes } else { probe::find_pooler(&options).await? };
+        let is_pooled = pooler.is_assumed();
+        if direct.is_none() && purpose == Purpose::Service {
+            warn_about(pooler);
         }
         let [requests, batches] = shares(settings.max_connections as usize, purpose);
         let is_command = purpose == Purpose::Command;

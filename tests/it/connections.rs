@@ -85,6 +85,17 @@ async fn a_role_with_few_connections_takes_every_delivery() {
 }
 
 #[tokio::test]
+async fn without_a_second_connection_at_the_start_the_log_says_what_is_missing() {
+    let Some(narrow) = LimitedRole::with_limit(1).await else { return };
+    let service = narrow.home.serve().await;
+    let log = service.log();
+    assert!(log.contains("the database gave no second connection at the start"), "{log}");
+    assert!(!log.contains("seems to be behind a pooler"), "{log}");
+    service.stop().await;
+    narrow.finish().await;
+}
+
+#[tokio::test]
 async fn a_replica_opens_no_more_than_its_maximum_of_connections() {
     let Some(mut narrow) = LimitedRole::with_limit(5).await else { return };
     narrow.home.set("USERSYNC_DATABASE__MAX_CONNECTIONS", "3");
