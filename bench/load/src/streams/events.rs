@@ -16,21 +16,21 @@ const LINE_END: &[u8] = b"\r\n";
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Event {
-    pub(super) name: String,
-    pub(super) id: String,
-    pub(super) data: String,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) data: String,
 }
 
 /// An open stream.
-pub(super) struct Events {
+pub(crate) struct Events {
     stream: TcpStream,
     wire: Wire,
 }
 
 impl Events {
     /// Asks for a stream and reads the head of the answer.
-    pub(super) async fn open(address: SocketAddr, request: &[u8]) -> anyhow::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr, request: &[u8]) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(address).await.context("no connection")?;
         stream.set_nodelay(true)?;
         stream.write_all(request).await?;
@@ -42,7 +42,7 @@ impl Events {
     }
 
     /// Waits for the next event; signs of life are none.
-    pub(super) async fn next(&mut self) -> anyhow::Result<Event> {
+    pub(crate) async fn next(&mut self) -> anyhow::Result<Event> {
         loop {
             while let Some(event) = self.wire.take_event()? {
                 if event != Event::default() {
@@ -91,14 +91,22 @@ impl Wire {
 
     /// The next event, if all of it is there.
     fn take_event(&mut self) -> anyhow::Result<Option<Event>> {
-        while self.take_chunk()? {}
-        let Some(end) = memmem::find(&self.text, b"\n\n") else { return Ok(None) };
+        // Before the next chunk is read: that may be the end of the stream.
+        let end = loop {
+            if let Some(end) = memmem::find(&self.text, b"\n\n") {
+                break end;
+            }
+            if !self.take_chunk()? {
+                return Ok(None);
+            }
+        };
         let mut event = Event::default();
         for line in str::from_utf8(&self.text[..end])?.lines() {
             match line.split_once(": ") {
                 Some(("event", name)) => name.clone_into(&mut event.name),
                 Some(("id", id)) => id.clone_into(&mut event.id),
                 Some(("data", data)) => data.clone_into(&mut event.data),
+                Some(("retry", _)) => {}
                 _ if line.starts_with(':') => {}
                 _ => bail!("a stream says {line:?}"),
             }
@@ -137,7 +145,7 @@ mod tests {
 
     #[test]
     fn events_may_come_in_any_pieces() {
-        let chunks = ["event: user\nid: 7\ndata: {\"a\"", ":1}\n", "\n", ":\n\n"];
+        let chunks = ["retry: 2000\n\nevent: user\nid: 7\ndata: {\"a\"", ":1}\n", "\n", ":\n\n"];
         let body = chunks.map(|text| format!("{:x}\r\n{text}\r\n", text.len())).concat();
         let whole = [HEAD, body.as_bytes()].concat();
         for size in 1..whole.len() {
@@ -149,8 +157,18 @@ mod tests {
                     seen.push(event);
                 }
             }
-            assert_eq!(seen, [event("user", "7", r#"{"a":1}"#), Event::default()], "pieces of {size}");
+            let expected = [Event::default(), event("user", "7", r#"{"a":1}"#), Event::default()];
+            assert_eq!(seen, expected, "pieces of {size}");
         }
+    }
+
+    #[test]
+    fn the_last_event_comes_before_the_end() {
+        let bytes = [HEAD, b"18\r\nevent: deleted\ndata: {}\n\r\n1\r\n\n\r\n0\r\n\r\n"].concat();
+        let mut wire = Wire { bytes, ..Wire::default() };
+        assert!(wire.take_head().unwrap());
+        assert_eq!(wire.take_event().unwrap(), Some(event("deleted", "", "{}")));
+        assert!(wire.take_event().unwrap_err().to_string().contains("ended a stream"));
     }
 
     #[test]
