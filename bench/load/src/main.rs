@@ -21,6 +21,7 @@ mod program;
 mod report;
 mod run;
 mod scratch;
+mod soak;
 mod spread;
 mod streams;
 mod sweep;
@@ -39,6 +40,7 @@ enum Command {
     Backfill(backfill::Options),
     Events(events::Options),
     Sweep(sweep::Options),
+    Soak(soak::Options),
 }
 
 // One thread: the generator must leave the machine to what it measures, and one thread's share is easy to
@@ -52,6 +54,7 @@ async fn main() -> ExitCode {
         Command::Backfill(options) => backfill::backfill(&options).await,
         Command::Events(options) => events::events(&options).await,
         Command::Sweep(options) => sweep::sweep(&options).await,
+        Command::Soak(options) => Box::pin(soak::soak(&options)).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use std::process;
 /// A new directory that goes with everything in it when this is dropped.
 pub(crate) struct Scratch {
     path: PathBuf,
+    is_kept: bool,
 }
 
 impl Scratch {
@@ -15,7 +16,7 @@ impl Scratch {
     pub(crate) fn beside(file: &Path) -> io::Result<Self> {
         let path = file.with_file_name(format!("bench-{}", process::id()));
         fs::create_dir(&path)?;
-        Ok(Self { path })
+        Ok(Self { path, is_kept: false })
     }
 
     /// An empty directory in it.
@@ -23,6 +24,12 @@ impl Scratch {
         let path = self.path.join(name);
         fs::create_dir(&path)?;
         Ok(path)
+    }
+
+    /// Does not remove it; returns where it is.
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.is_kept = true;
+        &self.path
     }
 
     /// Where a file of this name would be.
@@ -33,6 +40,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         // What cannot be removed lies under target/ and does no harm.
         let _ = fs::remove_dir_all(&self.path);
     }

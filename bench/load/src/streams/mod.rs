@@ -3,7 +3,7 @@
 
 mod board;
 mod crowd;
-mod events;
+pub(crate) mod events;
 mod open_files;
 mod table;
 
