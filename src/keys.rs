@@ -29,6 +29,14 @@ pub(crate) fn check_name(name: &str) -> Result<&str, CreateError> {
     if is_good { Ok(name) } else { Err(CreateError::Name) }
 }
 
+/// The name as it is stored, if no active key has it.
+pub(crate) async fn check_new_name<'a>(store: &Store, name: &'a str) -> Result<&'a str, CreateError> {
+    let name = check_name(name)?;
+    let is_taken = |key: &ApiKey| key.revoked_at.is_none() && key.name == name;
+    let keys = store.api_keys().list().await?;
+    if keys.iter().any(is_taken) { Err(CreateError::Taken(name.to_owned())) } else { Ok(name) }
+}
+
 /// Makes a key and stores its hash. The key itself is known to the caller alone.
 pub(crate) async fn create(
     store: &Store,
@@ -36,11 +44,7 @@ pub(crate) async fn create(
     scopes: Scopes,
     clock: &Clock,
 ) -> Result<ServiceKey, CreateError> {
-    let name = check_name(name)?;
-    let is_taken = |key: &ApiKey| key.revoked_at.is_none() && key.name == name;
-    if store.api_keys().list().await?.iter().any(is_taken) {
-        return Err(CreateError::Taken(name.to_owned()));
-    }
+    let name = check_new_name(store, name).await?;
     let key = ServiceKey::generate()?;
     store.api_keys().insert(ApiKey::new(name, key.prefix(), scopes, clock), key.hash()).await?;
     Ok(key)

@@ -25,6 +25,8 @@ pub(super) enum Failure {
     BadRequest(String),
     /// Too many attempts to log in.
     TooManyLogins,
+    /// What a form asks for cannot be done now. The page shows how things are.
+    NotDone { why: String, page: String },
     /// The database, or something else that will work again.
     Unavailable(String),
 }
@@ -45,6 +47,7 @@ impl Failure {
             Self::TooManyLogins => {
                 ("Too many attempts", "Wait a minute, then log in again. Five attempts a minute are allowed.")
             }
+            Self::NotDone { why, .. } => ("Nothing was done", why),
             Self::Unavailable(_) => (
                 "The database does not answer",
                 "Nothing was changed. Try again soon; the log has the reason.",
@@ -71,6 +74,7 @@ impl ResponseError for Failure {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::TooManyLogins => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotDone { .. } => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

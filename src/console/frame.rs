@@ -36,6 +36,8 @@ struct FailurePage<'a> {
     style: &'a str,
     title: &'a str,
     text: &'a str,
+    /// Where to go from here: an address, and its name.
+    way: (&'a str, &'a str),
     /// A page that asks for itself again.
     again: Option<&'a str>,
 }
@@ -91,7 +93,12 @@ fn render(console: &Console, failure: &Failure, request: &HttpRequest) -> HttpRe
     let own = address.map(PathAndQuery::as_str).filter(|address| !address.starts_with("//"));
     let again =
         matches!(failure, Failure::AskAgain).then(|| own.unwrap_or(if base.is_empty() { "/" } else { base }));
-    let page = FailurePage { base, style: assets::style(), title, text, again };
+    let overview = format!("{base}/");
+    let way = match failure {
+        Failure::NotDone { page, .. } => (page.as_str(), "Back"),
+        _ => (overview.as_str(), "To the overview"),
+    };
+    let page = FailurePage { base, style: assets::style(), title, text, way, again };
     let mut answer = HttpResponse::build(failure.status_code());
     match page.render() {
         Ok(html) => answer.content_type("text/html; charset=utf-8").body(html),

@@ -26,9 +26,13 @@ pub(super) enum Wanted {
 }
 
 impl RunStarter {
-    /// Starts a run; false if one of this source was started here and has not ended. Its progress is in the database.
-    pub(super) fn start(&self, source: &str, wanted: Wanted) -> bool {
-        let Some(working) = self.tasks.begin(&task_name(source)) else { return false };
+    /// The right to start a run; `None` if one of this source was started here and has not ended.
+    pub(super) fn begin(&self, source: &str) -> Option<Working> {
+        self.tasks.begin(&task_name(source))
+    }
+
+    /// Starts a run. Its progress is in the database.
+    pub(super) fn start(&self, source: &str, wanted: Wanted, working: Working) {
         let (starter, source) = (self.clone(), source.to_owned());
         self.jobs.spawn_stoppable("run started in the console", |stop| async move {
             let mut work = Box::pin(starter.work(&source, wanted, working));
@@ -38,7 +42,6 @@ impl RunStarter {
             }
             work.await;
         });
-        true
     }
 
     /// The last run of this source that was started here.

@@ -10,7 +10,7 @@ use super::deliveries::{DeliveryOrigin, read_again};
 use super::rebuild::{Rebuild, Rebuilt};
 use super::transaction::Writer;
 use crate::clock::Clock;
-use crate::domain::{Content, Delivery, DeliveryKey, Outcome, UserKey};
+use crate::domain::{Content, Delivery, Outcome, UserKey};
 use crate::providers::{NotJson, ReadMessage, Source, Sources};
 use crate::signature::{self, Message, Verified};
 use crate::store::{Chain, JournalEntry, Position, Store, StoreError, Which};
@@ -70,16 +70,9 @@ impl Replay {
         Self { writer }
     }
 
-    /// Replays one delivery of the journal; `None` if it is not there, or can no longer be read.
-    pub(crate) async fn one(&self, key: &DeliveryKey) -> Result<Option<Outcome>, ReplayError> {
-        let found = self.writer.store.journal().find(key).await?;
-        let Some((delivery, Some(payload))) = found else { return Ok(None) };
-        let Some(source) = self.writer.sources.get(&key.source) else { return Ok(None) };
-        let read = read_again(source, key.message_id.clone(), payload, delivery.received_at);
-        let Some(delivery) = read else { return Ok(None) };
-        let mut chain = Chain::for_batches(self.writer.store.clone());
-        let written = self.writer.write_batch(&mut chain, vec![delivery], DeliveryOrigin::Replayed).await;
-        Ok(written.into_iter().next().transpose()?.map(|written| written.outcome))
+    /// Replays one delivery of the journal, which was read again.
+    pub(crate) async fn one(&self, delivery: Delivery) -> Result<Outcome, StoreError> {
+        self.write_one(delivery, DeliveryOrigin::Replayed).await
     }
 
     /// What a replay of the first of these deliveries would find. Nothing is written.
@@ -107,15 +100,15 @@ impl Replay {
         let message = Verified::trusted(Message { id: Some(id), body });
         match source.read(message, self.writer.clock.now())? {
             ReadMessage::NotAboutUsers { .. } => Ok(Outcome::Ignored),
-            ReadMessage::Delivery(delivery) => {
-                let mut chain = Chain::for_batches(self.writer.store.clone());
-                let mut written =
-                    self.writer.write_batch(&mut chain, vec![delivery], DeliveryOrigin::UNTRACED).await;
-                let written =
-                    written.pop().unwrap_or_else(|| Err(StoreError::unavailable("there is no outcome")));
-                Ok(written?.outcome)
-            }
+            ReadMessage::Delivery(delivery) => Ok(self.write_one(delivery, DeliveryOrigin::UNTRACED).await?),
         }
+    }
+
+    async fn write_one(&self, delivery: Delivery, origin: DeliveryOrigin<'_>) -> Result<Outcome, StoreError> {
+        let mut chain = Chain::for_batches(self.writer.store.clone());
+        let mut written = self.writer.write_batch(&mut chain, vec![delivery], origin).await;
+        let written = written.pop().unwrap_or_else(|| Err(StoreError::unavailable("there is no outcome")));
+        Ok(written?.outcome)
     }
 
     /// Reads journaled deliveries again and applies them. `progress` gets the number of those that are done.

@@ -332,7 +332,7 @@ async fn the_debuggers_say_what_the_service_decides_and_keep_nothing(app: &TestA
 
 on_both_databases!(the_debuggers_say_what_the_service_decides_and_keep_nothing, configured by with_console);
 
-fn with_endpoint(config: &mut Config) {
+pub(crate) fn with_endpoint(config: &mut Config) {
     with_console(config);
     config.endpoints = vec![Endpoint {
         name: "app".to_owned(),

@@ -61,3 +61,30 @@ async fn a_backfill_and_a_comparison_are_started_and_watched(home: &mut ProgramF
 }
 
 on_both_databases!(a_backfill_and_a_comparison_are_started_and_watched, with ProgramFixture);
+
+async fn a_second_run_of_a_source_is_refused_and_not_in_the_audit(home: &mut ProgramFixture) {
+    let directory = FakeDirectory::start(clerk_users(3));
+    clerk(home, &directory);
+    home.set("USERSYNC_ADMIN__LISTEN", "127.0.0.1:0");
+    let service = home.serve().await;
+    let visitor = visitor(home, &service).await;
+    directory.site().answers_left = Some(0);
+    let start = async || visitor.post("/source/run", &[("name", "clerk"), ("kind", "backfill")]).await;
+    let of_another_process = home.start(&["backfill"]);
+    until(&visitor, ">running</span>").await;
+    let refused = start().await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.text.contains("A run of this source goes on"), "{}", refused.text);
+    assert!(refused.text.contains("href=\"/source?name=clerk\""), "{}", refused.text);
+    of_another_process.terminate();
+    of_another_process.end().await;
+
+    until(&visitor, ">unfinished</span>").await;
+    assert_eq!(start().await.status, 303);
+    assert_eq!(start().await.status, 409);
+    let audit = visitor.page("/audit").await;
+    assert_eq!(audit.matches("<td>start a backfill</td>").count(), 1, "{audit}");
+    service.stop().await;
+}
+
+on_both_databases!(a_second_run_of_a_source_is_refused_and_not_in_the_audit, with ProgramFixture);

@@ -16,6 +16,7 @@ mod command_line;
 mod configured_lists;
 mod connections;
 mod console;
+mod console_audit;
 mod console_pages;
 mod console_runs;
 mod convergence;

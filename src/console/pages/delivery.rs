@@ -6,12 +6,13 @@ use serde::Deserialize;
 
 use crate::console::access::{Admin, Post};
 use crate::console::failure::Failure;
-use crate::console::layout::{At, Layout, html, link, see, user_link};
+use crate::console::layout::{At, Layout, delivery_link, html, link, see, user_link};
 use crate::console::mask;
 use crate::console::provenance::{Origins, SaidBy};
 use crate::console::state::Console;
 use crate::domain::{
-    Change, ChangeKind, Content, DeliveryKey, Fact, IdPolicy, Outcome, Rank, Record, Standing, UserKey,
+    Change, ChangeKind, Content, Delivery, DeliveryKey, Fact, IdPolicy, Outcome, Rank, Record, Standing,
+    UserKey,
 };
 use crate::providers::Source;
 use crate::store::ListedDelivery;
@@ -56,6 +57,15 @@ pub(in crate::console) struct Query {
     replayed: String,
 }
 
+/// A delivery of the journal, with what can be read of it now.
+struct Found {
+    listed: ListedDelivery,
+    /// While it is kept.
+    payload: Option<String>,
+    /// `None` without a payload, without a configured source, or if it is not about a user.
+    read: Option<Delivery>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(in crate::console) struct Form {
     source: String,
@@ -70,13 +80,9 @@ pub(super) async fn show(
 ) -> Result<HttpResponse, Failure> {
     let Query { source, id, replayed } = query.into_inner();
     let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == replayed);
-    let notice = match outcome {
-        Some(outcome) => Some(format!("Replayed: {}.", outcome.as_str())),
-        None => (replayed == "not").then(|| {
-            "It was not replayed: its payload is no longer kept, or it is not about a user.".to_owned()
-        }),
-    };
-    page(&console, &admin, DeliveryKey { source, message_id: id }, notice, false).await
+    let notice = outcome.map(|outcome| format!("Replayed: {}.", outcome.as_str()));
+    let found = find(&console, &DeliveryKey { source, message_id: id }).await?;
+    page(&console, &admin, found, notice, false).await
 }
 
 /// Replays the delivery, or shows its payload.
@@ -84,37 +90,50 @@ pub(super) async fn act(console: web::Data<Console>, post: Post<Form>) -> Result
     let Post { admin, form: Form { source, id, action } } = post;
     let key = DeliveryKey { source, message_id: id };
     let target = format!("{} {}", key.source, key.message_id);
+    let found = find(&console, &key).await?;
     if action == "reveal" {
-        admin.audit(&console, "show a payload", Some(target)).await?;
-        return page(&console, &admin, key, None, true).await;
+        if found.payload.is_some() {
+            admin.audit(&console, "show a payload", Some(target)).await?;
+        }
+        return page(&console, &admin, found, None, true).await;
     }
     if action != "replay" {
         return Err(Failure::BadRequest("`action` is `reveal` or `replay`.".to_owned()));
     }
+    let delivery = found.read.ok_or_else(|| Failure::NotDone {
+        why: "It cannot be replayed: its payload is no longer kept, its source is not configured, or it is not \
+              about a user."
+            .to_owned(),
+        page: delivery_link(console.base(), &key),
+    })?;
     admin.audit(&console, "replay a delivery", Some(target)).await?;
-    let replayed = Replay::by(console.writer().clone()).one(&key).await;
+    let replayed = Replay::by(console.writer().clone()).one(delivery).await;
     // Requests of this process that wait for the user may have to look again.
     console.feed().wake_all();
-    let outcome = replayed.map_err(|error| Failure::Unavailable(error.to_string()))?;
-    let outcome = outcome.map_or("not", Outcome::as_str);
     let path = format!("{}/delivery", console.base());
-    Ok(see(&link(&path, &[("source", &key.source), ("id", &key.message_id), ("replayed", outcome)])))
+    let replayed = replayed?.as_str();
+    Ok(see(&link(&path, &[("source", &key.source), ("id", &key.message_id), ("replayed", replayed)])))
+}
+
+async fn find(console: &Console, key: &DeliveryKey) -> Result<Found, Failure> {
+    let found = console.store().journal().find(key).await?;
+    let (listed, payload) = found.ok_or(Failure::NotFound("The journal has no such delivery."))?;
+    let source = console.sources().get(&key.source);
+    let read = source.zip(payload.clone()).and_then(|(source, payload)| {
+        read_again(source, key.message_id.clone(), payload, listed.received_at)
+    });
+    Ok(Found { listed, payload, read })
 }
 
 async fn page(
     console: &Console,
     admin: &Admin,
-    key: DeliveryKey,
+    Found { listed, payload, read }: Found,
     notice: Option<String>,
     is_revealed: bool,
 ) -> Result<HttpResponse, Failure> {
-    let found = console.store().journal().find(&key).await?;
-    let (delivery, payload) = found.ok_or(Failure::NotFound("The journal has no such delivery."))?;
-    let ListedDelivery { received_at, event_type, external_id, stamp, outcome, reason, .. } = delivery;
+    let ListedDelivery { key, received_at, event_type, external_id, stamp, outcome, reason } = listed;
     let source = console.sources().get(&key.source);
-    let read = source
-        .zip(payload.clone())
-        .and_then(|(source, payload)| read_again(source, key.message_id.clone(), payload, received_at));
     let user = external_id.map(|id| UserKey::new(&key.source, id));
     let record = match &user {
         Some(user) => console.store().users().stored(user).await?.record,

@@ -88,23 +88,26 @@ pub(super) async fn replay(console: web::Data<Console>, post: Post<Since>) -> Re
     let Post { admin, form: Since { name, hours } } = post;
     find(&console, &name)?;
     let hours: u64 = hours.parse().map_err(|_| Failure::BadRequest("The time cannot be read.".to_owned()))?;
+    let page = format!("{}/endpoints", console.base());
+    let working = console.tasks().begin(&task_name(&name)).ok_or_else(|| Failure::NotDone {
+        why: "A replay to this endpoint goes on. Wait for its end.".to_owned(),
+        page: page.clone(),
+    })?;
     admin.audit(&console, "replay to an endpoint", Some(format!("{name}, {hours} h"))).await?;
     let now = console.clock().now();
     let back = Duration::from_hours(hours.min(10_000)).min(console.config().event_retention());
-    if let Some(working) = console.tasks().begin(&task_name(&name)) {
-        let (store, clock) = (console.store().clone(), console.clock().clone());
-        console.jobs().spawn_loop("replay to an endpoint", async move {
-            let replayed = events::replay_changes(&store, &clock, &name, now.minus(back)).await;
-            working.end(match replayed {
-                Ok(count) => Ok(format!("{count} events wait")),
-                Err(error) => {
-                    tracing::error!(%error, endpoint = name, "a replay to an endpoint has stopped");
-                    Err("the database did not answer".to_owned())
-                }
-            });
+    let (store, clock) = (console.store().clone(), console.clock().clone());
+    console.jobs().spawn_loop("replay to an endpoint", async move {
+        let replayed = events::replay_changes(&store, &clock, &name, now.minus(back)).await;
+        working.end(match replayed {
+            Ok(count) => Ok(format!("{count} events wait")),
+            Err(error) => {
+                tracing::error!(%error, endpoint = name, "a replay to an endpoint has stopped");
+                Err("the database did not answer".to_owned())
+            }
         });
-    }
-    Ok(see(&format!("{}/endpoints", console.base())))
+    });
+    Ok(see(&page))
 }
 
 fn task_name(endpoint: &str) -> String {

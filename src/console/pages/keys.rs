@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::console::access::{Admin, Post};
+use crate::console::access::{self, Admin, Post};
 use crate::console::failure::Failure;
 use crate::console::layout::{At, Layout, html, see};
 use crate::console::state::Console;
@@ -68,14 +68,17 @@ pub(super) async fn create(console: web::Data<Console>, post: Post<NewKey>) -> R
     if scopes == Scopes::default() {
         return page(&console, &admin, None, Some("Choose what the key may do.".to_owned())).await;
     }
-    admin.audit(&console, "create a service key", Some(format!("{}: {scopes}", form.name.trim()))).await?;
-    match keys::create(console.store(), &form.name, scopes, console.clock()).await {
-        Ok(key) => page(&console, &admin, Some(key.reveal().to_owned()), None).await,
-        Err(error @ (CreateError::Name | CreateError::Taken(_))) => {
-            page(&console, &admin, None, Some(format!("It was not made: {error}."))).await
+    let name = match keys::check_new_name(console.store(), &form.name).await {
+        Ok(name) => name,
+        Err(CreateError::Store(error)) => return Err(error.into()),
+        Err(error) => {
+            return page(&console, &admin, None, Some(format!("It was not made: {error}."))).await;
         }
-        Err(error) => Err(Failure::Unavailable(error.to_string())),
-    }
+    };
+    admin.audit(&console, "create a service key", Some(format!("{name}: {scopes}"))).await?;
+    let key = keys::create(console.store(), name, scopes, console.clock()).await;
+    let key = key.map_err(|error| Failure::Unavailable(error.to_string()))?;
+    page(&console, &admin, Some(key.reveal().to_owned()), None).await
 }
 
 pub(super) async fn revoke(
@@ -83,7 +86,10 @@ pub(super) async fn revoke(
     post: Post<Revoked>,
 ) -> Result<HttpResponse, Failure> {
     let Post { admin, form: Revoked { prefix } } = post;
-    admin.audit(&console, "revoke a service key", Some(prefix.clone())).await?;
+    let keys = console.store().api_keys().list().await?;
+    let key = keys.iter().find(|key| key.prefix == prefix && key.revoked_at.is_none());
+    let key = key.ok_or(Failure::NotFound("No active key begins with this."))?;
+    admin.audit(&console, "revoke a service key", Some(access::actor(key))).await?;
     console.store().api_keys().revoke(&prefix, console.clock().now()).await?;
     Ok(see(&format!("{}/keys", console.base())))
 }

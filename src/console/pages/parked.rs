@@ -107,14 +107,17 @@ pub(super) async fn replay(console: web::Data<Console>, post: Post<Group>) -> Re
         ("", _) => "all".to_owned(),
         (source, reason) => format!("{source}: {reason}"),
     };
+    let page = format!("{}/parked", console.base());
+    let working = console.tasks().begin(TASK).ok_or_else(|| Failure::NotDone {
+        why: "A replay of parked deliveries goes on. Wait for its end.".to_owned(),
+        page: page.clone(),
+    })?;
     admin.audit(&console, "replay parked deliveries", Some(target)).await?;
-    if let Some(working) = console.tasks().begin(TASK) {
-        let console = console.as_ref().clone();
-        console.jobs().clone().spawn_loop("replay started in the console", async move {
-            replay_all(&console, &form.which(), working).await;
-        });
-    }
-    Ok(see(&format!("{}/parked", console.base())))
+    let console = console.as_ref().clone();
+    console.jobs().clone().spawn_loop("replay started in the console", async move {
+        replay_all(&console, &form.which(), working).await;
+    });
+    Ok(see(&page))
 }
 
 async fn replay_all(console: &Console, which: &Which, working: Working) {

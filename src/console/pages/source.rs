@@ -37,6 +37,7 @@ struct Page {
     secrets: usize,
     bearer_tokens: usize,
     rules: Vec<RuleRow>,
+    is_checked: bool,
     has_api: bool,
     has_list: bool,
     task: Option<Task>,
@@ -161,6 +162,7 @@ pub(super) async fn show(
         secrets: settings.webhook_secrets.len(),
         bearer_tokens: settings.bearer_tokens.len(),
         rules: rules(&console, &name),
+        is_checked: console.watch().sends_requests(&name),
         has_api: settings.api.is_some() || settings.list.is_some(),
         has_list: console.sources().get(&name).is_some_and(|source| source.api().is_some()),
         task,
@@ -177,9 +179,14 @@ pub(super) async fn show(
 pub(super) async fn check(console: web::Data<Console>, post: Post<Named>) -> Result<HttpResponse, Failure> {
     let Post { admin, form: Named { name } } = post;
     settings(&console, &name)?;
+    let page = link(&format!("{}/source", console.base()), &[("name", &name)]);
+    if !console.watch().sends_requests(&name) {
+        let why = "Nothing can be checked: no request is sent to the provider of this source.".to_owned();
+        return Err(Failure::NotDone { why, page });
+    }
     admin.audit(&console, "check a source", Some(name.clone())).await?;
     console.watch().check(&name).await?;
-    Ok(see(&link(&format!("{}/source", console.base()), &[("name", &name)])))
+    Ok(see(&page))
 }
 
 /// Starts a backfill or a reconciliation.
@@ -201,10 +208,30 @@ pub(super) async fn run(console: web::Data<Console>, post: Post<NewRun>) -> Resu
         }
         _ => return Err(Failure::BadRequest("`kind` is `backfill` or `reconcile`.".to_owned())),
     };
+    let page = link(&format!("{}/source", console.base()), &[("name", &form.name)]);
+    let goes_on = || Failure::NotDone {
+        why: "A run of this source goes on, and there is one at a time. Its page shows the progress."
+            .to_owned(),
+        page: page.clone(),
+    };
+    if is_held(&console, &form.name).await? {
+        return Err(goes_on());
+    }
+    let working = console.runs().begin(&form.name).ok_or_else(goes_on)?;
     admin.audit(&console, what, Some(form.name.clone())).await?;
-    // If one is going on, the page shows it.
-    console.runs().start(&form.name, wanted);
-    Ok(see(&link(&format!("{}/source", console.base()), &[("name", &form.name)])))
+    console.runs().start(&form.name, wanted, working);
+    Ok(see(&page))
+}
+
+/// Whether another process, or the watch, works on a run of this source.
+async fn is_held(console: &Console, name: &str) -> Result<bool, Failure> {
+    let (store, now) = (console.store().runs(), console.clock().now());
+    for kind in [RunKind::Backfill, RunKind::Reconcile] {
+        if store.newest(name, kind, None, now).await?.is_some_and(|run| run.is_held) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn settings<'a>(console: &'a Console, name: &str) -> Result<&'a config::Source, Failure> {

@@ -73,7 +73,6 @@ pub(super) async fn show(
 /// Shows the personal data, which the audit records.
 pub(super) async fn reveal(console: web::Data<Console>, post: Post<Form>) -> Result<HttpResponse, Failure> {
     let Post { admin, form: Form { source, id } } = post;
-    admin.audit(&console, "show personal data", Some(format!("{source} {id}"))).await?;
     page(&console, &admin, UserKey::new(source, id), "", true).await
 }
 
@@ -104,6 +103,10 @@ async fn page(
             event_time: event_time.map(At),
             by,
         });
+    }
+    if is_revealed && !facts.is_empty() {
+        let target = format!("{} {}", key.source, key.external_id);
+        admin.audit(console, "show personal data", Some(target)).await?;
     }
     let older = next.map(|next| {
         let query =

@@ -122,6 +122,11 @@ impl Watch {
         self.0.update_states().await.map(|_| ())
     }
 
+    /// Whether a source can be checked: whether requests are sent to its provider.
+    pub(crate) fn sends_requests(&self, name: &str) -> bool {
+        self.0.client(name).is_some()
+    }
+
     /// Checks a source at its provider now, and returns its status; `None` if there is no such source.
     ///
     /// If a check is already running in this process, its result is used.
