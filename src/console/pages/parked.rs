@@ -65,8 +65,9 @@ impl Group {
 }
 
 pub(super) async fn show(console: web::Data<Console>, admin: Admin) -> Result<HttpResponse, Failure> {
-    let (causes, searched) = console.store().journal().parked_causes(SEARCHED as u64).await?;
+    // Before the deliveries, so that the end of a replay is not shown with those that it has read.
     let task = console.tasks().get(TASK);
+    let (causes, searched) = console.store().journal().parked_causes(SEARCHED as u64).await?;
     let is_running = task.as_ref().is_some_and(|task| task.result.is_none());
     let replay = format!("{}/parked/replay", console.base());
     let cause = |cause: ParkedCause| {

@@ -145,11 +145,12 @@ pub(super) async fn show(
     let settings = settings(&console, &name)?;
     let health = console.watch().health().await?.into_iter().find(|source| source.name == name);
     let health = health.ok_or(Failure::NotFound("No source has this name."))?;
+    // Before the runs, so that the end of one is not shown without its counts.
+    let task = console.runs().last_started(&name);
     let (runs, next) = runs(&console, &name, Uuid::parse_str(&before).ok()).await?;
     let base = format!("{}/source", console.base());
     let findings = findings(&console, &name).await?;
     let runs: Vec<RunRow> = runs.into_iter().map(RunRow::from).collect();
-    let task = console.runs().last_started(&name);
     let is_running = runs.iter().any(|run| run.state == "running")
         || task.as_ref().is_some_and(|task| task.result.is_none());
     let title = format!("Source {name}");
