@@ -26,12 +26,16 @@ pub(super) enum Failure {
     /// Too many attempts to log in.
     TooManyLogins,
     /// What a form asks for cannot be done now. The page shows how things are.
-    NotDone { why: String, page: String },
+    NotDone { why: &'static str, page: String },
     /// The database, or something else that will work again.
     Unavailable(String),
 }
 
 impl Failure {
+    pub(super) fn not_done(why: &'static str, page: &str) -> Self {
+        Self::NotDone { why, page: page.to_owned() }
+    }
+
     /// The title, and what to do.
     pub(super) fn texts(&self) -> (&'static str, &str) {
         match self {

@@ -64,6 +64,9 @@ impl Puller {
     ) -> Result<Summary, (PullError, RunCounts)> {
         let started = Instant::now();
         let nothing = RunCounts::default();
+        if options.file.is_none() && source.api().is_none() {
+            return Err((PullError::NoApi(source.name().to_owned()), nothing));
+        }
         if options.dry_run {
             let mut reading = self.reading(source, None, progress);
             let result = self.read(source, options, None, &mut reading).await;

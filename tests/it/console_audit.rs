@@ -39,12 +39,15 @@ async fn what_was_not_done_is_not_in_the_audit(app: &TestApp) {
         ("/source/check", &[("name", "clerk")], 409, "Nothing can be checked"),
         ("/source/run", &[("name", "none"), ("kind", "backfill")], 404, "No source has this name"),
         ("/source/run", &[("name", "clerk"), ("kind", "delete")], 400, "`kind` is"),
+        ("/source/run", &[("name", "clerk"), ("kind", "backfill")], 409, "without an API key"),
+        ("/source/run", &[("name", "clerk"), ("kind", "reconcile")], 409, "without an API key"),
     ] {
         let answer = visitor.post(path, fields).await;
         assert_eq!(answer.status, status, "{path} {fields:?}: {}", answer.text);
         assert!(answer.text.contains(said), "{path} {fields:?}: {}", answer.text);
     }
     assert_eq!(actions(&visitor).await, ["log in"]);
+    assert!(!visitor.page("/source?name=clerk").await.contains("unfinished"), "no run was begun");
 
     let key = app.service_key_with(Scopes::default()).await;
     assert_eq!(visitor.post("/keys/revoke", &[("prefix", &key[..12])]).await.status, 303);

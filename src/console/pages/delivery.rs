@@ -100,11 +100,10 @@ pub(super) async fn act(console: web::Data<Console>, post: Post<Form>) -> Result
     if action != "replay" {
         return Err(Failure::BadRequest("`action` is `reveal` or `replay`.".to_owned()));
     }
-    let delivery = found.read.ok_or_else(|| Failure::NotDone {
-        why: "It cannot be replayed: its payload is no longer kept, its source is not configured, or it is not \
-              about a user."
-            .to_owned(),
-        page: delivery_link(console.base(), &key),
+    let delivery = found.read.ok_or_else(|| {
+        let why = "It cannot be replayed: its payload is no longer kept, its source is not configured, or it is not \
+                   about a user.";
+        Failure::not_done(why, &delivery_link(console.base(), &key))
     })?;
     admin.audit(&console, "replay a delivery", Some(target)).await?;
     let replayed = Replay::by(console.writer().clone()).one(delivery).await;

@@ -109,9 +109,8 @@ pub(super) async fn replay(console: web::Data<Console>, post: Post<Group>) -> Re
         (source, reason) => format!("{source}: {reason}"),
     };
     let page = format!("{}/parked", console.base());
-    let working = console.tasks().begin(TASK).ok_or_else(|| Failure::NotDone {
-        why: "A replay of parked deliveries goes on. Wait for its end.".to_owned(),
-        page: page.clone(),
+    let working = console.tasks().begin(TASK).ok_or_else(|| {
+        Failure::not_done("A replay of parked deliveries goes on. Wait for its end.", &page)
     })?;
     admin.audit(&console, "replay parked deliveries", Some(target)).await?;
     let console = console.as_ref().clone();

@@ -38,7 +38,6 @@ struct Page {
     bearer_tokens: usize,
     rules: Vec<RuleRow>,
     is_checked: bool,
-    has_api: bool,
     has_list: bool,
     task: Option<Task>,
     runs: Vec<RunRow>,
@@ -164,8 +163,7 @@ pub(super) async fn show(
         bearer_tokens: settings.bearer_tokens.len(),
         rules: rules(&console, &name),
         is_checked: console.watch().sends_requests(&name),
-        has_api: settings.api.is_some() || settings.list.is_some(),
-        has_list: console.sources().get(&name).is_some_and(|source| source.api().is_some()),
+        has_list: has_list(&console, &name),
         task,
         runs,
         older: next.map(|id| link(&base, &[("name", &name), ("before", &id.to_string())])),
@@ -182,8 +180,8 @@ pub(super) async fn check(console: web::Data<Console>, post: Post<Named>) -> Res
     settings(&console, &name)?;
     let page = link(&format!("{}/source", console.base()), &[("name", &name)]);
     if !console.watch().sends_requests(&name) {
-        let why = "Nothing can be checked: no request is sent to the provider of this source.".to_owned();
-        return Err(Failure::NotDone { why, page });
+        let why = "Nothing can be checked: no request is sent to the provider of this source.";
+        return Err(Failure::not_done(why, &page));
     }
     admin.audit(&console, "check a source", Some(name.clone())).await?;
     console.watch().check(&name).await?;
@@ -210,11 +208,10 @@ pub(super) async fn run(console: web::Data<Console>, post: Post<NewRun>) -> Resu
         _ => return Err(Failure::BadRequest("`kind` is `backfill` or `reconcile`.".to_owned())),
     };
     let page = link(&format!("{}/source", console.base()), &[("name", &form.name)]);
-    let goes_on = || Failure::NotDone {
-        why: "A run of this source goes on, and there is one at a time. Its page shows the progress."
-            .to_owned(),
-        page: page.clone(),
-    };
+    if !has_list(&console, &form.name) {
+        return Err(Failure::not_done("The users of this source cannot be read without an API key.", &page));
+    }
+    let goes_on = || Failure::not_done("A run of this source goes on. Its page shows the progress.", &page);
     if is_held(&console, &form.name).await? {
         return Err(goes_on());
     }
@@ -222,6 +219,11 @@ pub(super) async fn run(console: web::Data<Console>, post: Post<NewRun>) -> Resu
     admin.audit(&console, what, Some(form.name.clone())).await?;
     console.runs().start(&form.name, wanted, working);
     Ok(see(&page))
+}
+
+/// Whether the settings say how the source's list of users is read.
+fn has_list(console: &Console, name: &str) -> bool {
+    console.sources().get(name).is_some_and(|source| source.api().is_some())
 }
 
 /// Whether another process, or the watch, works on a run of this source.
