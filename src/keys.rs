@@ -5,11 +5,14 @@ use crate::clock::{Clock, NoRandomness};
 use crate::domain::Scopes;
 use crate::store::{ApiKey, Store, StoreError};
 
+/// The longest name of a key, in characters.
+const LONGEST_NAME: usize = 200;
+
 /// Why a key was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CreateError {
-    /// The name is empty, or has invisible characters.
-    #[error("a key needs a name, without control characters")]
+    /// The name is empty or too long, or has invisible characters.
+    #[error("a key needs a name of at most {LONGEST_NAME} characters, none of them a control character")]
     Name,
     /// An active key has this name.
     #[error("an active key named {0:?} already exists; revoke it first, or choose another name")]
@@ -25,7 +28,7 @@ pub(crate) enum CreateError {
 /// The name as it is stored.
 pub(crate) fn check_name(name: &str) -> Result<&str, CreateError> {
     let name = name.trim();
-    let is_good = !name.is_empty() && !name.chars().any(char::is_control);
+    let is_good = (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
     if is_good { Ok(name) } else { Err(CreateError::Name) }
 }
 

@@ -30,6 +30,9 @@ pub(super) const LONGEST: Duration = Duration::from_hours(12);
 /// How exactly the last use of a session is recorded.
 const USE_RECORDED_EVERY: Duration = Duration::from_mins(1);
 
+/// The longest actor and target in the audit. The ids that usersync stores are shorter.
+const LONGEST_TEXT: usize = 1_000;
+
 /// The cookie over https. Its prefix lets a browser take it only from this very host.
 const SECURE_COOKIE: &str = "__Host-usersync_admin";
 /// The cookie on this machine, where there is no https: some browsers refuse `Secure` there.
@@ -156,14 +159,25 @@ pub(super) async fn record(
     target: Option<String>,
 ) -> Result<(), Failure> {
     let clock = console.clock();
-    let (id, at, actor) = (clock.fresh_id(), clock.now(), actor.to_owned());
+    let (id, at, actor, target) =
+        (clock.fresh_id(), clock.now(), stored(actor), target.as_deref().map(stored));
     let entry = AuditEntry { id, at, key_id, actor, action: action.to_owned(), target };
     Ok(console.store().audit().insert(entry).await?)
 }
 
-/// A key, for people.
+/// A key, for people. In ASCII beside the name, because the database's encoding may lack other characters.
 pub(super) fn actor(key: &ApiKey) -> String {
-    format!("{} ({}…)", key.name, key.prefix)
+    format!("{} ({})", key.name, key.prefix)
+}
+
+/// A text of the audit as both databases store it, and as a page shows it: without control characters, and cut.
+fn stored(text: &str) -> String {
+    let printable = |letter: char| if letter.is_control() { '?' } else { letter };
+    let mut stored: String = text.chars().take(LONGEST_TEXT).map(printable).collect();
+    if text.chars().nth(LONGEST_TEXT).is_some() {
+        stored.push_str("...");
+    }
+    stored
 }
 
 /// Whether the page makes the request by itself, to show what is new. It uses htmx for that alone.
@@ -267,7 +281,7 @@ fn console(request: &HttpRequest) -> Result<&Console, Failure> {
 mod tests {
     use actix_web::test::TestRequest;
 
-    use super::{check_origin, cookie, set_cookie};
+    use super::{LONGEST_TEXT, check_origin, cookie, set_cookie, stored};
 
     fn headers(all: &[(&str, &str)]) -> actix_web::http::header::HeaderMap {
         let request = TestRequest::default();
@@ -293,6 +307,13 @@ mod tests {
         ] {
             assert_eq!(check_origin(&headers(&[&[host], sent].concat())).is_ok(), is_own, "{sent:?}");
         }
+    }
+
+    #[test]
+    fn a_text_of_the_audit_is_printable_and_not_long() {
+        assert_eq!(stored("clerk user\0\n\u{7f}Łukasz"), "clerk user???Łukasz");
+        assert_eq!(stored(&"Ł".repeat(LONGEST_TEXT)), "Ł".repeat(LONGEST_TEXT));
+        assert_eq!(stored(&"Ł".repeat(LONGEST_TEXT + 1)), format!("{}...", "Ł".repeat(LONGEST_TEXT)));
     }
 
     #[test]

@@ -24,6 +24,7 @@ async fn what_was_not_done_is_not_in_the_audit(app: &TestApp) {
         ("/keys/revoke", &[("prefix", "usk_00000000")][..], 404, "No active key begins with this"),
         ("/keys", &[("name", "tests"), ("admin", "1")], 200, "already exists"),
         ("/keys", &[("name", "new")], 200, "Choose what the key may do"),
+        ("/keys", &[("name", &"n".repeat(201)), ("admin", "1")], 200, "at most 200 characters"),
         ("/delivery", &[nobody[0], nobody[1], ("action", "replay")], 404, "no such delivery"),
         ("/delivery", &[nobody[0], nobody[1], ("action", "reveal")], 404, "no such delivery"),
         ("/delivery", &[erased[0], erased[1], ("action", "replay")], 409, "It cannot be replayed"),
