@@ -90,7 +90,12 @@ impl ResponseError for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            StoreError::Rejected(_) => Self::BadRequest(
+                "The database cannot store one of the characters: its encoding lacks it.".to_owned(),
+            ),
+            error => Self::Unavailable(error.to_string()),
+        }
     }
 }
 

@@ -118,6 +118,10 @@ pub(super) fn position_text(position: &Position) -> String {
 
 /// Reads such a position. The name of a source has no dot.
 pub(super) fn position(text: &str) -> Option<Position> {
+    // No delivery has such an id, and PostgreSQL cannot compare with it.
+    if text.contains('\0') {
+        return None;
+    }
     let mut parts = text.splitn(3, '.');
     let received_at = Timestamp::from_micros(parts.next()?.parse().ok()?);
     let (source, message_id) = (parts.next()?.to_owned(), parts.next()?.to_owned());
@@ -170,7 +174,7 @@ mod tests {
         let key = DeliveryKey { source: "clerk".to_owned(), message_id: "list:a.b.c".to_owned() };
         let written = Position { received_at: Timestamp::from_micros(1_767_528_000_000_001), key };
         assert_eq!(position(&position_text(&written)), Some(written));
-        for wrong in ["", "1", "1.clerk", "x.clerk.msg"] {
+        for wrong in ["", "1", "1.clerk", "x.clerk.msg", "1.clerk.\0"] {
             assert_eq!(position(wrong), None, "{wrong}");
         }
     }

@@ -131,11 +131,7 @@ impl Journal<'_> {
         let is_its =
             Condition::all().add(Column::ExternalId.eq(external_id)).add_option(source.map(is_of_source));
         let read = limit.saturating_add(1);
-        let found = match self.newest(is_its, before, read).await {
-            // No user can have an id that the database cannot store.
-            Err(StoreError::Rejected(_)) => Vec::new(),
-            found => found?,
-        };
+        let found = self.newest(is_its, before, read).await?;
         Ok(page(found, read, limit, |_| true))
     }
 
@@ -225,7 +221,11 @@ impl Journal<'_> {
         before: Option<&Position>,
         limit: u64,
     ) -> Result<Vec<ListedDelivery>, StoreError> {
-        let rows: Vec<Row> = in_time(select(condition, before, limit).into_tuple().all(self.0)).await?;
+        let rows: Vec<Row> = match in_time(select(condition, before, limit).into_tuple().all(self.0)).await {
+            // No delivery has, or follows, what the database cannot store.
+            Err(StoreError::Rejected(_)) => Vec::new(),
+            rows => rows?,
+        };
         Ok(rows.into_iter().map(delivery).collect())
     }
 }

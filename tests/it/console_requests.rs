@@ -1,0 +1,65 @@
+//! Requests that the console cannot do anything with: the answer is a page that says what is wrong.
+
+use crate::console_pages::with_endpoint;
+use crate::support::app::TestApp;
+use crate::support::client::fixture::{ADA, CREATED, DELETED};
+use crate::support::console::Visitor;
+
+/// No database can find it, and PostgreSQL refuses it. SQLite's JSON would end the text there.
+const NUL: &str = "\0";
+
+async fn a_nul_character_finds_nothing(app: &TestApp) {
+    app.client.send(app.client.signed_as("msg_1", CREATED)).await;
+    app.client.deliver(DELETED).await;
+    let visitor = Visitor::logged_in(app).await;
+    for (path, status, said) in [
+        ("/deliveries?source=%00&type=%00&outcome=%00&live=%00", 200, "No delivery here"),
+        ("/deliveries?user=%00", 200, "No delivery here"),
+        ("/deliveries?id=msg_1%00", 200, "No delivery here"),
+        ("/deliveries?before=1.clerk.%00", 400, "The position cannot be read"),
+        ("/deliveries?until=%00", 400, "The time cannot be read"),
+        ("/delivery?source=clerk&id=msg_1%00", 404, "no such delivery"),
+        ("/delivery?source=%00&id=msg_1", 404, "no such delivery"),
+        ("/delivery?source=clerk&id=msg_1&replayed=%00", 200, "msg_1"),
+        ("/parked/replay?source=%00&reason=%00", 200, "<dt>Stay parked</dt><dd>0"),
+        (&format!("/users?q={ADA}%00"), 200, "Nobody is found"),
+        ("/users?before=%00", 200, "No user yet"),
+        (&format!("/user?source=clerk&id={ADA}%00"), 404, "Nothing is known"),
+        (&format!("/user?source=clerk%00&id={ADA}"), 404, "Nothing is known"),
+        (&format!("/user?source=clerk&id={ADA}&before=1.clerk.%00"), 200, ADA),
+        ("/source?name=clerk%00", 404, "No source has this name"),
+        ("/source?name=clerk&before=%00", 200, "/webhooks/clerk"),
+        ("/audit?before=%00", 200, "log in"),
+        ("/login?next=%00", 303, ""),
+        ("/%00", 404, "no such page"),
+    ] {
+        let page = visitor.get(path).await;
+        assert_eq!(page.status, status, "{path}: {}", page.text);
+        assert!(page.text.contains(said), "{path}: {}", page.text);
+    }
+    let found = visitor.page(&format!("/users?q={ADA}%00")).await;
+    assert!(!found.contains("was deleted"), "another user is found: {found}");
+
+    for (path, fields, status) in [
+        ("/delivery", &[("source", "clerk"), ("id", "msg_1\0"), ("action", "replay")][..], 404),
+        ("/delivery", &[("source", "clerk"), ("id", "msg_1"), ("action", NUL)], 400),
+        ("/parked/replay", &[("source", NUL), ("reason", NUL)], 303),
+        ("/user", &[("source", "clerk"), ("id", NUL)], 404),
+        ("/source/check", &[("name", NUL)], 404),
+        ("/source/run", &[("name", "clerk"), ("kind", NUL)], 400),
+        ("/token", &[("jwt", NUL)], 200),
+        ("/webhook", &[("source", NUL), ("headers", NUL), ("body", NUL)], 200),
+        ("/webhook", &[("source", "clerk"), ("headers", "a: b"), ("body", NUL)], 200),
+        ("/endpoints/test", &[("name", NUL)], 404),
+        ("/endpoints/replay", &[("name", "app"), ("hours", NUL)], 400),
+        ("/keys", &[("name", "a\0b"), ("admin", NUL)], 200),
+        ("/keys/revoke", &[("prefix", NUL)], 404),
+        ("/login", &[("key", NUL), ("next", NUL)], 401),
+    ] {
+        let answer = visitor.post(path, fields).await;
+        assert_eq!(answer.status, status, "{path} {fields:?}: {}", answer.text);
+    }
+    assert!(visitor.page("/audit").await.contains("?: ?"), "it is recorded without the character");
+}
+
+on_both_databases!(a_nul_character_finds_nothing, configured by with_endpoint);
