@@ -92,8 +92,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Post<T> {
         Box::pin(async move {
             check_origin(request.headers())?;
             let admin = Admin::of(&request).await?;
-            let unreadable = |error: actix_web::Error| Failure::BadRequest(error.to_string());
-            let WithToken { token, form } = form.await.map_err(unreadable)?.into_inner();
+            let WithToken { token, form } = form.await.map_err(|error| Failure::from(&error))?.into_inner();
             if !is_equal(&token, &admin.form_token) {
                 return Err(Failure::Forged(
                     "Reload the page, then try again: its form was of another session.",

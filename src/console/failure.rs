@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use actix_web::error::{PayloadError, QueryPayloadError, UrlencodedError};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
@@ -9,7 +10,7 @@ use crate::clock::NoRandomness;
 use crate::store::StoreError;
 
 /// Why a page is not shown.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Failure {
     /// Nobody is logged in; afterwards this page is shown.
     NotLoggedIn { next: String },
@@ -23,6 +24,8 @@ pub(super) enum Failure {
     NotFound(&'static str),
     /// The request cannot be understood.
     BadRequest(String),
+    /// The form is larger than the console reads.
+    TooLarge,
     /// Too many attempts to log in.
     TooManyLogins,
     /// What a form asks for cannot be done now. The page shows how things are.
@@ -48,6 +51,10 @@ impl Failure {
             ),
             Self::NotFound(what) => ("Not found", what),
             Self::BadRequest(why) => ("The request cannot be understood", why),
+            Self::TooLarge => (
+                "The form is too large",
+                "A form may have 4 MiB. To explain a larger delivery, use `usersync explain webhook` with a file.",
+            ),
             Self::TooManyLogins => {
                 ("Too many attempts", "Wait a minute, then log in again. Five attempts a minute are allowed.")
             }
@@ -77,6 +84,7 @@ impl ResponseError for Failure {
             Self::Forged(_) | Self::WrongHost => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyLogins => StatusCode::TOO_MANY_REQUESTS,
             Self::NotDone { .. } => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -85,6 +93,39 @@ impl ResponseError for Failure {
 
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
+    }
+}
+
+impl From<&actix_web::Error> for Failure {
+    /// The failure that the handler of a form's errors has made.
+    fn from(error: &actix_web::Error) -> Self {
+        let known = error.as_error::<Self>().cloned();
+        known.unwrap_or_else(|| Self::BadRequest(format!("The form cannot be read: {error}.")))
+    }
+}
+
+impl From<UrlencodedError> for Failure {
+    fn from(error: UrlencodedError) -> Self {
+        match error {
+            UrlencodedError::Overflow { .. } | UrlencodedError::Payload(PayloadError::Overflow) => {
+                Self::TooLarge
+            }
+            UrlencodedError::ContentType => Self::BadRequest(
+                "The form must be sent as application/x-www-form-urlencoded, in UTF-8.".to_owned(),
+            ),
+            UrlencodedError::Parse(error) => Self::BadRequest(format!("The form cannot be read: {error}.")),
+            _ => Self::BadRequest("The form did not arrive completely. Send it again.".to_owned()),
+        }
+    }
+}
+
+impl From<QueryPayloadError> for Failure {
+    fn from(error: QueryPayloadError) -> Self {
+        let why = match error {
+            QueryPayloadError::Deserialize(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        Self::BadRequest(format!("The address cannot be read: {why}."))
     }
 }
 

@@ -41,12 +41,10 @@ impl Console {
 fn routes(app: &mut ServiceConfig, console: &Console) {
     let framed = console.clone();
     app.app_data(web::Data::new(console.clone()))
-        .app_data(FormConfig::default().limit(LARGEST_FORM).error_handler(|error, _| {
-            Failure::BadRequest(format!("The form cannot be read: {error}.")).into()
-        }))
-        .app_data(QueryConfig::default().error_handler(|error, _| {
-            Failure::BadRequest(format!("The address cannot be read: {error}.")).into()
-        }));
+        .app_data(
+            FormConfig::default().limit(LARGEST_FORM).error_handler(|error, _| Failure::from(error).into()),
+        )
+        .app_data(QueryConfig::default().error_handler(|error, _| Failure::from(error).into()));
     let scope = web::scope(console.base())
         .wrap(from_fn(move |request, next| frame::frame(framed.clone(), request, next)))
         .service(web::resource("/assets/{name}").get(assets::show))

@@ -1,7 +1,10 @@
 //! Requests that the console cannot do anything with: the answer is a page that says what is wrong.
 
+use reqwest::Method;
+
 use crate::console_pages::with_endpoint;
 use crate::support::app::TestApp;
+use crate::support::client::answer;
 use crate::support::client::fixture::{ADA, CREATED, DELETED};
 use crate::support::console::Visitor;
 
@@ -63,3 +66,38 @@ async fn a_nul_character_finds_nothing(app: &TestApp) {
 }
 
 on_both_databases!(a_nul_character_finds_nothing, configured by with_endpoint);
+
+async fn a_form_that_cannot_be_read_says_why(app: &TestApp) {
+    let visitor = Visitor::logged_in(app).await;
+    let large = "x".repeat(5 << 20);
+    for (path, fields, status, said) in [
+        ("/token", &[("jwt", large.as_str())][..], 413, "A form may have 4 MiB"),
+        ("/webhook", &[("source", "clerk"), ("headers", "a: b"), ("body", &large)], 413, "explain webhook"),
+        ("/login", &[("key", large.as_str())], 413, "A form may have 4 MiB"),
+        ("/token", &[], 400, "missing field `jwt`"),
+        ("/login", &[], 400, "missing field `key`"),
+        ("/keys", &[("name", "a"), ("name", "b")], 400, "duplicate field `name`"),
+    ] {
+        let refused = visitor.post(path, fields).await;
+        assert_eq!(refused.status, status, "{path}: {}", refused.text);
+        assert!(refused.text.contains(said), "{path}: {}", refused.text);
+        assert!(
+            refused.text.ends_with("</html>") && !refused.text.contains(".."),
+            "{path}: {}",
+            refused.text
+        );
+    }
+    for (path, said) in
+        [("/delivery?source=clerk", "missing field `id`"), ("/source", "missing field `name`")]
+    {
+        let refused = visitor.get(path).await;
+        assert_eq!(refused.status, 400, "{path}");
+        assert!(refused.text.contains(said) && !refused.text.contains(".."), "{path}: {}", refused.text);
+    }
+    let json = visitor.request(Method::POST, "/login").header("sec-fetch-site", "same-origin");
+    let refused = answer(json.header("content-type", "application/json").body("{}")).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text.contains("application/x-www-form-urlencoded"), "{}", refused.text);
+}
+
+on_both_databases!(a_form_that_cannot_be_read_says_why, configured by with_endpoint);
