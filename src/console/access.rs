@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 use serde::Deserialize;
@@ -112,14 +111,15 @@ impl Admin {
         }
         let not_logged_in = || {
             let next = request.uri().path_and_query().map_or("/", |it| it.as_str()).to_owned();
-            Failure::NotLoggedIn { next: if request.method() == Method::GET { next } else { "/".to_owned() } }
+            Failure::NotLoggedIn { next: if request.method().is_safe() { next } else { "/".to_owned() } }
         };
         let Some(id) = cookie(request.headers()) else {
             // A cookie that is `SameSite=Strict` is not sent if a link of another site led here.
             let comes_from_elsewhere = fetch_site(request.headers()) == Some("cross-site");
-            return Err(match request.method() {
-                &Method::GET if comes_from_elsewhere => Failure::AskAgain,
-                _ => not_logged_in(),
+            return Err(if comes_from_elsewhere && request.method().is_safe() {
+                Failure::AskAgain
+            } else {
+                not_logged_in()
             });
         };
         let found = session(console, &id, is_poll(request.headers())).await?;

@@ -26,6 +26,8 @@ pub(super) enum Failure {
     BadRequest(String),
     /// The form is larger than the console reads.
     TooLarge,
+    /// The address does not take this method; these it takes.
+    WrongMethod { allowed: &'static str },
     /// Too many attempts to log in.
     TooManyLogins,
     /// What a form asks for cannot be done now. The page shows how things are.
@@ -55,6 +57,9 @@ impl Failure {
                 "The form is too large",
                 "A form may have 4 MiB. To explain a larger delivery, use `usersync explain webhook` with a file.",
             ),
+            Self::WrongMethod { .. } => {
+                ("This method is not allowed here", "The header Allow has the methods of this address.")
+            }
             Self::TooManyLogins => {
                 ("Too many attempts", "Wait a minute, then log in again. Five attempts a minute are allowed.")
             }
@@ -85,6 +90,7 @@ impl ResponseError for Failure {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::WrongMethod { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooManyLogins => StatusCode::TOO_MANY_REQUESTS,
             Self::NotDone { .. } => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -100,6 +100,9 @@ fn render(console: &Console, failure: &Failure, request: &HttpRequest) -> HttpRe
     };
     let page = FailurePage { base, style: assets::style(), title, text, way, again };
     let mut answer = HttpResponse::build(failure.status_code());
+    if let Failure::WrongMethod { allowed } = failure {
+        answer.insert_header((header::ALLOW, *allowed));
+    }
     match page.render() {
         Ok(html) => answer.content_type("text/html; charset=utf-8").body(html),
         Err(_) => answer.body(title.to_owned()),

@@ -12,6 +12,7 @@ mod frame;
 mod layout;
 mod logins;
 mod mask;
+mod methods;
 mod pages;
 mod provenance;
 mod runs;
@@ -26,6 +27,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, FormConfig, QueryConfig, ServiceConfig};
 
 use self::failure::Failure;
+use self::methods::{form, page, page_with_form};
 use crate::http::Mount;
 
 /// The largest form: a delivery of the largest usual size, with every character escaped.
@@ -47,8 +49,8 @@ fn routes(app: &mut ServiceConfig, console: &Console) {
         .app_data(QueryConfig::default().error_handler(|error, _| Failure::from(error).into()));
     let scope = web::scope(console.base())
         .wrap(from_fn(move |request, next| frame::frame(framed.clone(), request, next)))
-        .service(web::resource("/assets/{name}").get(assets::show))
-        .service(web::resource("/login").get(pages::login::show).post(pages::login::log_in))
-        .service(web::resource("/logout").post(pages::login::log_out));
+        .service(page("/assets/{name}", assets::show))
+        .service(page_with_form("/login", pages::login::show, pages::login::log_in))
+        .service(form("/logout", pages::login::log_out));
     app.service(pages::mount(scope).default_service(web::to(pages::not_found)));
 }

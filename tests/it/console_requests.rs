@@ -34,6 +34,7 @@ async fn a_nul_character_finds_nothing(app: &TestApp) {
         ("/source?name=clerk&before=%00", 200, "/webhooks/clerk"),
         ("/audit?before=%00", 200, "log in"),
         ("/login?next=%00", 303, ""),
+        ("/assets/%00", 404, "no such file"),
         ("/%00", 404, "no such page"),
     ] {
         let page = visitor.get(path).await;
@@ -101,3 +102,50 @@ async fn a_form_that_cannot_be_read_says_why(app: &TestApp) {
 }
 
 on_both_databases!(a_form_that_cannot_be_read_says_why, configured by with_endpoint);
+
+async fn head_is_answered_as_get_and_any_other_method_with_allow(app: &TestApp) {
+    let visitor = Visitor::logged_in(app).await;
+    let send = async |method: Method, path: &str| answer(visitor.request(method, path)).await;
+    for path in [
+        "/",
+        "/deliveries?id=none",
+        "/delivery?source=clerk&id=none",
+        "/parked",
+        "/parked/replay",
+        "/users",
+        "/user?source=clerk&id=none",
+        "/sources",
+        "/source?name=clerk",
+        "/token",
+        "/webhook",
+        "/endpoints",
+        "/keys",
+        "/audit",
+        "/login",
+        "/assets/console.css",
+        "/nowhere",
+    ] {
+        let (get, head) = (send(Method::GET, path).await, send(Method::HEAD, path).await);
+        assert_eq!((head.status, &*head.text), (get.status, ""), "{path}");
+        for name in ["content-type", "location", "content-security-policy"] {
+            assert_eq!(head.header(name), get.header(name), "{path}");
+        }
+        if path != "/nowhere" {
+            for method in [Method::OPTIONS, Method::PUT, Method::DELETE] {
+                let refused = send(method, path).await;
+                assert_eq!(refused.status, 405, "{path}");
+                assert!(refused.header("allow").starts_with("GET, HEAD"), "{path}");
+                assert!(refused.text.contains("This method is not allowed here"), "{path}");
+            }
+        }
+    }
+    for path in ["/logout", "/source/run", "/source/check", "/endpoints/test", "/keys/revoke"] {
+        let refused = send(Method::GET, path).await;
+        assert_eq!((refused.status, refused.header("allow")), (405, "POST"), "{path}");
+    }
+    let nobody = Visitor::new(app.console_url());
+    let asked = answer(nobody.request(Method::HEAD, "/users?q=a")).await;
+    assert_eq!((asked.status, asked.header("location")), (303, "/login?next=%2Fusers%3Fq%3Da"));
+}
+
+on_both_databases!(head_is_answered_as_get_and_any_other_method_with_allow, configured by with_endpoint);

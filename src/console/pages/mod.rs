@@ -17,10 +17,11 @@ mod webhook;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::{Error, HttpResponse, Scope, web};
+use actix_web::{Error, HttpResponse, Scope};
 
 use super::access::Admin;
 use super::failure::Failure;
+use super::methods::{form, page, page_with_form};
 
 /// Adds every page.
 pub(super) fn mount<T, B>(scope: Scope<T>) -> Scope<T>
@@ -34,30 +35,28 @@ where
         >,
     B: MessageBody + 'static,
 {
-    let get = web::get;
-    let post = web::post;
     scope
-        .route("", get().to(overview::show))
-        .route("/", get().to(overview::show))
-        .route("/deliveries", get().to(deliveries::show))
-        .service(web::resource("/delivery").get(delivery::show).post(delivery::act))
-        .service(web::resource("/parked").get(parked::show))
-        .service(web::resource("/parked/replay").get(parked::preview).post(parked::replay))
-        .route("/users", get().to(users::show))
-        .service(web::resource("/user").get(user::show).post(user::reveal))
-        .route("/sources", get().to(sources::show))
-        .route("/source", get().to(source::show))
-        .route("/source/check", post().to(source::check))
-        .route("/source/run", post().to(source::run))
-        .service(web::resource("/token").get(token::show).post(token::explain))
-        .service(web::resource("/webhook").get(webhook::show).post(webhook::explain))
-        .route("/endpoints", get().to(endpoints::show))
-        .route("/endpoints/test", post().to(endpoints::test))
-        .route("/endpoints/enable", post().to(endpoints::enable))
-        .route("/endpoints/replay", post().to(endpoints::replay))
-        .service(web::resource("/keys").get(keys::show).post(keys::create))
-        .route("/keys/revoke", post().to(keys::revoke))
-        .route("/audit", get().to(audit::show))
+        .service(page("", overview::show))
+        .service(page("/", overview::show))
+        .service(page("/deliveries", deliveries::show))
+        .service(page_with_form("/delivery", delivery::show, delivery::act))
+        .service(page("/parked", parked::show))
+        .service(page_with_form("/parked/replay", parked::preview, parked::replay))
+        .service(page("/users", users::show))
+        .service(page_with_form("/user", user::show, user::reveal))
+        .service(page("/sources", sources::show))
+        .service(page("/source", source::show))
+        .service(form("/source/check", source::check))
+        .service(form("/source/run", source::run))
+        .service(page_with_form("/token", token::show, token::explain))
+        .service(page_with_form("/webhook", webhook::show, webhook::explain))
+        .service(page("/endpoints", endpoints::show))
+        .service(form("/endpoints/test", endpoints::test))
+        .service(form("/endpoints/enable", endpoints::enable))
+        .service(form("/endpoints/replay", endpoints::replay))
+        .service(page_with_form("/keys", keys::show, keys::create))
+        .service(form("/keys/revoke", keys::revoke))
+        .service(page("/audit", audit::show))
 }
 
 /// Any other path. Only an admin is told that it does not exist.
