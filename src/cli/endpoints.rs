@@ -110,10 +110,10 @@ async fn list(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<(
         return Ok(());
     }
     let line = |columns: [&str; 7]| {
-        let [name, state, since, waiting, oldest, last, url] = columns;
-        say!("{name:<16} {state:<9} {since:<28} {waiting:>8} {oldest:>10} {last:<16} {url}");
+        let [name, state, since, waiting, oldest, last, host] = columns;
+        say!("{name:<16} {state:<9} {since:<28} {waiting:>8} {oldest:>10} {last:<16} {host}");
     };
-    line(["NAME", "STATE", "SINCE", "WAITING", "OLDEST", "LAST ATTEMPT", "URL"]);
+    line(["NAME", "STATE", "SINCE", "WAITING", "OLDEST", "LAST ATTEMPT", "HOST"]);
     let now = clock.now();
     let statuses = events::statuses(store, &config.endpoints).await?;
     for (EndpointStatus { name, endpoint, backlog }, configured) in
@@ -131,10 +131,7 @@ async fn list(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<(
                 format!("{status}, {} ms", last.latency.as_millis())
             },
         );
-        // A query may contain a secret of the app.
-        let mut url = configured.url.clone();
-        url.set_query(None);
-        line([&name, state, &since, &backlog.events.to_string(), &oldest, &last, url.as_str()]);
+        line([&name, state, &since, &backlog.events.to_string(), &oldest, &last, &configured.origin()]);
     }
     Ok(())
 }

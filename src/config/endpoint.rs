@@ -73,6 +73,13 @@ pub struct Endpoint {
     pub sources: Vec<String>,
 }
 
+impl Endpoint {
+    /// Where events are sent, for people: scheme and host, because path and query may contain a secret of the app.
+    pub fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+}
+
 choices!(
     EventKind, "an event",
     "user.created" => Self::Created, "user.updated" => Self::Updated, "user.deleted" => Self::Deleted,

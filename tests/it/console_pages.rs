@@ -336,7 +336,7 @@ pub(crate) fn with_endpoint(config: &mut Config) {
     with_console(config);
     config.endpoints = vec![Endpoint {
         name: "app".to_owned(),
-        url: "http://127.0.0.1:1/hooks?key=secret".parse().unwrap(),
+        url: "http://127.0.0.1:1/hooks/secret?key=secret".parse().unwrap(),
         secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned().into()],
         events: vec![EventKind::Created],
         sources: Vec::new(),
@@ -347,7 +347,7 @@ async fn endpoints_are_tested_enabled_and_sent_everything_again(app: &TestApp) {
     app.client.deliver(CREATED).await;
     let visitor = Visitor::logged_in(app).await;
     let page = visitor.page("/endpoints").await;
-    assert!(page.contains("http://127.0.0.1:1/hooks") && !page.contains("secret"), "{page}");
+    assert!(page.contains("<code>http://127.0.0.1:1</code>") && !page.contains("secret"), "{page}");
     let tested = visitor.post("/endpoints/test", &[("name", "app")]).await.text;
     assert!(tested.contains("app gave no answer: it cannot be reached"), "{tested}");
     assert_eq!(visitor.post("/endpoints/enable", &[("name", "app")]).await.status, 303);

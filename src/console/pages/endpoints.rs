@@ -31,7 +31,7 @@ struct Page {
 
 struct Row {
     name: String,
-    url: String,
+    host: String,
     events: String,
     sources: String,
     state: &'static str,
@@ -139,16 +139,13 @@ async fn page(
 fn row(console: &Console, status: EndpointStatus, configured: &config::Endpoint) -> Row {
     let EndpointStatus { name, endpoint, backlog } = status;
     let health = endpoint.as_ref().map(|endpoint| endpoint.health);
-    // A query may contain a secret of the app.
-    let mut url = configured.url.clone();
-    url.set_query(None);
     let last = endpoint.and_then(|endpoint| endpoint.last).map(|last| {
         let status = last.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         (At(last.at), status, last.latency.as_millis())
     });
     let kinds: Vec<&str> = configured.events.iter().map(|kind: &EventKind| kind.name()).collect();
     Row {
-        url: url.to_string(),
+        host: configured.origin(),
         events: kinds.join(", "),
         sources: if configured.sources.is_empty() { "all".to_owned() } else { configured.sources.join(", ") },
         state: health.map_or("new", |health| health.state.name()),
