@@ -133,14 +133,17 @@ pub(super) fn position(text: &str) -> Option<Position> {
 pub(super) struct At(pub(super) Timestamp);
 
 impl At {
-    /// For programs.
+    /// For programs; empty without a date.
     pub(super) fn iso(self) -> String {
-        self.0.to_string()
+        if self.0.is_date() { self.0.to_string() } else { String::new() }
     }
 }
 
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.is_date() {
+            return f.write_str("no date");
+        }
         let text = self.0.to_string();
         let seconds = text.get(..19).unwrap_or(&text).replace('T', " ");
         write!(f, "{seconds} UTC")
@@ -183,6 +186,7 @@ mod tests {
     fn times_are_shown_to_the_second() {
         let at = Timestamp::from_seconds(1_767_528_000);
         assert_eq!(At(at).to_string(), "2026-01-04 12:00:00 UTC");
+        assert_eq!((At(Timestamp::EPOCH).to_string(), At(Timestamp::EPOCH).iso()), ("no date".to_owned(), String::new()));
         assert_eq!(ago(at, Timestamp::from_seconds(1_767_528_090)), "1 min ago");
     }
 }

@@ -63,6 +63,11 @@ impl Timestamp {
         possible.then(|| Self::from_micros(micros.round() as i64))
     }
 
+    /// Whether it is a date: a change that the provider has not dated has [`Self::EPOCH`].
+    pub fn is_date(self) -> bool {
+        self != Self::EPOCH
+    }
+
     /// Microseconds since the epoch.
     pub fn as_micros(self) -> i64 {
         self.0

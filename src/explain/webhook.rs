@@ -182,13 +182,14 @@ fn decode(source: &Source, message: Verified<Message>, at: Timestamp, report: &m
 }
 
 fn effect(event: &str, change: &Change) -> String {
-    let (user, stamp) = (excerpt(Some(&change.user.external_id)), change.stamp);
+    let user = excerpt(Some(&change.user.external_id));
+    let stamp = if change.stamp.is_date() { format!("as of {}", change.stamp) } else { "without a date".to_owned() };
     let unless = "applied; or `duplicate` if it was received before; or `stale` if the user was deleted \
         before, or if the stored data is the same or newer";
     match &change.kind {
-        ChangeKind::Delete => format!("{event} deletes user {user} as of {stamp}: it would be {unless}"),
+        ChangeKind::Delete => format!("{event} deletes user {user} {stamp}: it would be {unless}"),
         ChangeKind::Upsert { .. } | ChangeKind::Claims { .. } => {
-            format!("{event} of user {user}, as of {stamp}: it would be {unless}")
+            format!("{event} of user {user}, {stamp}: it would be {unless}")
         }
     }
 }

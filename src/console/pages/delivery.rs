@@ -187,15 +187,10 @@ fn why(
     if let Some(deleted_at) = record.deleted_at
         && change.is_none_or(|change| record.has_ended(change, ids))
     {
+        let at = At(deleted_at);
         return match outcome {
-            "applied" => format!(
-                "The user was deleted as of {}; what belonged to that user is erased.",
-                At(deleted_at)
-            ),
-            _ => format!(
-                "The user was deleted as of {}. Later events about a deleted user are not applied.",
-                At(deleted_at)
-            ),
+            "applied" => format!("The user was deleted ({at}); what belonged to that user is erased."),
+            _ => format!("The user was deleted ({at}). Later events about a deleted user are not applied."),
         };
     }
     let Some(change) = change else {
