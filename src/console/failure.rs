@@ -72,6 +72,18 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The name in the log of what somebody may have tried to get around.
+    pub(super) fn suspicion(&self) -> Option<&'static str> {
+        match self {
+            Self::Forged(_) => Some("foreign_form"),
+            Self::WrongHost => Some("wrong_host"),
+            Self::TooManyLogins => Some("too_many_logins"),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

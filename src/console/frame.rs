@@ -14,7 +14,7 @@ use super::assets;
 use super::failure::Failure;
 use super::layout::link;
 use super::state::{Access, Console};
-use crate::http::is_for_this_machine;
+use crate::http::{client_address, client_name, is_for_this_machine};
 
 /// Nothing but the console's own files, and no script in a page.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -83,10 +83,11 @@ fn render(console: &Console, failure: &Failure, request: &HttpRequest) -> HttpRe
             return HttpResponse::SeeOther().insert_header((header::LOCATION, login)).finish();
         }
         Failure::Unavailable(why) => error!(why, "a page of the console cannot be shown"),
-        Failure::Forged(_) | Failure::TooManyLogins | Failure::WrongHost => {
-            warn!(why = %failure, "a request to the console was refused");
-        }
         _ => {}
+    }
+    if let Some(reason) = failure.suspicion() {
+        let client = client_name(client_address(request, &console.config().server.trusted_proxies));
+        warn!(client, reason, "a request to the console was refused");
     }
     let (title, text) = failure.texts();
     // A path of two slashes would be another host's address.

@@ -44,6 +44,11 @@ pub fn client_address(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAddr
     Client::of(request, trusted).map(|client| client.0)
 }
 
+/// A client, for the log.
+pub fn client_name(client: Option<impl fmt::Display>) -> String {
+    client.map_or_else(|| "a trusted address".to_owned(), |client| client.to_string())
+}
+
 /// Whether headers name this machine as the host, by one of the names that always mean this machine.
 ///
 /// Only `Host` counts: a page can set `X-Forwarded-Host` to any value.

@@ -14,7 +14,7 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 
-use super::client::{Client, is_forwarded};
+use super::client::{Client, client_name, is_forwarded};
 use super::problem::{Code, Problem};
 use crate::config;
 use crate::domain::UserKey;
@@ -166,7 +166,7 @@ fn release<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: &K) {
 
 /// Names the limit for the log, and the likely cause if it is a proxy.
 fn refusal(limit: &str, client: Option<Client>, request: &HttpRequest) -> Problem {
-    let client = client.map_or_else(|| "a trusted address".to_owned(), |client| client.to_string());
+    let client = client_name(client);
     let peer = request.peer_addr().map(|peer| peer.ip().to_canonical().to_string());
     let hint = if is_forwarded(request) && peer.as_ref() == Some(&client) {
         "; if this is a proxy, add it to server.trusted_proxies"

@@ -29,7 +29,7 @@ mod webhooks;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
-pub use client::{client_address, is_for_this_machine};
+pub use client::{client_address, client_name, is_for_this_machine};
 pub use development::{DevelopmentDirectory, DevelopmentProvider};
 pub use extract::CurrentUser;
 pub use key_use::KeyUse;

@@ -210,6 +210,39 @@ async fn the_program_serves_it_where_the_settings_say() {
 }
 
 #[tokio::test]
+async fn a_refused_login_is_logged_with_address_and_reason_but_without_the_key() {
+    let mut home = ProgramFixture::on_sqlite().with("USERSYNC_ADMIN__LISTEN", "127.0.0.1:0");
+    home.set("USERSYNC_SERVER__TRUSTED_PROXIES", "127.0.0.1/32");
+    let mut service = home.start(&["serve"]);
+    let line = service.line_with("sources").await;
+    let (_, address) = line.split_once("console=").unwrap();
+    let visitor = Visitor::new(format!("http://{}", address.split_whitespace().next().unwrap()));
+    let made = async |name: &str, scope: &str| {
+        home.run(&["keys", "create", name, "--scope", scope]).await.stdout.trim_end().to_owned()
+    };
+    let (reading, revoked) = (made("reading", "users:read").await, made("revoked", "admin").await);
+    assert_eq!(home.run(&["keys", "revoke", "revoked"]).await.code, Some(0));
+    let keys = [("usk_private", "unknown_key"), (&reading, "no_admin_scope"), (&revoked, "revoked_key")];
+    let log_in = async |key: &str| {
+        let form = visitor.form("/login", &[("key", key)]).header("sec-fetch-site", "same-origin");
+        answer(form.header("x-forwarded-for", "192.0.2.7")).await.status
+    };
+    for (key, reason) in keys {
+        assert_eq!(log_in(key).await, 401);
+        let line = service.line_with(reason).await;
+        assert!(line.contains("WARN") && line.contains("a login to the console was refused"), "{line}");
+        assert!(line.contains("192.0.2.7"), "{line}");
+    }
+    while log_in("usk_private").await != 429 {}
+    let line = service.line_with("too_many_logins").await;
+    assert!(line.contains("WARN") && line.contains("192.0.2.7"), "{line}");
+    let log = service.stop().await.stderr;
+    for (key, _) in keys {
+        assert!(!log.contains(key), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn in_dev_it_needs_no_login_and_answers_to_this_machine_alone() {
     let home = ProgramFixture::bare();
     let mut dev = home.start(&["dev", "--listen", "127.0.0.1:0"]);

@@ -12,7 +12,7 @@ use crate::console::assets;
 use crate::console::failure::Failure;
 use crate::console::layout::{html, see};
 use crate::console::state::{Access, Console};
-use crate::http::{client_address, is_for_this_machine};
+use crate::http::{client_address, client_name, is_for_this_machine};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -59,9 +59,15 @@ pub(in crate::console) async fn log_in(
     console.logins().attempt(address, now)?;
     let Form { key, next } = form.into_inner();
     let hash = service_key::hash(key.trim());
-    let known = store.api_keys().find(&hash).await?.filter(access::may_administer);
-    let Some(key) = known else {
-        warn!("a login to the console was refused: it is not an active service key with the scope admin");
+    let known = store.api_keys().find(&hash).await?;
+    let reason = match &known {
+        None => "unknown_key",
+        Some(key) if key.revoked_at.is_some() => "revoked_key",
+        Some(_) => "no_admin_scope",
+    };
+    let Some(key) = known.filter(access::may_administer) else {
+        // The key itself is never logged: it may be one of another service.
+        warn!(client = client_name(address), reason, "a login to the console was refused");
         let mut answer = page(&console, &next, true, &request)?;
         *answer.status_mut() = StatusCode::UNAUTHORIZED;
         return Ok(answer);
