@@ -32,6 +32,9 @@ const USE_RECORDED_EVERY: Duration = Duration::from_mins(1);
 /// The longest actor and target in the audit. The ids that usersync stores are shorter.
 const LONGEST_TEXT: usize = 1_000;
 
+/// In the query of a page that asks for itself again without a script.
+pub(super) const POLL: &str = "poll=1";
+
 /// The cookie over https. Its prefix lets a browser take it only from this very host.
 const SECURE_COOKIE: &str = "__Host-usersync_admin";
 /// The cookie on this machine, where there is no https: some browsers refuse `Secure` there.
@@ -122,7 +125,7 @@ impl Admin {
                 not_logged_in()
             });
         };
-        let found = session(console, &id, is_poll(request.headers())).await?;
+        let found = session(console, &id, is_poll(request)).await?;
         let (session, key) = found.ok_or_else(not_logged_in)?;
         let form_token = console.form_token(Some(&id));
         Ok(Self { actor: actor(&key), key_id: Some(key.id), session: Some(session.hash), form_token })
@@ -179,8 +182,13 @@ fn stored(text: &str) -> String {
     stored
 }
 
-/// Whether the page makes the request by itself, to show what is new. It uses htmx for that alone.
-pub(super) fn is_poll(headers: &HeaderMap) -> bool {
+/// Whether the page makes the request by itself, to show what is new.
+fn is_poll(request: &HttpRequest) -> bool {
+    is_htmx(request.headers()) || request.query_string().split('&').any(|part| part == POLL)
+}
+
+/// Whether a script makes the request. The console uses htmx for polling alone.
+pub(super) fn is_htmx(headers: &HeaderMap) -> bool {
     headers.contains_key("hx-request")
 }
 

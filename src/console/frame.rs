@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use askama::Template;
 use tracing::{error, warn};
 
-use super::access::is_poll;
+use super::access::is_htmx;
 use super::assets;
 use super::failure::Failure;
 use super::layout::link;
@@ -75,7 +75,7 @@ fn render(console: &Console, failure: &Failure, request: &HttpRequest) -> HttpRe
     let base = console.base();
     match failure {
         // The page would replace a part of itself by a part of the login. Loaded again, it leads there.
-        Failure::NotLoggedIn { .. } if is_poll(request.headers()) => {
+        Failure::NotLoggedIn { .. } if is_htmx(request.headers()) => {
             return HttpResponse::Unauthorized().insert_header(("hx-refresh", "true")).finish();
         }
         Failure::NotLoggedIn { next } => {

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use askama::Template;
 use url::form_urlencoded::Serializer;
 
-use super::access::Admin;
+use super::access::{Admin, POLL};
 use super::assets;
 use super::failure::Failure;
 use super::state::{Access, Console};
@@ -26,8 +26,8 @@ pub(super) struct Layout {
     pub(super) actor: String,
     pub(super) token: String,
     pub(super) is_open: bool,
-    /// Without a script the page asks for itself again after this many seconds.
-    pub(super) refresh: Option<u32>,
+    /// Without a script the page asks for itself again: after how many seconds, and at which address.
+    pub(super) refresh: Option<(u32, String)>,
     pub(super) style: &'static str,
     pub(super) script: &'static str,
     pub(super) htmx: &'static str,
@@ -70,9 +70,10 @@ impl Layout {
         }
     }
 
-    /// The same for a page that changes while it is looked at.
-    pub(super) fn refreshed(self, seconds: Option<u32>) -> Self {
-        Self { refresh: seconds, ..self }
+    /// The same for a page at this address that changes while it is looked at.
+    pub(super) fn refreshed(self, seconds: Option<u32>, address: &str) -> Self {
+        let separator = if address.contains('?') { '&' } else { '?' };
+        Self { refresh: seconds.map(|seconds| (seconds, format!("{address}{separator}{POLL}"))), ..self }
     }
 
     /// The address of the first page, or of an entry of the menu.
@@ -186,7 +187,10 @@ mod tests {
     fn times_are_shown_to_the_second() {
         let at = Timestamp::from_seconds(1_767_528_000);
         assert_eq!(At(at).to_string(), "2026-01-04 12:00:00 UTC");
-        assert_eq!((At(Timestamp::EPOCH).to_string(), At(Timestamp::EPOCH).iso()), ("no date".to_owned(), String::new()));
+        assert_eq!(
+            (At(Timestamp::EPOCH).to_string(), At(Timestamp::EPOCH).iso()),
+            ("no date".to_owned(), String::new())
+        );
         assert_eq!(ago(at, Timestamp::from_seconds(1_767_528_090)), "1 min ago");
     }
 }

@@ -183,7 +183,8 @@ fn decode(source: &Source, message: Verified<Message>, at: Timestamp, report: &m
 
 fn effect(event: &str, change: &Change) -> String {
     let user = excerpt(Some(&change.user.external_id));
-    let stamp = if change.stamp.is_date() { format!("as of {}", change.stamp) } else { "without a date".to_owned() };
+    let stamp =
+        if change.stamp.is_date() { format!("as of {}", change.stamp) } else { "without a date".to_owned() };
     let unless = "applied; or `duplicate` if it was received before; or `stale` if the user was deleted \
         before, or if the stored data is the same or newer";
     match &change.kind {

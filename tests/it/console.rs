@@ -97,6 +97,15 @@ async fn a_session_ends_with_its_key_or_its_time_or_by_logging_out(app: &TestApp
         "a page that polls is not somebody"
     );
 
+    let without_script = Visitor::logged_in(app).await;
+    let page = without_script.page("/").await;
+    assert!(page.contains("<noscript><meta http-equiv=\"refresh\" content=\"10; url=/?poll=1\">"), "{page}");
+    app.clock.advance(Duration::from_mins(29));
+    assert_eq!(without_script.get("/?poll=1").await.status, 200);
+    app.clock.advance(Duration::from_mins(1));
+    let ended = without_script.get("/?poll=1").await;
+    assert_eq!((ended.status, ended.header("location")), (303, "/login?next=%2F%3Fpoll%3D1"));
+
     let long = Visitor::logged_in(app).await;
     for _ in 0..35 {
         app.clock.advance(Duration::from_mins(20));

@@ -29,7 +29,10 @@ async fn an_endpoint_is_listed_tested_enabled_and_replayed(home: &mut ProgramFix
     let said = home.run(&["endpoints", "list"]).await;
     let (host, path) = hook.url().split_at(hook.url().find("/hooks").unwrap());
     assert!(said.stdout.contains("healthy") && said.stdout.contains(host), "{said:?}");
-    assert!(!said.stdout.contains(SECRET) && !said.stdout.contains(path), "a path may have a secret: {said:?}");
+    assert!(
+        !said.stdout.contains(SECRET) && !said.stdout.contains(path),
+        "a path may have a secret: {said:?}"
+    );
     let said = home.run(&["endpoints", "test", "app"]).await;
     assert_code(&said, 1);
     assert!(said.stderr.contains("answered 410"), "{said:?}");

@@ -125,8 +125,10 @@ pub(super) async fn show(
     let is_live = !query.live.is_empty() && start.is_none();
     let older = next.as_ref().map(|next| query.address(base, &position_text(next), false));
     let is_full = deliveries.len() as u64 >= PAGE;
+    let here = query.address(base, &query.before, is_live);
     html(&Page {
-        layout: Layout::new(&console, &admin, "/deliveries", "Deliveries").refreshed(is_live.then_some(5)),
+        layout: Layout::new(&console, &admin, "/deliveries", "Deliveries")
+            .refreshed(is_live.then_some(5), &here),
         sources: console.sources().names().into_iter().map(str::to_owned).collect(),
         outcomes: OUTCOMES.map(Outcome::as_str).to_vec(),
         rows: deliveries.into_iter().map(|delivery| row(base, delivery)).collect(),
@@ -134,7 +136,7 @@ pub(super) async fn show(
         older,
         is_live,
         toggle_live: query.address(base, "", !is_live),
-        here: query.address(base, &query.before, is_live),
+        here,
         query,
     })
 }

@@ -132,7 +132,9 @@ async fn page(
         .map(|(status, configured)| row(console, status, configured))
         .collect();
     let is_working = rows.iter().any(|row| row.task.as_ref().is_some_and(|task| task.result.is_none()));
-    let layout = Layout::new(console, admin, "/endpoints", "Endpoints").refreshed(is_working.then_some(3));
+    let here = format!("{}/endpoints", console.base());
+    let layout =
+        Layout::new(console, admin, "/endpoints", "Endpoints").refreshed(is_working.then_some(3), &here);
     html(&Page { layout, rows, notice, since: SINCE })
 }
 

@@ -79,8 +79,9 @@ pub(super) async fn show(console: web::Data<Console>, admin: Admin) -> Result<Ht
         card(&console, source, parked, now)
     };
     let statuses = statuses_up_to(store, &console.config().endpoints, MOST_COUNTED as u64).await?;
+    let here = format!("{}/", console.base());
     html(&Page {
-        layout: Layout::new(&console, &admin, "/", "Overview").refreshed(Some(10)),
+        layout: Layout::new(&console, &admin, "/", "Overview").refreshed(Some(10), &here),
         sources: health.into_iter().map(card).collect(),
         minutes: chart::minutes(&received, now),
         refused: refused(&console),

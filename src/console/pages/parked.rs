@@ -83,7 +83,8 @@ pub(super) async fn show(console: web::Data<Console>, admin: Admin) -> Result<Ht
             last: At(last),
         }
     };
-    let layout = Layout::new(&console, &admin, "/parked", "Parked").refreshed(is_running.then_some(3));
+    let here = format!("{}/parked", console.base());
+    let layout = Layout::new(&console, &admin, "/parked", "Parked").refreshed(is_running.then_some(3), &here);
     let causes = causes.into_iter().map(cause).collect();
     html(&Page { layout, causes, total: at_most(searched, SEARCHED), replay_all: replay.clone(), task })
 }

@@ -152,9 +152,9 @@ pub(super) async fn show(
     let runs: Vec<RunRow> = runs.into_iter().map(RunRow::from).collect();
     let is_running = runs.iter().any(|run| run.state == "running")
         || task.as_ref().is_some_and(|task| task.result.is_none());
-    let title = format!("Source {name}");
+    let (title, here) = (format!("Source {name}"), link(&base, &[("name", &name)]));
     html(&Page {
-        layout: Layout::new(&console, &admin, "/sources", title).refreshed(is_running.then_some(3)),
+        layout: Layout::new(&console, &admin, "/sources", title).refreshed(is_running.then_some(3), &here),
         provider: health.provider,
         state: health.state.as_str(),
         reasons: health.reasons.into_iter().map(|reason| reason_view(reason, &name)).collect(),
@@ -169,7 +169,7 @@ pub(super) async fn show(
         older: next.map(|id| link(&base, &[("name", &name), ("before", &id.to_string())])),
         findings,
         is_running,
-        here: link(&base, &[("name", &name)]),
+        here,
         name,
     })
 }
