@@ -1,6 +1,6 @@
 //! Personal data is hidden until someone asks for it, which the audit records. Private metadata is never shown.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::domain::Field;
 
@@ -46,22 +46,31 @@ pub(super) fn payload(json: &str) -> String {
     let Ok(mut value) = serde_json::from_str::<Value>(json) else {
         return "It is nested too deep, or has a number that cannot be read, so it is not shown.".to_owned();
     };
-    remove_private(&mut value);
+    for_each_object(&mut value, hide_private);
     serde_json::to_string_pretty(&value).unwrap_or_default()
 }
 
-fn remove_private(value: &mut Value) {
+/// The same without those members, so that it can be sent again. `None` if it is not shown.
+pub(super) fn without_private(json: &str) -> Option<String> {
+    let mut value = serde_json::from_str(json).ok()?;
+    for_each_object(&mut value, |members| members.retain(|name, _| !is_private(name)));
+    serde_json::to_string_pretty(&value).ok()
+}
+
+fn hide_private(members: &mut Map<String, Value>) {
+    for (_, member) in members.iter_mut().filter(|(name, member)| is_private(name) && !member.is_null()) {
+        *member = Value::String("(not shown)".to_owned());
+    }
+}
+
+/// Changes the members of every object in a value.
+fn for_each_object(value: &mut Value, change: fn(&mut Map<String, Value>)) {
     match value {
         Value::Object(members) => {
-            for (name, member) in members.iter_mut() {
-                if is_private(name) && !member.is_null() {
-                    *member = Value::String("(not shown)".to_owned());
-                } else {
-                    remove_private(member);
-                }
-            }
+            change(members);
+            members.values_mut().for_each(|member| for_each_object(member, change));
         }
-        Value::Array(elements) => elements.iter_mut().for_each(remove_private),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| for_each_object(element, change)),
         _ => {}
     }
 }
@@ -75,7 +84,7 @@ fn is_private(name: &str) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::{payload, shown};
+    use super::{payload, shown, without_private};
     use crate::domain::Field;
 
     #[test]
@@ -106,7 +115,10 @@ mod tests {
         for name in
             ["privateMetadata", "encrypted_password", "passwordHash", "id_token", "api_key", "backup_codes"]
         {
-            assert!(!payload(&format!(r#"{{"{name}":"hunter2"}}"#)).contains("hunter2"), "{name}");
+            let json = format!(r#"{{"{name}":"hunter2","data":[{{"{name}":"hunter2","id":"user_1"}}]}}"#);
+            assert!(!payload(&json).contains("hunter2"), "{name}");
+            let sent: serde_json::Value = serde_json::from_str(&without_private(&json).unwrap()).unwrap();
+            assert_eq!(sent, json!({"data": [{"id": "user_1"}]}));
         }
         assert!(!payload(&"[".repeat(500)).contains('['));
     }

@@ -16,6 +16,7 @@ mod methods;
 mod pages;
 mod provenance;
 mod runs;
+mod send;
 mod state;
 mod tasks;
 

@@ -8,7 +8,7 @@ use crate::support::console::Visitor;
 use crate::support::directory::{FakeDirectory, clerk_users};
 
 /// Logged in to the console of a running program.
-async fn visitor(home: &ProgramFixture, service: &Process) -> Visitor {
+pub(crate) async fn visitor(home: &ProgramFixture, service: &Process) -> Visitor {
     let log = service.log();
     let (_, address) = log.split_once("console=").unwrap();
     let visitor = Visitor::new(format!("http://{}", address.split_whitespace().next().unwrap()));

@@ -20,6 +20,7 @@ mod console_audit;
 mod console_pages;
 mod console_requests;
 mod console_runs;
+mod console_send;
 mod convergence;
 mod cors;
 mod crash;

@@ -9,12 +9,12 @@ use crate::console::failure::Failure;
 use crate::console::layout::{At, Layout, delivery_link, html, link, see, user_link};
 use crate::console::mask;
 use crate::console::provenance::{Origins, SaidBy};
+use crate::console::send;
 use crate::console::state::Console;
 use crate::domain::{
     Change, ChangeKind, Content, Delivery, DeliveryKey, Fact, IdPolicy, Outcome, Rank, Record, Standing,
     UserKey,
 };
-use crate::providers::Source;
 use crate::store::ListedDelivery;
 use crate::sync::{Replay, read_again};
 
@@ -35,7 +35,8 @@ struct Page {
     is_kept: bool,
     /// Once it was asked for.
     payload: Option<String>,
-    send: String,
+    /// The command that sends it again, with the payload.
+    send: Option<String>,
 }
 
 struct FieldRow {
@@ -132,7 +133,6 @@ async fn page(
     is_revealed: bool,
 ) -> Result<HttpResponse, Failure> {
     let ListedDelivery { key, received_at, event_type, external_id, stamp, outcome, reason } = listed;
-    let source = console.sources().get(&key.source);
     let user = external_id.map(|id| UserKey::new(&key.source, id));
     let record = match &user {
         Some(user) => console.store().users().stored(user).await?.record,
@@ -152,6 +152,7 @@ async fn page(
             fields.push(field(&mut origins, &said, standing, is_revealed).await?);
         }
     }
+    let revealed = payload.as_deref().filter(|_| is_revealed);
     html(&Page {
         layout: Layout::new(console, admin, "/deliveries", "Delivery"),
         notice,
@@ -163,8 +164,8 @@ async fn page(
         why,
         fields,
         is_kept: payload.is_some(),
-        payload: payload.filter(|_| is_revealed).map(|json| mask::payload(&json)),
-        send: send_command(source, &key),
+        send: revealed.and_then(|json| send::command(console.config(), &key, json)),
+        payload: revealed.map(mask::payload),
         key,
     })
 }
@@ -235,13 +236,4 @@ async fn field(
         }
     };
     Ok(FieldRow { name: said.field.name(), said: shown(said), class, now, by })
-}
-
-/// The command that sends the delivery again, signed, as a provider with Svix does.
-fn send_command(source: Option<&Source>, key: &DeliveryKey) -> String {
-    let path = source.map_or_else(|| format!("/webhooks/{}", key.source), Source::webhook_path);
-    let id = key.message_id.replace('\'', "'\\''");
-    format!(
-        "usersync send payload.json --to https://YOUR-HOST{path} --secret \"$WEBHOOK_SECRET\" --id '{id}'"
-    )
 }
