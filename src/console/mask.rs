@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::Field;
+use crate::domain::{Field, Profile};
 
 /// Members of payloads whose names contain one of these, whatever their case and without underscores, are never shown:
 /// they are private at the provider, or secrets.
@@ -24,6 +24,16 @@ pub(super) fn shown(field: Field, value: &Value, is_revealed: bool) -> String {
         },
         Value::Object(_) | Value::Array(_) if !is_revealed => "hidden".to_owned(),
         other => other.to_string(),
+    }
+}
+
+/// The name of a user.
+pub(super) fn name(profile: &Profile) -> String {
+    match profile.name.as_deref().or(profile.nickname.as_deref()) {
+        None => "without a name".to_owned(),
+        // Some providers put the address where there is no name.
+        Some(name) if name.contains('@') => email(name),
+        Some(name) => name.to_owned(),
     }
 }
 
@@ -85,7 +95,7 @@ mod tests {
     use serde_json::json;
 
     use super::{payload, shown, without_private};
-    use crate::domain::Field;
+    use crate::domain::{Field, Profile};
 
     #[test]
     fn personal_data_is_hidden_until_it_is_asked_for() {
@@ -103,6 +113,18 @@ mod tests {
         }
         assert_eq!(shown(Field::Email, &json!("ada@example.com"), true), "ada@example.com");
         assert_eq!(shown(Field::Metadata, &json!({"plan": "pro"}), true), r#"{"plan":"pro"}"#);
+    }
+
+    #[test]
+    fn a_name_that_is_an_address_is_hidden_too() {
+        let of = |name: Option<&str>, nickname: Option<&str>| {
+            let [name, nickname] = [name, nickname].map(|text| text.map(str::to_owned));
+            super::name(&Profile { name, nickname, ..Profile::default() })
+        };
+        assert_eq!(of(Some("Ada"), Some("ada@example.com")), "Ada");
+        assert_eq!(of(Some("ada@example.com"), None), "a***@example.com");
+        assert_eq!(of(None, Some("ada@example.com")), "a***@example.com");
+        assert_eq!(of(None, None), "without a name");
     }
 
     #[test]

@@ -27,7 +27,7 @@ const PAGES: [&str; 10] = [
 
 const MARKUP: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
 
-fn changed(event: &str, change: impl FnOnce(&mut Value)) -> String {
+pub(crate) fn changed(event: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut event: Value = serde_json::from_str(event).unwrap();
     change(&mut event);
     event.to_string()
@@ -135,28 +135,6 @@ async fn a_user_is_found_by_any_id_or_address_and_after_a_deletion_by_the_provid
     let user = visitor.page(&format!("/user?source=clerk&id={ADA}")).await;
     assert!(user.contains("the deletion is final") && user.contains("user.deleted"), "{user}");
 }
-
-async fn a_deletion_without_a_date_says_so(app: &TestApp) {
-    app.client.deliver(CREATED).await;
-    let undated = changed(DELETED, |event| event["timestamp"] = Value::Null);
-    app.client.send(app.client.signed_as("msg_undated", undated.clone())).await;
-    let visitor = Visitor::logged_in(app).await;
-    for path in [
-        "/delivery?source=clerk&id=msg_undated".to_owned(),
-        format!("/users?q={ADA}"),
-        format!("/user?source=clerk&id={ADA}"),
-    ] {
-        let page = visitor.page(&path).await;
-        assert!(page.contains("no date") && !page.contains("1970"), "{path}: {page}");
-    }
-    let wire = app.client.signed(undated.clone());
-    let headers: Vec<String> = wire.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    let fields = [("source", "clerk"), ("headers", &headers.join("\n")), ("body", &undated)];
-    let explained = visitor.post("/webhook", &fields).await.text;
-    assert!(explained.contains("without a date") && !explained.contains("1970"), "{explained}");
-}
-
-on_both_databases!(a_deletion_without_a_date_says_so, configured by with_console);
 
 on_both_databases!(a_user_is_found_by_any_id_or_address_and_after_a_deletion_by_the_providers_id, configured by with_console);
 

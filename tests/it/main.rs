@@ -21,6 +21,7 @@ mod console_pages;
 mod console_requests;
 mod console_runs;
 mod console_send;
+mod console_values;
 mod convergence;
 mod cors;
 mod crash;

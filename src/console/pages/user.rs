@@ -128,7 +128,7 @@ async fn page(
 
 fn view(user: User) -> RowView {
     let User { id, profile, created_at, updated_at, synced_at, .. } = user;
-    let name = profile.name.or(profile.nickname).unwrap_or_else(|| "without a name".to_owned());
+    let name = mask::name(&profile);
     let initials = name.split_whitespace().filter_map(|word| word.chars().next()).take(2).collect();
     RowView {
         id: id.to_string(),

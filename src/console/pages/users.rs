@@ -110,7 +110,7 @@ fn row(base: &str, user: User) -> Row {
     let User { key, profile, synced_at, .. } = user;
     Row {
         href: user_link(base, &key),
-        name: profile.name.or(profile.nickname).unwrap_or_else(|| "without a name".to_owned()),
+        name: mask::name(&profile),
         email: profile.email.as_deref().map(mask::email).unwrap_or_default(),
         source: key.source,
         external_id: key.external_id,
