@@ -30,7 +30,7 @@ pub struct ListFilter {
 }
 
 impl ListFilter {
-    /// Whether it lets a delivery through that was found in another way.
+    /// Whether a delivery is one of those.
     pub fn matches(&self, delivery: &ListedDelivery) -> bool {
         let Self { source, outcome, event_type } = self;
         source.as_ref().is_none_or(|source| *source == delivery.key.source)
@@ -88,13 +88,6 @@ impl ListFilter {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
-
-    fn includes(&self, delivery: &ListedDelivery) -> bool {
-        let Self { source, outcome, event_type } = self;
-        source.as_ref().is_none_or(|source| *source == delivery.key.source)
-            && outcome.is_none_or(|outcome| outcome.as_str() == delivery.outcome)
-            && event_type.as_ref().is_none_or(|name| Some(name) == delivery.event_type.as_ref())
-    }
 }
 
 impl ListedDelivery {
@@ -116,7 +109,7 @@ impl Journal<'_> {
         // In the words of the index that this list has for itself.
         let all = Condition::all().add(Expr::cust("message_id >= ''"));
         let found = self.newest(all, before, read).await?;
-        Ok(page(found, read, limit, |delivery| filter.includes(delivery)))
+        Ok(page(found, read, limit, |delivery| filter.matches(delivery)))
     }
 
     /// The newest deliveries about a user before a position. Without a source: about the users of all sources with this

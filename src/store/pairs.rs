@@ -90,16 +90,20 @@ pub(super) fn is_any_of<V: Into<Value> + ValueType>(
 /// Whether columns are after values in the order of all of them. A row comparison begins in the index; the same written
 /// with OR filters all rows before.
 pub(super) fn past<Column: IntoColumnRef, const N: usize>(after: [(Column, Value); N]) -> Expr {
-    let (columns, values): (Vec<Expr>, Vec<Expr>) =
-        after.into_iter().map(|(column, value)| (Expr::col(column), Expr::value(value))).unzip();
-    Expr::tuple(columns).gt(Expr::tuple(values))
+    let (columns, values) = tuples(after);
+    columns.gt(values)
 }
 
 /// Whether columns are before values in the order of all of them.
 pub(super) fn before<Column: IntoColumnRef, const N: usize>(before: [(Column, Value); N]) -> Expr {
+    let (columns, values) = tuples(before);
+    columns.lt(values)
+}
+
+fn tuples<Column: IntoColumnRef, const N: usize>(pairs: [(Column, Value); N]) -> (Expr, Expr) {
     let (columns, values): (Vec<Expr>, Vec<Expr>) =
-        before.into_iter().map(|(column, value)| (Expr::col(column), Expr::value(value))).unzip();
-    Expr::tuple(columns).lt(Expr::tuple(values))
+        pairs.into_iter().map(|(column, value)| (Expr::col(column), Expr::value(value))).unzip();
+    (Expr::tuple(columns), Expr::tuple(values))
 }
 
 /// These users as a table `keys` with the columns `source` and `external_id`, and the parameters that hold them.
