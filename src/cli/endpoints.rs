@@ -115,7 +115,7 @@ async fn list(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<(
     };
     line(["NAME", "STATE", "SINCE", "WAITING", "OLDEST", "LAST ATTEMPT", "HOST"]);
     let now = clock.now();
-    let statuses = events::statuses(store, &config.endpoints).await?;
+    let statuses = events::statuses(store, &config.endpoints, None).await?;
     for (EndpointStatus { name, endpoint, backlog }, configured) in
         statuses.into_iter().zip(&config.endpoints)
     {

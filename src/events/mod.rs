@@ -17,7 +17,7 @@ pub use dispatcher::{Dispatch, register, start_dispatching};
 pub use log::{EventBodies, EventLog, ReadError};
 pub use replay::replay_changes;
 pub use sender::Sender;
-pub use status::{EndpointStatus, enable, statuses, statuses_up_to};
+pub use status::{EndpointStatus, enable, statuses};
 pub use sweep::start_sweeping_events;
 #[cfg(feature = "internals")]
 pub use sweep::sweep_events;

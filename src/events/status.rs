@@ -16,32 +16,21 @@ pub struct EndpointStatus {
     pub backlog: Backlog,
 }
 
-/// The status of these endpoints, in their order.
-pub async fn statuses(store: &Store, endpoints: &[Configured]) -> Result<Vec<EndpointStatus>, StoreError> {
-    let mut statuses = Vec::new();
-    for configured in endpoints {
-        let endpoint = store.endpoints().find(&configured.name).await?;
-        let backlog = match &endpoint {
-            Some(endpoint) => store.endpoints().backlog(endpoint, &wanted(configured)).await?,
-            None => Backlog::default(),
-        };
-        statuses.push(EndpointStatus { name: configured.name.clone(), endpoint, backlog });
-    }
-    Ok(statuses)
-}
-
-/// The same, but counting the pending events stops at a limit.
-pub async fn statuses_up_to(
+/// The status of these endpoints, in their order. With a limit, the pending events of each are counted up to it.
+pub async fn statuses(
     store: &Store,
     endpoints: &[Configured],
-    limit: u64,
+    limit: Option<u64>,
 ) -> Result<Vec<EndpointStatus>, StoreError> {
     let mut statuses = Vec::new();
     for configured in endpoints {
-        let endpoint = store.endpoints().find(&configured.name).await?;
-        let backlog = match &endpoint {
-            Some(endpoint) => store.endpoints().backlog_up_to(endpoint, &wanted(configured), limit).await?,
-            None => Backlog::default(),
+        let (endpoint, wanted) = (store.endpoints().find(&configured.name).await?, wanted(configured));
+        let backlog = match (&endpoint, limit) {
+            (None, _) => Backlog::default(),
+            (Some(endpoint), None) => store.endpoints().backlog(endpoint, &wanted).await?,
+            (Some(endpoint), Some(limit)) => {
+                store.endpoints().backlog_up_to(endpoint, &wanted, limit).await?
+            }
         };
         statuses.push(EndpointStatus { name: configured.name.clone(), endpoint, backlog });
     }

@@ -81,7 +81,7 @@ pub(super) async fn metrics(
         metrics.parked(parked);
         within_time(watch.observe()).await.ok();
     }
-    if let Ok(statuses) = within_time(statuses(&store, &events.endpoints)).await {
+    if let Ok(statuses) = within_time(statuses(&store, &events.endpoints, None)).await {
         let now = events.log.clock.now();
         for EndpointStatus { name, endpoint, backlog } in statuses {
             let state = endpoint.map_or(EndpointState::Healthy, |endpoint| endpoint.health.state);

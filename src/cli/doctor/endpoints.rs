@@ -9,7 +9,7 @@ use crate::store::{Store, StoreError};
 
 pub(super) async fn check(config: &Config, store: &Store) -> Result<Vec<Finding>, StoreError> {
     let now = Clock::system().now();
-    let statuses = statuses(store, &config.endpoints).await?;
+    let statuses = statuses(store, &config.endpoints, None).await?;
     Ok(statuses
         .into_iter()
         .map(|EndpointStatus { name, endpoint, backlog }| {

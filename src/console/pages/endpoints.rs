@@ -13,7 +13,7 @@ use crate::console::layout::{At, Layout, at_most, html, see};
 use crate::console::state::Console;
 use crate::console::tasks::Task;
 use crate::domain::EventKind;
-use crate::events::{self, EndpointStatus, EventBody, Sender, statuses_up_to};
+use crate::events::{self, EndpointStatus, EventBody, Sender, statuses};
 
 /// Pending events are counted up to here.
 const MOST_COUNTED: usize = 10_000;
@@ -125,7 +125,7 @@ async fn page(
     notice: Option<Result<String, String>>,
 ) -> Result<HttpResponse, Failure> {
     let configured = &console.config().endpoints;
-    let statuses = statuses_up_to(console.store(), configured, MOST_COUNTED as u64).await?;
+    let statuses = statuses(console.store(), configured, Some(MOST_COUNTED as u64)).await?;
     let rows: Vec<Row> = statuses
         .into_iter()
         .zip(configured)

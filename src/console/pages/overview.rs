@@ -11,7 +11,7 @@ use crate::console::failure::Failure;
 use crate::console::layout::{At, Layout, ago, at_most, html, link};
 use crate::console::state::Console;
 use crate::domain::{Reason, Timestamp};
-use crate::events::{EndpointStatus, statuses_up_to};
+use crate::events::{EndpointStatus, statuses};
 use crate::explain::advice;
 use crate::http::delivery_refusals;
 use crate::pull::SourceHealth;
@@ -78,7 +78,7 @@ pub(super) async fn show(console: web::Data<Console>, admin: Admin) -> Result<Ht
         let parked = if is_cut { format!("{count} or more") } else { count.to_string() };
         card(&console, source, parked, now)
     };
-    let statuses = statuses_up_to(store, &console.config().endpoints, MOST_COUNTED as u64).await?;
+    let statuses = statuses(store, &console.config().endpoints, Some(MOST_COUNTED as u64)).await?;
     let here = format!("{}/", console.base());
     html(&Page {
         layout: Layout::new(&console, &admin, "/", "Overview").refreshed(Some(10), &here),
