@@ -74,7 +74,7 @@ async fn a_second_run_of_a_source_is_refused_and_not_in_the_audit(home: &mut Pro
     until(&visitor, ">running</span>").await;
     let refused = start().await;
     assert_eq!(refused.status, 409);
-    assert!(refused.text.contains("A run of this source goes on"), "{}", refused.text);
+    assert!(refused.text.contains("A run of this source is in progress"), "{}", refused.text);
     assert!(refused.text.contains("href=\"/source?name=clerk\""), "{}", refused.text);
     of_another_process.terminate();
     of_another_process.end().await;

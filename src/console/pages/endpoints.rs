@@ -89,10 +89,9 @@ pub(super) async fn replay(console: web::Data<Console>, post: Post<Since>) -> Re
     find(&console, &name)?;
     let hours: u64 = hours.parse().map_err(|_| Failure::BadRequest("The time cannot be read.".to_owned()))?;
     let page = format!("{}/endpoints", console.base());
-    let working = console
-        .tasks()
-        .begin(&task_name(&name))
-        .ok_or_else(|| Failure::not_done("A replay to this endpoint goes on. Wait for its end.", &page))?;
+    let working = console.tasks().begin(&task_name(&name)).ok_or_else(|| {
+        Failure::not_done("A replay to this endpoint is in progress. Wait until it has ended.", &page)
+    })?;
     admin.audit(&console, "replay to an endpoint", Some(format!("{name}, {hours} h"))).await?;
     let now = console.clock().now();
     let back = Duration::from_hours(hours.min(10_000)).min(console.config().event_retention());

@@ -111,7 +111,7 @@ pub(super) async fn replay(console: web::Data<Console>, post: Post<Group>) -> Re
     };
     let page = format!("{}/parked", console.base());
     let working = console.tasks().begin(TASK).ok_or_else(|| {
-        Failure::not_done("A replay of parked deliveries goes on. Wait for its end.", &page)
+        Failure::not_done("A replay of parked deliveries is in progress. Wait until it has ended.", &page)
     })?;
     admin.audit(&console, "replay parked deliveries", Some(target)).await?;
     let console = console.as_ref().clone();

@@ -211,11 +211,12 @@ pub(super) async fn run(console: web::Data<Console>, post: Post<NewRun>) -> Resu
     if !has_list(&console, &form.name) {
         return Err(Failure::not_done("The users of this source cannot be read without an API key.", &page));
     }
-    let goes_on = || Failure::not_done("A run of this source goes on. Its page shows the progress.", &page);
+    let in_progress =
+        || Failure::not_done("A run of this source is in progress. Its page shows how far it is.", &page);
     if is_held(&console, &form.name).await? {
-        return Err(goes_on());
+        return Err(in_progress());
     }
-    let working = console.runs().begin(&form.name).ok_or_else(goes_on)?;
+    let working = console.runs().begin(&form.name).ok_or_else(in_progress)?;
     admin.audit(&console, what, Some(form.name.clone())).await?;
     console.runs().start(&form.name, wanted, working);
     Ok(see(&page))
