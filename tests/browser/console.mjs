@@ -127,10 +127,14 @@ test("every page works with and without a script, breaks no policy, and is acces
           assert.equal(await page.evaluate(() => window.broken), undefined, `${path} ran a script of a user`);
           assert.deepEqual(await seriousFindings(page), [], `${path} in ${colorScheme}`);
         }
-        await page.goto(`${base}/deliveries`);
+        await page.goto(`${base}/deliveries?user=user_jean`);
         await page.getByRole("row").nth(1).getByRole("link").first().click();
         await page.getByRole("heading", { name: "Delivery" }).waitFor();
         if (javaScriptEnabled) assert.deepEqual(await seriousFindings(page), [], "a delivery");
+        await page.getByRole("button", { name: "Show payload and personal data" }).click();
+        await page.getByText("The command that sends it again").click();
+        await page.getByText("usersync send -").waitFor();
+        if (javaScriptEnabled) assert.deepEqual(await seriousFindings(page), [], "a payload");
       });
     }
   }
@@ -148,6 +152,12 @@ test("a new delivery appears by itself, a run is watched, and a stale delivery s
   const dev = await startDev();
   await tellStory(dev);
   const base = `${dev.url}/console`;
+  await withWindow({ url: dev.url, javaScriptEnabled: false }, async (page) => {
+    await page.goto(`${base}/deliveries?live=1`);
+    await dev.tell("user_reloaded", ["Marlyn", "Meltzer"]);
+    await page.getByRole("link", { name: "user_reloaded" }).waitFor();
+    assert.match(page.url(), /poll=1/, "a reload that the session does not count as use");
+  });
   await withWindow({ url: dev.url }, async (page) => {
     await page.goto(`${base}/deliveries`);
     await page.getByRole("link", { name: "Follow live" }).click();
