@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use reqwest::Client;
 
@@ -25,39 +25,50 @@ impl Health {
     pub(super) async fn run(self, config: Option<&Path>) -> anyhow::Result<()> {
         let Config { server, .. } = super::configure_quietly(config)?;
         let path = if self.ready { "readyz" } else { "healthz" };
-        let url = format!("http://{}/{path}", on_this_machine(server.listen));
         let client = Client::builder().no_proxy().timeout(TIMEOUT).build()?;
-        let answer = client.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;
-        if !answer.status().is_success() {
-            bail!("{url} answered {}", answer.status());
+        let mut last = None;
+        for address in on_this_machine(server.listen) {
+            let url = format!("http://{address}/{path}");
+            match client.get(&url).send().await {
+                Ok(answer) if answer.status().is_success() => {
+                    say!("{url} answered {}", answer.status());
+                    return Ok(());
+                }
+                Ok(answer) => bail!("{url} answered {}", answer.status()),
+                Err(error) => last = Some(anyhow!(error).context(format!("no answer from {url}"))),
+            }
         }
-        say!("{url} answered {}", answer.status());
-        Ok(())
+        Err(last.unwrap_or_else(|| anyhow!("there is no address to ask")))
     }
 }
 
 /// Where a service that listens on this address is reached from its own machine.
-fn on_this_machine(listen: SocketAddr) -> SocketAddr {
-    let address = match listen.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
-        address => address,
+///
+/// `[::]` is IPv4 as well. In a container without IPv6 that is the only address that works: it has no `[::1]`.
+fn on_this_machine(listen: SocketAddr) -> Vec<SocketAddr> {
+    let addresses: Vec<IpAddr> = match listen.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => vec![Ipv4Addr::LOCALHOST.into()],
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        address => vec![address],
     };
-    SocketAddr::new(address, listen.port())
+    addresses.into_iter().map(|address| SocketAddr::new(address, listen.port())).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::on_this_machine;
 
     #[test]
     fn a_service_that_listens_everywhere_is_asked_on_loopback() {
         for (listen, asked) in [
-            ("0.0.0.0:8787", "127.0.0.1:8787"),
-            ("[::]:80", "[::1]:80"),
-            ("192.0.2.7:8787", "192.0.2.7:8787"),
+            ("0.0.0.0:8787", vec!["127.0.0.1:8787"]),
+            ("[::]:80", vec!["127.0.0.1:80", "[::1]:80"]),
+            ("192.0.2.7:8787", vec!["192.0.2.7:8787"]),
         ] {
-            assert_eq!(on_this_machine(listen.parse().unwrap()).to_string(), asked);
+            let asked: Vec<SocketAddr> = asked.into_iter().map(|address| address.parse().unwrap()).collect();
+            assert_eq!(on_this_machine(listen.parse().unwrap()), asked);
         }
     }
 }
