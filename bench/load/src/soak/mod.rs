@@ -49,8 +49,9 @@ use crate::scratch::Scratch;
 
 /// How many streams are followed at the same time.
 const STREAMS: usize = 12;
-/// Idle connections to the database are closed after a minute, those to the app after 90 seconds.
-const SETTLE: Duration = Duration::from_mins(2);
+/// Idle connections to the database are closed after a minute. Those to the app are closed when they were idle for 90 seconds,
+/// which is looked for every 90 seconds: so it takes up to three minutes.
+const SETTLE: Duration = Duration::from_secs(200);
 
 /// Mixed load with random disturbances, and an audit at the end
 #[derive(Debug, Args)]
