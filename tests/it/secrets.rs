@@ -150,7 +150,8 @@ on_both_databases!(the_most_verbose_json_log_contains_no_secret_and_no_personal_
 #[tokio::test]
 async fn a_failed_start_does_not_print_the_password() {
     let Some(server) = postgres::server().await else { return };
-    let mut url: url::Url = server.url("postgres").parse().unwrap();
+    // A server that trusts everybody takes any password, but has no such database.
+    let mut url: url::Url = server.url("usersync_absent").parse().unwrap();
     url.set_password(Some(PRIVATE)).unwrap();
     let elsewhere = "postgres://me@127.0.0.1:1/users?sslmode=disable&passwd=sentinel".to_owned();
     for url in [url.to_string(), elsewhere] {
