@@ -110,6 +110,14 @@ pub(super) fn is_locked(error: &DbErr) -> bool {
     database.is_some_and(|refusal| matches!(kind_of_code(refusal), Kind::Conflict))
 }
 
+/// A search for a value that the database cannot store finds nothing: no row has it.
+pub(super) fn nothing_if_rejected<T: Default>(found: Result<T, StoreError>) -> Result<T, StoreError> {
+    match found {
+        Err(StoreError::Rejected(_)) => Ok(T::default()),
+        found => found,
+    }
+}
+
 /// Whether the statement may succeed if it is tried again: another transaction was in the way.
 pub(super) fn is_conflict(error: &DbErr) -> bool {
     matches!(kind_of(error), Kind::Conflict)

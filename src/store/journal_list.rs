@@ -8,6 +8,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use super::StoreError;
+use super::error::nothing_if_rejected;
 use super::in_time;
 use super::journal_pages::{Journal, Position};
 use super::pairs::{before, is_of_source};
@@ -149,11 +150,8 @@ impl Journal<'_> {
         key: &DeliveryKey,
     ) -> Result<Option<(ListedDelivery, Option<String>)>, StoreError> {
         let id = (key.source.clone(), key.message_id.clone());
-        match in_time(Entity::find_by_id(id).one(self.0)).await {
-            // No delivery can have an id that the database cannot store.
-            Err(StoreError::Rejected(_)) => Ok(None),
-            found => Ok(found?.map(with_payload)),
-        }
+        let found = in_time(Entity::find_by_id(id).one(self.0)).await;
+        Ok(nothing_if_rejected(found)?.map(with_payload))
     }
 
     /// When the newest deliveries since a time were received, and their outcomes, newest first.
@@ -214,11 +212,8 @@ impl Journal<'_> {
         before: Option<&Position>,
         limit: u64,
     ) -> Result<Vec<ListedDelivery>, StoreError> {
-        let rows: Vec<Row> = match in_time(select(condition, before, limit).into_tuple().all(self.0)).await {
-            // No delivery has, or follows, what the database cannot store.
-            Err(StoreError::Rejected(_)) => Vec::new(),
-            rows => rows?,
-        };
+        let rows = in_time(select(condition, before, limit).into_tuple().all(self.0)).await;
+        let rows: Vec<Row> = nothing_if_rejected(rows)?;
         Ok(rows.into_iter().map(delivery).collect())
     }
 }

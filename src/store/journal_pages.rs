@@ -14,6 +14,7 @@ use sea_orm::{
 
 use super::StoreError;
 use super::connection::Db;
+use super::error::nothing_if_rejected;
 use super::journal::{JournalEntry, journaled};
 use super::pairs::{is_of_source, past};
 use crate::domain::{DeliveryKey, Timestamp, UserKey};
@@ -159,15 +160,8 @@ impl Journal<'_> {
         after: Option<&Position>,
         limit: u64,
     ) -> Result<Vec<JournalEntry>, StoreError> {
-        let rows = match which.select(after, limit).all(self.0).await {
-            // No delivery has a source or a reason that the database cannot store.
-            Err(error) => match error.into() {
-                StoreError::Rejected(_) => Vec::new(),
-                error => return Err(error),
-            },
-            Ok(rows) => rows,
-        };
-        Ok(rows.into_iter().map(journaled).collect())
+        let rows = which.select(after, limit).all(self.0).await.map_err(StoreError::from);
+        Ok(nothing_if_rejected(rows)?.into_iter().map(journaled).collect())
     }
 
     /// The places of the next of these deliveries, without what the deliveries are.

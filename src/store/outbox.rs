@@ -12,6 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::connection::Db;
+use super::error::nothing_if_rejected;
 use super::pairs::{is_among, past, text_array};
 use super::{StoreError, Tx, in_time};
 use crate::domain::{Event, EventKind, LoggedEvent, Timestamp, UserId, UserKey};
@@ -86,11 +87,7 @@ impl Outbox<'_> {
             .add_option(filter.source.as_ref().map(|source| Column::Source.eq(source)))
             .add_option(filter.kind.map(|kind| Column::Kind.eq(kind.name())));
         let rows = Entity::find().filter(wanted).order_by_asc(Column::Sequence).limit(limit);
-        let rows = match in_time(rows.all(self.0)).await {
-            // The filter has a value that the database cannot store, so no row has it.
-            Err(StoreError::Rejected(_)) => Vec::new(),
-            rows => rows?,
-        };
+        let rows = nothing_if_rejected(in_time(rows.all(self.0)).await)?;
         let is_last = (rows.len() as u64) < limit;
         let events = rows.into_iter().map(logged).collect::<Result<Vec<_>, _>>()?;
         let next = events.last().filter(|_| !is_last).map_or(end, |last| last.sequence);

@@ -11,6 +11,7 @@ use sea_orm::{
     QueryResult, TryIntoModel,
 };
 
+use super::error::nothing_if_rejected;
 use super::pairs::{TableOfUsers, is_one_of};
 use super::users::{Users, find_rows};
 use super::{StoreError, Tx, bulk, in_time};
@@ -61,11 +62,8 @@ impl Users<'_> {
     /// What is known of one user: nothing of an unknown one.
     pub async fn stored(&self, key: &UserKey) -> Result<StoredUser, StoreError> {
         let columns = [user::Column::Id, user::Column::Record];
-        let found = match in_time(find_rows(self.0, std::iter::once(key), columns.into_iter())).await {
-            // No user can have an id that the database cannot store.
-            Err(StoreError::Rejected(_)) => None,
-            found => found?.pop(),
-        };
+        let found = in_time(find_rows(self.0, std::iter::once(key), columns.into_iter())).await;
+        let found = nothing_if_rejected(found)?.pop();
         Ok(found.map(|(_, row)| stored(&row)).transpose()?.flatten().unwrap_or_default())
     }
 }

@@ -13,6 +13,7 @@ use sea_orm::{
 };
 
 use super::connection::Db;
+use super::error::nothing_if_rejected;
 use super::pairs::{is_any_of, is_of_source, key_table};
 use super::{StoreError, in_time};
 use crate::domain::{Profile, Timestamp, User, UserId, UserKey};
@@ -131,11 +132,7 @@ impl Users<'_> {
     /// A page of users.
     pub async fn list(&self, listing: &Listing) -> Result<Page, StoreError> {
         let query = self.select(listing).limit(listing.limit.saturating_add(1));
-        let rows = match in_time(query.all(self.0)).await {
-            // No row can hold what the database cannot store.
-            Err(StoreError::Rejected(_)) => Vec::new(),
-            rows => rows?,
-        };
+        let rows = nothing_if_rejected(in_time(query.all(self.0)).await)?;
         let mut users: Vec<User> = rows.into_iter().map(user).collect();
         let limit = usize::try_from(listing.limit).unwrap_or(usize::MAX);
         let more = users.len() > limit;
