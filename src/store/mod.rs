@@ -66,6 +66,7 @@ pub(crate) use run_progress::RunProgress;
 pub(crate) use runs::{RUN_LEASE, Run, RunCounts, RunEnd, RunKind, RunRequest, RunStart, RunState, Runs};
 pub use schema::Grant;
 pub use sessions::{AdminSession, AdminSessions};
+pub(crate) use sqlite::SqliteLocation;
 pub use users::{Listing, UserLookup, Users};
 pub(crate) use watches::{LogPosition, Watched, Watches};
 

@@ -25,11 +25,9 @@ const MAX_BATCH_CONNECTIONS: u32 = 4;
 pub(super) async fn open(url: &str) -> Result<[DatabaseConnection; 2], StoreError> {
     let db = connect(url, MAX_CONNECTIONS, BUSY_TIMEOUT).await?;
     // A database in memory exists once for each time that it is opened.
-    let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    let batches = if is_in_memory {
-        db.clone()
-    } else {
-        connect(url, MAX_BATCH_CONNECTIONS, BATCH_TRY_INTERVAL).await?
+    let batches = match SqliteLocation::of(url) {
+        Some(SqliteLocation::Memory) => db.clone(),
+        _ => connect(url, MAX_BATCH_CONNECTIONS, BATCH_TRY_INTERVAL).await?,
     };
     Ok([db, batches])
 }
@@ -83,9 +81,12 @@ async fn is_outside_transactions(connection: &mut SqliteConnection) -> Result<bo
 
 /// An error with the path, its cause and what to do.
 fn explained(url: &str, error: DbErr) -> StoreError {
-    match file_of(url).and_then(|file| trouble(&file, url)) {
-        Some(Trouble { what, fix }) => StoreError::Setup(format!("{what}\n{fix}")),
-        None => StoreError::from(error),
+    match SqliteLocation::of(url) {
+        Some(SqliteLocation::File(file)) => match trouble(&file, url) {
+            Some(Trouble { what, fix }) => StoreError::Setup(format!("{what}\n{fix}")),
+            None => StoreError::from(error),
+        },
+        _ => StoreError::from(error),
     }
 }
 
@@ -98,14 +99,25 @@ struct Trouble {
     fix: String,
 }
 
-/// Where SQLite keeps the database; `None` in memory, for PostgreSQL, and for a path with escapes, which SQLite alone
-/// reads.
-fn file_of(url: &str) -> Option<PathBuf> {
-    let rest = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
-    let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
-    let is_file =
-        path != ":memory:" && !options.contains("mode=memory") && !path.contains('%') && !path.is_empty();
-    is_file.then(|| PathBuf::from(path))
+/// Where SQLite stores the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SqliteLocation {
+    /// In memory.
+    Memory,
+    /// In this file.
+    File(PathBuf),
+}
+
+impl SqliteLocation {
+    /// `None` for PostgreSQL, and for a path with percent-encoding, which only SQLite decodes reliably.
+    pub(crate) fn of(url: &str) -> Option<Self> {
+        let rest = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
+        let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
+        if path == ":memory:" || options.contains("mode=memory") {
+            return Some(Self::Memory);
+        }
+        (!path.contains('%') && !path.is_empty()).then(|| Self::File(PathBuf::from(path)))
+    }
 }
 
 /// What keeps a database file from being opened and written, if anything.
@@ -161,4 +173,29 @@ fn is_writable_folder(folder: &Path) -> bool {
         std::fs::remove_file(&probe).ok();
     }
     made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SqliteLocation;
+
+    #[test]
+    fn the_file_is_found_in_the_url() {
+        for (url, expected) in [
+            ("sqlite://usersync.db?mode=rwc", Some("usersync.db")),
+            ("sqlite:usersync.db", Some("usersync.db")),
+            ("sqlite:///data/usersync.db?mode=rwc", Some("/data/usersync.db")),
+            ("sqlite:/data/usersync.db", Some("/data/usersync.db")),
+            ("sqlite::memory:", Some("memory")),
+            ("sqlite://?mode=memory", Some("memory")),
+            ("sqlite:///my%20data/usersync.db", None),
+            ("postgres://user@host/name", None),
+        ] {
+            let location = SqliteLocation::of(url).map(|location| match location {
+                SqliteLocation::Memory => "memory".to_owned(),
+                SqliteLocation::File(file) => file.display().to_string(),
+            });
+            assert_eq!(location.as_deref(), expected, "{url}");
+        }
+    }
 }

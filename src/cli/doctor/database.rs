@@ -1,20 +1,20 @@
 //! The database: reachable, migrated, writable, and without parked deliveries.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use secrecy::ExposeSecret;
 
 use super::{Finding, endpoints, privileges, sources};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::store::{Direct, Store, StoreError};
+use crate::store::{Direct, SqliteLocation, Store, StoreError};
 
 /// What is found about the database, and, if it can be read, about the sources.
 pub(super) async fn check(config: &Config, clock: Clock) -> [Vec<Finding>; 2] {
     let url = config.database.url.expose_secret();
     let (mut findings, mut of_sources) = (Vec::new(), Vec::new());
-    if let Some(location) = sqlite_location(url) {
+    if let Some(location) = SqliteLocation::of(url) {
         findings.extend(not_durable(&location));
         if let SqliteLocation::File(file) = &location
             && !file.exists()
@@ -111,22 +111,6 @@ fn unusable(what: &str, error: &StoreError) -> Finding {
     )
 }
 
-/// Where SQLite stores the database.
-enum SqliteLocation {
-    Memory,
-    File(PathBuf),
-}
-
-/// `None` for PostgreSQL, and for a path with percent-encoding, which only SQLite decodes reliably.
-fn sqlite_location(url: &str) -> Option<SqliteLocation> {
-    let rest = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
-    let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
-    if path == ":memory:" || options.contains("mode=memory") {
-        return Some(SqliteLocation::Memory);
-    }
-    (!path.contains('%') && !path.is_empty()).then(|| SqliteLocation::File(PathBuf::from(path)))
-}
-
 /// A warning if the database does not survive a restart of the process or the machine.
 fn not_durable(location: &SqliteLocation) -> Option<Finding> {
     let temporary = [env::temp_dir(), "/tmp".into(), "/var/tmp".into(), "/dev/shm".into()];
@@ -159,29 +143,4 @@ fn missing_file(file: &Path, url: &str) -> Finding {
         return Finding::error(format!("{name} does not exist, and its folder is read-only"), why, fix);
     }
     Finding::ok(format!("{name} does not exist yet: `usersync serve` creates it"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{SqliteLocation, sqlite_location};
-
-    #[test]
-    fn the_file_is_found_in_the_url() {
-        for (url, expected) in [
-            ("sqlite://usersync.db?mode=rwc", Some("usersync.db")),
-            ("sqlite:usersync.db", Some("usersync.db")),
-            ("sqlite:///data/usersync.db?mode=rwc", Some("/data/usersync.db")),
-            ("sqlite:/data/usersync.db", Some("/data/usersync.db")),
-            ("sqlite::memory:", Some("memory")),
-            ("sqlite://?mode=memory", Some("memory")),
-            ("sqlite:///my%20data/usersync.db", None),
-            ("postgres://user@host/name", None),
-        ] {
-            let location = sqlite_location(url).map(|location| match location {
-                SqliteLocation::Memory => "memory".to_owned(),
-                SqliteLocation::File(file) => file.display().to_string(),
-            });
-            assert_eq!(location.as_deref(), expected, "{url}");
-        }
-    }
 }
