@@ -45,6 +45,23 @@ pub(crate) struct BackfillOptions {
     pub(crate) requests_per_second: Option<NonZeroU32>,
 }
 
+/// Where the users are read from.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    File(&'a Path),
+    Api(&'a Arc<Api>),
+}
+
+impl<'a> Origin<'a> {
+    fn of(source: &'a Source, options: &'a BackfillOptions) -> Result<Self, PullError> {
+        match (&options.file, source.api()) {
+            (Some(file), _) => Ok(Self::File(file)),
+            (None, Some(api)) => Ok(Self::Api(api)),
+            (None, None) => Err(PullError::NoApi(source.name().to_owned())),
+        }
+    }
+}
+
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Summary {
@@ -64,12 +81,11 @@ impl Puller {
     ) -> Result<Summary, (PullError, RunCounts)> {
         let started = Instant::now();
         let nothing = RunCounts::default();
-        if options.file.is_none() && source.api().is_none() {
-            return Err((PullError::NoApi(source.name().to_owned()), nothing));
-        }
+        // Before a run begins, which would stay unfinished.
+        let origin = Origin::of(source, options).map_err(|error| (error, nothing))?;
         if options.dry_run {
             let mut reading = self.reading(source, None, progress);
-            let result = self.read(source, options, None, &mut reading).await;
+            let result = self.read(source, origin, options, None, &mut reading).await;
             let counts = reading.counts;
             return result
                 .map(|()| Summary { counts, was_complete: false, elapsed: started.elapsed() })
@@ -93,7 +109,7 @@ impl Puller {
         }
         let mut reading = self.reading(source, Some(&run), progress);
         // Boxed: it is large.
-        let reads = Box::pin(self.read(source, options, Some(&run), &mut reading));
+        let reads = Box::pin(self.read(source, origin, options, Some(&run), &mut reading));
         let result = self.while_held(run.id, reads).await;
         let counts = reading.counts;
         let words = result.as_ref().err().map(ToString::to_string);
@@ -128,7 +144,7 @@ impl Puller {
             puller: self,
             source,
             run: run.map(|run| run.id),
-            // Not for batches: deliveries go first.
+            // Not `for_batches`: those get the write lock of SQLite first, and deliveries go first.
             chain: Chain::for_request(self.writer.store.clone()),
             counts: run.map(|run| run.counts).unwrap_or_default(),
             total: run.and_then(|run| run.total),
@@ -140,19 +156,20 @@ impl Puller {
     async fn read(
         &self,
         source: &Source,
+        origin: Origin<'_>,
         options: &BackfillOptions,
         run: Option<&Run>,
         reading: &mut BackfillState<'_>,
     ) -> Result<(), PullError> {
         let position = run.and_then(|run| run.position.clone());
-        if let Some(file) = &options.file {
-            read_file(file, position, reading).await?;
-            if reading.counts.seen == 0 {
-                return Err(PullError::Incomplete("the file has no users".to_owned()));
+        match origin {
+            Origin::File(file) => {
+                read_file(file, position, reading).await?;
+                if reading.counts.seen == 0 {
+                    return Err(PullError::Incomplete("the file has no users".to_owned()));
+                }
             }
-        } else {
-            let api = source.api().ok_or_else(|| PullError::NoApi(source.name().to_owned()))?;
-            self.read_api(source, api, options, position, reading).await?;
+            Origin::Api(api) => self.read_api(source, api, options, position, reading).await?,
         }
         let any = Listing { source: Some(source.name().to_owned()), limit: 1, ..Listing::default() };
         let has_rows = !self.writer.store.users().list(&any).await?.users.is_empty();
