@@ -234,11 +234,7 @@ impl ApiClient {
         accept: &'static str,
     ) -> Result<reqwest::RequestBuilder, Verdict> {
         let url = self.url(request).map_err(Verdict::Permanent)?;
-        let method = match request.method {
-            Method::Get => HttpMethod::GET,
-            Method::Post => HttpMethod::POST,
-        };
-        let mut builder = self.http.request(method, url).header(header::ACCEPT, accept);
+        let mut builder = self.http.request(http_method(request), url).header(header::ACCEPT, accept);
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
@@ -258,12 +254,8 @@ impl ApiClient {
 
     /// The span of a request. Its path and its query may have the id or the address of a user.
     fn span(&self, request: &Request) -> Span {
-        let method = match request.method {
-            Method::Get => "GET",
-            Method::Post => "POST",
-        };
         let span = Span::of_call("ask provider");
-        span.set_call(method, &self.api.base_url);
+        span.set_call(http_method(request).as_str(), &self.api.base_url);
         span
     }
 
@@ -357,6 +349,13 @@ impl Verdict {
             Self::Permanent(error) => error,
             Self::Temporary(failure) => ApiError::Unavailable(failure.what),
         }
+    }
+}
+
+fn http_method(request: &Request) -> HttpMethod {
+    match request.method {
+        Method::Get => HttpMethod::GET,
+        Method::Post => HttpMethod::POST,
     }
 }
 

@@ -133,7 +133,7 @@ impl Span {
     }
 
     /// Of a request to another server: the method and the host. The rest of the URL may have a secret or an id of a user.
-    pub fn set_call(&self, method: &'static str, url: &Url) {
+    pub fn set_call(&self, method: &str, url: &Url) {
         self.set("http.request.method", method);
         self.set("server.address", url.host_str().unwrap_or_default());
         self.set_number("server.port", url.port_or_known_default().unwrap_or_default());
