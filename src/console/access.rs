@@ -32,7 +32,7 @@ const USE_RECORDED_EVERY: Duration = Duration::from_mins(1);
 /// The longest actor and target in the audit. The ids that usersync stores are shorter.
 const LONGEST_TEXT: usize = 1_000;
 
-/// In the query of a page that asks for itself again without a script.
+/// In the query of a page that reloads itself without a script.
 pub(super) const POLL: &str = "poll=1";
 
 /// The cookie over https. Its prefix lets a browser take it only from this very host.

@@ -73,8 +73,8 @@ impl Failure {
 }
 
 impl Failure {
-    /// The name in the log of what somebody may have tried to get around.
-    pub(super) fn suspicion(&self) -> Option<&'static str> {
+    /// The reason in the log of a request that may be an attack.
+    pub(super) fn logged_reason(&self) -> Option<&'static str> {
         match self {
             Self::Forged(_) => Some("foreign_form"),
             Self::WrongHost => Some("wrong_host"),

@@ -38,7 +38,7 @@ struct FailurePage<'a> {
     text: &'a str,
     /// Where to go from here: an address, and its name.
     way: (&'a str, &'a str),
-    /// A page that asks for itself again.
+    /// A page that reloads itself.
     again: Option<&'a str>,
 }
 
@@ -85,7 +85,7 @@ fn render(console: &Console, failure: &Failure, request: &HttpRequest) -> HttpRe
         Failure::Unavailable(why) => error!(why, "a page of the console cannot be shown"),
         _ => {}
     }
-    if let Some(reason) = failure.suspicion() {
+    if let Some(reason) = failure.logged_reason() {
         let client = client_name(client_address(request, &console.config().server.trusted_proxies));
         warn!(client, reason, "a request to the console was refused");
     }

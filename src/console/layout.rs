@@ -26,7 +26,7 @@ pub(super) struct Layout {
     pub(super) actor: String,
     pub(super) token: String,
     pub(super) is_open: bool,
-    /// Without a script the page asks for itself again: after how many seconds, and at which address.
+    /// Without a script the page reloads itself: after how many seconds, and at which address.
     pub(super) refresh: Option<(u32, String)>,
     pub(super) style: &'static str,
     pub(super) script: &'static str,

@@ -16,7 +16,7 @@ use crate::store::{Chain, RunCounts, RunProgress, StoreError, Tx};
 /// The most users in one transaction where only one transaction at a time can write. Deliveries wait for it.
 const SLICE: usize = 100;
 /// The pause after such a transaction: deliveries that wait try every millisecond.
-const TURN_OF_OTHERS: Duration = Duration::from_millis(1);
+const PAUSE_AFTER_SLICE: Duration = Duration::from_millis(1);
 
 /// A page of listed users, or a slice of one.
 #[derive(Clone, Copy)]
@@ -157,7 +157,7 @@ impl Writer {
             }
             rest = after;
             if self.store.has_one_writer() {
-                tokio::time::sleep(TURN_OF_OTHERS).await;
+                tokio::time::sleep(PAUSE_AFTER_SLICE).await;
             }
         }
     }
