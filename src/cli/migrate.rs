@@ -32,6 +32,7 @@ impl Migrate {
         for migration in store.migrations().await? {
             say!("{}  {}", if migration.applied { "applied" } else { "pending" }, migration.name);
         }
+        store.refuse_newer().await?;
         Ok(store.close().await?)
     }
 }

@@ -70,8 +70,10 @@ impl Grant {
 impl Store {
     /// Applies every migration that the database lacks. Several replicas may do so at the same time.
     ///
-    /// An error if `direct_url` leads to another database, or cannot be used although a migration is pending.
+    /// An error if a newer version has migrated the database, or if `direct_url` leads to another database, or cannot be
+    /// used although a migration is pending.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.refuse_newer().await?;
         let is_done = self.migrations().await?.iter().all(|migration| migration.applied);
         let direct = self.direct().await?;
         match (direct.may_start(is_done), direct.error()) {
@@ -91,6 +93,7 @@ impl Store {
                 ..Default::default()
             };
             let alone = db.begin_with_options(options).await?;
+            refuse_newer(&applied_in_file(&alone).await?)?;
             Migrator::up(&alone, None).await?;
             return Ok(alone.commit().await?);
         };
@@ -106,15 +109,23 @@ impl Store {
 
     /// Every migration in order, and whether it has been applied.
     pub async fn migrations(&self) -> Result<Vec<MigrationState>, StoreError> {
-        let applied: BTreeSet<String> = match &self.db {
-            Db::Sqlite(db) => {
-                let applied = Migrator::get_applied_migrations_read_only(db).await?;
-                applied.iter().map(|one| one.name().to_owned()).collect()
-            }
-            Db::Postgres { schema, .. } => applied_in(&self.db, schema).await?,
-        };
+        let applied = self.applied().await?;
         let state = |name: &str| MigrationState { name: name.to_owned(), applied: applied.contains(name) };
         Ok(Migrator::migrations().iter().map(|one| state(one.name())).collect())
+    }
+
+    /// An error if the database has migrations of a newer version: what they changed is unknown here, so it is not safe to
+    /// write. A process that runs already is not stopped by this, so that replicas can be updated one after another.
+    pub async fn refuse_newer(&self) -> Result<(), StoreError> {
+        refuse_newer(&self.applied().await?)
+    }
+
+    /// The migrations that the database has, also those that this version does not know.
+    async fn applied(&self) -> Result<BTreeSet<String>, StoreError> {
+        match &self.db {
+            Db::Sqlite(db) => Ok(applied_in_file(db).await?),
+            Db::Postgres { schema, .. } => applied_in(&self.db, schema).await,
+        }
     }
 
     /// What roles other than the owner and this one may do with our tables, as far as the owner or the defaults of the
@@ -165,6 +176,31 @@ impl Store {
 
 pub(super) fn statement<const N: usize>(sql: &str, values: [&str; N]) -> Statement {
     Statement::from_sql_and_values(DbBackend::Postgres, sql, values.map(sea_orm::Value::from))
+}
+
+fn refuse_newer(applied: &BTreeSet<String>) -> Result<(), StoreError> {
+    let migrations = Migrator::migrations();
+    let known: BTreeSet<&str> = migrations.iter().map(|one| one.name()).collect();
+    match applied.iter().find(|name| !known.contains(name.as_str())) {
+        None => Ok(()),
+        Some(unknown) => Err(StoreError::Setup(format!(
+            "a newer version of usersync has migrated this database: it has the migration {unknown}, which version {} does \
+             not know\n\
+             start that version, or a later one; to return to this version, restore a backup from before the update",
+            env!("CARGO_PKG_VERSION")
+        ))),
+    }
+}
+
+/// The migrations that an SQLite database has.
+async fn applied_in_file(db: &impl ConnectionTrait) -> Result<BTreeSet<String>, DbErr> {
+    let sql = format!("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '{MIGRATIONS}'");
+    if db.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?.is_none() {
+        return Ok(BTreeSet::new());
+    }
+    let sql = format!("SELECT version FROM {MIGRATIONS}");
+    let rows = db.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// The migrations that a schema has. A database that has our tables in another one is not taken for empty.
@@ -228,6 +264,8 @@ async fn migrate(connection: &DatabaseConnection, schema: &str, is_pooled: bool)
         revoke_schema(&alone, schema).await?;
     }
     let before = tables(&alone, schema).await?;
+    // Again: another replica may have migrated while this one waited for the lock.
+    refuse_newer(&applied_in(&alone, schema).await?)?;
     alone.execute_unprepared(&format!("SET LOCAL search_path TO {}", quoted(schema))).await?;
     Migrator::up(&alone, None).await?;
     for table in tables(&alone, schema).await? {

@@ -43,6 +43,7 @@ pub(super) async fn check(config: &Config, clock: Clock) -> [Vec<Finding>; 2] {
 }
 
 async fn check_content(config: &Config, store: &Store) -> Result<Vec<Finding>, StoreError> {
+    store.refuse_newer().await?;
     let pending: Vec<_> = store.migrations().await?.into_iter().filter(|it| !it.applied).collect();
     let mut about_address: Vec<_> = privileges::check_encoding(store).await?.into_iter().collect();
     about_address.extend(check_direct(store, pending.is_empty()).await?);
