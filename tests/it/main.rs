@@ -31,6 +31,7 @@ mod dev;
 mod direct_url;
 mod directory;
 mod doctor;
+mod earlier_schemas;
 mod encoding;
 mod endpoints;
 mod endpoints_command;

@@ -18,7 +18,7 @@ use usersync::internals::store::{ApiKey, Store};
 use usersync::internals::sync::Replay;
 
 use super::client::Client;
-use super::postgres::{Database, Template};
+use super::postgres::{Database, Template, empty_database};
 use super::provider::Provider;
 use super::signer::{Signer, rsa};
 
@@ -54,9 +54,7 @@ enum Place {
 
 impl TestApp {
     pub(crate) async fn on_sqlite(configure: fn(&mut Config)) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}?mode=rwc", directory.path().join("usersync.db").display());
-        Self::start(&url, Place::Sqlite { _directory: directory }, configure).await
+        Self::on_prepared_sqlite(async |_| (), configure).await
     }
 
     /// `None`, with a warning, if there is no PostgreSQL.
@@ -71,7 +69,29 @@ impl TestApp {
         Some(Self::start(&url, Place::Postgres { _database: database }, configure).await)
     }
 
-    async fn start(url: &str, place: Place, configure: fn(&mut Config)) -> Self {
+    /// On a file that `prepare` fills first, as an earlier version has.
+    pub(crate) async fn on_prepared_sqlite(
+        prepare: impl AsyncFnOnce(String),
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", directory.path().join("usersync.db").display());
+        prepare(url.clone()).await;
+        Self::start(&url, Place::Sqlite { _directory: directory }, configure).await
+    }
+
+    /// The same on an empty database; `None`, with a warning, if there is no PostgreSQL.
+    pub(crate) async fn on_prepared_postgres(
+        prepare: impl AsyncFnOnce(String),
+        configure: impl FnOnce(&mut Config),
+    ) -> Option<Self> {
+        let database = empty_database().await?;
+        let url = database.url();
+        prepare(url.clone()).await;
+        Some(Self::start(&url, Place::Postgres { _database: database }, configure).await)
+    }
+
+    async fn start(url: &str, place: Place, configure: impl FnOnce(&mut Config)) -> Self {
         let provider = Provider::start();
         let signer = rsa("key_1");
         provider.publish(&[&signer]);
