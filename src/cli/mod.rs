@@ -136,6 +136,21 @@ fn print_error(error: &anyhow::Error) {
     if let Some(cause) = database_error(error) {
         say_error!("{}", database_remedy(cause));
     }
+    if lacks_certificates(error) {
+        say_error!(
+            "HTTPS needs the certificates of authorities: install the system's package of them (ca-certificates), or name a \
+             file of them in SSL_CERT_FILE"
+        );
+    }
+}
+
+/// Whether a client for HTTPS could not be made because this machine trusts no authority, as in an empty container. The
+/// library has only a text for it.
+fn lacks_certificates(error: &anyhow::Error) -> bool {
+    let is_so = |cause: &(dyn std::error::Error + 'static)| {
+        cause.to_string().contains("No CA certificates were loaded")
+    };
+    error.chain().any(is_so)
 }
 
 /// A text as a terminal may show it. A control or an invisible character, which an id of another program may have, is

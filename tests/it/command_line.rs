@@ -6,6 +6,9 @@ use crate::support::binary::{ProgramFixture, ProgramOutput};
 use crate::support::client::answer;
 use crate::support::client::fixture::CREATED;
 
+/// The commands that start a service, on a port that is free whatever else this machine runs.
+const STARTS: [&[&str]; 2] = [&["serve"], &["dev", "--listen", "127.0.0.1:0"]];
+
 /// The program failed with this code, and its standard error contains these texts.
 fn assert_fails(said: &ProgramOutput, code: i32, texts: &[&str]) {
     assert_eq!(said.code, Some(code), "{said:?}");
@@ -51,10 +54,27 @@ async fn wrong_usage_exits_with_2() {
 }
 
 #[tokio::test]
+async fn without_certificates_of_authorities_the_message_says_how_to_get_them() {
+    let home = ProgramFixture::bare().with("PORT", "0");
+    home.write("none.pem", "");
+    let home = home.with("SSL_CERT_FILE", "none.pem").with("SSL_CERT_DIR", "none");
+    for command in ["serve", "dev"] {
+        assert_fails(
+            &home.run(&[command]).await,
+            2,
+            &["No CA certificates", "ca-certificates", "SSL_CERT_FILE"],
+        );
+    }
+    // The image's health check needs none.
+    let home = home.with("PORT", "1");
+    assert_fails(&home.run(&["health"]).await, 1, &["no answer from http://"]);
+}
+
+#[tokio::test]
 async fn an_invalid_log_level_exits_with_2() {
     let home = ProgramFixture::bare().with("RUST_LOG", "usersync=loudly");
-    for command in ["serve", "dev"] {
-        assert_fails(&home.run(&[command]).await, 2, &["the log level"]);
+    for command in STARTS {
+        assert_fails(&home.run(command).await, 2, &["the log level"]);
     }
 }
 
