@@ -54,6 +54,7 @@ mod explain;
 mod http;
 mod jobs;
 mod keys;
+mod outgoing;
 mod providers;
 mod pull;
 mod signature;

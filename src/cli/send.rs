@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use reqwest::Client;
 use url::Url;
 
 use super::Usage;
 use crate::clock::Clock;
-use crate::config::is_loopback;
 use crate::domain::Timestamp;
+use crate::outgoing::client_for;
 use crate::signature;
 
 #[derive(Debug, Args)]
@@ -57,12 +56,6 @@ pub(super) fn new_message_id(clock: &Clock) -> String {
     format!("msg_{}", clock.fresh_id().simple())
 }
 
-/// An HTTP client for this URL. Requests to loopback addresses bypass any configured proxy.
-pub(super) fn client_for(url: &Url) -> reqwest::Result<Client> {
-    let builder = Client::builder();
-    if is_loopback(url) { builder.no_proxy() } else { builder }.build()
-}
-
 /// Signs a body and posts it.
 pub(super) async fn post(
     to: &Url,
@@ -74,7 +67,8 @@ pub(super) async fn post(
     let signature = signature::sign(secret, id, timestamp, &body).map_err(|error| {
         Usage(format!("{error}; a secret is `whsec_` followed by base64, and a body must be UTF-8"))
     })?;
-    let response = client_for(to)?
+    let response = client_for(to)
+        .build()?
         .post(to.clone())
         .header("content-type", "application/json")
         .header("svix-id", id)

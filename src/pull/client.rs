@@ -18,9 +18,10 @@ use super::credentials::Credentials;
 use super::error::ApiError;
 use super::file::BYTE_ORDER_MARK;
 use crate::clock::{Clock, random_bytes};
-use crate::config::{is_loopback, is_permitted};
+use crate::config::is_permitted;
 use crate::content_coding::{self, CodingError};
 use crate::domain::{Timestamp, lenient_json};
+use crate::outgoing::client_for;
 use crate::providers::api::Api;
 use crate::providers::directory::{Answer, Directory, Method, Request};
 use crate::telemetry::Span;
@@ -82,17 +83,12 @@ impl ApiClient {
         clock: Clock,
         retry_policy: RetryPolicy,
     ) -> Result<Self, ApiError> {
-        let mut http = reqwest::Client::builder()
+        let http = client_for(&api.base_url)
             // A redirect would send the credentials to another host.
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(DOWNLOAD_READ_TIMEOUT)
-            .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&api.base_url) {
-            // A proxy cannot reach what is on this machine.
-            http = http.no_proxy();
-        }
-        let http = http
+            .user_agent(concat!("usersync/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| ApiError::Refused(format!("the HTTP client could not be created: {error}")))?;
         let own = || NonZeroU32::new(api.directory.pace().requests_per_second).unwrap_or(NonZeroU32::MIN);

@@ -6,12 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module and the modules that it may depend on. Every module may depend on [`COMMON`].
-const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 19] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 20] = [
     ("domain", &[]),
     ("clock", &[]),
     ("jobs", &[]),
     ("config", &[]),
     ("content_coding", &[]),
+    ("outgoing", &[]),
     ("telemetry", &[]),
     ("signature", &[]),
     ("providers", &["signature"]),
@@ -45,7 +46,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 19] = [
         ],
     ),
 ];
-const COMMON: [&str; 6] = ["domain", "clock", "config", "content_coding", "jobs", "telemetry"];
+const COMMON: [&str; 7] = ["domain", "clock", "config", "content_coding", "jobs", "outgoing", "telemetry"];
 
 /// Crates that only one module may use, apart from tests.
 const PRIVATE_CRATES: [(&str, &[&str]); 8] = [

@@ -14,6 +14,7 @@ use crate::config::{Tokens, is_loopback, is_permitted};
 use crate::content_coding;
 use crate::domain::foreign_text;
 use crate::jobs::Jobs;
+use crate::outgoing::innermost_cause;
 use crate::telemetry::Metrics;
 
 /// The largest document that is read, in bytes; real key sets have a few kilobytes.
@@ -177,15 +178,8 @@ fn scheme_and_host(url: &Url) -> String {
     format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// The innermost cause is the real problem; the outer ones repeat the address.
 fn transport(error: reqwest::Error) -> FetchError {
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    // It may quote the certificate of the server.
-    FetchError::Transport(foreign_text(&cause.to_string(), &[]))
+    FetchError::Transport(innermost_cause(error))
 }
 
 #[cfg(test)]

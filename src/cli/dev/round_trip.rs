@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::development::{Development, SOURCE};
-use crate::cli::send::{client_for, new_message_id, post};
+use crate::cli::send::{new_message_id, post};
 use crate::clock::Clock;
 use crate::domain::Timestamp;
+use crate::outgoing::client_for;
 
 pub(super) const CREATED: &str = include_str!("../../../tests/fixtures/clerk/user_created_password.json");
 
@@ -81,7 +82,7 @@ impl<'a> RoundTrip<'a> {
 
     async fn get(&self, path: &str, bearer: &str) -> anyhow::Result<(String, Response)> {
         let url = Url::parse(&format!("{}{path}", self.base))?;
-        let request = client_for(&url)?.get(url).bearer_auth(bearer);
+        let request = client_for(&url).build()?.get(url).bearer_auth(bearer);
         Ok((path.to_owned(), request.send().await?))
     }
 
