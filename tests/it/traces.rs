@@ -62,7 +62,9 @@ impl Spans {
 
 async fn a_delivery_is_one_trace_from_its_request_to_the_endpoint(home: &mut ProgramFixture) {
     let Some(mut collector) = collector(home).await else { return };
-    home.set("OTEL_EXPORTER_OTLP_HEADERS", "x-team=t0ken");
+    home.set("OTEL_EXPORTER_OTLP_HEADERS", "x-team=t0ken%20two");
+    let address = home.variable(ENDPOINT).replace("http://", "http://team:t0ken@");
+    home.set(ENDPOINT, address);
     home.set("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test");
     let hook = Receiver::start(Reply::Status(200, "")).await;
     configure(home, &hook);
@@ -108,7 +110,12 @@ async fn a_delivery_is_one_trace_from_its_request_to_the_endpoint(home: &mut Pro
         assert_eq!(span["resource"]["deployment.environment.name"], "test");
         assert_eq!((&span["status"], &span["events"]), (&json!("STATUS_CODE_UNSET"), &json!(0)));
     }
-    assert_eq!(collector.ask(&json!({})).await["headers"]["x-team"], "t0ken");
+    let state = collector.ask(&json!({})).await;
+    let headers = &state["headers"];
+    assert_eq!(
+        (&headers["x-team"], &headers["authorization"]),
+        (&json!("t0ken two"), &json!("Basic dGVhbTp0MGtlbg=="))
+    );
     let line = log.lines().find(|line| line.contains("applied")).unwrap();
     assert!(line.contains(&format!("trace_id={TRACE}")), "{line}");
     assert!(!log.contains("t0ken"), "{log}");
@@ -264,6 +271,7 @@ async fn without_a_collector_the_service_works_and_ends() {
     }
     service.line_with("SpanDroppingStarted").await;
     let log = service.stop().await.stderr;
+    assert!(log.contains("Connection refused"), "{log}");
     for once in ["traces cannot be exported", "SpanDroppingStarted", "BatchSpanProcessor.SpansDropped"] {
         assert_eq!(log.lines().filter(|line| line.contains(once)).count(), 1, "{once}: {log}");
     }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use opentelemetry::KeyValue;
 use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithHttpConfig as _};
+use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
@@ -18,7 +19,7 @@ use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use super::variables::{InvalidVariables, Settings};
-use crate::config::is_loopback;
+use crate::outgoing::{client_for, innermost_cause};
 
 /// How long the last export may take at shutdown.
 const END_TIMEOUT: Duration = Duration::from_secs(3);
@@ -29,9 +30,15 @@ const LARGEST_ANSWER: usize = 64 << 10;
 pub(super) fn provider(settings: &Settings) -> Result<SdkTracerProvider, InvalidVariables> {
     let failed = |error: &dyn Error| InvalidVariables(vec![error.to_string()]);
     let client = Client::new(settings).map_err(|error| failed(&error))?;
-    let exporter = OtlpExporter::builder().with_http().with_http_client(client).build();
+    let failure = Arc::clone(&client.failure);
+    let exporter = OtlpExporter::builder()
+        .with_http()
+        .with_endpoint(settings.collector.as_str())
+        .with_http_client(client)
+        .build();
     let exporter = Watched {
         exporter: exporter.map_err(|error| failed(&error))?,
+        failure,
         is_failing: AtomicBool::new(false),
         lost: AtomicUsize::new(0),
     };
@@ -58,6 +65,8 @@ pub(super) async fn stop(provider: SdkTracerProvider) {
 #[derive(Debug)]
 struct Watched {
     exporter: OtlpExporter,
+    /// Why the last request had no answer: the exporter only says that. Otherwise empty.
+    failure: Arc<Mutex<String>>,
     is_failing: AtomicBool,
     /// Spans that could not be exported since the start.
     lost: AtomicUsize,
@@ -70,7 +79,8 @@ impl SpanExporter for Watched {
         if let Err(error) = &exported {
             self.lost.fetch_add(count, Ordering::Relaxed);
             if !self.is_failing.swap(true, Ordering::Relaxed) {
-                warn!(%error, "traces cannot be exported, and are lost until the collector accepts them");
+                let cause = lock(&self.failure).clone();
+                warn!(%error, cause, "traces cannot be exported, and are lost until the collector accepts them");
             }
         } else if self.is_failing.swap(false, Ordering::Relaxed) {
             let lost_spans = self.lost.load(Ordering::Relaxed);
@@ -93,40 +103,55 @@ impl SpanExporter for Watched {
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
+    /// Why the last request had no answer.
+    failure: Arc<Mutex<String>>,
 }
 
 impl Client {
     fn new(settings: &Settings) -> reqwest::Result<Self> {
-        let mut http = reqwest::Client::builder()
+        let http = client_for(&settings.collector)
             // A redirect would send the headers, which may have a key, to another host.
             .redirect(redirect::Policy::none())
-            .timeout(settings.timeout);
-        if is_loopback(&settings.collector) {
-            // A proxy cannot reach what is on this machine.
-            http = http.no_proxy();
-        }
-        Ok(Self { http: http.build()?, runtime: Handle::current() })
+            .timeout(settings.timeout)
+            .build()?;
+        Ok(Self { http, runtime: Handle::current(), failure: Arc::default() })
     }
 }
 
 #[async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let http = self.http.clone();
+        let (http, failure) = (self.http.clone(), Arc::clone(&self.failure));
         let sending = async move {
-            let mut answer = http.execute(request.try_into()?).await?;
-            let mut body = BytesMut::new();
-            while let Some(chunk) = answer.chunk().await? {
-                body.extend_from_slice(&chunk);
-                if body.len() > LARGEST_ANSWER {
-                    return Err(HttpError::from("the answer is too large"));
-                }
-            }
-            let mut response = Response::new(body.freeze());
-            *response.status_mut() = answer.status();
-            *response.headers_mut() = answer.headers().clone();
-            Ok(response)
+            let answer = send(&http, request).await;
+            let cause = answer.as_ref().err().cloned();
+            *lock(&failure) = cause.unwrap_or_default();
+            answer.map_err(HttpError::from)
         };
         self.runtime.spawn(sending).await?
     }
+}
+
+/// The collector's answer, or why there is none.
+async fn send(http: &reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+    let (parts, body) = request.into_parts();
+    // Not converted: that would lose a user name and a password in the URL.
+    let request = http.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(body);
+    let mut answer = request.send().await.map_err(innermost_cause)?;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = answer.chunk().await.map_err(innermost_cause)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LARGEST_ANSWER {
+            return Err("the answer is too large".to_owned());
+        }
+    }
+    let mut response = Response::new(body.freeze());
+    *response.status_mut() = answer.status();
+    *response.headers_mut() = answer.headers().clone();
+    Ok(response)
+}
+
+/// Nothing is left half-written under the lock.
+fn lock(text: &Mutex<String>) -> MutexGuard<'_, String> {
+    text.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Uri};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
@@ -20,11 +21,14 @@ const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 const RESOURCE: &str = "OTEL_RESOURCE_ATTRIBUTES";
+const QUEUE_SIZE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
+
+/// The memory for the whole queue is taken at the start, about half a kilobyte for each span.
+const LARGEST_QUEUE: u32 = 100_000;
 
 /// Read by the SDK; each is a number.
-const NUMBERS: [&str; 7] = [
+const NUMBERS: [&str; 6] = [
     "OTEL_BSP_SCHEDULE_DELAY",
-    "OTEL_BSP_MAX_QUEUE_SIZE",
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
     "OTEL_BSP_EXPORT_TIMEOUT",
     "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
@@ -52,7 +56,7 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     /// Whether a variable names the service.
     pub(super) names_service: bool,
-    /// The collector's URL. It may have a password.
+    /// The whole URL to which traces are sent. It may have a password.
     pub(super) collector: Url,
 }
 
@@ -77,8 +81,9 @@ impl Settings {
 }
 
 impl<'a> Reader<'a> {
+    /// Not trimmed, because the SDK does not trim the variables that it reads by itself.
     fn get(&self, name: &str) -> Option<&'a str> {
-        self.environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The first of these variables that is set. The one for traces alone has precedence.
@@ -116,6 +121,9 @@ impl<'a> Reader<'a> {
         for name in NUMBERS {
             self.number::<u32>(name);
         }
+        if self.number::<u32>(QUEUE_SIZE).is_some_and(|size| size > LARGEST_QUEUE) {
+            self.refuse(QUEUE_SIZE, format_args!("write {LARGEST_QUEUE} at most"));
+        }
         let attributes = self.get(RESOURCE).unwrap_or_default();
         let keys: Vec<_> = attributes.split_terminator(',').map(|entry| entry.split_once('=')).collect();
         if keys.contains(&None) {
@@ -133,18 +141,27 @@ impl<'a> Reader<'a> {
 
     fn collector(&mut self) -> Option<Url> {
         let (name, text) = self.first(ENDPOINTS).unwrap_or((ENDPOINTS[1], DEFAULT_COLLECTOR));
-        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        if url.is_none() {
+        let is_usable =
+            |url: &Url| matches!(url.scheme(), "http" | "https") && url.as_str().parse::<Uri>().is_ok();
+        let Some(mut url) = Url::parse(text).ok().filter(is_usable) else {
             self.refuse(name, format_args!("write a URL such as {DEFAULT_COLLECTOR}"));
+            return None;
+        };
+        if name == ENDPOINTS[1] {
+            let path = format!("{}/v1/traces", url.path().trim_end_matches('/'));
+            url.set_path(&path);
         }
-        url
+        Some(url)
     }
 
     fn check_protocol(&mut self) {
         if let Some((name, protocol)) = self.first(PROTOCOLS)
             && protocol != "http/protobuf"
         {
-            self.refuse(name, "only http/protobuf is supported; a collector takes it on port 4318, mostly");
+            self.refuse(
+                name,
+                "only http/protobuf is supported; the usual port of a collector for it is 4318",
+            );
         }
         if let Some((name, compression)) = self.first(COMPRESSIONS)
             && compression != "none"
@@ -157,9 +174,9 @@ impl<'a> Reader<'a> {
         let Some((name, headers)) = self.first(HEADERS) else { return };
         let is_header = |entry: &str| {
             entry.split_once('=').is_some_and(|(name, value)| {
+                let value = percent_decode_str(value.trim()).decode_utf8();
                 HeaderName::from_str(name.trim()).is_ok()
-                    && !value.trim().is_empty()
-                    && HeaderValue::from_str(value.trim()).is_ok()
+                    && value.is_ok_and(|value| !value.is_empty() && HeaderValue::from_str(&value).is_ok())
             })
         };
         if !headers.split_terminator(',').all(is_header) {
@@ -234,9 +251,25 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2000"),
             ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test, service.name=users"),
         ]);
-        let collector = ON.1.parse().unwrap();
+        let collector = "http://user:secret@collector:4318/x/v1/traces".parse().unwrap();
         let expected = Settings { timeout: Duration::from_secs(2), names_service: true, collector };
         assert_eq!(settings.unwrap(), Some(expected));
+    }
+
+    #[test]
+    fn the_path_for_traces_is_added_to_the_endpoint_of_all_signals_alone() {
+        let [all, traces] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+        for (name, value, expected) in [
+            (all, "https://collector", "https://collector/v1/traces"),
+            (all, "https://collector/otlp/", "https://collector/otlp/v1/traces"),
+            (all, "https://collector/?team=a", "https://collector/v1/traces?team=a"),
+            (all, " https://collector/a b ", "https://collector/a%20b/v1/traces"),
+            (traces, "https://collector", "https://collector/"),
+            (traces, "https://collector/otlp", "https://collector/otlp"),
+        ] {
+            let settings = read(&[(name, value)]).unwrap().unwrap();
+            assert_eq!(settings.collector.as_str(), expected, "{value}");
+        }
     }
 
     #[test]
@@ -253,7 +286,11 @@ mod tests {
             ("OTEL_TRACES_EXPORTER", "zipkin"),
             ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
             ("OTEL_BSP_MAX_QUEUE_SIZE", "00"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "4294967295"),
             ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "500 "),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "key=t0ken%0D%0Aother"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "key=t0ken%FF"),
             ("OTEL_RESOURCE_ATTRIBUTES", "production"),
             ("OTEL_SDK_DISABLED", "yes"),
         ] {

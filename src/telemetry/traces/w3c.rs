@@ -5,6 +5,9 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState}
 pub(super) const TRACEPARENT: &str = "traceparent";
 pub(super) const TRACESTATE: &str = "tracestate";
 
+/// The standard wants at least so much passed on. More could be too large for an app that gets the event, and for the memory.
+const LONGEST_STATE: usize = 512;
+
 /// The span that a request belongs to, from the values of its headers; `None` if they are not valid.
 ///
 /// The propagator of the SDK is not used: it takes ids that are too short.
@@ -21,7 +24,9 @@ pub(super) fn read<'a>(
         return None;
     }
     let flags = TraceFlags::new(u8::from_str_radix(flags?, 16).ok()?) & TraceFlags::SAMPLED;
-    let state = tracestates.collect::<Vec<_>>().join(",").parse::<TraceState>().unwrap_or_default();
+    let state = tracestates.collect::<Vec<_>>().join(",");
+    let state = Some(state).filter(|state| state.len() <= LONGEST_STATE);
+    let state = state.and_then(|state| state.parse::<TraceState>().ok()).unwrap_or_default();
     let (trace_id, span_id) = (TraceId::from_hex(trace_id?).ok()?, SpanId::from_hex(span_id?).ok()?);
     let context = SpanContext::new(trace_id, span_id, flags, true, state);
     context.is_valid().then_some(context)
@@ -69,7 +74,10 @@ mod tests {
         let states = written(&[VALID], &["a=1", "b=2"]).unwrap();
         assert_eq!(states[1], (TRACESTATE, "a=1,b=2".to_owned()));
         // A state that cannot be read does not make the parent invalid.
-        assert_eq!(written(&[VALID], &["no state"]), Some(plain));
+        assert_eq!(written(&[VALID], &["no state"]), Some(plain.clone()));
+        let long = ["a", "b", "c"].map(|key| format!("{key}={}", "v".repeat(200)));
+        assert_eq!(written(&[VALID], &[&long.join(",")]), Some(plain));
+        assert_eq!(written(&[VALID], &[&long[..2].join(",")]).unwrap()[1].1, long[..2].join(","));
     }
 
     #[test]
