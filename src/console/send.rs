@@ -1,9 +1,7 @@
 //! The command that sends a delivery again.
 
-use std::net::Ipv4Addr;
-
 use super::mask;
-use crate::config::{Config, Signing};
+use crate::config::{Config, Signing, on_this_machine};
 use crate::domain::DeliveryKey;
 
 /// `usersync send` with a payload, for a shell on the machine of the service. `None` if the source does not accept what
@@ -13,10 +11,7 @@ pub(super) fn command(config: &Config, key: &DeliveryKey, payload: &str) -> Opti
     let is_accepted =
         source.provider.signing == Signing::StandardWebhooks && !source.webhook_secrets.is_empty();
     let payload = mask::without_private(payload).filter(|_| is_accepted)?;
-    let mut address = config.server.listen;
-    if address.ip().is_unspecified() {
-        address.set_ip(Ipv4Addr::LOCALHOST.into());
-    }
+    let address = *on_this_machine(config.server.listen).first()?;
     let (name, id) = (&source.name, key.message_id.replace('\'', "'\\''"));
     // No line of JSON is `EOF`. Its lines are short, because a terminal cuts long ones.
     Some(format!(

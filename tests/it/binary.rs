@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait as _, DbBackend, Statement, TransactionTrait as _};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::app::{APPLICATION_ID, SECRET};
 use crate::support::binary::{Process, ProgramFixture};
@@ -299,6 +299,20 @@ async fn port_alone_is_listened_on_at_all_addresses() {
     service.stop().await;
 }
 
+/// The address of a server with this status and these headers for everybody.
+async fn answering(head: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer = format!("HTTP/1.1 {head}content-length: 0\r\n\r\n");
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            assert_ne!(connection.read(&mut [0; 4096]).await.unwrap(), 0);
+            connection.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    address
+}
+
 /// As the health check of the image asks.
 async fn health_tells_whether_the_service_is_alive_and_ready(home: &mut ProgramFixture) {
     let service = home.serve().await;
@@ -316,6 +330,21 @@ async fn health_tells_whether_the_service_is_alive_and_ready(home: &mut ProgramF
     let stopped = home.run(&["health"]).await;
     assert_eq!(stopped.code, Some(1));
     assert!(stopped.stderr.contains("no answer"), "{stopped:?}");
+
+    // Another service, which is healthy, is not usersync.
+    let healthy = answering("200 OK\r\n").await;
+    home.set(
+        "USERSYNC_SERVER__LISTEN",
+        answering(&format!("302 Found\r\nlocation: http://{healthy}/\r\n")).await,
+    );
+    let redirected = home.run(&["health"]).await;
+    assert!(redirected.stderr.contains("answered 302 Found"), "{redirected:?}");
+    assert_eq!(redirected.code, Some(1));
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    home.set("USERSYNC_SERVER__LISTEN", format!("[::]:{port}"));
+    let neither = home.run(&["health"]).await.stderr;
+    assert!(neither.contains("127.0.0.1") && neither.contains("[::1]"), "{neither}");
 }
 
 on_both_databases!(health_tells_whether_the_service_is_alive_and_ready, with ProgramFixture);
