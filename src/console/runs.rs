@@ -6,6 +6,7 @@ use super::tasks::{Task, Tasks, Working};
 use crate::jobs::Jobs;
 use crate::providers::Sources;
 use crate::pull::{BackfillOptions, Puller, Quiet, ReconcileOptions};
+use crate::store::StoreError;
 use crate::sync::Feed;
 
 /// Starts runs.
@@ -26,6 +27,14 @@ pub(super) enum Wanted {
 }
 
 impl RunStarter {
+    /// Whether a run would do nothing, because the last one is complete.
+    pub(super) async fn is_complete(&self, source: &str, wanted: &Wanted) -> Result<bool, StoreError> {
+        match (wanted, self.sources.get(source)) {
+            (Wanted::Backfill(options), Some(source)) => self.puller.is_backfilled(source, options).await,
+            _ => Ok(false),
+        }
+    }
+
     /// The right to start a run; `None` if one of this source was started here and has not ended.
     pub(super) fn begin(&self, source: &str) -> Option<Working> {
         self.tasks.begin(&task_name(source))

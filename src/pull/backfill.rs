@@ -92,15 +92,10 @@ impl Puller {
                 .map_err(|error| (error, counts));
         }
         let parameters = parameters(options);
-        let request = RunRequest {
-            source: source.name(),
-            kind: RunKind::Backfill,
-            parameters: &parameters,
-            // A pipe cannot be read again from the middle.
-            restart: options.restart || is_pipe(options),
-            holder: &self.holder,
-        };
-        let run = self.begin(&request, progress).await.map_err(|error| (error, nothing))?;
+        let run = self
+            .begin(&self.run_request(source, options, &parameters), progress)
+            .await
+            .map_err(|error| (error, nothing))?;
         if run.state == RunState::Complete {
             return Ok(Summary { counts: run.counts, was_complete: true, elapsed: Duration::ZERO });
         }
@@ -131,6 +126,32 @@ impl Puller {
                 warn!(source = source.name(), seen = counts.seen, %error, "the backfill is not finished");
                 Err((error, counts))
             }
+        }
+    }
+
+    /// Whether a backfill would do nothing, because the last one is complete.
+    pub(crate) async fn is_backfilled(
+        &self,
+        source: &Source,
+        options: &BackfillOptions,
+    ) -> Result<bool, StoreError> {
+        let parameters = parameters(options);
+        self.writer.store.runs().is_complete(&self.run_request(source, options, &parameters)).await
+    }
+
+    fn run_request<'a>(
+        &'a self,
+        source: &'a Source,
+        options: &BackfillOptions,
+        parameters: &'a str,
+    ) -> RunRequest<'a> {
+        RunRequest {
+            source: source.name(),
+            kind: RunKind::Backfill,
+            parameters,
+            // A pipe cannot be read again from the middle.
+            restart: options.restart || is_pipe(options),
+            holder: &self.holder,
         }
     }
 

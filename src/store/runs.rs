@@ -149,19 +149,11 @@ impl Runs<'_> {
             return Ok(RunStart::LeasedByOther { until: until.into() });
         }
         take_from_others(&tx, request).await?;
-        let last = Entity::find()
-            .filter(Column::Source.eq(request.source))
-            .filter(Column::Kind.eq(request.kind.to_string()))
-            .order_by_desc(Column::Id)
-            .one(&tx)
-            .await?;
-        if let Some(last) = last.filter(|last| !request.restart && last.parameters == request.parameters) {
-            if last.state == RunState::Complete.to_string() {
-                // A list that was empty may have users now.
-                if request.kind == RunKind::Backfill && last.seen > 0 {
-                    return Ok(RunStart::AlreadyComplete(run(last, now)));
-                }
-            } else if last.state == RunState::Running.to_string()
+        if let Some(last) = last_of(&tx, request).await? {
+            if is_complete(&last) {
+                return Ok(RunStart::AlreadyComplete(run(last, now)));
+            }
+            if last.state == RunState::Running.to_string()
                 && now.since(last.started_at.into()) < RESUMABLE_FOR
             {
                 self.hold_in(&tx, last.id.0, request.holder, now).await?;
@@ -173,6 +165,11 @@ impl Runs<'_> {
         let begun = Entity::insert(new_run(request, clock)).exec_with_returning(&tx).await?;
         tx.commit().await?;
         Ok(RunStart::Started(run(begun, now)))
+    }
+
+    /// Whether nothing would be done, because the last run is complete and is not repeated.
+    pub(crate) async fn is_complete(&self, request: &RunRequest<'_>) -> Result<bool, StoreError> {
+        Ok(last_of(self.0, request).await?.is_some_and(|last| is_complete(&last)))
     }
 
     /// Renews the lease of a process on a run; returns whether the process still has it.
@@ -266,6 +263,22 @@ impl Runs<'_> {
             .await?;
         Ok(())
     }
+}
+
+/// The last run, if this request may continue it.
+async fn last_of(db: &impl ConnectionTrait, request: &RunRequest<'_>) -> Result<Option<Model>, StoreError> {
+    let last = Entity::find()
+        .filter(Column::Source.eq(request.source))
+        .filter(Column::Kind.eq(request.kind.to_string()))
+        .order_by_desc(Column::Id)
+        .one(db)
+        .await?;
+    Ok(last.filter(|last| !request.restart && last.parameters == request.parameters))
+}
+
+/// Whether a run is not repeated. A list that was empty may have users now.
+fn is_complete(run: &Model) -> bool {
+    run.state == RunState::Complete.to_string() && run.kind == RunKind::Backfill.to_string() && run.seen > 0
 }
 
 /// Prevents other processes from beginning a run of this source until the transaction ends. SQLite has one writer

@@ -42,8 +42,13 @@ async fn a_backfill_and_a_comparison_are_started_and_watched(home: &mut ProgramF
     start("backfill", ("restart", "")).await;
     let done = until(&visitor, "The backfill is complete.").await;
     assert!(done.contains("<td class=\"number\">3"), "{done}");
-    start("backfill", ("restart", "")).await;
-    until(&visitor, "was not repeated").await;
+    let again = visitor.post("/source/run", &[("name", "clerk"), ("kind", "backfill")]).await;
+    assert_eq!(again.status, 409);
+    assert!(again.text.contains("The last backfill is complete."), "{}", again.text);
+    let audit = visitor.page("/audit").await;
+    assert_eq!(audit.matches("<td>start a backfill</td>").count(), 1, "{audit}");
+    start("backfill", ("restart", "1")).await;
+    until(&visitor, "The backfill is complete.").await;
 
     directory.site().users.push(everybody[3].clone());
     start("reconcile", ("repair", "")).await;

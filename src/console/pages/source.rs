@@ -216,6 +216,10 @@ pub(super) async fn run(console: web::Data<Console>, post: Post<NewRun>) -> Resu
     if is_held(&console, &form.name).await? {
         return Err(in_progress());
     }
+    if console.runs().is_complete(&form.name, &wanted).await? {
+        let why = "The last backfill is complete. To repeat it, choose \"from the beginning\".";
+        return Err(Failure::not_done(why, &page));
+    }
     let working = console.runs().begin(&form.name).ok_or_else(in_progress)?;
     admin.audit(&console, what, Some(form.name.clone())).await?;
     console.runs().start(&form.name, wanted, working);
