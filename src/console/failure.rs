@@ -26,7 +26,7 @@ pub(super) enum Failure {
     BadRequest(String),
     /// The form is larger than the console reads.
     TooLarge,
-    /// The address does not take this method; these it takes.
+    /// The address has no such method, but these.
     WrongMethod { allowed: &'static str },
     /// Too many attempts to log in.
     TooManyLogins,

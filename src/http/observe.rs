@@ -18,7 +18,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 128;
 /// The route of a request that no handler is for.
 const UNMATCHED: &str = "unmatched";
-/// What is asked every few seconds, and what no trace is made of.
+/// These are requested every few seconds, so they have no trace.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 pub(super) async fn observe(

@@ -72,7 +72,7 @@ impl Queue {
         Self { jobs, bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) }
     }
 
-    /// Has a delivery written. Returns once the commit is lasting. `span` is that of its request.
+    /// Gives a delivery to the writer. Returns once it is committed. `span` is that of its request.
     pub(super) async fn write(&self, delivery: Delivery, span: &Span) -> Result<Written, WriteError> {
         // A delivery that is larger than the whole queue has it to itself.
         let size = u32::try_from(delivery.payload.len()).unwrap_or(u32::MAX).min(QUEUE_BYTES);
@@ -129,7 +129,7 @@ async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
 }
 
 impl Job {
-    /// It has waited, and is written now.
+    /// Ends the wait of a delivery that is written now.
     fn begin(self) -> (Delivery, Answer) {
         let Self { delivery, written, bytes, span, waiting } = self;
         waiting.end();

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use variables::{InvalidVariables, Settings};
 
-/// How many events are remembered with their spans. An event is mostly sent a moment after its commit.
+/// How many events are remembered with their spans. An event is usually sent immediately after its commit.
 const REMEMBERED_EVENTS: usize = 10_000;
 
 /// One for the process, as the subscriber of the log is.
