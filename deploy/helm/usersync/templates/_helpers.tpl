@@ -51,7 +51,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* The container of the service and that of the migration differ in their command alone. `suffix` is of the names of what
      belongs to the migration, which must exist before everything else of the chart. */}}
-{{- define "usersync.env" -}}
+{{- define "usersync.ownEnv" -}}
 {{- $database := .root.Values.database -}}
 {{- $secret := include "usersync.databaseSecret" . -}}
 - name: USERSYNC_DATABASE__URL
@@ -90,6 +90,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - name: USERSYNC_CONFIG
   value: /etc/usersync/usersync.toml
 {{- end }}
+{{- end }}
+
+{{- define "usersync.env" -}}
+{{- include "usersync.ownEnv" . }}
 {{- with .root.Values.env }}
 {{ toYaml . }}
 {{- end }}
@@ -157,6 +161,13 @@ capabilities:
 {{- end -}}
 {{- if not (or .Values.database.existingSecret .Values.database.url) -}}
 {{- fail "set database.existingSecret to the name of a secret with the URL of PostgreSQL, or database.url to the URL" -}}
+{{- end -}}
+{{- /* Of two variables of one name an upgrade keeps either, or fails: that depends on how Helm applies them. */ -}}
+{{- $own := printf "%s\n" (include "usersync.ownEnv" (dict "root" . "suffix" "")) -}}
+{{- range .Values.env -}}
+{{- if contains (printf "- name: %s\n" .name) $own -}}
+{{- fail (printf "env: the chart sets %s itself; set the value that it is made of" .name) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- fail "set ingress.hosts, or ingress.enabled to false" -}}
