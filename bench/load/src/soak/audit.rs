@@ -59,7 +59,12 @@ pub(super) async fn wait_for_events(ground: &Ground, feed: &Feed) -> anyhow::Res
     ];
     loop {
         for sql in &hurry {
-            database.execute_unprepared(sql).await?;
+            // The service writes the same rows in another order: a statement that meets a deadlock is tried again.
+            if let Err(error) = database.execute_unprepared(sql).await
+                && !error.to_string().contains("deadlock")
+            {
+                return Err(error.into());
+            }
         }
         let (behind, waiting) = lag(ground, feed).await?;
         if behind == 0 && waiting == 0 {
