@@ -8,6 +8,7 @@ mod timestamped_hmac;
 use std::fmt;
 use std::time::Duration;
 
+use hmac::{Hmac, Mac};
 use http::{HeaderMap, HeaderValue};
 use sha2::{Digest, Sha256};
 
@@ -98,6 +99,15 @@ fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderValu
     let mut values = headers.get_all(name).iter();
     let value = values.next().ok_or(SignatureError::MissingHeader(name))?;
     if values.next().is_some() { Err(SignatureError::InvalidHeader(name)) } else { Ok(value) }
+}
+
+/// Whether one of these signatures is that of one of the keys, over these parts one after the other.
+fn is_signed(keys: &[Hmac<Sha256>], parts: &[&[u8]], signatures: &[Vec<u8>]) -> bool {
+    keys.iter().any(|key| {
+        let signed = parts.iter().fold(key.clone(), Mac::chain_update);
+        // In constant time.
+        signatures.iter().any(|signature| signed.clone().verify_slice(signature).is_ok())
+    })
 }
 
 /// A timestamp's number. The signature covers the characters of the header: `+1649367553` must not pass as
