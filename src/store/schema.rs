@@ -73,8 +73,9 @@ impl Store {
     /// An error if a newer version has migrated the database, or if `direct_url` leads to another database, or cannot be
     /// used although a migration is pending.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        self.refuse_newer().await?;
-        let is_done = self.migrations().await?.iter().all(|migration| migration.applied);
+        let applied = self.applied().await?;
+        refuse_newer(&applied)?;
+        let is_done = Migrator::migrations().iter().all(|one| applied.contains(one.name()));
         let direct = self.direct().await?;
         match (direct.may_start(is_done), direct.error()) {
             (true, Some(error)) => warn!("{}", error.to_string().replace('\n', "; ")),
