@@ -7,20 +7,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use reqwest::{Method as HttpMethod, Response, StatusCode, header, redirect};
+use reqwest::{Method as HttpMethod, header, redirect};
 use secrecy::ExposeSecret;
-use serde_json::Value;
 use tracing::debug;
 use url::Url;
 
-use super::answer::{date, error_message_in, requested_pause};
+use super::answer::{error_message_in, requested_pause};
 use super::credentials::Credentials;
 use super::error::ApiError;
-use super::file::BYTE_ORDER_MARK;
+use super::response::{EVENT_STREAM, Failure, Verdict, describe, is_event_stream, read};
 use crate::clock::{Clock, random_bytes};
 use crate::config::is_permitted;
-use crate::content_coding::{self, CodingError};
-use crate::domain::{Timestamp, lenient_json};
+use crate::domain::Timestamp;
 use crate::outgoing::client_for;
 use crate::providers::api::Api;
 use crate::providers::directory::{Answer, Directory, Method, Request};
@@ -32,12 +30,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How long it may take to open a stream, including the wait for the rate limit and for a token.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-const EVENT_STREAM: &str = "text/event-stream";
 /// How long a download or a stream may go without a byte.
 const DOWNLOAD_READ_TIMEOUT: Duration = Duration::from_mins(1);
-/// The largest answer: 500 users with the largest metadata need a tenth of it.
-const LARGEST_ANSWER: usize = 64 << 20;
-
 /// Sends requests to one source's management API.
 #[derive(Debug)]
 pub(super) struct ApiClient {
@@ -65,13 +59,6 @@ impl RetryPolicy {
     pub(super) const RUN: Self = Self { attempts: 8, answer_timeout: Duration::from_mins(1) };
     /// For a check: it is repeated after some minutes, and a caller of the API may wait for it.
     pub(super) const WATCH: Self = Self { attempts: 2, answer_timeout: Duration::from_secs(8) };
-}
-
-/// Why one attempt failed, and the pause before the next one.
-struct Failure {
-    what: String,
-    /// The pause that the provider requests.
-    pause: Option<Duration>,
 }
 
 impl ApiClient {
@@ -334,87 +321,9 @@ impl ApiClient {
     }
 }
 
-enum Verdict {
-    Permanent(ApiError),
-    Temporary(Failure),
-}
-
-impl Verdict {
-    fn into_error(self) -> ApiError {
-        match self {
-            Self::Permanent(error) => error,
-            Self::Temporary(failure) => ApiError::Unavailable(failure.what),
-        }
-    }
-}
-
 fn http_method(request: &Request) -> HttpMethod {
     match request.method {
         Method::Get => HttpMethod::GET,
         Method::Post => HttpMethod::POST,
     }
-}
-
-fn is_event_stream(response: &Response) -> bool {
-    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    response.status().is_success() && content_type.is_some_and(|kind| kind.starts_with(EVENT_STREAM))
-}
-
-async fn read(mut response: Response) -> Result<Answer, Verdict> {
-    let temporary = |what: &str| Verdict::Temporary(Failure { what: what.to_owned(), pause: None });
-    let too_large = || {
-        // Another attempt would have the same size.
-        Verdict::Permanent(ApiError::Refused(format!(
-            "the answer is larger than {} MiB",
-            LARGEST_ANSWER >> 20
-        )))
-    };
-    let codings = content_coding::of(response.headers());
-    let status = response.status();
-    let headers: Vec<(String, String)> = response
-        .headers()
-        .iter()
-        .map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        })
-        .collect();
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| temporary(&describe(&error)))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LARGEST_ANSWER {
-            return Err(too_large());
-        }
-    }
-    let is_truncated = status == StatusCode::OK && body.is_empty();
-    if is_truncated {
-        return Err(temporary("the answer is empty"));
-    }
-    let body = content_coding::decode(body, &codings, LARGEST_ANSWER).map_err(|error| match error {
-        CodingError::TooLarge(_) => too_large(),
-        // Perhaps it was truncated.
-        CodingError::Undecodable(_) => temporary(&error.to_string()),
-    })?;
-    let mut answer =
-        Answer { status: status.as_u16(), body: json(&body).unwrap_or(Value::Null), headers, date: None };
-    answer.date = date(&answer);
-    Ok(answer)
-}
-
-/// The body as JSON. It may begin with a byte order mark, and may have half of a surrogate pair in a name.
-fn json(body: &[u8]) -> Option<Value> {
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    lenient_json::from_slice(body).ok()
-}
-
-/// Describes an error of reqwest without the URL, whose query may contain a signature.
-fn describe(error: &reqwest::Error) -> String {
-    let what = match error {
-        error if error.is_timeout() => "the provider did not answer in time",
-        error if error.is_connect() => "the provider cannot be reached",
-        error if error.is_body() || error.is_decode() => {
-            "the connection closed before the whole answer arrived"
-        }
-        _ => "the request failed",
-    };
-    what.to_owned()
 }

@@ -19,6 +19,7 @@ mod progress;
 mod reconcile;
 mod repetition;
 mod report;
+mod response;
 mod sample;
 mod sse;
 mod watch;
