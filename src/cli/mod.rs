@@ -147,10 +147,7 @@ fn print_error(error: &anyhow::Error) {
 /// Whether a client for HTTPS could not be made because this machine trusts no authority, as in an empty container. The
 /// library has only a text for it.
 fn lacks_certificates(error: &anyhow::Error) -> bool {
-    let is_so = |cause: &(dyn std::error::Error + 'static)| {
-        cause.to_string().contains("No CA certificates were loaded")
-    };
-    error.chain().any(is_so)
+    error.chain().any(|cause| cause.to_string().contains("No CA certificates were loaded"))
 }
 
 /// A text as a terminal may show it. A control or an invisible character, which an id of another program may have, is

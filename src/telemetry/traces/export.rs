@@ -65,7 +65,7 @@ pub(super) async fn stop(provider: SdkTracerProvider) {
 #[derive(Debug)]
 struct Watched {
     exporter: OtlpExporter,
-    /// Why the last request had no answer: the exporter only says that. Otherwise empty.
+    /// Why the last request had no answer, which the error of the exporter does not say; empty if it had one.
     failure: Arc<Mutex<String>>,
     is_failing: AtomicBool,
     /// Spans that could not be exported since the start.
@@ -103,7 +103,7 @@ impl SpanExporter for Watched {
 struct Client {
     http: reqwest::Client,
     runtime: Handle,
-    /// Why the last request had no answer.
+    /// The same as that of [`Watched`].
     failure: Arc<Mutex<String>>,
 }
 
