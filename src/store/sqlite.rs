@@ -16,26 +16,34 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BATCH_TRY_INTERVAL: Duration = Duration::from_millis(1);
 /// How often to try, in this time, whether another process still holds a new SQLite database.
 const BUSY_TRIES: u32 = 50;
-/// Enough for readers beside the one writer.
-const MAX_CONNECTIONS: u32 = 16;
-/// For the deliveries, a replay and a run. They take turns.
-const MAX_BATCH_CONNECTIONS: u32 = 4;
+/// A pool of connections to the file.
+struct Pool {
+    max_connections: u32,
+    busy_timeout: Duration,
+    /// Each connection has a page cache of its own, and keeps it.
+    page_cache_kib: u32,
+}
+
+/// For everything but batches: readers beside the one writer. What they need again and again are the inner pages of the
+/// indexes; SQLite's default of 2000 KiB for each would be 32 MB in all.
+const USUAL: Pool = Pool { max_connections: 16, busy_timeout: BUSY_TIMEOUT, page_cache_kib: 500 };
+/// For the deliveries, a replay and a run, which take turns. A batch writes many pages.
+const BATCHES: Pool = Pool { max_connections: 4, busy_timeout: BATCH_TRY_INTERVAL, page_cache_kib: 2000 };
 
 /// Opens the file twice: for everything else, and for batches.
 pub(super) async fn open(url: &str) -> Result<[DatabaseConnection; 2], StoreError> {
-    let db = connect(url, MAX_CONNECTIONS, BUSY_TIMEOUT).await?;
+    let db = connect(url, &USUAL).await?;
     // A database in memory exists once for each time that it is opened.
     let batches = match SqliteLocation::of(url) {
         Some(SqliteLocation::Memory) => db.clone(),
-        _ => connect(url, MAX_BATCH_CONNECTIONS, BATCH_TRY_INTERVAL).await?,
+        _ => connect(url, &BATCHES).await?,
     };
     Ok([db, batches])
 }
 
 async fn connect(
     url: &str,
-    max_connections: u32,
-    busy_timeout: Duration,
+    &Pool { max_connections, busy_timeout, page_cache_kib }: &Pool,
 ) -> Result<DatabaseConnection, StoreError> {
     let mut options = ConnectOptions::new(url);
     options
@@ -50,6 +58,8 @@ async fn connect(
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(busy_timeout)
+                // Negative: in KiB. Positive would be in pages.
+                .pragma("cache_size", format!("-{page_cache_kib}"))
         })
         .map_sqlx_sqlite_pool_opts(|pool| {
             pool.after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
@@ -177,7 +187,20 @@ fn is_writable_folder(folder: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::SqliteLocation;
+    use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
+
+    use super::{BATCHES, SqliteLocation, USUAL, open};
+
+    #[tokio::test]
+    async fn the_page_caches_of_both_pools_are_limited() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}?mode=rwc", folder.path().join("usersync.db").display());
+        for (db, pool) in open(&url).await.unwrap().iter().zip([USUAL, BATCHES]) {
+            let size = Statement::from_string(DbBackend::Sqlite, "PRAGMA cache_size");
+            let size = db.query_one_raw(size).await.unwrap().unwrap().try_get_by_index::<i32>(0).unwrap();
+            assert_eq!(size, -i32::try_from(pool.page_cache_kib).unwrap());
+        }
+    }
 
     #[test]
     fn the_file_is_found_in_the_url() {
