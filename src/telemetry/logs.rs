@@ -1,11 +1,13 @@
 //! `tracing` to standard error, for people or as JSON.
 
+use std::fmt::Debug;
 use std::io::IsTerminal;
 
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Metadata};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{ParseError, Targets, filter_fn};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
@@ -32,8 +34,12 @@ pub fn start_logs(settings: &Log, directives: Option<&str>) -> Result<(), ParseE
     };
     // Global filters, not filters of the layer: with those, a library that checks whether an event is enabled and then
     // does not emit it leaves a state behind that loses the next line.
-    let started =
-        tracing_subscriber::registry().with(lines).with(filter).with(filter_fn(holds_no_secret)).try_init();
+    let started = tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
+        .with(filter_fn(holds_no_secret))
+        .with(WithoutLateConnections)
+        .try_init();
     // A second start in one process (in tests) keeps the first subscriber.
     drop(started);
     Ok(())
@@ -57,4 +63,72 @@ fn holds_no_secret(metadata: &Metadata<'_>) -> bool {
         return SPANS_DROPPED.contains(&metadata.name());
     }
     root == "usersync" || *metadata.level() <= Level::WARN
+}
+
+/// Leaves out what actix-server says of a connection that arrives while it stops: that is not an error. The connection
+/// is closed, as it would be a moment later.
+struct WithoutLateConnections;
+
+impl<S: Subscriber> Layer<S> for WithoutLateConnections {
+    fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
+        if event.metadata().target() != "actix_server::accept" {
+            return true;
+        }
+        let mut message = Message::default();
+        event.record(&mut message);
+        message.0 != "No workers"
+    }
+}
+
+/// The text of an event.
+#[derive(Default)]
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::error;
+    use tracing_subscriber::fmt;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::WithoutLateConnections;
+
+    #[derive(Clone, Default)]
+    struct Output(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn of_a_listener_only_late_connections_are_left_out() {
+        let output = Output::default();
+        let writer = output.clone();
+        let lines = fmt::layer().with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(lines).with(WithoutLateConnections);
+        tracing::subscriber::with_default(subscriber, || {
+            error!(target: "actix_server::accept", "No workers");
+            error!(target: "actix_server::accept", "Error accepting connection: too many open files");
+            error!(target: "actix_server::worker", "No workers");
+        });
+        let lines = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        assert!(!lines.contains("actix_server::accept: No workers"), "{lines}");
+    }
 }
