@@ -1,5 +1,7 @@
 //! `usersync dev`, the commands that it prints, `send` and `token`.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use usersync::internals::clock::Clock;
@@ -36,6 +38,23 @@ async fn it_prints_the_event_the_row_and_the_answer_of_one_round_trip() {
     }
     let said = dev.stop().await;
     assert_eq!(said.stderr, "", "nothing went wrong");
+}
+
+/// The service requests its own keys before it listens, and a provider has less time for an answer.
+#[tokio::test]
+async fn a_slow_start_is_no_warning() {
+    let home = ProgramFixture::bare();
+    let mut dev = home.start(&["dev", "--listen", "127.0.0.1:0"]);
+    // Written between the two.
+    while !home.has(".usersync/dev.json") {
+        dev.assert_runs();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    dev.signal("STOP");
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    dev.signal("CONT");
+    dev.line_with("Press Ctrl-C to stop").await;
+    assert_eq!(dev.stop().await.stderr, "");
 }
 
 #[tokio::test]

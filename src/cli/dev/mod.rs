@@ -8,6 +8,7 @@ mod round_trip;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, bail};
@@ -31,6 +32,10 @@ use crate::config::{
 use crate::domain::{EventKind, Scope, UserKey};
 use crate::providers;
 use crate::store::{ApiKey, Store, UserLookup};
+
+/// The service requests its own keys as soon as it starts, and answers that request only once it listens: on a busy
+/// machine this may take longer than any provider may.
+const KEYS_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 pub(super) struct Dev {
@@ -123,6 +128,7 @@ impl Dev {
         // The round trip prints what happens; the log shows only problems, unless RUST_LOG is set.
         config.log.level = LevelFilter::WARN.to_string();
         config.server.listen = self.listen;
+        config.tokens.fetch_timeout = KEYS_TIMEOUT;
         config.database.url = SecretString::from(self.database_url());
         let kind =
             RuleKind::Oidc { domain: Url::parse(&development.issuer)?, algorithms: vec![Algorithm::Es256] };
