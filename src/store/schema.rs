@@ -355,3 +355,20 @@ async fn roles(db: &impl ConnectionTrait, statement: Statement) -> Result<Vec<St
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::TABLES;
+
+    #[test]
+    fn the_page_about_databases_lists_and_moves_every_table() {
+        let page = include_str!("../../docs/databases.md");
+        let (_, rest) = page.split_once("On PostgreSQL the tables (").unwrap();
+        let (list, _) = rest.split_once(')').unwrap();
+        let listed: Vec<&str> = list.split(',').map(|name| name.trim().trim_matches('`')).collect();
+        let statements = page.lines().filter_map(|line| line.trim().strip_suffix(" SET SCHEMA usersync;"));
+        let moved: Vec<&str> = statements.filter_map(|line| Some(line.split_once("public.")?.1)).collect();
+        assert_eq!(listed, TABLES);
+        assert_eq!(moved, TABLES);
+    }
+}
