@@ -203,10 +203,9 @@ fn metrics() -> Vec<Endpoint> {
 
 /// Mounts everything that a listener serves.
 fn routes(app: &mut ServiceConfig, state: &State, served: Routes) {
-    let endpoints = endpoints(served);
     state.provide(app);
-    app.app_data(web::Data::new(OpenApi::of(&endpoints)));
-    let (limited, others): (Vec<_>, Vec<_>) = by_path(endpoints)
+    app.app_data(web::Data::new(OpenApi::of(served)));
+    let (limited, others): (Vec<_>, Vec<_>) = by_path(endpoints(served))
         .into_iter()
         .partition(|group| group.iter().any(|endpoint| endpoint.path().starts_with("/v1/")));
     let scope = web::scope("/v1")

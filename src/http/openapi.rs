@@ -1,6 +1,7 @@
 //! `GET /openapi.json` and `GET /docs`: the description of the API, for programs and for people.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
@@ -10,7 +11,7 @@ use strum::VariantNames as _;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::endpoint::Endpoint;
-use super::events_described;
+use super::{Routes, endpoints, events_described};
 use crate::domain::Scope;
 
 /// What is true of all operations.
@@ -26,14 +27,21 @@ in time) or 431 (the headers are too large).
 
 Answers of `/v1` have `Cache-Control: no-store`.";
 
-/// The OpenAPI document of a listener, as JSON.
-#[derive(Clone)]
-pub(super) struct OpenApi(Bytes);
+/// The OpenAPI document of a listener. It is made when it is requested first: it takes a megabyte for a moment, and most
+/// processes are never asked for it.
+pub(super) struct OpenApi {
+    served: Routes,
+    json: OnceLock<Bytes>,
+}
 
 impl OpenApi {
-    /// Describes these endpoints.
-    pub(super) fn of(endpoints: &[Endpoint]) -> Self {
-        Self(document(endpoints).to_string().into())
+    /// Describes the endpoints of a listener.
+    pub(super) fn of(served: Routes) -> Self {
+        Self { served, json: OnceLock::new() }
+    }
+
+    fn json(&self) -> Bytes {
+        self.json.get_or_init(|| document(&endpoints(self.served)).to_string().into()).clone()
     }
 }
 
@@ -106,5 +114,5 @@ pub(super) fn page(path: &'static str) -> SwaggerUi {
 }
 
 pub(super) async fn show(document: web::Data<OpenApi>) -> HttpResponse {
-    HttpResponse::Ok().content_type(ContentType::json()).body(document.0.clone())
+    HttpResponse::Ok().content_type(ContentType::json()).body(document.json())
 }
