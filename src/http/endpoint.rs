@@ -58,6 +58,10 @@ pub(super) struct Endpoint {
     schemas: BTreeMap<String, Value>,
 }
 
+/// The path of the endpoint that a request has reached, among the data of the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RoutePattern(pub(super) &'static str);
+
 impl Methods {
     fn route(self) -> Route {
         match self {
@@ -270,8 +274,8 @@ impl Endpoint {
 /// Mounts endpoints of one path below a prefix that is not part of it. Other methods are refused, with an `Allow`
 /// header.
 pub(super) fn resource(prefix: &str, endpoints: Vec<Endpoint>) -> Resource {
-    let path = endpoints.first().map_or("", |endpoint| endpoint.path);
-    let path = path.strip_prefix(prefix).unwrap_or(path).to_owned();
+    let pattern = endpoints.first().map_or("", |endpoint| endpoint.path);
+    let path = pattern.strip_prefix(prefix).unwrap_or(pattern).to_owned();
     let takes_any = endpoints.iter().any(|endpoint| endpoint.methods == Methods::Any);
     let allowed: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.methods.allowed()).collect();
     let allowed = allowed.join(", ");
@@ -279,7 +283,8 @@ pub(super) fn resource(prefix: &str, endpoints: Vec<Endpoint>) -> Resource {
     let resource = endpoints
         .into_iter()
         .flat_map(|endpoint| endpoint.routes)
-        .fold(web::resource(paths), Resource::route);
+        .fold(web::resource(paths), Resource::route)
+        .app_data(RoutePattern(pattern));
     if takes_any {
         return resource;
     }

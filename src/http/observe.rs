@@ -6,9 +6,10 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage as _, web};
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use tracing::{Instrument, debug, error, error_span, info, warn};
 
+use super::endpoint::RoutePattern;
 use super::problem::Problem;
 use super::state::AuthContext;
 use crate::clock::Clock;
@@ -29,11 +30,9 @@ pub(super) async fn observe(
     let access = request.app_data::<web::Data<AuthContext>>();
     let clock = access.map_or_else(Clock::system, |access| access.clock.clone());
     let id = request_id(&request, &clock);
-    // The pattern of the route, without the real path and query: both can contain personal data.
-    let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let method = known_method(&request);
     let is_about_users = request.path().starts_with("/v1/");
-    let trace = trace_of(&request, method, &route);
+    let trace = trace_of(&request, method);
     // The span has the level error, so that every log line has the id, whatever the filter. It is formatted for every request,
     // logged or not, so it has no other field. Without a trace the second one is absent.
     let span =
@@ -42,6 +41,7 @@ pub(super) async fn observe(
     let answering = async move {
         let mut response = next.call(request).await?;
         let elapsed = started.elapsed();
+        let route = route_of(response.request()).unwrap_or_else(|| UNMATCHED.to_owned());
         log(&response, method, &route, elapsed);
         describe(&trace, &response);
         if let Ok(value) = HeaderValue::try_from(id) {
@@ -60,13 +60,20 @@ pub(super) async fn observe(
     answering.instrument(span).await
 }
 
+/// The pattern of the route, without the real path and query: both can contain personal data.
+fn route_of(request: &HttpRequest) -> Option<String> {
+    // Once an endpoint has answered, its pattern is known, without matching the path again.
+    let answered = request.app_data::<RoutePattern>().map(|pattern| pattern.0.to_owned());
+    answered.or_else(|| request.match_pattern())
+}
+
 /// The span of the request. The handler finds it among the extensions.
-fn trace_of(request: &ServiceRequest, method: &'static str, route: &str) -> Span {
-    if PROBES.contains(&route) {
+fn trace_of(request: &ServiceRequest, method: &'static str) -> Span {
+    if PROBES.contains(&request.path()) {
         return Span::default();
     }
     let header = |name| request.headers().get_all(name).filter_map(|value| value.to_str().ok());
-    let span = Span::of_request(method, Some(route).filter(|route| *route != UNMATCHED), header);
+    let span = Span::of_request(method, || route_of(request.request()), header);
     if span.is_on() {
         request.extensions_mut().insert(span.clone());
     }

@@ -73,20 +73,22 @@ impl RunningTraces {
 pub struct Span(Option<Context>);
 
 impl Span {
-    /// The span of a request that is answered here. `header` returns all values of a header.
+    /// The span of a request that is answered here. `header` returns all values of a header; `route` returns the pattern
+    /// of the route, if there is one.
     ///
     /// Its parent is the `traceparent` of the request, if that is valid.
     pub fn of_request<'a, V: Iterator<Item = &'a str>>(
         method: &'static str,
-        route: Option<&str>,
+        route: impl FnOnce() -> Option<String>,
         header: impl Fn(&'static str) -> V,
     ) -> Self {
         let Some(traces) = TRACES.get() else { return Self(None) };
         let parent = w3c::read(header(w3c::TRACEPARENT), header(w3c::TRACESTATE));
-        let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+        let route = route();
+        let name = route.as_ref().map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
         let span = traces.begin(name, SpanKind::Server, parent);
         span.set("http.request.method", method);
-        if let Some(route) = route {
+        if let Some(route) = &route {
             span.set("http.route", route);
         }
         span
