@@ -10,8 +10,15 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::error::ApiError;
+use super::response::{Verdict, read};
 use crate::domain::foreign_text;
 use crate::providers::api::{Api, ApiCredentials, OAuthClient};
+use crate::providers::directory::Answer;
+
+/// The lifetime of a token whose provider does not report it.
+const USUAL_LIFETIME: Duration = Duration::from_hours(1);
+/// A token is not used longer. A provider may report a lifetime too long to calculate with.
+const LONGEST_LIFETIME: Duration = Duration::from_hours(365 * 24);
 
 /// How requests are authorised.
 #[derive(Debug)]
@@ -109,13 +116,18 @@ async fn request_token(client: &OAuthClient, http: &reqwest::Client) -> Result<T
     };
     let passing = |_| ApiError::Unavailable("no access token could be obtained".to_owned());
     let response = request.send().await.map_err(passing)?;
-    let status = response.status().as_u16();
-    let body: Value = response.json().await.unwrap_or_default();
+    let Answer { status, body, .. } = read(response).await.map_err(Verdict::into_error)?;
     if status == 429 || status >= 500 {
         return Err(ApiError::Unavailable(format!("{} answered {status}", client.token_url.path())));
     }
     let Some(value) = body.get("access_token").and_then(Value::as_str).filter(|_| status == 200) else {
         let why = ["error_description", "error"].iter().find_map(|name| body.get(*name)?.as_str());
+        if status == 200 && why.is_none() {
+            return Err(ApiError::Unexpected(format!(
+                "{} answered without a token",
+                client.token_url.path()
+            )));
+        }
         let why = foreign_text(why.unwrap_or("no reason given"), &[secret]);
         return Err(ApiError::Unauthorized(format!(
             "the provider refused an access token ({status}, {why}): check client_id and client_secret; {}",
@@ -130,7 +142,6 @@ async fn request_token(client: &OAuthClient, http: &reqwest::Client) -> Result<T
             client.needs
         )));
     }
-    // An hour, if the provider does not report the lifetime.
-    let seconds = body.get("expires_in").and_then(Value::as_u64).unwrap_or(3600);
-    Ok(Token { value: value.into(), renew_at: Instant::now() + Duration::from_secs(seconds) * 9 / 10 })
+    let lifetime = body.get("expires_in").and_then(Value::as_u64).map_or(USUAL_LIFETIME, Duration::from_secs);
+    Ok(Token { value: value.into(), renew_at: Instant::now() + lifetime.min(LONGEST_LIFETIME) * 9 / 10 })
 }

@@ -25,6 +25,14 @@ pub(crate) fn clerk(home: &ProgramFixture, directory: &FakeDirectory) {
     );
 }
 
+pub(crate) fn auth0(home: &ProgramFixture, directory: &FakeDirectory) {
+    let base = directory.url("");
+    let api = format!(
+        "[sources.api]\ndomain = 'tenant.us.auth0.com'\nclient_id = 'id'\nclient_secret = 'secret'\nbase_url = '{base}'\nrequests_per_second = 1000"
+    );
+    configure(home, "auth0", &api);
+}
+
 pub(crate) async fn backfill(home: &ProgramFixture, arguments: &[&str]) -> (ProgramOutput, Value) {
     let said = home.run(&[&["backfill", "--json"], arguments].concat()).await;
     let summary = serde_json::from_str(said.stdout.lines().last().unwrap_or_default()).unwrap_or_default();
@@ -155,11 +163,7 @@ on_both_databases!(every_workos_user_becomes_a_row, with ProgramFixture);
 
 async fn every_auth0_user_becomes_a_row_by_an_export(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(auth0_users(1300));
-    let base = directory.url("");
-    let api = format!(
-        "[sources.api]\ndomain = 'tenant.us.auth0.com'\nclient_id = 'id'\nclient_secret = 'secret'\nbase_url = '{base}'\nrequests_per_second = 1000"
-    );
-    configure(home, "auth0", &api);
+    auth0(home, &directory);
     directory.site().looks = 1;
     directory.site().cut_downloads = 1;
     let (said, summary) = backfill(home, &[]).await;
@@ -180,6 +184,37 @@ async fn every_auth0_user_becomes_a_row_by_an_export(home: &mut ProgramFixture) 
 }
 
 on_both_databases!(every_auth0_user_becomes_a_row_by_an_export, with ProgramFixture);
+
+#[tokio::test]
+async fn an_answer_without_a_token_is_no_refusal_of_the_credentials() {
+    let home = ProgramFixture::on_sqlite();
+    let directory = FakeDirectory::start(auth0_users(30));
+    auth0(&home, &directory);
+    for (fault, words) in [
+        (Fault::Html, "/oauth/token answered without a token: check `base_url`"),
+        (Fault::Says(200, " ".repeat(65 << 20)), "the answer is larger than 64 MiB"),
+        (Fault::Status(401, None), "check client_id and client_secret"),
+    ] {
+        directory.site().faults = [fault].into();
+        let (said, _) = backfill(&home, &[]).await;
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(said.stderr.contains(words), "{words}: {said:?}");
+    }
+    // The connection was closed in the middle of the answer: the same request may succeed.
+    directory.site().faults = [Fault::Cut].into();
+    let (said, summary) = backfill(&home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(30)), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_token_may_last_for_longer_than_can_be_calculated() {
+    let home = ProgramFixture::on_sqlite();
+    let directory = FakeDirectory::start(auth0_users(30));
+    auth0(&home, &directory);
+    directory.site().said_lifetime = Some(u64::MAX);
+    let (said, summary) = backfill(&home, &[]).await;
+    assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(30)), "{said:?}");
+}
 
 const STANDARD: &str = "
 [sources.map]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::backfill::{backfill, clerk, configure, number};
+use crate::backfill::{auth0, backfill, clerk, number};
 use crate::reconcile::{matching_table, reconcile, sql};
 use crate::support::binary::{Process, ProgramFixture};
 use crate::support::directory::{FakeDirectory, Fault, auth0_users, clerk_users};
@@ -171,14 +171,6 @@ async fn a_reconciliation_continues_where_it_stopped_with_its_findings(home: &mu
 }
 
 on_both_databases!(a_reconciliation_continues_where_it_stopped_with_its_findings, with ProgramFixture);
-
-fn auth0(home: &ProgramFixture, directory: &FakeDirectory) {
-    let base = directory.url("");
-    let api = format!(
-        "[sources.api]\ndomain = 'tenant.us.auth0.com'\nclient_id = 'id'\nclient_secret = 'secret'\nbase_url = '{base}'\nrequests_per_second = 1000"
-    );
-    configure(home, "auth0", &api);
-}
 
 async fn after_a_failed_export_the_next_call_requests_another_one(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(auth0_users(30));
