@@ -314,7 +314,9 @@ impl ApiClient {
 
     fn pause(failure: &Failure, failures: u32) -> Duration {
         let backoff = FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(10));
-        let pause = failure.pause.unwrap_or(backoff).min(LONGEST_PAUSE);
+        // Zero is no pause: the attempts would be over at once. This machine's clock may be ahead of the provider's.
+        let requested = failure.pause.filter(|pause| !pause.is_zero());
+        let pause = requested.unwrap_or(backoff).min(LONGEST_PAUSE);
         // Up to 20 % more, so that several clients do not retry at the same time.
         let [random] = random_bytes().unwrap_or([128]);
         pause.mul_f64(1.0 + f64::from(random) / 255.0 / 5.0)
@@ -325,5 +327,27 @@ fn http_method(request: &Request) -> HttpMethod {
     match request.method {
         Method::Get => HttpMethod::GET,
         Method::Post => HttpMethod::POST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{ApiClient, Failure, LONGEST_PAUSE};
+
+    #[test]
+    fn the_pause_that_the_provider_requests_is_made_unless_it_is_zero() {
+        let pause = |requested: Option<u64>, failures| {
+            let pause = requested.map(Duration::from_secs);
+            ApiClient::pause(&Failure { what: String::new(), pause }, failures)
+        };
+        for (requested, failures, seconds) in
+            [(None, 1, 0.5), (None, 3, 2.0), (Some(7), 3, 7.0), (Some(0), 3, 2.0), (Some(3_600), 1, 60.0)]
+        {
+            let made = pause(requested, failures).as_secs_f64();
+            assert!((seconds..=seconds * 1.2).contains(&made), "{requested:?} {failures}: {made}");
+        }
+        assert!(pause(None, u32::MAX) >= LONGEST_PAUSE);
     }
 }
