@@ -84,9 +84,12 @@ async fn a_second_run_of_a_source_is_refused_and_not_in_the_audit(home: &mut Pro
     of_another_process.terminate();
     of_another_process.end().await;
 
-    until(&visitor, ">unfinished</span>").await;
+    let stopped = until(&visitor, ">unfinished</span>").await;
+    assert!(stopped.contains("interrupted"), "{stopped}");
     assert_eq!(start().await.status, 303);
     assert_eq!(start().await.status, 409);
+    let continued = until(&visitor, ">running</span>").await;
+    assert!(!continued.contains("interrupted"), "{continued}");
     let audit = visitor.page("/audit").await;
     assert_eq!(audit.matches("<td>start a backfill</td>").count(), 1, "{audit}");
     service.stop().await;
