@@ -68,7 +68,7 @@ struct Watched {
     /// Why the last request had no answer, which the error of the exporter does not say; empty if it had one.
     failure: Arc<Mutex<String>>,
     is_failing: AtomicBool,
-    /// Spans that could not be exported since the start.
+    /// Spans that could not be exported since exports began to fail.
     lost: AtomicUsize,
 }
 
@@ -83,7 +83,7 @@ impl SpanExporter for Watched {
                 warn!(%error, cause, "traces cannot be exported, and are lost until the collector accepts them");
             }
         } else if self.is_failing.swap(false, Ordering::Relaxed) {
-            let lost_spans = self.lost.load(Ordering::Relaxed);
+            let lost_spans = self.lost.swap(0, Ordering::Relaxed);
             info!(lost_spans, "traces are exported again");
         }
         exported
