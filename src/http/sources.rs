@@ -10,6 +10,7 @@ use utoipa::openapi::{Array, Object, ObjectBuilder, Type};
 use super::extract::ServiceKey;
 use super::problem::{Code, Problem};
 use super::query;
+use super::state::WaitContext;
 use crate::domain::{Activity, Admin, Comparison, Reason, SourceState, Timestamp};
 use crate::pull::{SourceHealth, SourceStatus, Watch, WatchedDrift};
 use crate::store::{Run, RunCounts, RunState};
@@ -116,12 +117,13 @@ pub(super) async fn list(
 /// Checks a source at its provider now, and returns its state.
 pub(super) async fn check(
     watch: web::Data<Watch>,
+    waiting: web::Data<WaitContext>,
     _key: ServiceKey<Admin>,
     name: web::Path<String>,
     request: HttpRequest,
 ) -> Result<web::Json<SourceView>, Problem> {
     query::refuse_parameters(&request)?;
-    let status = watch.check(&name).await?;
+    let status = watch.check(&name, &waiting.stopping).await?;
     Ok(web::Json(status.ok_or_else(|| Problem::new(Code::UnknownSource))?.into()))
 }
 

@@ -8,14 +8,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::app::{APPLICATION_ID, SECRET};
-use crate::support::binary::{Process, ProgramFixture};
+use crate::support::binary::{MAX_STOP_TIME, Process, ProgramFixture};
 use crate::support::client::fixture::{ADA, CREATED, UPDATED};
 use crate::support::client::{Client, SignedRequest};
 use crate::support::provider::Provider;
 use crate::support::signer::rsa;
 
-/// A stop that takes no longer than this feels immediate to an operator.
-const MAX_STOP_TIME: Duration = Duration::from_secs(4);
 /// "usersync", read as a number: the advisory lock that a replica holds while it migrates.
 const MIGRATION_LOCK: u64 = u64::from_be_bytes(*b"usersync");
 

@@ -1,11 +1,14 @@
 //! The watch in `serve`: its requests to providers, the states that it reports, and what it never does.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::backfill::{backfill, clerk, configure, number};
 use crate::reconcile::reconcile;
-use crate::support::binary::ProgramFixture;
+use crate::support::binary::{MAX_STOP_TIME, ProgramFixture};
 use crate::support::client::fixture::CREATED;
 use crate::support::client::{answer, signed_at};
 use crate::support::directory::{FakeDirectory, Fault, clerk_users, workos_users};
@@ -49,6 +52,24 @@ async fn only_an_admin_key_reads_the_sources_and_only_known_ones_are_checked(hom
 }
 
 on_both_databases!(only_an_admin_key_reads_the_sources_and_only_known_ones_are_checked, with ProgramFixture);
+
+async fn a_stop_does_not_wait_for_a_provider_that_is_checked(home: &mut ProgramFixture) {
+    // The system accepts the connections, and nobody answers.
+    let provider = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = provider.local_addr().unwrap();
+    configure(home, "clerk", &format!("[sources.api]\nsecret_key = 'sk_live_1'\nbase_url = 'http://{base}'"));
+    let service = home.serve().await;
+    let client = operator(home, &service).await;
+    let check = client.request(Method::POST, "/v1/sources/clerk/check").bearer_auth(client.service_key());
+    let checked = tokio::spawn(answer(check));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let asked = Instant::now();
+    service.stop().await;
+    assert!(asked.elapsed() < MAX_STOP_TIME, "ended after {:?}", asked.elapsed());
+    assert_eq!(checked.await.unwrap().brief(), "200 -");
+}
+
+on_both_databases!(a_stop_does_not_wait_for_a_provider_that_is_checked, with ProgramFixture);
 
 async fn a_new_user_without_a_row_is_noticed_and_each_change_of_state_is_logged_once(
     home: &mut ProgramFixture,

@@ -184,7 +184,7 @@ pub(super) async fn check(console: web::Data<Console>, post: Post<Named>) -> Res
         return Err(Failure::not_done(why, &page));
     }
     admin.audit(&console, "check a source", Some(name.clone())).await?;
-    console.watch().check(&name).await?;
+    console.watch().check(&name, &console.jobs().stopping()).await?;
     Ok(see(&page))
 }
 

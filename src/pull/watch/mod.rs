@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 pub(crate) use status::{SourceHealth, SourceStatus, WatchedDrift};
 
 use self::status::UsualPause;
@@ -129,13 +131,18 @@ impl Watch {
 
     /// Checks a source at its provider now, and returns its status; `None` if there is no such source.
     ///
-    /// If a check is already running in this process, its result is used.
-    pub(crate) async fn check(&self, name: &str) -> Result<Option<SourceStatus>, StoreError> {
+    /// If a check is already running in this process, its result is used. If the service stops, the provider is not
+    /// waited for.
+    pub(crate) async fn check(
+        &self,
+        name: &str,
+        stop: &CancellationToken,
+    ) -> Result<Option<SourceStatus>, StoreError> {
         if !self.0.sources.contains_key(name) {
             return Ok(None);
         }
         self.0.activities.wake(name);
-        self.0.check(name).await?;
+        stop.run_until_cancelled(self.0.check(name)).await.transpose()?;
         Ok(self.0.status(Some(name)).await?.pop())
     }
 }

@@ -17,6 +17,8 @@ use super::client::Client;
 use super::postgres::{self, Database};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_usersync");
+/// A stop that takes no longer than this feels immediate to an operator.
+pub(crate) const MAX_STOP_TIME: Duration = Duration::from_secs(4);
 /// Long enough for a busy machine; tests of speed have their own limits.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
