@@ -14,7 +14,7 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgQueryResult, PgR
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, Statement, Values};
 use sea_query_sqlx::SqlxValues;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::warn;
 
 use super::error::{is_about_a_value, is_about_prepared_statements, is_transient, means_another_server};
@@ -42,6 +42,10 @@ struct Inner {
     /// The idle ones; the one that was returned last is at the end.
     idle: Mutex<VecDeque<Idle>>,
     returned: Notify,
+    /// How many tasks have a permit and wait for a connection.
+    waiting: AtomicUsize,
+    /// How many attempts to connect are in progress.
+    connecting: AtomicUsize,
     /// Connections of an earlier generation are closed instead of used.
     generation: AtomicU64,
     is_closed: AtomicBool,
@@ -62,6 +66,9 @@ impl std::fmt::Debug for Idle {
         f.debug_struct("Idle").field("since", &self.since).finish_non_exhaustive()
     }
 }
+
+/// An attempt to connect; it goes on if this is dropped.
+type Attempt = oneshot::Receiver<Result<Idle, sqlx::Error>>;
 
 /// A connection in use. It goes back to the pool when it is dropped, unless a statement was running.
 pub(super) struct PooledConnection {
@@ -100,6 +107,8 @@ impl Pool {
             permits: Arc::new(Semaphore::new(max_connections)),
             idle: Mutex::default(),
             returned: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            connecting: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
             refused: AtomicUsize::new(0),
@@ -145,24 +154,32 @@ impl Pool {
         let permit = tokio::time::timeout_at(until, Arc::clone(&self.0.permits).acquire_owned()).await;
         let permit =
             permit.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?.map_err(closed)?;
-        let mut last = None;
+        let began = tokio::time::Instant::now();
+        let _waiting = Counted::new(&self.0.waiting);
+        let (mut attempt, mut last) = (None, None);
         loop {
             // Before the idle ones are checked, so that a connection that is returned meanwhile is not missed.
             let returned = self.0.returned.notified();
             if let Some(idle) = self.idle_one().await {
                 return Ok(self.give_out(idle.connection, idle.generation, permit));
             }
-            let generation = self.0.generation.load(Ordering::Acquire);
+            attempt = attempt.or_else(|| self.start_connecting());
             tokio::select! {
                 () = returned => {}
-                connected = self.connect_or_claim_from_siblings() => match connected {
-                    Ok(connection) => return Ok(self.give_out(connection, generation, permit)),
-                    Err(error) if is_transient(&error) => {
-                        last = Some(error);
-                        self.wait_for_another().await;
+                connected = self.wait_for(&mut attempt, began) => {
+                    attempt = None;
+                    match connected {
+                        None => {}
+                        Some(Ok(Idle { connection, generation, .. })) => {
+                            return Ok(self.give_out(connection, generation, permit));
+                        }
+                        Some(Err(error)) if is_transient(&error) => {
+                            last = Some(error);
+                            self.wait_for_another().await;
+                        }
+                        Some(Err(error)) => return Err(DbErr::Conn(RuntimeErr::SqlxError(error.into()))),
                     }
-                    Err(error) => return Err(DbErr::Conn(RuntimeErr::SqlxError(error.into()))),
-                },
+                }
                 () = tokio::time::sleep_until(until) => return Err(timeout_error(last)),
             }
             if tokio::time::Instant::now() >= until {
@@ -171,19 +188,78 @@ impl Pool {
         }
     }
 
-    /// Connects. A pooler without a free connection makes us wait: then the other pools close their idle ones.
-    async fn connect_or_claim_from_siblings(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut connecting = Box::pin(self.connect());
-        if let Ok(connected) = tokio::time::timeout(SLOW, &mut connecting).await {
-            return connected;
+    /// The result of an attempt to connect; `None` if it took too long, or, after a moment, if there is no attempt. A
+    /// pooler without a free connection makes us wait: then the other pools close their idle ones.
+    async fn wait_for(
+        &self,
+        attempt: &mut Option<Attempt>,
+        began: tokio::time::Instant,
+    ) -> Option<Result<Idle, sqlx::Error>> {
+        let Some(attempt) = attempt else {
+            tokio::time::sleep(RETRY_PAUSE).await;
+            if began.elapsed() >= SLOW {
+                self.wait_for_another().await;
+            }
+            return None;
+        };
+        if let Ok(connected) = tokio::time::timeout_at(began + SLOW, &mut *attempt).await {
+            return connected.ok();
         }
-        let _waiting = WaitingForServer::new(self);
-        connecting.await
+        let _refused = self.claim_from_siblings();
+        attempt.await.ok()
+    }
+
+    /// Begins to connect, unless there is an attempt for each task that waits: so there are never more connections than
+    /// permits.
+    ///
+    /// The attempt goes on if a connection is returned meanwhile: to give it up would cost the server as much, and again
+    /// and again while the connections are a few too few. The new one is then idle.
+    fn start_connecting(&self) -> Option<Attempt> {
+        let waiting = self.0.waiting.load(Ordering::Acquire);
+        let one_more = |attempts| (attempts < waiting).then_some(attempts + 1);
+        self.0.connecting.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
+        let (result, attempt) = oneshot::channel();
+        let pool = self.clone();
+        tokio::spawn(async move {
+            let generation = pool.0.generation.load(Ordering::Acquire);
+            let connected = tokio::time::timeout(ACQUIRE_TIMEOUT, pool.connect()).await;
+            let connected = connected.map(|connected| {
+                connected.map(|connection| Idle { connection, since: Instant::now(), generation })
+            });
+            if let Ok(connected) = connected
+                && let Err(Ok(unwanted)) = result.send(connected)
+            {
+                pool.keep(unwanted);
+                pool.0.returned.notify_one();
+            }
+            pool.0.connecting.fetch_sub(1, Ordering::AcqRel);
+        });
+        Some(attempt)
+    }
+
+    /// Lets a connection wait for its next use, unless it cannot be used any more.
+    fn keep(&self, idle: Idle) {
+        let inner = &self.0;
+        let is_current = idle.generation == inner.generation.load(Ordering::Acquire);
+        let is_wanted_elsewhere =
+            self.siblings().iter().any(|sibling| sibling.refused.load(Ordering::Acquire) > 0);
+        if is_current && !is_wanted_elsewhere && !inner.is_closed.load(Ordering::Acquire) {
+            self.idle().push_back(idle);
+        }
+    }
+
+    /// While the result lives, the other pools close idle connections, and those that are returned.
+    fn claim_from_siblings(&self) -> Counted<'_> {
+        let refused = Counted::new(&self.0.refused);
+        for sibling in self.siblings() {
+            lock(&sibling.idle).clear();
+        }
+        refused
     }
 
     /// Waits a moment for a connection that is returned here, or closed by another pool.
     async fn wait_for_another(&self) {
-        let _waiting = WaitingForServer::new(self);
+        let _refused = self.claim_from_siblings();
         let soon = tokio::time::sleep(RETRY_PAUSE);
         tokio::select! { () = self.0.returned.notified() => {}, () = soon => {} }
     }
@@ -327,20 +403,11 @@ impl PooledConnection {
     }
 
     fn give_back(&mut self) {
-        let inner = &self.pool.0;
-        let is_current = self.generation == inner.generation.load(Ordering::Acquire);
-        let is_wanted_elsewhere =
-            self.pool.siblings().iter().any(|sibling| sibling.refused.load(Ordering::Acquire) > 0);
-        let is_wanted = self.state == State::Free
-            && is_current
-            && !is_wanted_elsewhere
-            && !inner.is_closed.load(Ordering::Acquire);
-        if let Some(connection) = self.connection.take().filter(|_| is_wanted) {
-            let (since, generation) = (Instant::now(), self.generation);
-            self.pool.idle().push_back(Idle { connection, since, generation });
+        if let Some(connection) = self.connection.take().filter(|_| self.state == State::Free) {
+            self.pool.keep(Idle { connection, since: Instant::now(), generation: self.generation });
         }
         drop(self.permit.take());
-        inner.returned.notify_one();
+        self.pool.0.returned.notify_one();
     }
 
     /// Runs something on the connection, which is used again only if the work was completed.
@@ -387,23 +454,19 @@ impl Drop for PooledConnection {
     }
 }
 
-/// Counts as a task that waits because the server refuses more connections, until it is dropped.
-struct WaitingForServer<'a>(&'a Inner);
+/// Adds one to a number, until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
 
-impl<'a> WaitingForServer<'a> {
-    /// The other pools close idle connections, and those that are returned meanwhile.
-    fn new(pool: &'a Pool) -> Self {
-        pool.0.refused.fetch_add(1, Ordering::AcqRel);
-        for sibling in pool.siblings() {
-            lock(&sibling.idle).clear();
-        }
-        Self(&pool.0)
+impl<'a> Counted<'a> {
+    fn new(number: &'a AtomicUsize) -> Self {
+        number.fetch_add(1, Ordering::AcqRel);
+        Self(number)
     }
 }
 
-impl Drop for WaitingForServer<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.refused.fetch_sub(1, Ordering::AcqRel);
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

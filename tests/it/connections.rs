@@ -8,6 +8,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 use crate::support::binary::ProgramFixture;
 use crate::support::client::Client;
 use crate::support::client::fixture::{ADA, CREATED};
+use crate::support::forwarder::Forwarder;
 
 /// A fixture whose role may have this many connections. The role is dropped after the test.
 struct LimitedRole {
@@ -82,6 +83,25 @@ async fn a_role_with_few_connections_takes_every_delivery() {
         service.stop().await;
         home.finish().await;
     }
+}
+
+/// Each connection costs the server a process.
+#[tokio::test]
+async fn no_attempt_to_connect_is_given_up_because_a_connection_is_returned_meanwhile() {
+    let Some(mut home) = ProgramFixture::on_postgres().await else { return };
+    let forwarder = Forwarder::to(home.variable("DATABASE_URL")).await;
+    let url = forwarder.url(home.variable("DATABASE_URL"));
+    home.set("DATABASE_URL", url);
+    home.set("USERSYNC_DATABASE__MAX_CONNECTIONS", "10");
+    let service = home.serve().await;
+    let client = home.client(&service).await;
+    let before = forwarder.accepted();
+    // So a connection in use is free again before.
+    forwarder.delay_by(Duration::from_millis(30));
+    assert_eq!(refused_of_many(&client).await, 0);
+    let more = forwarder.accepted() - before;
+    assert!(more <= 10, "{more} more connections");
+    service.stop().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A TCP forwarder whose target can be changed, like an address that leads to the new primary after a failover.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ pub(crate) struct Forwarder {
     address: SocketAddr,
     target: Arc<Mutex<String>>,
     delay: Arc<Mutex<Duration>>,
+    accepted: Arc<AtomicUsize>,
 }
 
 impl Forwarder {
@@ -21,9 +23,11 @@ impl Forwarder {
         let address = listener.local_addr().unwrap();
         let target = Arc::new(Mutex::new(server_of(url)));
         let delay = Arc::new(Mutex::new(Duration::ZERO));
-        let (now, delay_now) = (Arc::clone(&target), Arc::clone(&delay));
+        let accepted = Arc::<AtomicUsize>::default();
+        let (now, delay_now, counter) = (Arc::clone(&target), Arc::clone(&delay), Arc::clone(&accepted));
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::SeqCst);
                 let server = now.lock().unwrap().clone();
                 let delay = *delay_now.lock().unwrap();
                 tokio::spawn(async move {
@@ -34,7 +38,12 @@ impl Forwarder {
                 });
             }
         });
-        Self { address, target, delay }
+        Self { address, target, delay, accepted }
+    }
+
+    /// How many clients have connected.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     /// New clients are connected to this server. Existing connections stay.
