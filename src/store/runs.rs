@@ -157,9 +157,8 @@ impl Runs<'_> {
                 && now.since(last.started_at.into()) < RESUMABLE_FOR
             {
                 self.hold_in(&tx, last.id.0, request.holder, now).await?;
-                let last = without_error(&tx, last).await?;
                 tx.commit().await?;
-                return Ok(RunStart::Started(run(last, now)));
+                return Ok(RunStart::Started(run(Model { error: None, ..last }, now)));
             }
         }
         abandon(&tx, request).await?;
@@ -193,6 +192,8 @@ impl Runs<'_> {
         let held = Entity::update_many()
             .col_expr(Column::Holder, Expr::value(holder))
             .col_expr(Column::HeldUntil, Expr::value(until))
+            // A run in progress has none; one that is continued has that of its last end.
+            .col_expr(Column::Error, Expr::value(Option::<String>::None))
             .filter(Column::Id.eq(TextUuid(id)))
             .filter(free)
             .exec(db)
@@ -275,16 +276,6 @@ async fn last_of(db: &impl ConnectionTrait, request: &RunRequest<'_>) -> Result<
         .one(db)
         .await?;
     Ok(last.filter(|last| !request.restart && last.parameters == request.parameters))
-}
-
-/// A run that is continued: why it was not completed before no longer applies.
-async fn without_error(tx: &Transaction, run: Model) -> Result<Model, StoreError> {
-    Entity::update_many()
-        .col_expr(Column::Error, Expr::value(Option::<String>::None))
-        .filter(Column::Id.eq(run.id))
-        .exec(tx)
-        .await?;
-    Ok(Model { error: None, ..run })
 }
 
 /// Whether a run is not repeated. A list that was empty may have users now.
