@@ -196,9 +196,10 @@ impl Pool {
         began: tokio::time::Instant,
     ) -> Option<Result<Idle, sqlx::Error>> {
         let Some(attempt) = attempt else {
-            tokio::time::sleep(RETRY_PAUSE).await;
             if began.elapsed() >= SLOW {
                 self.wait_for_another().await;
+            } else {
+                tokio::time::sleep(RETRY_PAUSE).await;
             }
             return None;
         };
