@@ -211,7 +211,7 @@ async fn a_token_may_last_for_longer_than_can_be_calculated() {
     let home = ProgramFixture::on_sqlite();
     let directory = FakeDirectory::start(auth0_users(30));
     auth0(&home, &directory);
-    directory.site().said_lifetime = Some(u64::MAX);
+    directory.site().reported_lifetime = Some(u64::MAX);
     let (said, summary) = backfill(&home, &[]).await;
     assert_eq!((said.code, &summary["seen"]), (Some(0), &json!(30)), "{said:?}");
 }

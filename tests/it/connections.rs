@@ -96,7 +96,7 @@ async fn no_attempt_to_connect_is_given_up_because_a_connection_is_returned_mean
     let service = home.serve().await;
     let client = home.client(&service).await;
     let before = forwarder.accepted();
-    // So a connection in use is free again before.
+    // So connecting takes longer than a delivery, and a connection in use is free again first.
     forwarder.delay_by(Duration::from_millis(30));
     assert_eq!(refused_of_many(&client).await, 0);
     let more = forwarder.accepted() - before;

@@ -40,12 +40,12 @@ async fn it_prints_the_event_the_row_and_the_answer_of_one_round_trip() {
     assert_eq!(said.stderr, "", "nothing went wrong");
 }
 
-/// The service requests its own keys before it listens, and a provider has less time for an answer.
+/// The service requests its own keys before it listens: the pause is longer than the usual time limit for the answer.
 #[tokio::test]
 async fn a_slow_start_is_no_warning() {
     let home = ProgramFixture::bare();
     let mut dev = home.start(&["dev", "--listen", "127.0.0.1:0"]);
-    // Written between the two.
+    // This file is written after the request for the keys, and before the service listens.
     while !home.has(".usersync/dev.json") {
         dev.assert_runs();
         tokio::time::sleep(Duration::from_millis(1)).await;

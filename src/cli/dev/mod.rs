@@ -33,8 +33,8 @@ use crate::domain::{EventKind, Scope, UserKey};
 use crate::providers;
 use crate::store::{ApiKey, Store, UserLookup};
 
-/// The service requests its own keys as soon as it starts, and answers that request only once it listens: on a busy
-/// machine this may take longer than any provider may.
+/// The service requests its own keys as soon as it starts, and answers that request only once it listens. On a busy
+/// machine this takes longer than the usual time limit for a provider's answer.
 const KEYS_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]

@@ -48,8 +48,8 @@ pub(crate) struct ProviderState {
     pub(crate) issuer_keys: Vec<&'static str>,
     /// How many tokens were issued.
     pub(crate) tokens: usize,
-    /// The lifetime of a token that the provider reports, if not a day.
-    pub(crate) said_lifetime: Option<u64>,
+    /// The lifetime of a token, in seconds, that the provider reports; a day if it is not set.
+    pub(crate) reported_lifetime: Option<u64>,
     /// How many export jobs were made.
     pub(crate) jobs: usize,
     /// The first jobs fail.
@@ -261,7 +261,7 @@ fn respond(
         "/oauth/token" => {
             assert!(String::from_utf8_lossy(body).contains("/api/v2/"), "the audience");
             site.tokens += 1;
-            let lifetime = site.said_lifetime.unwrap_or(86_400);
+            let lifetime = site.reported_lifetime.unwrap_or(86_400);
             HttpResponse::Ok()
                 .json(json!({"access_token": format!("token_{}", site.tokens), "expires_in": lifetime}))
         }
