@@ -12,6 +12,7 @@ mod m20261127_000002_watch;
 mod m20261127_000003_events;
 mod m20261127_000004_console;
 mod m20261127_000005_events_of_a_user;
+mod m20261128_000001_delivered;
 
 /// Every migration, in order.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000003_events::Migration),
             Box::new(m20261127_000004_console::Migration),
             Box::new(m20261127_000005_events_of_a_user::Migration),
+            Box::new(m20261128_000001_delivered::Migration),
         ]
     }
 }
