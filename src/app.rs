@@ -94,10 +94,13 @@ impl IssuerKeys for Authenticator {
 }
 
 fn give_idle_connections_back(jobs: &Jobs, store: Store) {
-    jobs.spawn_loop("idle connections", async move {
-        loop {
-            tokio::time::sleep(IDLE_CHECK).await;
-            store.close_idle().await;
+    jobs.spawn_loop("idle connections", move || {
+        let store = store.clone();
+        async move {
+            loop {
+                tokio::time::sleep(IDLE_CHECK).await;
+                store.close_idle().await;
+            }
         }
     });
 }

@@ -70,20 +70,26 @@ impl Authenticator {
     pub fn start(&self) {
         let pause_after_failure = self.settings.jwks_cooldown.max(REFRESH_INTERVAL);
         for keys in self.issuers.iter().map(|issuer| issuer.keys.clone()) {
-            self.jobs.spawn_loop("key refresh", async move {
-                loop {
-                    // A failure is logged and counted where it happens. Requests may fetch again sooner.
-                    let is_fetched = keys.current().await.is_ok();
-                    let pause = if is_fetched { REFRESH_INTERVAL } else { pause_after_failure };
-                    tokio::time::sleep(pause).await;
+            self.jobs.spawn_loop("key refresh", move || {
+                let keys = keys.clone();
+                async move {
+                    loop {
+                        // A failure is logged and counted where it happens. Requests may fetch again sooner.
+                        let is_fetched = keys.current().await.is_ok();
+                        let pause = if is_fetched { REFRESH_INTERVAL } else { pause_after_failure };
+                        tokio::time::sleep(pause).await;
+                    }
                 }
             });
         }
         let (cache, clock, leeway) = (self.cache.clone(), self.clock.clone(), self.settings.leeway);
-        self.jobs.spawn_loop("token cache cleanup", async move {
-            loop {
-                tokio::time::sleep(CLEANUP_INTERVAL).await;
-                cache.remove_expired(clock.now(), leeway);
+        self.jobs.spawn_loop("token cache cleanup", move || {
+            let (cache, clock) = (cache.clone(), clock.clone());
+            async move {
+                loop {
+                    tokio::time::sleep(CLEANUP_INTERVAL).await;
+                    cache.remove_expired(clock.now(), leeway);
+                }
             }
         });
     }

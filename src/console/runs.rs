@@ -42,8 +42,8 @@ impl RunStarter {
 
     /// Starts a run. Its progress is in the database.
     pub(super) fn start(&self, source: &str, wanted: Wanted, working: Working) {
-        let (starter, source) = (self.clone(), source.to_owned());
-        self.jobs.spawn_stoppable("run started in the console", |stop| async move {
+        let (starter, source, stop) = (self.clone(), source.to_owned(), self.jobs.stopping());
+        self.jobs.spawn_once("run started in the console", async move {
             let mut work = Box::pin(starter.work(&source, wanted, working));
             tokio::select! {
                 () = &mut work => return,

@@ -65,8 +65,10 @@ pub fn start_dispatching(
     endpoints: Vec<Endpoint>,
 ) -> Result<(), reqwest::Error> {
     for endpoint in endpoints {
-        let dispatcher = Dispatcher::new(dispatch, endpoint)?;
-        jobs.spawn_stoppable("dispatcher", |stop| dispatcher.run(stop));
+        let (dispatch, sender) = (dispatch.clone(), Sender::new(dispatch.clock.clone())?);
+        jobs.spawn_stoppable("dispatcher", move |stop| {
+            Dispatcher::new(&dispatch, sender.clone(), endpoint.clone()).run(stop)
+        });
     }
     Ok(())
 }
@@ -85,9 +87,8 @@ struct Dispatcher {
 }
 
 impl Dispatcher {
-    fn new(dispatch: &Dispatch, endpoint: Endpoint) -> Result<Self, reqwest::Error> {
+    fn new(dispatch: &Dispatch, sender: Sender, endpoint: Endpoint) -> Self {
         let Dispatch { store, clock, metrics, feed, retention } = dispatch.clone();
-        let sender = Sender::new(clock.clone())?;
         let claims = Claims {
             store,
             endpoint: endpoint.name.clone(),
@@ -96,7 +97,7 @@ impl Dispatcher {
             holder: clock.fresh_id().to_string(),
             clock,
         };
-        Ok(Self {
+        Self {
             claims,
             sender,
             endpoint,
@@ -105,7 +106,7 @@ impl Dispatcher {
             in_flight: JoinSet::new(),
             finished: Vec::new(),
             is_database_unavailable: false,
-        })
+        }
     }
 
     async fn run(mut self, stop: CancellationToken) {

@@ -18,18 +18,22 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Deletes events older than the retention: now and every hour. Must be called within a tokio runtime.
 pub fn start_sweeping_events(jobs: &Jobs, store: Store, clock: Clock, retention: Duration) {
-    jobs.spawn_stoppable("event sweep", move |stop| async move {
-        loop {
-            match sweep_events(&store, &clock, retention, &stop).await {
-                Ok(0) => {}
-                Ok(events) => info!(events, "deleted events older than the retention"),
-                Err(error) => warn!(%error, "could not delete old events; the next attempt is in an hour"),
-            }
-            if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
-                return;
-            }
-        }
+    jobs.spawn_stoppable("event sweep", move |stop| {
+        sweep_events_periodically(store.clone(), clock.clone(), retention, stop)
     });
+}
+
+async fn sweep_events_periodically(store: Store, clock: Clock, retention: Duration, stop: CancellationToken) {
+    loop {
+        match sweep_events(&store, &clock, retention, &stop).await {
+            Ok(0) => {}
+            Ok(events) => info!(events, "deleted events older than the retention"),
+            Err(error) => warn!(%error, "could not delete old events; the next attempt is in an hour"),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
+            return;
+        }
+    }
 }
 
 /// Deletes every event that is older than the retention, until `stop` is cancelled; returns how many it deleted.

@@ -3,6 +3,9 @@
 //! A service shuts down in two steps. First [loops](Jobs::spawn_loop) and open streams end immediately, while open
 //! requests are still answered. After the last request, the [workers](Jobs::spawn_worker) that answer requests end.
 //! [Tasks](Jobs::spawn_task) run until they are complete. The service waits for all of them.
+//!
+//! A panic is a defect, but it must not end the sending of events or the watch until somebody restarts the service: what
+//! runs as long as the service does is started again after a pause.
 
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
@@ -14,11 +17,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, error, warn};
 
+/// How long to wait before work that has panicked is started again: a defect that is met at once each time should not
+/// fill the log.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(10);
+
 /// The background tasks of one service. Clones share them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Jobs {
     tracker: TaskTracker,
     tokens: Signals,
+    pause_after_panic: Duration,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        let (tracker, tokens) = (TaskTracker::default(), Signals::default());
+        Self { tracker, tokens, pause_after_panic: PAUSE_AFTER_PANIC }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -38,26 +53,48 @@ impl Default for Signals {
 
 impl Jobs {
     /// Runs a loop until the service stops; it is then dropped where it waits.
-    pub fn spawn_loop(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let stop = self.tokens.stop.clone();
-        self.spawn(name, async move { stop.run_until_cancelled_owned(work).await.unwrap_or_default() });
+    pub fn spawn_loop<Work>(&self, name: &'static str, mut work: impl FnMut() -> Work + Send + 'static)
+    where
+        Work: Future<Output = ()> + Send + 'static,
+    {
+        self.spawn_stoppable(name, move |stop| {
+            let work = work();
+            async move { stop.run_until_cancelled_owned(work).await.unwrap_or_default() }
+        });
     }
 
     /// Runs work that must not be dropped half-way: it gets the token, and has to end soon after the token is
     /// cancelled.
-    pub fn spawn_stoppable<Work>(&self, name: &'static str, work: impl FnOnce(CancellationToken) -> Work)
-    where
+    pub fn spawn_stoppable<Work>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(CancellationToken) -> Work + Send + 'static,
+    ) where
         Work: Future<Output = ()> + Send + 'static,
     {
-        self.spawn(name, work(self.tokens.stop.clone()));
+        self.spawn_again(name, self.tokens.stop.clone(), work);
     }
 
     /// Runs work that answers requests: it gets a token that is cancelled only after the last request.
-    pub fn spawn_worker<Work>(&self, name: &'static str, work: impl FnOnce(CancellationToken) -> Work)
-    where
+    pub fn spawn_worker<Work>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(CancellationToken) -> Work + Send + 'static,
+    ) where
         Work: Future<Output = ()> + Send + 'static,
     {
-        self.spawn(name, work(self.tokens.end.clone()));
+        self.spawn_again(name, self.tokens.end.clone(), work);
+    }
+
+    /// Runs work that ends by itself. A panic ends it too.
+    pub fn spawn_once(&self, job: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        // Otherwise a panic would not be logged in the usual format, with the name of the job.
+        let work = AssertUnwindSafe(work).catch_unwind();
+        self.tracker.spawn(async move {
+            if work.await.is_err() {
+                error!(job, "a background task has panicked");
+            }
+        });
     }
 
     /// Runs work in the background of a request; it is finished even if the request is cancelled.
@@ -71,6 +108,11 @@ impl Jobs {
     /// Cancelled when the service stops.
     pub fn stopping(&self) -> CancellationToken {
         self.tokens.stop.clone()
+    }
+
+    /// Cancelled when the last request is answered.
+    pub fn ending(&self) -> CancellationToken {
+        self.tokens.end.clone()
     }
 
     /// Signals loops and open streams to end.
@@ -92,12 +134,22 @@ impl Jobs {
         JobsGuard(self)
     }
 
-    fn spawn(&self, job: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        // Otherwise a panic would not be logged in the usual format, with the name of the job.
-        let work = AssertUnwindSafe(work).catch_unwind();
+    /// Runs work, and starts it again when it has panicked, until the token is cancelled.
+    fn spawn_again<Work>(
+        &self,
+        job: &'static str,
+        token: CancellationToken,
+        mut work: impl FnMut(CancellationToken) -> Work + Send + 'static,
+    ) where
+        Work: Future<Output = ()> + Send + 'static,
+    {
+        let pause = self.pause_after_panic;
         self.tracker.spawn(async move {
-            if work.await.is_err() {
-                error!(job, "a background task has panicked and has stopped");
+            while AssertUnwindSafe(async { work(token.clone()).await }).catch_unwind().await.is_err() {
+                error!(job, "a background task has panicked; it is started again in {pause:?}");
+                if token.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                    return;
+                }
             }
         });
     }
@@ -134,16 +186,22 @@ mod tests {
     #[tokio::test]
     async fn loops_end_when_told_to_stop_and_workers_after_them() {
         let jobs = Jobs::default();
-        jobs.spawn_loop("loop", std::future::pending());
+        jobs.spawn_loop("loop", std::future::pending);
         let (stopped, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (stopping, ending) = (Arc::clone(&stopped), Arc::clone(&ended));
-        jobs.spawn_stoppable("stoppable", |stop| async move {
-            stop.cancelled().await;
-            stopping.store(true, Ordering::SeqCst);
+        jobs.spawn_stoppable("stoppable", move |stop| {
+            let stopping = Arc::clone(&stopping);
+            async move {
+                stop.cancelled().await;
+                stopping.store(true, Ordering::SeqCst);
+            }
         });
-        jobs.spawn_worker("worker", |end| async move {
-            end.cancelled().await;
-            ending.store(true, Ordering::SeqCst);
+        jobs.spawn_worker("worker", move |end| {
+            let ending = Arc::clone(&ending);
+            async move {
+                end.cancelled().await;
+                ending.store(true, Ordering::SeqCst);
+            }
         });
         jobs.stop();
         while jobs.tracker.len() > 1 {
@@ -161,9 +219,31 @@ mod tests {
             tokio::task::yield_now().await;
             7
         });
-        jobs.spawn_loop("careless", async { panic!("on purpose") });
+        jobs.spawn_loop("careless", || async { panic!("on purpose") });
+        jobs.spawn_once("careless", async { panic!("on purpose") });
         jobs.end(LONG).await;
         assert_eq!(task.await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn work_that_has_panicked_is_started_again() {
+        let jobs = Jobs { pause_after_panic: Duration::from_millis(1), ..Jobs::default() };
+        let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+        let mut count = 0;
+        jobs.spawn_worker("careless", move |token| {
+            count += 1;
+            started.send(count).unwrap();
+            assert_ne!(count, 1, "on purpose");
+            async move {
+                assert_ne!(count, 2, "on purpose");
+                token.cancelled().await;
+            }
+        });
+        for expected in 1..=3 {
+            assert_eq!(starts.recv().await, Some(expected));
+        }
+        jobs.end(LONG).await;
+        assert!(jobs.tracker.is_empty());
     }
 
     #[tokio::test]
@@ -177,7 +257,7 @@ mod tests {
     #[tokio::test]
     async fn dropping_the_guard_ends_everything() {
         let jobs = Jobs::default();
-        jobs.spawn_loop("loop", std::future::pending());
+        jobs.spawn_loop("loop", std::future::pending);
         jobs.spawn_worker("worker", |end| async move { end.cancelled().await });
         drop(jobs.clone().guard());
         jobs.tracker.close();

@@ -44,7 +44,7 @@ impl Activities {
     pub fn start(&self, jobs: &Jobs) {
         let activities = self.clone();
         // Deliveries that are accepted during the shutdown are written too.
-        jobs.spawn_worker("activity", |end| activities.write_until(end));
+        jobs.spawn_worker("activity", move |end| activities.clone().write_until(end));
     }
 
     async fn write_until(self, end: CancellationToken) {

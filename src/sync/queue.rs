@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::deliveries::{Causes, DeliveryOrigin, Written};
 use super::feed::Feed;
@@ -64,10 +64,11 @@ impl Queue {
     /// Starts to write in the background.
     pub(super) fn start(background: &Jobs, writer: Writer, feed: Feed) -> Self {
         let (jobs, waiting) = mpsc::channel(QUEUE_LENGTH);
-        background.spawn_worker("writer", |end| async move {
-            end.run_until_cancelled_owned(Box::pin(write_all(waiting, writer, feed)))
-                .await
-                .unwrap_or_default();
+        let waiting = Arc::new(Mutex::new(waiting));
+        background.spawn_worker("writer", move |end| {
+            let (waiting, writer, feed) = (Arc::clone(&waiting), writer.clone(), feed.clone());
+            let batches = async move { Box::pin(write_all(&mut *waiting.lock().await, writer, feed)).await };
+            async move { end.run_until_cancelled_owned(batches).await.unwrap_or_default() }
         });
         Self { jobs, bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) }
     }
@@ -98,7 +99,7 @@ impl Queue {
     }
 }
 
-async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
+async fn write_all(queue: &mut mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
     let mut jobs = Vec::with_capacity(LARGEST_BATCH);
     let mut chain = Chain::for_batches(writer.store.clone());
     while queue.recv_many(&mut jobs, LARGEST_BATCH).await > 0 {
@@ -119,7 +120,7 @@ async fn write_all(mut queue: mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
         // Last, because thousands may wait for a user. Requests for unchanged users are notified without need.
         feed.notify(users);
         if away {
-            refuse_all(&mut queue);
+            refuse_all(queue);
         }
         // A transaction is kept open only while deliveries are waiting.
         if queue.is_empty() {

@@ -22,15 +22,20 @@ pub struct ReplicaListener {
 impl ReplicaListener {
     /// Starts to listen in the background. Must be called within a tokio runtime.
     pub fn start(jobs: &Jobs, store: Store, feed: Feed) {
-        let listener = Self { store, feed };
-        jobs.spawn_stoppable("replica listener", move |stop| async move {
-            while let Err(error) = Box::pin(listener.listen(&stop)).await {
-                warn!(%error, "cannot listen for changes by other replicas; the next attempt is in a second");
-                if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
-                    return;
-                }
-            }
+        jobs.spawn_stoppable("replica listener", move |stop| {
+            let listener = Self { store: store.clone(), feed: feed.clone() };
+            async move { listener.listen_again(&stop).await }
         });
+    }
+
+    /// Listens until the service stops.
+    async fn listen_again(&self, stop: &CancellationToken) {
+        while let Err(error) = Box::pin(self.listen(stop)).await {
+            warn!(%error, "cannot listen for changes by other replicas; the next attempt is in a second");
+            if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+                return;
+            }
+        }
     }
 
     /// Listens until the service stops or the database is unavailable. Returns at once on SQLite.

@@ -36,21 +36,25 @@ pub enum Swept {
 /// Clears payloads older than the retention: now and every hour. Must be called within a tokio runtime.
 pub fn start_sweeping(jobs: &Jobs, store: Store, clock: Clock, retention: Duration) {
     // A statement that has begun is finished: its connection would otherwise be busy when the pool is closed.
-    jobs.spawn_stoppable("sweep", move |stop| async move {
-        loop {
-            let swept = sweep(&store, &clock, retention, &stop).await;
-            match &swept {
-                Ok(Swept::Cleared(0) | Swept::HeldElsewhere) => {}
-                Ok(Swept::Cleared(payloads)) => info!(payloads, "erased payloads older than the retention"),
-                Err(error) => warn!(%error, "could not erase old payloads; the next attempt is in an hour"),
-            }
-            // The next attempt comes soon enough to take over from a process that was killed.
-            let pause = if matches!(swept, Ok(Swept::HeldElsewhere)) { LEASE } else { INTERVAL };
-            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-                return;
-            }
-        }
+    jobs.spawn_stoppable("sweep", move |stop| {
+        sweep_periodically(store.clone(), clock.clone(), retention, stop)
     });
+}
+
+async fn sweep_periodically(store: Store, clock: Clock, retention: Duration, stop: CancellationToken) {
+    loop {
+        let swept = sweep(&store, &clock, retention, &stop).await;
+        match &swept {
+            Ok(Swept::Cleared(0) | Swept::HeldElsewhere) => {}
+            Ok(Swept::Cleared(payloads)) => info!(payloads, "erased payloads older than the retention"),
+            Err(error) => warn!(%error, "could not erase old payloads; the next attempt is in an hour"),
+        }
+        // The next attempt comes soon enough to take over from a process that was killed.
+        let pause = if matches!(swept, Ok(Swept::HeldElsewhere)) { LEASE } else { INTERVAL };
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+    }
 }
 
 /// Clears every payload that is older than the retention, until `stop` is cancelled, unless another process does so.

@@ -41,8 +41,9 @@ impl UserLoader {
         let questions = Arc::new(Mutex::new(questions));
         for _ in 0..STATEMENTS {
             let (store, questions) = (store.clone(), Arc::clone(&questions));
-            jobs.spawn_worker("user loader", |end| async move {
-                end.run_until_cancelled_owned(answer(store, questions)).await.unwrap_or_default();
+            jobs.spawn_worker("user loader", move |end| {
+                let answers = answer(store.clone(), Arc::clone(&questions));
+                async move { end.run_until_cancelled_owned(answers).await.unwrap_or_default() }
             });
         }
         Self { queue }

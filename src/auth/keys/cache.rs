@@ -168,8 +168,8 @@ impl Cache {
         }
         let (done, fetch) = watch::channel(());
         state.fetch = Some(fetch.clone());
-        let cache = Arc::clone(self);
-        self.fetcher.jobs.spawn_worker("key fetch", |end| async move {
+        let (cache, end) = (Arc::clone(self), self.fetcher.jobs.ending());
+        self.fetcher.jobs.spawn_once("key fetch", async move {
             end.run_until_cancelled(cache.fetch()).await;
             drop(done);
         });

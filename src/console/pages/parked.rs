@@ -114,9 +114,9 @@ pub(super) async fn replay(console: web::Data<Console>, post: Post<Group>) -> Re
         Failure::not_done("A replay of parked deliveries is in progress. Wait until it has ended.", &page)
     })?;
     admin.audit(&console, "replay parked deliveries", Some(target)).await?;
-    let console = console.as_ref().clone();
-    console.jobs().clone().spawn_loop("replay started in the console", async move {
-        replay_all(&console, &form.which(), working).await;
+    let (working, stop, console) = (working, console.jobs().stopping(), console.as_ref().clone());
+    console.jobs().clone().spawn_once("replay started in the console", async move {
+        stop.run_until_cancelled(replay_all(&console, &form.which(), working)).await.unwrap_or_default();
     });
     Ok(see(&page))
 }

@@ -95,11 +95,15 @@ impl Watch {
     /// Starts the background tasks. Must be called within a tokio runtime.
     pub(crate) fn start(&self, jobs: &Jobs) {
         let inner = Arc::clone(&self.0);
-        jobs.spawn_stoppable("states of the sources", |stop| inner.update_states_periodically(stop));
+        jobs.spawn_stoppable("states of the sources", move |stop| {
+            Arc::clone(&inner).update_states_periodically(stop)
+        });
         for (name, source) in &self.0.sources {
             if source.client.is_some() {
                 let (inner, name) = (Arc::clone(&self.0), name.clone());
-                jobs.spawn_stoppable("watch", |stop| inner.watch_with_lease(name, stop));
+                jobs.spawn_stoppable("watch", move |stop| {
+                    Arc::clone(&inner).watch_with_lease(name.clone(), stop)
+                });
             }
         }
     }
