@@ -21,17 +21,20 @@ pub(super) struct Task {
 pub(super) struct Working {
     tasks: Tasks,
     name: String,
+    /// The same work the last time.
+    before: Option<Task>,
+    is_started: bool,
 }
 
 impl Tasks {
-    /// Begins some work; `None` if the same is going on.
+    /// The right to do some work; `None` if the same is going on.
     pub(super) fn begin(&self, name: &str) -> Option<Working> {
         let mut tasks = self.lock();
         if tasks.get(name).is_some_and(|task| task.result.is_none()) {
             return None;
         }
-        tasks.insert(name.to_owned(), Task::default());
-        Some(Working { tasks: self.clone(), name: name.to_owned() })
+        let before = tasks.insert(name.to_owned(), Task::default());
+        Some(Working { tasks: self.clone(), name: name.to_owned(), before, is_started: false })
     }
 
     /// What is known of some work.
@@ -46,6 +49,12 @@ impl Tasks {
 }
 
 impl Working {
+    /// Starts the work. If this is dropped before, the work was never there.
+    pub(super) fn start(mut self) -> Self {
+        self.is_started = true;
+        self
+    }
+
     pub(super) fn progress(&self, done: u64) {
         if let Some(task) = self.tasks.lock().get_mut(&self.name) {
             task.done = done;
@@ -66,7 +75,15 @@ impl Working {
 impl Drop for Working {
     /// Work that ended without a word was stopped with the service, or has panicked.
     fn drop(&mut self) {
-        self.set(Err("stopped before its end".to_owned()));
+        if self.is_started {
+            self.set(Err("stopped before its end".to_owned()));
+            return;
+        }
+        let mut tasks = self.tasks.lock();
+        match self.before.take() {
+            Some(before) => tasks.insert(std::mem::take(&mut self.name), before),
+            None => tasks.remove(&self.name),
+        };
     }
 }
 
@@ -77,13 +94,23 @@ mod tests {
     #[test]
     fn the_same_work_is_done_once_at_a_time() {
         let tasks = Tasks::default();
-        let working = tasks.begin("replay").unwrap();
+        let working = tasks.begin("replay").unwrap().start();
         assert!(tasks.begin("replay").is_none() && tasks.begin("another").is_some());
         working.progress(7);
         assert_eq!(tasks.get("replay").unwrap().done, 7);
         working.end(Ok("7 applied".to_owned()));
         assert_eq!(tasks.get("replay").unwrap().result, Some(Ok("7 applied".to_owned())));
-        drop(tasks.begin("replay").unwrap());
+        drop(tasks.begin("replay").unwrap().start());
         assert!(tasks.get("replay").unwrap().result.unwrap().is_err());
+    }
+
+    #[test]
+    fn work_that_was_not_started_leaves_what_was_known_before() {
+        let tasks = Tasks::default();
+        drop(tasks.begin("replay").unwrap());
+        assert_eq!(tasks.get("replay"), None);
+        tasks.begin("replay").unwrap().start().end(Ok("7 applied".to_owned()));
+        drop(tasks.begin("replay").unwrap());
+        assert_eq!(tasks.get("replay").unwrap().result, Some(Ok("7 applied".to_owned())));
     }
 }

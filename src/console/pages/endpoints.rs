@@ -96,7 +96,7 @@ pub(super) async fn replay(console: web::Data<Console>, post: Post<Since>) -> Re
     let now = console.clock().now();
     let back = Duration::from_hours(hours.min(10_000)).min(console.config().event_retention());
     let (store, clock) = (console.store().clone(), console.clock().clone());
-    let (working, stop) = (working, console.jobs().stopping());
+    let (working, stop) = (working.start(), console.jobs().stopping());
     console.jobs().spawn_once("replay to an endpoint", async move {
         let replaying = events::replay_changes(&store, &clock, &name, now.minus(back));
         let Some(replayed) = stop.run_until_cancelled(replaying).await else { return };

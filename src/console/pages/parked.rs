@@ -114,7 +114,7 @@ pub(super) async fn replay(console: web::Data<Console>, post: Post<Group>) -> Re
         Failure::not_done("A replay of parked deliveries is in progress. Wait until it has ended.", &page)
     })?;
     admin.audit(&console, "replay parked deliveries", Some(target)).await?;
-    let (working, stop, console) = (working, console.jobs().stopping(), console.as_ref().clone());
+    let (working, stop, console) = (working.start(), console.jobs().stopping(), console.as_ref().clone());
     console.jobs().clone().spawn_once("replay started in the console", async move {
         stop.run_until_cancelled(replay_all(&console, &form.which(), working)).await.unwrap_or_default();
     });

@@ -222,7 +222,7 @@ pub(super) async fn run(console: web::Data<Console>, post: Post<NewRun>) -> Resu
     }
     let working = console.runs().begin(&form.name).ok_or_else(in_progress)?;
     admin.audit(&console, what, Some(form.name.clone())).await?;
-    console.runs().start(&form.name, wanted, working);
+    console.runs().start(&form.name, wanted, working.start());
     Ok(see(&page))
 }
 
