@@ -50,8 +50,8 @@ pub(crate) trait Directory: fmt::Debug + Send + Sync {
     }
 
     /// The number of users in the answer to [`Self::count`].
-    fn read_count(&self, _answer: &Answer) -> Option<u64> {
-        None
+    fn read_count(&self, _answer: &Answer) -> Result<u64, ListError> {
+        Err(ListError::not_a_list("the number of users"))
     }
 
     /// The request for one user; `None` if the provider has no such request.
@@ -227,7 +227,7 @@ pub(crate) enum ListError {
 }
 
 impl ListError {
-    pub(super) fn not_a_list(what: &str) -> Self {
+    pub(crate) fn not_a_list(what: &str) -> Self {
         Self::Unusable(format!(
             "the answer is not {what}: check `base_url` under [sources.api], and any proxy in between"
         ))

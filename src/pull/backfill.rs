@@ -216,7 +216,7 @@ impl Puller {
             && let Some(count) = api.directory.count()
         {
             let answer = client.send(&count).await?;
-            reading.total = api.directory.read_count(&answer);
+            reading.total = Some(api.directory.read_count(&answer)?);
             if let Some(run) = reading.run {
                 self.writer.store.runs().describe(run, reading.total, answer.date).await?;
             }

@@ -119,7 +119,7 @@ impl Puller {
             Sample::take(&client, directory, store, source.name()).await?.check_for_repair()?;
         }
         let count = match api.directory.count() {
-            Some(count) => api.directory.read_count(&client.send(&count).await?),
+            Some(count) => Some(api.directory.read_count(&client.send(&count).await?)?),
             None => None,
         };
         let mut comparison = self.comparison(source, run, &client, options.repair, progress).await?;

@@ -161,10 +161,13 @@ async fn a_source_whose_provider_answers_with_an_error_is_unknown(home: &mut Pro
         (Fault::Status(403, None), "api_forbidden"),
         (Fault::Status(302, Some(("location", "https://elsewhere.example".to_owned()))), "api_misconfigured"),
         (Fault::Html, "unexpected_answer"),
+        (Fault::Json(json!([])), "unexpected_answer"),
+        (Fault::Json(json!([null, 1])), "unexpected_answer"),
+        (Fault::Json(json!({"total_count": "1"})), "unexpected_answer"),
         (Fault::Status(500, None), "api_unavailable"),
         (Fault::Cut, "api_unavailable"),
     ] {
-        directory.site().faults = vec![fault.clone(), fault.clone()].into();
+        directory.site().faults = vec![fault.clone(); 9].into();
         let source = client.check("clerk").await;
         assert_eq!(source["state"], "unknown", "{fault:?} {source}");
         assert_eq!(source["reasons"], json!([reason]), "{fault:?} {source}");

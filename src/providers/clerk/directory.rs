@@ -119,8 +119,9 @@ impl Directory for ClerkDirectory {
         Some(get("/users/count"))
     }
 
-    fn read_count(&self, answer: &Answer) -> Option<u64> {
-        answer.body.get("total_count").and_then(Value::as_u64)
+    fn read_count(&self, answer: &Answer) -> Result<u64, ListError> {
+        let count = answer.body.get("total_count").and_then(Value::as_u64);
+        count.ok_or_else(|| ListError::not_a_list("Clerk's number of users"))
     }
 
     fn lookup(&self, external_id: &str) -> Option<Request> {

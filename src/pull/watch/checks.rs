@@ -8,10 +8,10 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::Inner;
-use crate::domain::{Checks, Reason, Timestamp, UserKey};
+use crate::domain::{Change, Checks, Delivery, Reason, Timestamp, UserKey};
 use crate::providers::Source;
 use crate::providers::api::Api;
-use crate::providers::directory::Lookup;
+use crate::providers::directory::{ListError, Lookup};
 use crate::providers::watch::{Endpoint, Newest, endpoint_problems};
 use crate::pull::client::ApiClient;
 use crate::pull::error::{ApiError, PullError};
@@ -70,7 +70,7 @@ impl Inner {
             None => Newest::default(),
         };
         let total = match (newest.total, api.directory.count()) {
-            (None, Some(request)) => api.directory.read_count(&client.send(&request).await?),
+            (None, Some(request)) => Some(api.directory.read_count(&client.send(&request).await?)?),
             (total, _) => total,
         };
         if let Some(total) = total {
@@ -99,12 +99,15 @@ impl Inner {
     ) -> Result<u64, PullError> {
         let api = client.api();
         let created_before = now.minus(api.watch.row_expected_after());
-        let listed = newest.users.iter().map(|user| source.listed(user.clone(), now));
-        let created: Vec<(UserKey, Timestamp)> = listed
-            .filter_map(|delivery| {
-                let change = delivery.change()?;
-                Some((change.user.clone(), change.lifetime()?))
-            })
+        let listed: Vec<Delivery> =
+            newest.users.iter().map(|user| source.listed(user.clone(), now)).collect();
+        let changes: Vec<&Change> = listed.iter().filter_map(Delivery::change).collect();
+        if changes.is_empty() && !listed.is_empty() {
+            return Err(ListError::not_a_list("a list of users that can be read").into());
+        }
+        let created: Vec<(UserKey, Timestamp)> = changes
+            .into_iter()
+            .filter_map(|change| Some((change.user.clone(), change.lifetime()?)))
             .filter(|(_, created_at)| *created_at < created_before)
             .collect();
         let keys: BTreeSet<&UserKey> = created.iter().map(|(user, _)| user).collect();

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Cut,
     /// A proxy's page.
     Html,
+    /// This JSON.
+    Json(Value),
     /// This status, with an error message of the provider.
     Says(u16, String),
 }
@@ -171,6 +173,7 @@ async fn answer(
         Some(Fault::Html) => {
             return HttpResponse::Ok().content_type("text/html").body("<html>sign in</html>");
         }
+        Some(Fault::Json(body)) => return HttpResponse::Ok().json(body),
         Some(Fault::Says(status, words)) => {
             let status = StatusCode::from_u16(status).unwrap();
             return HttpResponse::build(status).json(json!({"errors": [{"message": words}]}));
