@@ -16,6 +16,8 @@ pub(super) struct ProgramSpec {
     pub(super) own: bool,
     /// Whether its database is on the PostgreSQL server.
     pub(super) on_server: bool,
+    /// Whether it has tables of its own, not usersync's.
+    pub(super) has_own_tables: bool,
     pub(super) kind: Kind,
 }
 
@@ -33,15 +35,19 @@ pub(super) enum Kind {
 
 impl ProgramSpec {
     fn own(title: &'static str, kind: Kind) -> Self {
-        Self { title, own: true, on_server: true, kind }
+        Self { title, own: true, on_server: true, has_own_tables: false, kind }
     }
 
     fn peer(title: &'static str, kind: Kind) -> Self {
-        Self { title, own: false, on_server: true, kind }
+        Self { title, own: false, on_server: true, has_own_tables: false, kind }
     }
 
     fn without_server(self) -> Self {
         Self { on_server: false, ..self }
+    }
+
+    fn with_own_tables(self) -> Self {
+        Self { has_own_tables: true, ..self }
     }
 
     /// Its title as a name for a directory or a database.
@@ -70,7 +76,7 @@ fn for_webhooks(options: &Options) -> anyhow::Result<Vec<ProgramSpec>> {
         let pgbench = Pgbench::new(options.pgbench.clone(), usersync, &peers)?;
         all.push(ProgramSpec::peer("pgbench", Kind::Pgbench(pgbench)));
         let fastify = Program::fastify(options.node.clone(), &peers);
-        all.push(ProgramSpec::peer("fastify", Kind::Webhooks(fastify)));
+        all.push(ProgramSpec::peer("fastify", Kind::Webhooks(fastify)).with_own_tables());
     }
     Ok(all)
 }
@@ -90,7 +96,7 @@ fn for_current_user(options: &Options, scratch: &Scratch) -> anyhow::Result<Vec<
         let memory = Program::memory(answer)?;
         all.push(ProgramSpec::peer("memory", Kind::Memory(memory)).without_server());
         let fastify = Program::fastify(options.node.clone(), &peers(options)?);
-        all.push(ProgramSpec::peer("fastify", Kind::CurrentUser(fastify, None)));
+        all.push(ProgramSpec::peer("fastify", Kind::CurrentUser(fastify, None)).with_own_tables());
     }
     Ok(all)
 }

@@ -31,7 +31,7 @@ pub(crate) struct Options {
     /// PostgreSQL server, postgres://…; each makes a database there, and it is dropped
     #[arg(long, value_name = "URL")]
     database: String,
-    /// A database on that server which each begins with a copy of, such as one that `bench/fill` has filled
+    /// A database on that server, such as one that `bench/fill` has filled: usersync and pgbench begin with a copy of it
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
     #[command(flatten)]
@@ -103,7 +103,7 @@ async fn take_turns(
     for contestant in contestants {
         let directory = scratch.directory(&contestant.identifier())?;
         let server = contestant.on_server.then_some(server);
-        let template = options.template.as_deref();
+        let template = options.template.as_deref().filter(|_| !contestant.has_own_tables);
         let database = Database::copy(server, &directory, &contestant.identifier(), template).await?;
         let url = database.url();
         databases.push(database);
