@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::sender::Sent;
 use crate::clock::{Clock, random_bytes};
 use crate::domain::{EndpointState, Health, Timestamp, UserId, UserKey, collapse_user, retry_pause};
-use crate::store::{Claimant, Endpoint, LastAttempt, Message, Order, Pending, Store, StoreError, Tx, Wanted};
+use crate::store::{
+    Claimant, LastAttempt, Message, Order, Pending, Store, StoreError, StoredEndpoint, Tx, Wanted,
+};
 
 /// How long a claim lasts. An attempt takes at most half of that time.
 const LEASE: Duration = Duration::from_secs(30);
@@ -20,13 +22,13 @@ const UNREAD_PAUSE: Duration = Duration::from_secs(5);
 
 /// Claims events for one endpoint, in one process.
 #[derive(Debug)]
-pub(super) struct Claims {
+pub(super) struct EndpointQueue {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) endpoint: String,
     pub(super) wanted: Wanted,
     pub(super) retention: Duration,
-    /// The id of this process.
+    /// Who claims: a dispatcher, with a new id whenever it starts.
     pub(super) holder: String,
 }
 
@@ -62,7 +64,7 @@ pub(super) struct Claimed {
     pub(super) after: Health,
 }
 
-impl Claims {
+impl EndpointQueue {
     /// Records what is finished, and claims at most `limit` events. If it fails, nothing was recorded or claimed.
     pub(super) async fn next(&self, finished: &[Finished], limit: usize) -> Result<Claimed, StoreError> {
         let now = self.clock.now();
@@ -95,7 +97,7 @@ impl Claims {
     async fn record(
         &self,
         tx: &Tx,
-        endpoint: &mut Endpoint,
+        endpoint: &mut StoredEndpoint,
         finished: &[Finished],
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -128,7 +130,12 @@ impl Claims {
         Ok(())
     }
 
-    async fn fan_out(&self, tx: &Tx, endpoint: &mut Endpoint, now: Timestamp) -> Result<bool, StoreError> {
+    async fn fan_out(
+        &self,
+        tx: &Tx,
+        endpoint: &mut StoredEndpoint,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         for _ in 0..MAX_FAN_OUT_PAGES {
             if tx.fan_out(endpoint, &self.wanted, now).await? {
                 return Ok(true);
@@ -141,7 +148,7 @@ impl Claims {
     async fn claim(
         &self,
         tx: &Tx,
-        endpoint: &Endpoint,
+        endpoint: &StoredEndpoint,
         first: Option<Pending>,
         limit: usize,
         now: Timestamp,

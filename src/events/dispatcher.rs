@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::body::{EventBody, users_of};
-use super::claims::{Claimed, Claims, Finished, Outcome};
+use super::claims::{Claimed, EndpointQueue, Finished, Outcome};
 use super::sender::Sender;
 use super::status::wanted;
 use crate::clock::Clock;
@@ -74,7 +74,7 @@ pub fn start_dispatching(
 }
 
 struct Dispatcher {
-    claims: Claims,
+    queue: EndpointQueue,
     sender: Sender,
     endpoint: Endpoint,
     metrics: Metrics,
@@ -89,7 +89,7 @@ struct Dispatcher {
 impl Dispatcher {
     fn new(dispatch: &Dispatch, sender: Sender, endpoint: Endpoint) -> Self {
         let Dispatch { store, clock, metrics, feed, retention } = dispatch.clone();
-        let claims = Claims {
+        let queue = EndpointQueue {
             store,
             endpoint: endpoint.name.clone(),
             wanted: wanted(&endpoint),
@@ -98,7 +98,7 @@ impl Dispatcher {
             clock,
         };
         Self {
-            claims,
+            queue,
             sender,
             endpoint,
             metrics,
@@ -141,13 +141,13 @@ impl Dispatcher {
     }
 
     async fn try_step(&mut self) -> Result<bool, StoreError> {
-        let (name, now) = (&self.endpoint.name, self.claims.clock.now());
+        let (name, now) = (&self.endpoint.name, self.queue.clock.now());
         let capacity = MAX_IN_FLIGHT.saturating_sub(self.in_flight.len());
-        if self.finished.is_empty() && !self.claims.store.endpoints().has_work(name, now).await? {
+        if self.finished.is_empty() && !self.queue.store.endpoints().has_work(name, now).await? {
             return Ok(false);
         }
         let Claimed { pending, may_be_more, before, after } =
-            self.claims.next(&self.finished, capacity).await?;
+            self.queue.next(&self.finished, capacity).await?;
         self.finished.clear();
         self.log_change(before, after);
         self.begin(pending).await;
@@ -157,7 +157,7 @@ impl Dispatcher {
     /// Begins to send what was claimed, with the rows as they are now.
     async fn begin(&mut self, pending: Vec<Pending>) {
         let events = pending.iter().filter_map(|it| it.message.event());
-        let mut users = match users_of(&self.claims.store, events).await {
+        let mut users = match users_of(&self.queue.store, events).await {
             Ok(users) => Some(users),
             Err(error) => {
                 warn!(%error, endpoint = self.endpoint.name, "the users of events cannot be read");
@@ -172,7 +172,7 @@ impl Dispatcher {
                 continue;
             };
             let user = message.event().and_then(|logged| users.remove(&logged.event.id));
-            let Some(body) = EventBody::of_message(&message, user, self.claims.clock.now()) else {
+            let Some(body) = EventBody::of_message(&message, user, self.queue.clock.now()) else {
                 self.finished.push(finished(Outcome::Obsolete));
                 continue;
             };
@@ -207,7 +207,7 @@ impl Dispatcher {
         };
         tokio::time::timeout(END_TIMEOUT, waiting).await.unwrap_or_default();
         if !self.finished.is_empty()
-            && let Err(error) = self.claims.next(&self.finished, 0).await
+            && let Err(error) = self.queue.next(&self.finished, 0).await
         {
             warn!(%error, endpoint = self.endpoint.name, "the results of the last attempts could not be recorded; the events are sent again");
         }

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::config::Endpoint as Configured;
 use crate::domain::Health;
-use crate::store::{Backlog, Endpoint, Store, StoreError, Wanted};
+use crate::store::{Backlog, Store, StoreError, StoredEndpoint, Wanted};
 
 /// The status of an endpoint.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub struct EndpointStatus {
     /// Its configured name.
     pub name: String,
     /// `None` if it is not registered yet.
-    pub endpoint: Option<Endpoint>,
+    pub endpoint: Option<StoredEndpoint>,
     /// Its pending events.
     pub backlog: Backlog,
 }

@@ -4,14 +4,14 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::directory::Directory;
-use super::watch::Watch;
+use super::watch::ProviderWatch;
 use crate::signature;
 
 /// How to send requests to a source's provider.
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) directory: Box<dyn Directory>,
-    pub(crate) watch: Box<dyn Watch>,
+    pub(crate) watch: Box<dyn ProviderWatch>,
     pub(crate) base_url: Url,
     pub(crate) authority: ApiCredentials,
     /// Sent with every request, in addition to the credentials.

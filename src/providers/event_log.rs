@@ -8,7 +8,7 @@ use super::directory::{Answer, ListError, Request};
 use crate::domain::Timestamp;
 
 /// Reads one provider's log of events about users. The events are those of its webhooks, with the same ids.
-pub(crate) trait EventLog: fmt::Debug + Send + Sync {
+pub(crate) trait ProviderLog: fmt::Debug + Send + Sync {
     /// How the log is read.
     fn form(&self) -> LogForm;
 

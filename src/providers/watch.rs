@@ -7,14 +7,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::directory::{Answer, ListError, Request};
-use super::event_log::EventLog;
+use super::event_log::ProviderLog;
 use crate::domain::{Reason, Timestamp};
 
 /// The events that a webhook's endpoint needs.
 pub(crate) const USER_EVENTS: [&str; 3] = ["user.created", "user.updated", "user.deleted"];
 
 /// What can be checked at one provider.
-pub(crate) trait Watch: fmt::Debug + Send + Sync {
+pub(crate) trait ProviderWatch: fmt::Debug + Send + Sync {
     /// The request for the users who signed up last.
     fn newest(&self) -> Option<Request> {
         None
@@ -36,12 +36,12 @@ pub(crate) trait Watch: fmt::Debug + Send + Sync {
     }
 
     /// The endpoints in the answer to [`Self::endpoints`].
-    fn read_endpoints(&self, _answer: &Answer) -> Result<Vec<Endpoint>, ListError> {
+    fn read_endpoints(&self, _answer: &Answer) -> Result<Vec<ProviderEndpoint>, ListError> {
         Ok(Vec::new())
     }
 
     /// The request for the deliveries to an endpoint that failed since a time.
-    fn failed_deliveries(&self, _endpoint: &Endpoint, _since: Timestamp) -> Option<Request> {
+    fn failed_deliveries(&self, _endpoint: &ProviderEndpoint, _since: Timestamp) -> Option<Request> {
         None
     }
 
@@ -51,7 +51,7 @@ pub(crate) trait Watch: fmt::Debug + Send + Sync {
     }
 
     /// The provider's log of events.
-    fn event_log(&self) -> Option<&dyn EventLog> {
+    fn event_log(&self) -> Option<&dyn ProviderLog> {
         None
     }
 }
@@ -67,7 +67,7 @@ pub(crate) struct Newest {
 
 /// An endpoint to which a provider sends its webhooks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Endpoint {
+pub(crate) struct ProviderEndpoint {
     /// Its id at the provider.
     pub(crate) id: String,
     /// `None` if it is code at the provider, which may send anywhere.
@@ -77,7 +77,7 @@ pub(crate) struct Endpoint {
     pub(crate) events: Vec<String>,
 }
 
-impl Endpoint {
+impl ProviderEndpoint {
     /// Whether its URL ends with this path.
     pub(crate) fn is_at(&self, path: &str) -> bool {
         let url = self.url.as_deref().and_then(|url| url::Url::parse(url).ok());
@@ -86,13 +86,13 @@ impl Endpoint {
 }
 
 /// The problems of the endpoints of a source whose webhooks are received at this path.
-pub(crate) fn endpoint_problems(endpoints: &[Endpoint], path: &str) -> Vec<Reason> {
-    let ours: Vec<&Endpoint> = endpoints.iter().filter(|endpoint| endpoint.is_at(path)).collect();
+pub(crate) fn endpoint_problems(endpoints: &[ProviderEndpoint], path: &str) -> Vec<Reason> {
+    let ours: Vec<&ProviderEndpoint> = endpoints.iter().filter(|endpoint| endpoint.is_at(path)).collect();
     if ours.is_empty() {
         let may_be_elsewhere = endpoints.iter().any(|endpoint| endpoint.is_enabled && endpoint.url.is_none());
         return if may_be_elsewhere { Vec::new() } else { vec![Reason::EndpointMissing] };
     }
-    let enabled: Vec<&&Endpoint> = ours.iter().filter(|endpoint| endpoint.is_enabled).collect();
+    let enabled: Vec<&&ProviderEndpoint> = ours.iter().filter(|endpoint| endpoint.is_enabled).collect();
     if enabled.is_empty() {
         return vec![Reason::EndpointDisabled];
     }
@@ -103,11 +103,11 @@ pub(crate) fn endpoint_problems(endpoints: &[Endpoint], path: &str) -> Vec<Reaso
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoint, USER_EVENTS, endpoint_problems};
+    use super::{ProviderEndpoint, USER_EVENTS, endpoint_problems};
     use crate::domain::Reason;
 
-    fn endpoint(url: Option<&str>, is_enabled: bool, events: &[&str]) -> Endpoint {
-        Endpoint {
+    fn endpoint(url: Option<&str>, is_enabled: bool, events: &[&str]) -> ProviderEndpoint {
+        ProviderEndpoint {
             id: "we_1".to_owned(),
             url: url.map(str::to_owned),
             is_enabled,

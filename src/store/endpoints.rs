@@ -21,7 +21,7 @@ const FAN_OUT: u64 = 1_000;
 
 /// The status of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct StoredEndpoint {
     /// Its configured name.
     pub name: String,
     /// Events up to this one were copied to it.
@@ -67,12 +67,12 @@ pub struct Endpoints<'a>(pub(super) &'a Db);
 
 impl Endpoints<'_> {
     /// The status of an endpoint; `None` if it is not registered yet.
-    pub async fn find(&self, name: &str) -> Result<Option<Endpoint>, StoreError> {
+    pub async fn find(&self, name: &str) -> Result<Option<StoredEndpoint>, StoreError> {
         in_time(Entity::find_by_id(name).one(self.0)).await?.map(endpoint).transpose()
     }
 
     /// The pending events of an endpoint.
-    pub async fn backlog(&self, of: &Endpoint, wanted: &Wanted) -> Result<Backlog, StoreError> {
+    pub async fn backlog(&self, of: &StoredEndpoint, wanted: &Wanted) -> Result<Backlog, StoreError> {
         use endpoint_event::Column as Pending;
         let pending = || endpoint_event::Entity::find().filter(Pending::Endpoint.eq(&of.name));
         let copied = in_time(pending().count(self.0)).await?;
@@ -87,7 +87,7 @@ impl Endpoints<'_> {
     /// The same, but counting stops at a limit.
     pub async fn backlog_up_to(
         &self,
-        of: &Endpoint,
+        of: &StoredEndpoint,
         wanted: &Wanted,
         limit: u64,
     ) -> Result<Backlog, StoreError> {
@@ -135,7 +135,7 @@ impl Endpoints<'_> {
 }
 
 /// The events that were not copied to an endpoint yet.
-fn ahead_of(endpoint: &Endpoint, wanted: &Wanted) -> Condition {
+fn ahead_of(endpoint: &StoredEndpoint, wanted: &Wanted) -> Condition {
     use outbox::Column as Logged;
     let kinds = wanted.kinds.iter().map(|kind| kind.name());
     let sources = (!wanted.sources.is_empty()).then(|| Logged::Source.is_in(&wanted.sources));
@@ -149,12 +149,12 @@ fn ahead_of(endpoint: &Endpoint, wanted: &Wanted) -> Condition {
 impl Tx {
     /// Reads and locks the status of an endpoint until the transaction ends. A new endpoint is registered at the end of
     /// the log.
-    pub async fn lock_endpoint(&self, name: &str, now: Timestamp) -> Result<Endpoint, StoreError> {
+    pub async fn lock_endpoint(&self, name: &str, now: Timestamp) -> Result<StoredEndpoint, StoreError> {
         let found = || Entity::find_by_id(name).lock_exclusive().one(&self.inner);
         if let Some(row) = found().await? {
             return endpoint(row);
         }
-        let registered = Endpoint {
+        let registered = StoredEndpoint {
             name: name.to_owned(),
             position: end(&self.inner).await?,
             health: Health::healthy(now),
@@ -169,7 +169,7 @@ impl Tx {
     }
 
     /// Writes the status of an endpoint.
-    pub async fn save_endpoint(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+    pub async fn save_endpoint(&self, endpoint: &StoredEndpoint) -> Result<(), StoreError> {
         row(endpoint).reset_all().update(&self.inner).await?;
         Ok(())
     }
@@ -177,7 +177,7 @@ impl Tx {
     /// Copies the next events of the log to an endpoint; returns whether there were no more.
     pub async fn fan_out(
         &self,
-        endpoint: &mut Endpoint,
+        endpoint: &mut StoredEndpoint,
         wanted: &Wanted,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -235,8 +235,8 @@ impl Tx {
     }
 }
 
-fn row(endpoint: &Endpoint) -> ActiveModel {
-    let Endpoint { name, position, health, last } = endpoint;
+fn row(endpoint: &StoredEndpoint) -> ActiveModel {
+    let StoredEndpoint { name, position, health, last } = endpoint;
     let Health { state, changed_at, failures, failing_since, probes, resume_at } = *health;
     let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     ActiveModel {
@@ -254,7 +254,7 @@ fn row(endpoint: &Endpoint) -> ActiveModel {
     }
 }
 
-fn endpoint(row: Model) -> Result<Endpoint, StoreError> {
+fn endpoint(row: Model) -> Result<StoredEndpoint, StoreError> {
     let Model {
         name,
         position,
@@ -283,5 +283,5 @@ fn endpoint(row: Model) -> Result<Endpoint, StoreError> {
         status: last_status.and_then(|status| u16::try_from(status).ok()),
         latency: Duration::from_millis(last_latency_ms.and_then(|it| it.try_into().ok()).unwrap_or_default()),
     });
-    Ok(Endpoint { name, position, health, last })
+    Ok(StoredEndpoint { name, position, health, last })
 }

@@ -52,7 +52,7 @@ pub use api_keys::{ApiKey, ApiKeys};
 pub use audit::{Audit, AuditEntry};
 pub use chain::Chain;
 pub use direct::Direct;
-pub use endpoints::{Backlog, Endpoint, Endpoints, LastAttempt, Wanted};
+pub use endpoints::{Backlog, Endpoints, LastAttempt, StoredEndpoint, Wanted};
 pub use error::StoreError;
 pub use journal::{Entry, JournalEntry};
 pub use journal_list::{ListFilter, Listed, ListedDelivery, ParkedCause};

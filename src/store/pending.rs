@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::endpoints::Endpoint;
+use super::endpoints::StoredEndpoint;
 use super::outbox::{self, event, kind_of};
 use super::pairs::{TableOfUsers, is_any_of, is_of_endpoint, is_one_of};
 use super::{StoreError, Tx};
@@ -257,7 +257,7 @@ impl Tx {
     /// only if there was something. Returns the oldest pending message after that.
     pub async fn expire(
         &self,
-        endpoint: &mut Endpoint,
+        endpoint: &mut StoredEndpoint,
         before: Timestamp,
         event_id: impl FnOnce() -> Uuid + Send,
         now: Timestamp,

@@ -12,7 +12,7 @@ use crate::domain::{Change, Outcome, UserKey};
 use crate::store::{Chain, StoreError, Tx};
 
 /// A token's claims to be joined to what is known of their user.
-struct Claims<'a>(&'a Change);
+struct TokenClaims<'a>(&'a Change);
 
 /// The result for a token's claims.
 pub(super) struct ClaimsStored {
@@ -33,13 +33,13 @@ impl Writer {
         claims: &Change,
     ) -> Result<ClaimsStored, StoreError> {
         let UserKey { source, external_id } = &claims.user;
-        match self.change_users(chain, &Claims(claims)).await {
+        match self.change_users(chain, &TokenClaims(claims)).await {
             Err(error @ StoreError::Rejected(_)) => {
                 warn!(%error, source, external_id, "the database rejected some token claims; only those in ASCII are stored");
             }
             stored => return stored,
         }
-        match self.change_users(chain, &Claims(&claims.clone().into_ascii())).await {
+        match self.change_users(chain, &TokenClaims(&claims.clone().into_ascii())).await {
             Err(error @ StoreError::Rejected(_)) => {
                 warn!(%error, source, external_id, "the database rejected the user of a token; no row was created");
                 Ok(ClaimsStored { outcome: Outcome::Stale, is_new: false })
@@ -49,7 +49,7 @@ impl Writer {
     }
 }
 
-impl TransactionWork for Claims<'_> {
+impl TransactionWork for TokenClaims<'_> {
     type Prepared = ();
     type Output = ClaimsStored;
 

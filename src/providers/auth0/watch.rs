@@ -15,14 +15,14 @@ use serde_json::Value;
 
 use crate::domain::{Timestamp, foreign_text};
 use crate::providers::directory::{Answer, ListError, Request, encoded, items, text};
-use crate::providers::event_log::{EventLog, LogForm, LogMessage, LogRefusal, LogStart, StreamMessage};
-use crate::providers::watch::{Endpoint, Newest, USER_EVENTS, Watch};
+use crate::providers::event_log::{LogForm, LogMessage, LogRefusal, LogStart, ProviderLog, StreamMessage};
+use crate::providers::watch::{Newest, ProviderEndpoint, ProviderWatch, USER_EVENTS};
 
 /// Watches one Auth0 tenant.
 #[derive(Debug)]
 pub(super) struct Auth0Watch;
 
-impl Watch for Auth0Watch {
+impl ProviderWatch for Auth0Watch {
     fn newest(&self) -> Option<Request> {
         let search = Request::get("/api/v2/users").with("sort", "created_at:-1").with("per_page", 10);
         Some(search.with("include_totals", "true").with("search_engine", "v3"))
@@ -41,14 +41,14 @@ impl Watch for Auth0Watch {
         Some(Request::get("/api/v2/event-streams").with("take", 100))
     }
 
-    fn read_endpoints(&self, answer: &Answer) -> Result<Vec<Endpoint>, ListError> {
+    fn read_endpoints(&self, answer: &Answer) -> Result<Vec<ProviderEndpoint>, ListError> {
         // The list is in `eventStreams`; older tenants return a plain array.
         let pointer = if answer.body.is_array() { "" } else { "/eventStreams" };
         let streams = items(&answer.body, pointer, "Auth0's list of event streams")?;
         Ok(streams.iter().map(endpoint).collect())
     }
 
-    fn failed_deliveries(&self, endpoint: &Endpoint, since: Timestamp) -> Option<Request> {
+    fn failed_deliveries(&self, endpoint: &ProviderEndpoint, since: Timestamp) -> Option<Request> {
         let path = format!("/api/v2/event-streams/{}/deliveries", encoded(&endpoint.id));
         let since = whole_seconds(since);
         Some(Request::get(path).with("statuses", "failed").with("date_from", since).with("take", 1))
@@ -59,17 +59,17 @@ impl Watch for Auth0Watch {
         deliveries.is_some_and(|deliveries| !deliveries.is_empty())
     }
 
-    fn event_log(&self) -> Option<&dyn EventLog> {
+    fn event_log(&self) -> Option<&dyn ProviderLog> {
         Some(&Auth0Events)
     }
 }
 
-fn endpoint(stream: &Value) -> Endpoint {
+fn endpoint(stream: &Value) -> ProviderEndpoint {
     let string = |pointer: &str| stream.pointer(pointer).and_then(Value::as_str);
     let is_webhook = string("/destination/type").is_none_or(|kind| kind == "webhook");
     let url = string("/destination/configuration/webhook_endpoint").unwrap_or_default();
     let subscriptions = stream.get("subscriptions").and_then(Value::as_array).into_iter().flatten();
-    Endpoint {
+    ProviderEndpoint {
         id: text(stream, "id").unwrap_or_default(),
         // An Action can send to any URL.
         url: is_webhook.then(|| url.to_owned()),
@@ -86,7 +86,7 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
 #[derive(Debug)]
 struct Auth0Events;
 
-impl EventLog for Auth0Events {
+impl ProviderLog for Auth0Events {
     fn form(&self) -> LogForm {
         LogForm::Stream
     }
@@ -143,8 +143,8 @@ mod tests {
     use super::{Auth0Events, Auth0Watch};
     use crate::domain::Timestamp;
     use crate::providers::directory::Answer;
-    use crate::providers::event_log::{EventLog as _, LogMessage, LogRefusal, LogStart, StreamMessage};
-    use crate::providers::watch::Watch as _;
+    use crate::providers::event_log::{LogMessage, LogRefusal, LogStart, ProviderLog as _, StreamMessage};
+    use crate::providers::watch::ProviderWatch as _;
 
     fn message(event: &str, data: &Value) -> LogMessage {
         let message = StreamMessage { event: event.to_owned(), data: data.to_string() };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::providers::directory::{Answer, ListError, Request, items};
-use crate::providers::watch::{Newest, Watch};
+use crate::providers::watch::{Newest, ProviderWatch};
 
 /// Watches one Clerk instance.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(super) struct ClerkWatch {
     pub(super) version: &'static str,
 }
 
-impl Watch for ClerkWatch {
+impl ProviderWatch for ClerkWatch {
     fn newest(&self) -> Option<Request> {
         let request = Request::get("/users").with("order_by", "-created_at").with("limit", 10);
         Some(request.with_header("clerk-api-version", self.version))

@@ -3,13 +3,13 @@
 
 use super::directory::StandardDirectory;
 use crate::providers::directory::{Answer, Directory as _, ListError, Request};
-use crate::providers::watch::{Newest, Watch};
+use crate::providers::watch::{Newest, ProviderWatch};
 
 /// Watches the list of a `standard` source.
 #[derive(Debug)]
 pub(super) struct StandardWatch(pub(super) StandardDirectory);
 
-impl Watch for StandardWatch {
+impl ProviderWatch for StandardWatch {
     fn newest(&self) -> Option<Request> {
         self.0.has_total().then(|| self.0.request(None))
     }

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::domain::Timestamp;
 use crate::providers::directory::{Answer, ListError, Request, items, text};
-use crate::providers::event_log::{EventLog, LogForm, LogPage, LogRefusal, LogStart};
-use crate::providers::watch::{Endpoint, Newest, USER_EVENTS, Watch};
+use crate::providers::event_log::{LogForm, LogPage, LogRefusal, LogStart, ProviderLog};
+use crate::providers::watch::{Newest, ProviderEndpoint, ProviderWatch, USER_EVENTS};
 
 const LARGEST_PAGE: usize = 100;
 
@@ -22,7 +22,7 @@ const LARGEST_PAGE: usize = 100;
 #[derive(Debug)]
 pub(super) struct WorkosWatch;
 
-impl Watch for WorkosWatch {
+impl ProviderWatch for WorkosWatch {
     fn newest(&self) -> Option<Request> {
         Some(Request::get("/user_management/users").with("order", "desc").with("limit", 10))
     }
@@ -35,9 +35,9 @@ impl Watch for WorkosWatch {
         Some(Request::get("/webhook_endpoints").with("limit", LARGEST_PAGE))
     }
 
-    fn read_endpoints(&self, answer: &Answer) -> Result<Vec<Endpoint>, ListError> {
+    fn read_endpoints(&self, answer: &Answer) -> Result<Vec<ProviderEndpoint>, ListError> {
         let endpoints = items(&answer.body, "/data", "WorkOS's list of webhook endpoints")?;
-        let endpoint = |endpoint: &Value| Endpoint {
+        let endpoint = |endpoint: &Value| ProviderEndpoint {
             id: text(endpoint, "id").unwrap_or_default(),
             url: Some(text(endpoint, "endpoint_url").unwrap_or_default()),
             is_enabled: endpoint.get("status").and_then(Value::as_str) == Some("enabled"),
@@ -46,7 +46,7 @@ impl Watch for WorkosWatch {
         Ok(endpoints.iter().map(endpoint).collect())
     }
 
-    fn event_log(&self) -> Option<&dyn EventLog> {
+    fn event_log(&self) -> Option<&dyn ProviderLog> {
         Some(&WorkosEvents)
     }
 }
@@ -55,7 +55,7 @@ impl Watch for WorkosWatch {
 #[derive(Debug)]
 struct WorkosEvents;
 
-impl EventLog for WorkosEvents {
+impl ProviderLog for WorkosEvents {
     fn form(&self) -> LogForm {
         LogForm::Pages
     }
@@ -113,8 +113,8 @@ mod tests {
     use super::{WorkosEvents, WorkosWatch};
     use crate::domain::Timestamp;
     use crate::providers::directory::Answer;
-    use crate::providers::event_log::{EventLog as _, LogRefusal, LogStart};
-    use crate::providers::watch::Watch as _;
+    use crate::providers::event_log::{LogRefusal, LogStart, ProviderLog as _};
+    use crate::providers::watch::ProviderWatch as _;
 
     fn answer(body: Value) -> Answer {
         Answer { status: 200, body, ..Answer::default() }

@@ -12,7 +12,7 @@ use crate::domain::{Change, Checks, Delivery, Reason, Timestamp, UserKey};
 use crate::providers::Source;
 use crate::providers::api::Api;
 use crate::providers::directory::{ListError, Lookup};
-use crate::providers::watch::{Endpoint, Newest, endpoint_problems};
+use crate::providers::watch::{Newest, ProviderEndpoint, endpoint_problems};
 use crate::pull::client::ApiClient;
 use crate::pull::error::{ApiError, PullError};
 use crate::store::StoreError;
@@ -177,7 +177,7 @@ impl Inner {
 async fn has_failed(
     client: &ApiClient,
     api: &Api,
-    endpoint: &Endpoint,
+    endpoint: &ProviderEndpoint,
     since: Timestamp,
 ) -> Result<bool, PullError> {
     let Some(request) = api.watch.failed_deliveries(endpoint, since) else { return Ok(false) };

@@ -14,7 +14,7 @@ use super::checks::{CHECK_TIMEOUT, reason_of_api};
 use crate::domain::{Delivery, LogState, Outcome, Reason, Timestamp, UserKey};
 use crate::providers::Source;
 use crate::providers::directory::ListError;
-use crate::providers::event_log::{EventLog, LogForm, LogMessage, LogRefusal, LogStart, StreamMessage};
+use crate::providers::event_log::{LogForm, LogMessage, LogRefusal, LogStart, ProviderLog, StreamMessage};
 use crate::pull::client::ApiClient;
 use crate::pull::error::ApiError;
 use crate::pull::sse::SseParser;
@@ -60,7 +60,7 @@ pub(super) struct LogReader<'a> {
     pub(super) watch: &'a Inner,
     pub(super) source: &'a Source,
     pub(super) client: &'a ApiClient,
-    pub(super) log: &'a dyn EventLog,
+    pub(super) log: &'a dyn ProviderLog,
     pub(super) chain: Chain,
     /// The number of failures in a row.
     pub(super) failures: u32,
@@ -100,7 +100,7 @@ impl Inner {
         &'a self,
         source: &'a Source,
         client: &'a ApiClient,
-        log: &'a dyn EventLog,
+        log: &'a dyn ProviderLog,
     ) -> LogReader<'a> {
         let chain = Chain::for_batches(self.puller.writer.store.clone());
         LogReader { watch: self, source, client, log, chain, failures: 0, is_reported: false }
