@@ -31,6 +31,7 @@ mod sessions;
 mod sqlite;
 mod users;
 mod watches;
+mod writable;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,7 @@ use self::pool::Pool;
 use self::probe::Pooler;
 use self::schema::statement;
 use self::session::Session;
+use self::writable::Writes;
 use crate::config;
 
 pub use api_keys::{ApiKey, ApiKeys};
@@ -97,6 +99,7 @@ pub struct Store {
     /// Over TLS to PostgreSQL: see `bulk`.
     is_encrypted: bool,
     postgres: Option<Arc<Postgres>>,
+    writes: Writes,
 }
 
 /// What only PostgreSQL needs.
@@ -155,7 +158,8 @@ impl Store {
         let postgres = match address {
             Address::Sqlite(url) => {
                 let [db, batches] = sqlite::open(&url).await?.map(Db::Sqlite);
-                return Ok(Self { db, batches, is_encrypted: false, postgres: None });
+                let writes = Writes::default();
+                return Ok(Self { db, batches, is_encrypted: false, postgres: None, writes });
             }
             Address::Postgres(postgres) => postgres,
         };
@@ -201,46 +205,7 @@ impl Store {
         let has_direct_url = direct.is_some();
         let direct = direct.unwrap_or(options);
         let postgres = Postgres { direct, has_direct_url, migrates_pooled, listens_at };
-        Ok(Self { db, batches, is_encrypted, postgres: Some(Arc::new(postgres)) })
-    }
-
-    /// Whether deliveries can be written now; the error is the reason if not. Needs every migration.
-    pub async fn check_writable(&self) -> Result<(), StoreError> {
-        match &self.db {
-            Db::Sqlite(_) => match self.begin().await {
-                Ok(tx) => Ok(tx.inner.rollback().await?),
-                // Another process is writing.
-                Err(StoreError::Conflict(_)) => Ok(()),
-                Err(error) => Err(error),
-            },
-            Db::Postgres { pool, schema } => {
-                let Some(row) = self.db.query_one_raw(statement(MAY_WRITE, [&**schema])).await? else {
-                    return Ok(());
-                };
-                let (is_read_only, missing): (bool, Option<String>) =
-                    (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
-                if is_read_only {
-                    // The address may lead to another server by now.
-                    pool.invalidate();
-                    return Err(StoreError::unavailable(
-                        "the server is read-only: it is a replica, or not the primary any more",
-                    ));
-                }
-                match missing {
-                    Some(missing) => Err(StoreError::unavailable(&format!("this role lacks {missing}"))),
-                    None => Ok(()),
-                }
-            }
-        }
-    }
-
-    /// Whether this role may write: tries a deletion that finds nothing, and undoes it. Needs every
-    /// migration.
-    pub async fn try_to_write(&self) -> Result<(), StoreError> {
-        self.check_writable().await?;
-        let Tx { inner, .. } = self.begin().await?;
-        inner.execute_unprepared("DELETE FROM \"usersync\".journal WHERE 1 = 0").await?;
-        Ok(inner.rollback().await?)
+        Ok(Self { db, batches, is_encrypted, postgres: Some(Arc::new(postgres)), writes: Writes::default() })
     }
 
     /// Closes connections that have been unused for a while.
@@ -334,14 +299,6 @@ impl Store {
         self.db.get_database_backend() == DbBackend::Postgres
     }
 }
-
-/// Whether the server takes no writes, and which privileges this role lacks for a delivery.
-const MAY_WRITE: &str = "SELECT current_setting('transaction_read_only') = 'on',
-       (SELECT string_agg(p.name || ' on ' || c.relname, ', ' ORDER BY c.relname, p.name)
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS p(name)
-        WHERE n.nspname = $1 AND c.relname IN ('journal', 'tombstones', 'users')
-          AND NOT has_table_privilege(c.oid, p.name))";
 
 const DIRECT_IS_SQLITE: &str = "DIRECT_URL is the address of a SQLite database\n\
                                 write the direct address of the PostgreSQL server, or leave it out";

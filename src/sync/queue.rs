@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::deliveries::{Causes, DeliveryOrigin, Written};
 use super::feed::Feed;
 use super::transaction::Writer;
-use crate::domain::{Delivery, UserKey};
+use crate::domain::{Delivery, Outcome, UserKey};
 use crate::jobs::Jobs;
 use crate::store::{Chain, StoreError};
 use crate::telemetry::Span;
@@ -67,8 +67,11 @@ impl Queue {
         let waiting = Arc::new(Mutex::new(waiting));
         background.spawn_worker("writer", move |end| {
             let (waiting, writer, feed) = (Arc::clone(&waiting), writer.clone(), feed.clone());
-            let batches = async move { Box::pin(write_all(&mut *waiting.lock().await, writer, feed)).await };
-            async move { end.run_until_cancelled_owned(batches).await.unwrap_or_default() }
+            async move {
+                let mut waiting = waiting.lock().await;
+                let batches = Box::pin(write_all(&mut waiting, writer, feed));
+                end.run_until_cancelled(batches).await.unwrap_or_default();
+            }
         });
         Self { jobs, bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)) }
     }
@@ -83,8 +86,10 @@ impl Queue {
         let (span, waiting) = (span.clone(), span.child("queue"));
         let job = Job { delivery, written, bytes, span, waiting };
         self.jobs.try_send(job).map_err(|_| WriteError::QueueFull)?;
-        // The writer answers every job, unless the process is ending.
-        Ok(outcome.await.map_err(|_| WriteError::QueueFull)??)
+        // The writer answers every job, unless it panics or the process is ending.
+        Ok(outcome
+            .await
+            .map_err(|_| StoreError::unavailable("it is not known whether the delivery was written"))??)
     }
 
     /// Whether another delivery would be queued now.
@@ -100,6 +105,8 @@ impl Queue {
 }
 
 async fn write_all(queue: &mut mpsc::Receiver<Job>, writer: Writer, feed: Feed) {
+    // After a panic: what the last batch has written was not announced. At the start nobody waits yet.
+    feed.wake_all();
     let mut jobs = Vec::with_capacity(LARGEST_BATCH);
     let mut chain = Chain::for_batches(writer.store.clone());
     while queue.recv_many(&mut jobs, LARGEST_BATCH).await > 0 {
@@ -112,6 +119,13 @@ async fn write_all(queue: &mut mpsc::Receiver<Job>, writer: Writer, feed: Feed) 
         // its answer was lost.
         feed.invalidate(users.iter().copied());
         let away = outcomes.iter().any(|outcome| matches!(outcome, Err(StoreError::Unavailable(_))));
+        // What is known already needs no space.
+        let is_new = |written: &Written| written.outcome != Outcome::Duplicate;
+        if away {
+            writer.store.note_write(false);
+        } else if outcomes.iter().flatten().any(is_new) {
+            writer.store.note_write(true);
+        }
         for (answer, outcome) in waiting.into_iter().zip(outcomes) {
             answer.describe(&outcome, count);
             // A caller that has disconnected needs no answer; what it sent is written anyway.

@@ -111,6 +111,25 @@ impl DuringFault<'_> {
         panic!("the database is unavailable, and deliveries are accepted: {:?}", self.account.counts());
     }
 
+    /// Waits until the readiness has this status.
+    async fn until_ready(&self, status: u16) {
+        let started = Instant::now();
+        while self.get("/readyz").await.status != status {
+            assert!(started.elapsed() < RECOVERY, "/readyz is not {status}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The service is hardly ever ready. Messages that are sent again need no space; a small delivery may still fit.
+    async fn stays_unready(&self) {
+        let mut ready = 0;
+        for _ in 0..20 {
+            ready += u32::from(self.get("/readyz").await.status == 200);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(ready <= 5, "ready {ready} times of 20");
+    }
+
     /// Waits until deliveries are accepted again, more than a few.
     async fn until_accepted(&self) {
         let (started, before) = (Instant::now(), self.account.counts());
@@ -209,9 +228,28 @@ async fn read_only_sqlite() {
         let refused = client.send(client.signed(CREATED)).await;
         assert_eq!((&*refused.brief(), refused.header("retry-after")), ("503 database_unavailable", "5"));
     }
-    assert_eq!(client.get("/readyz").await.status, 200, "reads still work");
+    assert_eq!(client.get("/readyz").await.status, 503, "as a delivery is");
+    assert_eq!(client.get("/healthz").await.status, 200);
     running.stop().await.unwrap();
     owner.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn another_process_that_writes_to_sqlite_leaves_the_service_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = sqlite_in(folder.path());
+    let (running, client) = serve(&url).await;
+    let mut options = ConnectOptions::new(&url);
+    let other = Database::connect(options.max_connections(1).clone()).await.unwrap();
+    assert_eq!(client.get("/readyz").await.status, 200);
+    other.execute_unprepared("BEGIN IMMEDIATE").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(client.get("/readyz").await.status, 200);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    other.execute_unprepared("ROLLBACK").await.unwrap();
+    assert!(client.deliver(CREATED).await.starts_with("200"));
+    running.stop().await.unwrap();
 }
 
 /// On a full disk SQLite rolls a transaction back itself, as the first trigger does. A program that believes it is
@@ -242,6 +280,15 @@ async fn a_transaction_that_sqlite_rolled_back_does_not_affect_later_ones() {
     running.stop().await.unwrap();
 }
 
+async fn leases(url: &str) -> i64 {
+    let database = Database::connect(url).await.unwrap();
+    let count =
+        Statement::from_string(DbBackend::Sqlite, "SELECT count(*) FROM leases WHERE name = 'write test'");
+    let leases = database.query_one_raw(count).await.unwrap().unwrap().try_get_by_index(0).unwrap();
+    database.close().await.unwrap();
+    leases
+}
+
 /// Fills the disk under load, makes space again, and so on.
 async fn a_disk_fills_up(
     what: &str,
@@ -257,11 +304,16 @@ async fn a_disk_fills_up(
         fill();
         let faulty = DuringFault { service: &service, account: &account };
         faulty.until_refused().await;
-        // Requests that only read are still answered.
-        assert_eq!(faulty.get("/readyz").await.status, 200);
+        assert_eq!(faulty.get("/healthz").await.status, 200);
+        faulty.until_ready(503).await;
+        faulty.stays_unready().await;
         make_space().await;
         faulty.until_accepted().await;
         senders.stop().await;
+        // The senders may have filled it again.
+        make_space().await;
+        faulty.until_ready(200).await;
+        assert_eq!(leases(&url()).await, 0, "what was written as a test is removed");
         service.assert_runs();
         audit.check(&url(), &account).await;
     }
@@ -312,7 +364,8 @@ async fn sqlite_on_a_full_disk() {
         let mut file = std::fs::File::create(&ballast).unwrap();
         std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
     };
-    let make_space = async || std::fs::remove_file(&ballast).unwrap();
+    // It may be removed already.
+    let make_space = async || drop(std::fs::remove_file(&ballast));
     // SQLite resolves symbolic links and would leave that file system, so it reads a copy, made while
     // no process writes.
     let copy = tempfile::tempdir().unwrap();
