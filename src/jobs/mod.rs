@@ -4,12 +4,12 @@
 //! requests are still answered. After the last request, the [workers](Jobs::spawn_worker) that answer requests end.
 //! [Tasks](Jobs::spawn_task) run until they are complete. The service waits for all of them.
 //!
-//! A panic is a defect, but it must not end the sending of events or the watch until somebody restarts the service: what
-//! runs as long as the service does is started again after a pause.
+//! A panic is a defect, but it must not end the sending of events or the watch until somebody restarts the service: work
+//! that runs until the service stops is started again after a pause.
 
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
@@ -17,23 +17,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, error, warn};
 
-/// How long to wait before work that has panicked is started again: a defect that is met at once each time should not
-/// fill the log.
-const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(10);
+/// The pause before work that has panicked is started again. It doubles with each panic that follows soon.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause, so that a defect which is met at once each time neither fills the log nor repeats expensive work.
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// The background tasks of one service. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Jobs {
     tracker: TaskTracker,
     tokens: Signals,
-    pause_after_panic: Duration,
-}
-
-impl Default for Jobs {
-    fn default() -> Self {
-        let (tracker, tokens) = (TaskTracker::default(), Signals::default());
-        Self { tracker, tokens, pause_after_panic: PAUSE_AFTER_PANIC }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -72,10 +65,11 @@ impl Jobs {
     ) where
         Work: Future<Output = ()> + Send + 'static,
     {
-        self.spawn_again(name, self.tokens.stop.clone(), work);
+        self.spawn_again(name, self.tokens.stop.clone(), [FIRST_PAUSE, LONGEST_PAUSE], work);
     }
 
-    /// Runs work that answers requests: it gets a token that is cancelled only after the last request.
+    /// Runs work that answers requests: it gets a token that is cancelled only after the last request. After a panic it is
+    /// always started again soon, because requests wait for it.
     pub fn spawn_worker<Work>(
         &self,
         name: &'static str,
@@ -83,16 +77,16 @@ impl Jobs {
     ) where
         Work: Future<Output = ()> + Send + 'static,
     {
-        self.spawn_again(name, self.tokens.end.clone(), work);
+        self.spawn_again(name, self.tokens.end.clone(), [FIRST_PAUSE, FIRST_PAUSE], work);
     }
 
-    /// Runs work that ends by itself. A panic ends it too.
-    pub fn spawn_once(&self, job: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    /// Runs work that ends by itself, or when a token that it has taken is cancelled. A panic ends it too.
+    pub fn spawn_once(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         // Otherwise a panic would not be logged in the usual format, with the name of the job.
         let work = AssertUnwindSafe(work).catch_unwind();
         self.tracker.spawn(async move {
             if work.await.is_err() {
-                error!(job, "a background task has panicked");
+                error!(job = name, "a background task has panicked");
             }
         });
     }
@@ -137,19 +131,32 @@ impl Jobs {
     /// Runs work, and starts it again when it has panicked, until the token is cancelled.
     fn spawn_again<Work>(
         &self,
-        job: &'static str,
+        name: &'static str,
         token: CancellationToken,
+        [first_pause, longest_pause]: [Duration; 2],
         mut work: impl FnMut(CancellationToken) -> Work + Send + 'static,
     ) where
         Work: Future<Output = ()> + Send + 'static,
     {
-        let pause = self.pause_after_panic;
         self.tracker.spawn(async move {
-            while AssertUnwindSafe(async { work(token.clone()).await }).catch_unwind().await.is_err() {
-                error!(job, "a background task has panicked; it is started again in {pause:?}");
+            let mut pause = first_pause;
+            loop {
+                let began_at = Instant::now();
+                if AssertUnwindSafe(async { work(token.clone()).await }).catch_unwind().await.is_ok() {
+                    return;
+                }
+                if began_at.elapsed() > longest_pause {
+                    pause = first_pause;
+                }
+                if token.is_cancelled() {
+                    error!(job = name, "a background task has panicked");
+                } else {
+                    error!(job = name, "a background task has panicked; it is started again in {pause:?}");
+                }
                 if token.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                     return;
                 }
+                pause = (pause * 2).min(longest_pause);
             }
         });
     }
@@ -219,27 +226,39 @@ mod tests {
             tokio::task::yield_now().await;
             7
         });
-        jobs.spawn_loop("careless", || async { panic!("on purpose") });
-        jobs.spawn_once("careless", async { panic!("on purpose") });
-        jobs.end(LONG).await;
+        let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+        let started_once = started.clone();
+        jobs.spawn_loop("careless", move || {
+            started.send(()).unwrap();
+            async { panic!("on purpose") }
+        });
+        jobs.spawn_once("careless", async move {
+            started_once.send(()).unwrap();
+            panic!("on purpose")
+        });
+        for _ in 0..2 {
+            starts.recv().await.unwrap();
+        }
+        tokio::time::timeout(LONG, jobs.end(LONG * 2)).await.unwrap();
         assert_eq!(task.await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn work_that_has_panicked_is_started_again() {
-        let jobs = Jobs { pause_after_panic: Duration::from_millis(1), ..Jobs::default() };
+        let jobs = Jobs::default();
         let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
         let mut count = 0;
-        jobs.spawn_worker("careless", move |token| {
+        let pauses = [Duration::from_millis(1), Duration::from_millis(2)];
+        jobs.spawn_again("careless", jobs.stopping(), pauses, move |token| {
             count += 1;
             started.send(count).unwrap();
             assert_ne!(count, 1, "on purpose");
             async move {
-                assert_ne!(count, 2, "on purpose");
+                assert!(count > 5, "on purpose");
                 token.cancelled().await;
             }
         });
-        for expected in 1..=3 {
+        for expected in 1..=6 {
             assert_eq!(starts.recv().await, Some(expected));
         }
         jobs.end(LONG).await;

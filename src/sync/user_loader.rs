@@ -56,7 +56,7 @@ impl UserLoader {
         self.queue.send(Question { user: user.clone(), answer }).map_err(|_| ended())?;
         let late = |_| StoreError::unavailable("the database did not answer in time");
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, answered).await.map_err(late)?;
-        answered.unwrap_or_else(|_| Err(ended()))
+        answered.unwrap_or_else(|_| Err(StoreError::unavailable("the user was not read")))
     }
 }
 
