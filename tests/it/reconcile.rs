@@ -56,7 +56,7 @@ async fn every_kind_of_difference_is_reported_and_then_repaired(home: &mut Progr
         site.users.remove(10);
         let unlisted = site.users.remove(10);
         site.unlisted.push(unlisted);
-        site.said_count = Some(600);
+        site.said_count = Some(json!(600));
     }
     // Rows were changed and removed by hand.
     sql(home, "UPDATE users SET email = 'wrong@example.com' WHERE external_id = 'user_00020'").await;
@@ -104,7 +104,7 @@ async fn no_user_is_deleted_only_because_the_list_lacks_them(home: &mut ProgramF
     directory.site().users = clerk_users(400).split_off(300);
     refused("right instance").await;
     directory.site().users = everybody[..90].to_vec();
-    directory.site().said_count = Some(100);
+    directory.site().said_count = Some(json!(100));
     refused("incomplete").await;
     directory.site().said_count = None;
     directory.site().is_behind_a_proxy = true;
@@ -219,7 +219,7 @@ async fn users_who_are_not_in_the_list_are_looked_up_a_hundred_at_a_time(home: &
         site.unlisted.extend(unlisted);
         site.users.drain(..4);
         site.requests.clear();
-        site.said_count = Some(646);
+        site.said_count = Some(json!(646));
     }
     let (said, report) = reconcile(home, &["--delete"]).await;
     assert_eq!((said.code, &report["deleted"]), (Some(0), &json!(4)), "{said:?}");

@@ -83,7 +83,7 @@ async fn a_list_without_an_end_is_given_up() {
 
 async fn a_list_that_ends_too_early_is_not_complete(home: &mut ProgramFixture) {
     let directory = FakeDirectory::start(clerk_users(500));
-    directory.site().said_count = Some(1200);
+    directory.site().said_count = Some(json!(1200));
     clerk(home, &directory);
     for _ in 0..2 {
         let (said, summary) = backfill(home, &[]).await;

@@ -30,7 +30,10 @@ impl ProviderWatch for Auth0Watch {
 
     fn read_newest(&self, answer: &Answer) -> Result<Newest, ListError> {
         let users = items(&answer.body, "/users", "a page of Auth0's users")?;
-        Ok(Newest { users, total: answer.body.get("total").and_then(Value::as_u64) })
+        let total = answer.body.get("total").and_then(Value::as_u64);
+        let total =
+            total.ok_or_else(|| ListError::not_a_list("a page of Auth0's users with their number"))?;
+        Ok(Newest { users, total: Some(total) })
     }
 
     fn row_expected_after(&self) -> Duration {

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::Inner;
-use crate::domain::{Change, Checks, Delivery, Reason, Timestamp, UserKey};
+use crate::domain::{Checks, Delivery, Reason, Timestamp, UserKey};
 use crate::providers::Source;
 use crate::providers::api::Api;
 use crate::providers::directory::{ListError, Lookup};
@@ -101,12 +101,12 @@ impl Inner {
         let created_before = now.minus(api.watch.row_expected_after());
         let listed: Vec<Delivery> =
             newest.users.iter().map(|user| source.listed(user.clone(), now)).collect();
-        let changes: Vec<&Change> = listed.iter().filter_map(Delivery::change).collect();
-        if changes.is_empty() && !listed.is_empty() {
-            return Err(ListError::not_a_list("a list of users that can be read").into());
+        if !listed.is_empty() && listed.iter().all(|delivery| delivery.user().is_none()) {
+            return Err(ListError::not_a_list("a list of users with ids").into());
         }
-        let created: Vec<(UserKey, Timestamp)> = changes
-            .into_iter()
+        let created: Vec<(UserKey, Timestamp)> = listed
+            .iter()
+            .filter_map(Delivery::change)
             .filter_map(|change| Some((change.user.clone(), change.lifetime()?)))
             .filter(|(_, created_at)| *created_at < created_before)
             .collect();

@@ -65,7 +65,7 @@ pub(crate) struct ProviderState {
     /// Whether a proxy answers instead of the provider to a request for one user.
     pub(crate) is_behind_a_proxy: bool,
     /// The number of users that the provider reports, if not the number that it lists.
-    pub(crate) said_count: Option<usize>,
+    pub(crate) said_count: Option<Value>,
     /// The next downloads end in the middle.
     pub(crate) cut_downloads: usize,
     /// The log of events, in the format of webhooks, oldest first.
@@ -85,6 +85,10 @@ pub(crate) struct ProviderState {
 }
 
 impl ProviderState {
+    fn number_of_users(&self) -> Value {
+        self.said_count.clone().unwrap_or_else(|| json!(self.users.len()))
+    }
+
     /// Whether a request is answered now.
     fn takes_one(&mut self) -> bool {
         match &mut self.answers_left {
@@ -228,8 +232,7 @@ fn respond(
         }
         "/api/v2/users" => {
             let page: Vec<&Value> = site.users.iter().rev().take(10).collect();
-            HttpResponse::Ok()
-                .json(json!({"users": page, "total": site.said_count.unwrap_or(site.users.len())}))
+            HttpResponse::Ok().json(json!({"users": page, "total": site.number_of_users()}))
         }
         "/users" if value("user_id").is_some() => {
             let ids: Vec<&str> =
@@ -245,9 +248,7 @@ fn respond(
             let page: Vec<&Value> = rest.take(limit(500)).collect();
             HttpResponse::Ok().json(page)
         }
-        "/users/count" => {
-            HttpResponse::Ok().json(json!({"total_count": site.said_count.unwrap_or(site.users.len())}))
-        }
+        "/users/count" => HttpResponse::Ok().json(json!({"total_count": site.number_of_users()})),
         "/jwks" => HttpResponse::Ok().json(key_set(&site.signing_keys)),
         "/.well-known/openid-configuration" => {
             HttpResponse::Ok().json(json!({"issuer": base, "jwks_uri": format!("{base}/issuer/jwks")}))
