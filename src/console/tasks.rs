@@ -1,4 +1,4 @@
-//! Work that goes on after the answer to its form: replays. What it has done is shown by the process that does it.
+//! Work that goes on after the answer to its form: runs and replays. What it has done is shown by the process that does it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +49,7 @@ impl Tasks {
 }
 
 impl Working {
-    /// Starts the work. If this is dropped before, the work was never there.
+    /// Starts the work. If this is dropped before, what was known before is shown again.
     pub(super) fn start(mut self) -> Self {
         self.is_started = true;
         self

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::backfill::clerk;
+use crate::reconcile::sql;
 use crate::support::binary::{Process, ProgramFixture};
 use crate::support::console::Visitor;
 use crate::support::directory::{FakeDirectory, clerk_users};
@@ -96,3 +97,22 @@ async fn a_second_run_of_a_source_is_refused_and_not_in_the_audit(home: &mut Pro
 }
 
 on_both_databases!(a_second_run_of_a_source_is_refused_and_not_in_the_audit, with ProgramFixture);
+
+async fn a_run_that_cannot_be_written_to_the_audit_is_not_started(home: &mut ProgramFixture) {
+    let directory = FakeDirectory::start(clerk_users(3));
+    clerk(home, &directory);
+    home.set("USERSYNC_ADMIN__LISTEN", "127.0.0.1:0");
+    let service = home.serve().await;
+    let visitor = visitor(home, &service).await;
+    sql(home, "ALTER TABLE admin_audit RENAME TO admin_audit_elsewhere").await;
+    let start = async || visitor.post("/source/run", &[("name", "clerk"), ("kind", "backfill")]).await;
+    assert_eq!(start().await.status, 503);
+    let page = visitor.page("/source?name=clerk").await;
+    assert!(!page.contains("stopped before its end"), "{page}");
+    sql(home, "ALTER TABLE admin_audit_elsewhere RENAME TO admin_audit").await;
+    assert_eq!(start().await.status, 303);
+    until(&visitor, "The backfill is complete.").await;
+    service.stop().await;
+}
+
+on_both_databases!(a_run_that_cannot_be_written_to_the_audit_is_not_started, with ProgramFixture);
