@@ -217,6 +217,15 @@ impl Journal<'_> {
         Ok(payloads.into_iter().flatten().collect())
     }
 
+    /// How many payloads the sweep clears in one transaction. On PostgreSQL few: deliveries are written at the same time,
+    /// and take longer meanwhile. On SQLite more: each transaction has to wait for the write lock.
+    pub fn payloads_at_once(&self) -> u64 {
+        match self.0.get_database_backend() {
+            DbBackend::Postgres => 50,
+            _ => 200,
+        }
+    }
+
     /// Clears the oldest payloads that were received before a time, up to a limit.
     ///
     /// `from` is when the latest payload of the step before was received: until PostgreSQL has cleaned up, cleared rows

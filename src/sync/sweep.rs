@@ -14,8 +14,6 @@ use crate::store::{LEASE, Store, StoreError};
 
 /// How often to look for payloads that are too old.
 const INTERVAL: Duration = Duration::from_hours(1);
-/// Payloads cleared by one transaction.
-const BATCH: u64 = 200;
 /// The pause after each transaction, as a multiple of the time that it took, so that deliveries are not held up.
 const PAUSE_FACTOR: u32 = 9;
 /// The limits of this pause.
@@ -70,14 +68,14 @@ pub async fn sweep(
         return Ok(Swept::HeldElsewhere);
     };
     let mut from = taken.position.as_deref().and_then(Timestamp::parse);
-    let mut payloads = 0;
+    let (mut payloads, at_once) = (0, store.journal().payloads_at_once());
     loop {
         let began_at = Instant::now();
-        let cleared = store.journal().erase_payloads_before(from, before, BATCH).await?;
+        let cleared = store.journal().erase_payloads_before(from, before, at_once).await?;
         payloads += cleared.payloads;
         from = cleared.latest.or(from);
         let position = from.map(|from| from.to_string());
-        if cleared.payloads < BATCH {
+        if cleared.payloads < at_once {
             store.leases().release(NAME, &holder, None).await?;
             return Ok(Swept::Cleared(payloads));
         }

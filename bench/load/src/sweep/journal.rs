@@ -40,7 +40,7 @@ impl Journal {
         let sql = format!(
             "INSERT INTO {table} (source, message_id, received_at, event_type, external_id, stamp, lifetime, outcome, \
              reason, payload) SELECT source, message_id || '-' || days, {time}, event_type, external_id, stamp, lifetime, \
-             outcome, reason, payload FROM {table} CROSS JOIN {numbers} ORDER BY days DESC"
+             outcome, reason, payload FROM {table} CROSS JOIN {numbers} WHERE message_id LIKE 'msg_bench_%' ORDER BY days DESC"
         );
         self.0.execute_unprepared(&sql).await.context("the old deliveries cannot be written")?;
         Ok(())

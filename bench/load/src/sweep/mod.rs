@@ -27,6 +27,9 @@ pub(crate) struct Options {
     subject: Subject,
     #[command(flatten)]
     place: Place,
+    /// A database on that server to begin with a copy of, such as one that `bench/fill` has filled
+    #[arg(long, value_name = "NAME", requires = "database")]
+    template: Option<String>,
     #[command(flatten)]
     effort: Effort,
     /// How many payloads in the journal are older than the retention
@@ -52,7 +55,8 @@ pub(crate) async fn sweep(options: &Options) -> anyhow::Result<()> {
     let executable = options.subject.executable()?;
     let scratch = Scratch::beside(&executable)?;
     let directory = scratch.directory("sweep")?;
-    let database = Database::make(options.place.database.as_deref(), &directory, "sweep").await?;
+    let (server, template) = (options.place.database.as_deref(), options.template.as_deref());
+    let database = Database::copy(server, &directory, "sweep", template).await?;
     let measured = tokio::select! {
         measured = measure(options, executable, &scratch, directory, &database) => measured,
         // What was started is killed as it is dropped; the database has to be removed.
@@ -98,11 +102,14 @@ async fn measure(
             let (running, _) = program.start(&ground)?;
             let warm_up = deliveries.sign(WARM_UP_DELIVERIES)?;
             let rate = load(&ground, options.effort, WARM_UP, warm_up).await?.per_second();
-            // Twice what is needed if it goes on as it did.
-            let count = saturating(rate * options.effort.duration().as_secs_f64() * 2.0).min(MOST_DELIVERIES);
+            // Four times what is needed if it goes on as it did: a large table is slow at first.
+            let count = saturating(rate * options.effort.duration().as_secs_f64() * 4.0).min(MOST_DELIVERIES);
             let calls = deliveries.sign(count)?;
             let before = journal.old_payloads().await?;
             let measured = load(&ground, options.effort, options.effort.duration(), calls).await?;
+            if measured.ran_out {
+                bail!("the signed webhooks were not enough");
+            }
             let after = journal.old_payloads().await?;
             erased_per_second = f64::from(before - after) / measured.elapsed.as_secs_f64();
             check(after, before - after, loads.len() == 1)?;
@@ -137,9 +144,5 @@ async fn load(
     duration: std::time::Duration,
     calls: Vec<crate::call::Call>,
 ) -> anyhow::Result<Load> {
-    let load = succeeded(drive(ground.address, effort.connections, duration, calls.into_iter()).await?)?;
-    if load.ran_out {
-        bail!("the signed webhooks were not enough");
-    }
-    Ok(load)
+    succeeded(drive(ground.address, effort.connections, duration, calls.into_iter()).await?)
 }
