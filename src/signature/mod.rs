@@ -223,6 +223,13 @@ mod tests {
         );
         let half_signed = [right, ("svix-id", "msg_1")];
         assert_eq!(judged(&both, &half_signed), Err(SignatureError::MissingHeader("svix-timestamp")));
+        let wrongly_signed = [
+            right,
+            ("svix-id", "msg_1"),
+            ("svix-timestamp", "0"),
+            ("svix-signature", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ];
+        assert_eq!(judged(&both, &wrongly_signed), Err(SignatureError::NoMatch));
         assert_eq!(judged(&both, &[]), Err(SignatureError::MissingHeader("webhook-id")));
         assert_eq!(judged(&[bearer()], &half_signed), Ok(None));
         assert_eq!(judged(&[bearer()], &[]), Err(SignatureError::NoBearerToken));

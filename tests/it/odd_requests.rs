@@ -147,7 +147,19 @@ async fn status_of(app: &TestApp, method: &str, target: &str, header: &[u8]) -> 
 
 async fn no_header_makes_a_500(app: &TestApp) {
     app.client.deliver(CREATED).await;
-    let names = ["Authorization", "X-Request-Id", "X-Forwarded-For", "Origin", "svix-id", "svix-timestamp"];
+    let names = [
+        "Authorization",
+        "X-Request-Id",
+        "X-Forwarded-For",
+        "Origin",
+        "svix-id",
+        "svix-timestamp",
+        "traceparent",
+        "tracestate",
+        "Last-Event-ID",
+        "Accept",
+        "Content-Type",
+    ];
     // Visible characters, spaces, and bytes that are not ASCII: what a header may have.
     let byte = prop_oneof![0x20_u8..0x7f, 0x80_u8..=0xff];
     let value = prop_oneof![
