@@ -172,4 +172,7 @@ capabilities:
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- fail "set ingress.hosts, or ingress.enabled to false" -}}
 {{- end -}}
+{{- if lt (int .Values.terminationGracePeriodSeconds) (add .Values.stopDelaySeconds 40 | int) -}}
+{{- fail "terminationGracePeriodSeconds must be at least stopDelaySeconds and 40 more" -}}
+{{- end -}}
 {{- end }}
