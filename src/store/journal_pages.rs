@@ -113,14 +113,8 @@ impl Journal<'_> {
         limit: u64,
     ) -> Result<Vec<Timestamp>, StoreError> {
         let since: chrono::DateTime<chrono::Utc> = since.into();
-        let times: Vec<chrono::DateTime<chrono::Utc>> = Entity::find()
-            .select_only()
-            .column(Column::ReceivedAt)
+        let times: Vec<chrono::DateTime<chrono::Utc>> = newest_delivered(source, Column::ReceivedAt, limit)
             .filter(Column::ReceivedAt.gte(since))
-            .filter(is_of_source(source))
-            .filter(was_delivered())
-            .order_by_desc(Column::ReceivedAt)
-            .limit(limit)
             .into_tuple()
             .all(self.0)
             .await?;
@@ -204,16 +198,8 @@ impl Journal<'_> {
 
     /// The payloads of a source's newest deliveries, newest first. Users of a list are not among them.
     pub async fn newest_payloads(&self, source: &str, limit: u64) -> Result<Vec<String>, StoreError> {
-        let payloads: Vec<Option<String>> = Entity::find()
-            .select_only()
-            .column(Column::Payload)
-            .filter(is_of_source(source))
-            .filter(was_delivered())
-            .order_by_desc(Column::ReceivedAt)
-            .limit(limit)
-            .into_tuple()
-            .all(self.0)
-            .await?;
+        let payloads: Vec<Option<String>> =
+            newest_delivered(source, Column::Payload, limit).into_tuple().all(self.0).await?;
         Ok(payloads.into_iter().flatten().collect())
     }
 
@@ -266,12 +252,18 @@ impl Journal<'_> {
     }
 }
 
-/// Sent by the provider, not read from its list, and with a payload.
-fn was_delivered() -> Condition {
-    // As in the index of these deliveries, with the prefix spelled out: neither database finds it by a parameter.
-    Condition::all()
-        .add(Expr::cust("COALESCE(payload, '') <> ''"))
-        .add(Expr::cust("COALESCE(event_type, '') NOT LIKE 'usersync.%'"))
+/// A column of the newest deliveries of a source, newest first: those that the provider has sent, and whose payload is
+/// kept.
+fn newest_delivered(source: &str, column: Column, limit: u64) -> Select<Entity> {
+    Entity::find()
+        .select_only()
+        .column(column)
+        .filter(is_of_source(source))
+        // As in the index of these deliveries, with the prefix spelled out: neither database finds it by a parameter.
+        .filter(Expr::cust("COALESCE(payload, '') <> ''"))
+        .filter(Expr::cust("COALESCE(event_type, '') NOT LIKE 'usersync.%'"))
+        .order_by_desc(Column::ReceivedAt)
+        .limit(limit)
 }
 
 /// Parked, and with a payload that could be read again: without one there is nothing to wait for.

@@ -13,7 +13,7 @@ use super::{Store, StoreError, statement};
 /// How long the result of a check of SQLite is used again: each check takes the write lock, and anyone may ask for one.
 const VALID_FOR: Duration = Duration::from_millis(200);
 /// How long a check waits for the write lock.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is known of writing to SQLite.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +86,7 @@ impl Store {
         let writes_pages = !state.have_succeeded() || state.may_have_pages.load(Ordering::Relaxed);
         let attempt =
             async { if writes_pages { self.write_pages().await } else { self.delete_nothing().await } };
-        match tokio::time::timeout(PATIENCE, attempt).await {
+        match tokio::time::timeout(LOCK_TIMEOUT, attempt).await {
             // Another process has the write lock, so nothing was tried.
             Err(_) | Ok(Err(StoreError::Conflict(_))) if state.have_succeeded() => Ok(()),
             Err(_) => Err(StoreError::unavailable("another process is writing to the database")),
