@@ -94,15 +94,14 @@ impl IssuerKeys for Authenticator {
 }
 
 fn give_idle_connections_back(jobs: &Jobs, store: Store) {
-    jobs.spawn_loop("idle connections", move || {
-        let store = store.clone();
-        async move {
-            loop {
-                tokio::time::sleep(IDLE_CHECK).await;
-                store.close_idle().await;
-            }
-        }
-    });
+    jobs.spawn_loop("idle connections", move || close_idle_periodically(store.clone()));
+}
+
+async fn close_idle_periodically(store: Store) {
+    loop {
+        tokio::time::sleep(IDLE_CHECK).await;
+        store.close_idle().await;
+    }
 }
 
 /// Starts what sends events to endpoints, and deletes old ones.

@@ -70,27 +70,12 @@ impl Authenticator {
     pub fn start(&self) {
         let pause_after_failure = self.settings.jwks_cooldown.max(REFRESH_INTERVAL);
         for keys in self.issuers.iter().map(|issuer| issuer.keys.clone()) {
-            self.jobs.spawn_loop("key refresh", move || {
-                let keys = keys.clone();
-                async move {
-                    loop {
-                        // A failure is logged and counted where it happens. Requests may fetch again sooner.
-                        let is_fetched = keys.current().await.is_ok();
-                        let pause = if is_fetched { REFRESH_INTERVAL } else { pause_after_failure };
-                        tokio::time::sleep(pause).await;
-                    }
-                }
-            });
+            self.jobs
+                .spawn_loop("key refresh", move || refresh_periodically(keys.clone(), pause_after_failure));
         }
         let (cache, clock, leeway) = (self.cache.clone(), self.clock.clone(), self.settings.leeway);
         self.jobs.spawn_loop("token cache cleanup", move || {
-            let (cache, clock) = (cache.clone(), clock.clone());
-            async move {
-                loop {
-                    tokio::time::sleep(CLEANUP_INTERVAL).await;
-                    cache.remove_expired(clock.now(), leeway);
-                }
-            }
+            remove_expired_periodically(cache.clone(), clock.clone(), leeway)
         });
     }
 
@@ -163,5 +148,21 @@ impl Authenticator {
     #[cfg(test)]
     pub(super) fn cache(&self) -> &TokenCache {
         &self.cache
+    }
+}
+
+async fn refresh_periodically(keys: Keys, pause_after_failure: Duration) {
+    loop {
+        // A failure is logged and counted where it happens. Requests may fetch again sooner.
+        let is_fetched = keys.current().await.is_ok();
+        let pause = if is_fetched { REFRESH_INTERVAL } else { pause_after_failure };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn remove_expired_periodically(cache: TokenCache, clock: Clock, leeway: Duration) {
+    loop {
+        tokio::time::sleep(CLEANUP_INTERVAL).await;
+        cache.remove_expired(clock.now(), leeway);
     }
 }
