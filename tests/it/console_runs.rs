@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::backfill::clerk;
 use crate::reconcile::sql;
 use crate::support::binary::{Process, ProgramFixture};
@@ -18,6 +20,16 @@ pub(crate) async fn visitor(home: &ProgramFixture, service: &Process) -> Visitor
     visitor
 }
 
+/// Logged in to the console of a program whose source is a Clerk with these users.
+async fn with_clerk(home: &mut ProgramFixture, users: &[Value]) -> (FakeDirectory, Process, Visitor) {
+    let directory = FakeDirectory::start(users.to_vec());
+    clerk(home, &directory);
+    home.set("USERSYNC_ADMIN__LISTEN", "127.0.0.1:0");
+    let service = home.serve().await;
+    let visitor = visitor(home, &service).await;
+    (directory, service, visitor)
+}
+
 async fn until(visitor: &Visitor, text: &str) -> String {
     for _ in 0..1_200 {
         let page = visitor.page("/source?name=clerk").await;
@@ -31,11 +43,7 @@ async fn until(visitor: &Visitor, text: &str) -> String {
 
 async fn a_backfill_and_a_comparison_are_started_and_watched(home: &mut ProgramFixture) {
     let everybody = clerk_users(4);
-    let directory = FakeDirectory::start(everybody[..3].to_vec());
-    clerk(home, &directory);
-    home.set("USERSYNC_ADMIN__LISTEN", "127.0.0.1:0");
-    let service = home.serve().await;
-    let visitor = visitor(home, &service).await;
+    let (directory, service, visitor) = with_clerk(home, &everybody[..3]).await;
     let start = async |kind: &str, option: (&str, &str)| {
         let started = visitor.post("/source/run", &[("name", "clerk"), ("kind", kind), option]).await;
         assert_eq!((started.status, started.header("location")), (303, "/source?name=clerk"));
@@ -69,11 +77,7 @@ async fn a_backfill_and_a_comparison_are_started_and_watched(home: &mut ProgramF
 on_both_databases!(a_backfill_and_a_comparison_are_started_and_watched, with ProgramFixture);
 
 async fn a_second_run_of_a_source_is_refused_and_not_in_the_audit(home: &mut ProgramFixture) {
-    let directory = FakeDirectory::start(clerk_users(3));
-    clerk(home, &directory);
-    home.set("USERSYNC_ADMIN__LISTEN", "127.0.0.1:0");
-    let service = home.serve().await;
-    let visitor = visitor(home, &service).await;
+    let (directory, service, visitor) = with_clerk(home, &clerk_users(3)).await;
     directory.site().answers_left = Some(0);
     let start = async || visitor.post("/source/run", &[("name", "clerk"), ("kind", "backfill")]).await;
     let of_another_process = home.start(&["backfill"]);
@@ -99,11 +103,7 @@ async fn a_second_run_of_a_source_is_refused_and_not_in_the_audit(home: &mut Pro
 on_both_databases!(a_second_run_of_a_source_is_refused_and_not_in_the_audit, with ProgramFixture);
 
 async fn a_run_that_cannot_be_written_to_the_audit_is_not_started(home: &mut ProgramFixture) {
-    let directory = FakeDirectory::start(clerk_users(3));
-    clerk(home, &directory);
-    home.set("USERSYNC_ADMIN__LISTEN", "127.0.0.1:0");
-    let service = home.serve().await;
-    let visitor = visitor(home, &service).await;
+    let (_directory, service, visitor) = with_clerk(home, &clerk_users(3)).await;
     sql(home, "ALTER TABLE admin_audit RENAME TO admin_audit_elsewhere").await;
     let start = async || visitor.post("/source/run", &[("name", "clerk"), ("kind", "backfill")]).await;
     assert_eq!(start().await.status, 503);
